@@ -1,1 +1,28 @@
+//! Gatepost: one HTTPS origin in front of Django, with session-aware WebSockets.
+//!
+//! The crate reads top-down like the way of a request. An import may only point to a lower layer,
+//! and siblings of one layer never import each other; `tests/architecture.rs` holds this table.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 10 | `main.rs`: command line in, exit code out |
+//! | 9 | [`cli`]: one file a command |
+//! | 8 | [`app`]: the only place that constructs and wires |
+//! | 7 | [`server`]: accept, TLS, hyper, dispatch |
+//! | 6 | [`socket`], [`admin`] |
+//! | 5 | [`publish`]: the internal API |
+//! | 4 | [`session`], [`broker`] |
+//! | 3 | [`proxy`], [`files`], [`hub`] |
+//! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
+//! | 1 | [`config`] |
+//! | 0 | the vocabulary: [`ids`], [`identity`], [`publication`], [`close`], [`secret`] |
 
+pub mod close;
+pub mod config;
+pub mod identity;
+pub mod ids;
+pub mod net;
+pub mod publication;
+pub mod secret;
+pub mod telemetry;
+pub mod web;

@@ -1,0 +1,126 @@
+//! The one table of reasons for which the gateway closes a WebSocket.
+//!
+//! Every close frame the gateway starts is a [`CloseReason`]; `docs/protocol.md` documents the same
+//! table. The surprise: 4001 is the only code that means "go and log in", so a fault at Django is
+//! never 4001.
+
+use std::borrow::Cow;
+
+/// The longest reason that fits a close frame, in bytes (RFC 6455 section 5.5: 125 less the code).
+pub const LONGEST_REASON: usize = 123;
+
+/// Whether a client should come back after a close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reconnect {
+    /// Come back, with back-off.
+    Later,
+    /// Stay away until a person has done something.
+    Never,
+}
+
+/// Why the gateway closes a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The handshake carried no session, or Django says that nobody is logged in.
+    NotLoggedIn,
+    /// The session was good and has ended: logout, expiry, deactivation. The text says which.
+    SessionEnded(Cow<'static, str>),
+    /// The gateway is going away; this client should wait `delay_ms` before it comes back.
+    GoingAway {
+        /// Milliseconds to wait, chosen so that clients do not return together.
+        delay_ms: u32,
+    },
+    /// The client broke a rule; the text says which.
+    Policy(&'static str),
+    /// The client broke RFC 6455.
+    ProtocolError,
+    /// A text message was not UTF-8.
+    InvalidUtf8,
+    /// A message was larger than `limits.message_size`.
+    MessageTooBig,
+    /// Gateway or Django are misconfigured; the text is a short diagnosis.
+    Misconfigured(Cow<'static, str>),
+    /// Django cannot be reached just now.
+    DjangoUnreachable,
+    /// The client read too slowly and its outbox overflowed.
+    TooSlow,
+    /// What a caller of `/v1/revoke` asked for.
+    Revoked {
+        /// A close code that RFC 6455 lets an application use.
+        code: u16,
+        /// Shown to the page's JavaScript.
+        text: Box<str>,
+    },
+}
+
+impl CloseReason {
+    /// The code of the close frame.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::NotLoggedIn | Self::SessionEnded(_) => 4001,
+            Self::GoingAway { .. } => 1001,
+            Self::ProtocolError => 1002,
+            Self::InvalidUtf8 => 1007,
+            Self::Policy(_) => 1008,
+            Self::MessageTooBig => 1009,
+            Self::Misconfigured(_) => 1011,
+            Self::DjangoUnreachable | Self::TooSlow => 1013,
+            Self::Revoked { code, .. } => *code,
+        }
+    }
+
+    /// The reason of the close frame, at most [`LONGEST_REASON`] bytes.
+    pub fn text(&self) -> Cow<'_, str> {
+        let text = match self {
+            Self::NotLoggedIn => "not logged in".into(),
+            Self::SessionEnded(text) | Self::Misconfigured(text) => Cow::Borrowed(text.as_ref()),
+            Self::GoingAway { delay_ms } => delay_ms.to_string().into(),
+            Self::ProtocolError => "protocol error".into(),
+            Self::InvalidUtf8 => "text is not UTF-8".into(),
+            Self::Policy(text) => (*text).into(),
+            Self::MessageTooBig => "message too big".into(),
+            Self::DjangoUnreachable => "Django cannot be reached, try again later".into(),
+            Self::TooSlow => "too slow".into(),
+            Self::Revoked { text, .. } => Cow::Borrowed(text.as_ref()),
+        };
+        match text {
+            Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
+            Cow::Owned(text) => Cow::Owned(cut(&text).to_owned()),
+        }
+    }
+
+    /// What a well-behaved client does next.
+    pub fn reconnect(&self) -> Reconnect {
+        match self.code() {
+            1001 | 1013 => Reconnect::Later,
+            _ => Reconnect::Never,
+        }
+    }
+}
+
+/// The longest prefix of whole characters that fits a close frame.
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_REASON)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_at_a_character() {
+        let reason = CloseReason::Misconfigured("é".repeat(100).into());
+        assert_eq!(reason.text().len(), 122);
+    }
+
+    #[test]
+    fn only_a_missing_login_is_4001() {
+        assert_eq!(CloseReason::NotLoggedIn.code(), 4001);
+        assert_eq!(CloseReason::DjangoUnreachable.code(), 1013);
+        assert_eq!(CloseReason::DjangoUnreachable.reconnect(), Reconnect::Later);
+        assert_eq!(
+            CloseReason::Misconfigured("x".into()).reconnect(),
+            Reconnect::Never
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! Who a session is, as Django said.
+//!
+//! Made by `session::authority` from an auth answer; carried by a connection for its whole life.
+
+use std::time::SystemTime;
+
+use crate::ids::{GroupName, SessionDigest, UserId};
+
+/// An authenticated session: its user, groups and end.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The user's primary key.
+    pub user: UserId,
+    /// Groups whose publications this session gets.
+    pub groups: Box<[GroupName]>,
+    /// Digests of the session cookie, under the current secret and then, while secrets are rotated,
+    /// under the previous one: Django may still address the session by it.
+    pub sessions: Box<[SessionDigest]>,
+    /// When the session ends by itself, where Django knows.
+    pub expires_at: Option<SystemTime>,
+}

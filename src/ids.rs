@@ -1,0 +1,200 @@
+//! Identifiers of the domain, each a type of its own so that they cannot be mixed up.
+//!
+//! Used everywhere. The one surprise: a [`SessionDigest`] is all that the gateway ever keeps of a
+//! session key outside the call that carries the cookie to Django; it is safe to log.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use aws_lc_rs::{hmac, rand};
+
+use crate::secret::Secret;
+
+/// A Django user's primary key, as Django spells it (`"42"`, a UUID, …).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UserId(Arc<str>);
+
+impl UserId {
+    /// Wraps the text Django sent.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text Django sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of a group that Django put a user in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupName(Arc<str>);
+
+impl GroupName {
+    /// Wraps the text Django sent.
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text Django sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A keyed hash of a session cookie's value: HMAC-SHA256 with the shared secret over
+/// `"gatepost-session\n"` and the value. The Django package computes the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionDigest([u8; 32]);
+
+impl SessionDigest {
+    /// The digest of a session cookie's value.
+    pub fn of(secret: &Secret, cookie_value: &[u8]) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
+        let mut context = hmac::Context::with_key(&key);
+        context.update(b"gatepost-session\n");
+        context.update(cookie_value);
+        let mut digest = [0; 32];
+        digest.copy_from_slice(context.sign().as_ref());
+        Self(digest)
+    }
+}
+
+impl fmt::Display for SessionDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SessionDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionDigest({self})")
+    }
+}
+
+/// Why a text is not an identifier.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected} hexadecimal digits")]
+pub struct IdError {
+    expected: usize,
+}
+
+impl FromStr for SessionDigest {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let error = IdError { expected: 64 };
+        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(error);
+        }
+        let mut digest = [0; 32];
+        for (index, byte) in digest.iter_mut().enumerate() {
+            let pair = &text[index * 2..index * 2 + 2];
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| IdError { expected: 64 })?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// One connection at a socket route. Random, so that it tells nothing and never comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    /// A fresh identifier.
+    pub fn random() -> Self {
+        Self(random_u64())
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for ConnectionId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let error = IdError { expected: 16 };
+        if text.len() != 16 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(error);
+        }
+        u64::from_str_radix(text, 16).map(Self).map_err(|_| error)
+    }
+}
+
+/// One request, named in `X-Request-ID`, in the log and on error pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId {
+    node: NodeId,
+    sequence: u64,
+}
+
+impl RequestId {
+    /// The `sequence`th request of this process. The caller counts.
+    pub fn new(node: NodeId, sequence: u64) -> Self {
+        Self { node, sequence }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:08x}", self.node, self.sequence)
+    }
+}
+
+/// One run of one gateway process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    /// A fresh identifier.
+    pub fn random() -> Self {
+        let bytes = random_u64().to_le_bytes();
+        Self(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "the system's random generator failing is not survivable"
+)]
+fn random_u64() -> u64 {
+    let mut bytes = [0; 8];
+    rand::fill(&mut bytes).expect("the operating system gives random bytes");
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_digest_survives_its_text_form() {
+        let secret = Secret::new(b"0123456789abcdef0123456789abcdef".to_vec());
+        let digest = SessionDigest::of(&secret, b"abc");
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        assert_ne!(digest, SessionDigest::of(&secret, b"abd"));
+    }
+
+    #[test]
+    fn malformed_identifiers_are_refused() {
+        assert!("xyz".parse::<SessionDigest>().is_err());
+        assert!("+123456789abcdef".parse::<ConnectionId>().is_err());
+    }
+}

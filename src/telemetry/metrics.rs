@@ -1,0 +1,77 @@
+//! Every counter of the gateway, as owned handles.
+//!
+//! Made once by the composition root; parts get the whole [`Metrics`] behind an `Arc`, `admin`
+//! writes it as Prometheus text. The surprise: handles are kept, never looked up per message.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// A label that names what happened, from a fixed set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Outcome {
+    /// `ok`, `refused`, …
+    pub outcome: &'static str,
+}
+
+/// A close code.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Code {
+    /// The code, such as 4001.
+    pub code: u32,
+}
+
+/// The counters, `gatepost_…` in the exposition.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Live connections at socket routes.
+    pub connections: Gauge,
+    /// Handshakes by outcome: `accepted`, `anonymous`, `refused_origin`, `bad_request`, ….
+    pub handshakes: Family<Outcome, Counter>,
+    /// Closes that the gateway started, by code.
+    pub closes: Family<Code, Counter>,
+    /// Auth calls to Django by outcome: `user`, `anonymous`, `unreachable`, `misconfigured`.
+    pub auth_calls: Family<Outcome, Counter>,
+    /// Publications accepted.
+    pub publications: Counter,
+    /// Frames handed to outboxes.
+    pub frames: Counter,
+    /// Requests by outcome: `proxied`, `file`, `refused`, `upstream_error`, ….
+    pub requests: Family<Outcome, Counter>,
+}
+
+impl Metrics {
+    /// Names every counter in `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        let r = registry.sub_registry_with_prefix("gatepost");
+        r.register(
+            "connections",
+            "Live connections at socket routes",
+            self.connections.clone(),
+        );
+        r.register(
+            "handshakes",
+            "Handshakes by outcome",
+            self.handshakes.clone(),
+        );
+        r.register(
+            "closes",
+            "Closes the gateway started, by code",
+            self.closes.clone(),
+        );
+        r.register(
+            "auth_calls",
+            "Auth calls to Django by outcome",
+            self.auth_calls.clone(),
+        );
+        r.register(
+            "publications",
+            "Publications accepted",
+            self.publications.clone(),
+        );
+        r.register("frames", "Frames handed to outboxes", self.frames.clone());
+        r.register("requests", "Requests by outcome", self.requests.clone());
+    }
+}

@@ -1,0 +1,3 @@
+//! Counters and the log.
+
+pub mod metrics;

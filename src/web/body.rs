@@ -1,0 +1,75 @@
+//! The body of every response the gateway gives.
+//!
+//! Made by whoever answers a request, consumed by `server`. The surprise: text that is ready is kept
+//! inline, so that only streamed bodies cost an allocation.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+
+/// Why a body broke off. Boxed, because it only ever ends the connection and is logged.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response body.
+#[derive(Debug)]
+pub enum ResponseBody {
+    /// Bytes that are ready; empty bytes are an empty body.
+    Full(Full<Bytes>),
+    /// A body that is produced while it is sent.
+    Stream(UnsyncBoxBody<Bytes, BodyError>),
+}
+
+impl ResponseBody {
+    /// A body without bytes.
+    pub fn empty() -> Self {
+        Self::full(Bytes::new())
+    }
+
+    /// A body of bytes that are ready.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::Full(Full::new(bytes.into()))
+    }
+
+    /// A body that is produced while it is sent.
+    pub fn stream<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes, Error = BodyError> + Send + 'static,
+    {
+        Self::Stream(UnsyncBoxBody::new(body))
+    }
+}
+
+impl http_body::Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Full(body) => Pin::new(body)
+                .poll_frame(context)
+                .map(|frame| frame.map(|f| f.map_err(Into::into))),
+            Self::Stream(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Full(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Full(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
+        }
+    }
+}

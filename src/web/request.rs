@@ -1,0 +1,32 @@
+//! What the gateway knows about a request besides its HTTP form.
+//!
+//! Made once by `server` for each admitted request and handed down to whoever answers it.
+
+use std::net::IpAddr;
+
+use http::HeaderValue;
+
+use crate::ids::RequestId;
+
+/// Where an admitted request comes from. All of it is the gateway's own knowledge, never a claim of
+/// the client.
+#[derive(Clone, Debug)]
+pub struct Downstream {
+    /// The client's address.
+    pub address: IpAddr,
+    /// Names the request in the log, towards upstreams and on error pages.
+    pub request_id: RequestId,
+    /// The request's authority, port included, as the browser wrote it: checked against `hosts`.
+    pub host: HeaderValue,
+    /// How error pages are written.
+    pub audience: ErrorPages,
+}
+
+/// Whom an error page is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorPages {
+    /// The developer: pages explain, and reload themselves.
+    Developer,
+    /// The public: pages say what failed and name the request id, nothing more.
+    Public,
+}
