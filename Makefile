@@ -1,0 +1,55 @@
+# `make demo` shows Gatepost in front of a real Django project; `make test` runs every test. Both install what is
+# missing (see scripts/), so a fresh clone on Debian needs nothing but make.
+#
+#   make demo              https://localhost:8443/ with gunicorn and the frontend's files
+#   make demo DEV=1        the same with runserver and a Vite dev server, hot module replacement included
+#   make demo PORT=9443    on another port (HTTP_PORT=9080 for the redirect to https)
+
+.DEFAULT_GOAL := test
+.NOTPARALLEL:
+.PHONY: demo test fmt fmt-check lint unit it python e2e conformance bench doc build rust
+
+demo: rust
+	@scripts/install-python.sh
+	@$(if $(DEV),scripts/install-node.sh)
+	@exec python3 demo/run.py $(if $(DEV),--dev) $(if $(PORT),--port $(PORT)) $(if $(HTTP_PORT),--http-port $(HTTP_PORT))
+
+test: fmt-check lint unit it python e2e
+	@echo "all green"
+
+fmt: rust
+	cargo fmt --all
+
+fmt-check: rust
+	cargo fmt --all --check
+
+lint: rust
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit: rust
+	cargo test --locked --lib --bins
+
+it: rust
+	cargo test --locked --test '*'
+
+python:
+	@scripts/install-python.sh
+	python/run-tests
+
+e2e: build
+	e2e/run-tests
+
+conformance: build
+	e2e/run-tests test_conformance.py
+
+bench: rust
+	bench/run
+
+doc: rust
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+build: rust
+	cargo build --locked
+
+rust:
+	@scripts/install-rust.sh
