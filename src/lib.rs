@@ -19,6 +19,7 @@
 
 pub mod close;
 pub mod config;
+pub mod hub;
 pub mod identity;
 pub mod ids;
 pub mod net;

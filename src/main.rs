@@ -1,1 +1,2 @@
+//! The binary `gatepost`: command line in, exit code out.
 fn main() {}

@@ -1,0 +1,213 @@
+//! Who is connected here, and delivery to them.
+//!
+//! `socket` registers connections and keeps the [`Membership`] they get; `broker` delivers; `publish`
+//! revokes. The surprise: a connection is in several indexes (by id, user, groups, session), and only
+//! dropping its [`Membership`] takes it out of all of them.
+
+mod outbox;
+mod registry;
+mod tombstones;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+pub use outbox::{Outbox, OutboxLimits, Taken};
+
+use crate::close::CloseReason;
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, UserId};
+use crate::publication::{Audience, Publication};
+use registry::Registry;
+use tombstones::Tombstones;
+
+/// All connections of this process.
+#[derive(Debug)]
+pub struct Hub {
+    registry: Registry,
+    tombstones: Tombstones,
+    limits: OutboxLimits,
+}
+
+/// One connection, as the hub knows it.
+#[derive(Debug)]
+pub struct Member {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Who it is.
+    pub identity: Identity,
+    /// The path of its socket route.
+    pub socket: Arc<str>,
+    /// The client's address.
+    pub address: IpAddr,
+    /// When it was registered.
+    pub since: SystemTime,
+    /// What waits for it.
+    pub outbox: Outbox,
+}
+
+/// Keeps a connection registered; dropping it takes the connection out of every index.
+#[derive(Debug)]
+pub struct Membership {
+    hub: Arc<Hub>,
+    member: Arc<Member>,
+}
+
+/// How far a publication got.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Connections that were given the frame.
+    pub sockets: usize,
+    /// Addressed users without any connection here.
+    pub offline: usize,
+}
+
+/// What `GET /v1/connections` tells of one connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionSnapshot {
+    /// The connection itself: id, identity, route, address, start.
+    pub member: Arc<Member>,
+    /// Frames taken by the connection so far.
+    pub sent: u64,
+    /// Frames that wait.
+    pub queued: usize,
+}
+
+impl Hub {
+    /// A hub without connections.
+    pub fn new(limits: OutboxLimits) -> Self {
+        Self {
+            registry: Registry::new(),
+            tombstones: Tombstones::default(),
+            limits,
+        }
+    }
+
+    /// Adds a connection whose identity was asked for at `asked`.
+    ///
+    /// Fails with the reason of a revocation that came after the asking: the identity may then be
+    /// older than the revocation.
+    pub fn register(
+        self: &Arc<Self>,
+        member: Member,
+        asked: Instant,
+    ) -> Result<Membership, CloseReason> {
+        let member = Arc::new(member);
+        self.registry.insert(&member);
+        let membership = Membership {
+            hub: Arc::clone(self),
+            member,
+        };
+        // Looked up after inserting: a revocation either finds the connection or is found here.
+        match self.tombstones.of(&membership.member, asked) {
+            Some(reason) => Err(reason),
+            None => Ok(membership),
+        }
+    }
+
+    /// Hands a frame to every connection of its audiences. Never waits for a client.
+    pub fn deliver(&self, publication: &Publication) -> Delivery {
+        let now = Instant::now();
+        if publication.expires.is_some_and(|expires| expires <= now) {
+            return Delivery::default();
+        }
+        let mut delivery = Delivery::default();
+        for audience in &publication.to {
+            let mut found = false;
+            self.registry.each(audience, |member| {
+                found = true;
+                if wants(member, publication) && member.outbox.push(publication, self.limits) {
+                    delivery.sockets += 1;
+                }
+            });
+            if !found && matches!(audience, Audience::User(_)) {
+                delivery.offline += 1;
+            }
+        }
+        delivery
+    }
+
+    /// Closes every connection of an audience, and refuses handshakes that asked Django before now.
+    /// Returns how many connections it closed.
+    pub fn close(&self, audience: &Audience, reason: &CloseReason) -> usize {
+        self.tombstones.record(audience, reason);
+        let mut closed = 0;
+        self.registry.each(audience, |member| {
+            closed += usize::from(member.outbox.close(reason));
+        });
+        closed
+    }
+
+    /// Closes every connection because the gateway is going away, one after the other over `spread`.
+    ///
+    /// Each is told to stay away for as long again, so that clients come back when all are gone, and
+    /// as far apart as they were closed. Handshakes under way are refused.
+    pub async fn drain(&self, spread: Duration) {
+        let delay_ms = u32::try_from(spread.as_millis()).unwrap_or(u32::MAX);
+        let reason = CloseReason::GoingAway { delay_ms };
+        self.tombstones.record(&Audience::Everyone, &reason);
+        let mut members = Vec::with_capacity(self.len());
+        self.registry.each(&Audience::Everyone, |member| {
+            members.push(Arc::clone(member));
+        });
+        let slot = spread / u32::try_from(members.len().max(1)).unwrap_or(u32::MAX);
+        let mut due = tokio::time::Instant::now();
+        for member in members {
+            // Timers have millisecond grain, so a whole batch may be due at once.
+            if tokio::time::Instant::now() < due {
+                tokio::time::sleep_until(due).await;
+            }
+            member.outbox.close(&reason);
+            due += slot;
+        }
+    }
+
+    /// The connections of a user.
+    pub fn connections(&self, user: &UserId) -> Vec<ConnectionSnapshot> {
+        let mut found = Vec::new();
+        self.registry.each(&Audience::User(user.clone()), |member| {
+            let (sent, queued) = member.outbox.counts();
+            found.push(ConnectionSnapshot {
+                member: Arc::clone(member),
+                sent,
+                queued,
+            });
+        });
+        found
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.registry.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Membership {
+    /// The connection.
+    pub fn member(&self) -> &Member {
+        &self.member
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.hub.registry.remove(&self.member);
+    }
+}
+
+/// Whether the options of a publication let a connection of its audience have it.
+fn wants(member: &Member, publication: &Publication) -> bool {
+    publication.exclude != Some(member.id)
+        && publication
+            .socket
+            .as_deref()
+            .is_none_or(|socket| socket == &*member.socket)
+}
+
+#[cfg(test)]
+mod tests;
