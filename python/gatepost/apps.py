@@ -1,0 +1,20 @@
+"""The app: connects the receiver and registers the checks."""
+
+from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_out
+from django.core.checks import Tags, register
+
+from gatepost import checks, signals
+
+
+class GatepostConfig(AppConfig):
+    """``INSTALLED_APPS += ["gatepost"]``."""
+
+    name = "gatepost"
+    verbose_name = "Gatepost"
+
+    def ready(self) -> None:
+        """Wire what Django calls."""
+        user_logged_out.connect(signals.close_sockets, dispatch_uid="gatepost.close_sockets")
+        register(checks.check_secret, Tags.security)
+        register(checks.check_keys, Tags.security)

@@ -1,0 +1,113 @@
+"""What the project says in ``settings.GATEPOST``, with defaults.
+
+Every other module reads its settings here. The surprise: nothing is cached. Each value is read
+from Django's settings when it is needed, so ``override_settings`` works without a receiver of
+``setting_changed``, and a development secret that the gateway makes after Django started is
+found.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+#: Every key of ``GATEPOST`` with its default.
+DEFAULTS: dict[str, Any] = {
+    "SECRET": None,
+    "SECRET_PREVIOUS": None,
+    "URL": "http://127.0.0.1:9400",
+    "TIMEOUT": 1.0,
+    "GROUPS": None,
+    "INITIAL_FRAMES": None,
+    "REVOKE_ON_LOGOUT": True,
+}
+
+#: The shortest secret that is accepted, in bytes.
+SHORTEST_SECRET = 32
+
+#: Said wherever a secret is needed and there is none.
+SECRETLESS_HINT = (
+    "Set GATEPOST['SECRET'] or the environment variable GATEPOST_SECRET to the secret of the"
+    " gateway (at least 32 bytes). With DEBUG on, the file .gatepost/secret that a gateway on"
+    " this machine makes beside its gateway.toml is found by itself."
+)
+
+
+class SecretMissingError(Exception):
+    """There is no secret, so nothing can be signed, verified or digested."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Gatepost has no secret. {SECRETLESS_HINT}")
+
+
+def declared() -> dict[str, Any]:
+    """Return ``settings.GATEPOST`` as the project wrote it."""
+    written = getattr(settings, "GATEPOST", None) or {}
+    if not isinstance(written, dict):
+        raise ImproperlyConfigured(f"GATEPOST must be a dict, not {type(written).__name__}")
+    return written
+
+
+def value(key: str) -> Any:
+    """Return one setting, or its default."""
+    return declared().get(key, DEFAULTS[key])
+
+
+def function(key: str) -> Callable[..., Any] | None:
+    """Return the callable that a setting names by its dotted path (or is), if it is set."""
+    named = value(key)
+    if isinstance(named, str) and named:
+        named = import_string(named)
+    if named is None or named == "":
+        return None
+    if not callable(named):
+        raise ImproperlyConfigured(f"GATEPOST[{key!r}] must be a callable or a dotted path to one")
+    return named
+
+
+def secret() -> bytes:
+    """Return the secret that signs; raise :class:`SecretMissingError` where there is none."""
+    found = find_secret()
+    if not found:
+        raise SecretMissingError
+    return found
+
+
+def secrets() -> list[bytes]:
+    """Return the secrets that are believed: the current one and, during rotation, the previous."""
+    previous = _as_bytes(value("SECRET_PREVIOUS") or os.environ.get("GATEPOST_SECRET_PREVIOUS"))
+    return [secret(), previous] if previous else [secret()]
+
+
+def find_secret() -> bytes:
+    """Return the secret from settings, environment or (with DEBUG) the gateway's file, or b""."""
+    named = _as_bytes(value("SECRET") or os.environ.get("GATEPOST_SECRET"))
+    if named or not settings.DEBUG:
+        return named
+    return next(_secrets_in_files(), b"")
+
+
+def _secrets_in_files() -> Iterator[bytes]:
+    """Yield what ``.gatepost/secret`` holds in BASE_DIR and its parents, nearest first."""
+    base = Path(getattr(settings, "BASE_DIR", None) or Path.cwd()).absolute()
+    for folder in (base, *base.parents):
+        path = folder / ".gatepost" / "secret"
+        try:
+            # Somebody else's file, in a shared parent such as /tmp, must not become our secret.
+            if _is_ours(path) and (text := path.read_bytes().strip()):
+                yield text
+        except OSError:
+            continue
+
+
+def _is_ours(path: Path) -> bool:
+    owner = path.stat().st_uid
+    return not hasattr(os, "geteuid") or owner in (os.geteuid(), 0)
+
+
+def _as_bytes(secret: str | bytes | None) -> bytes:
+    return secret.encode() if isinstance(secret, str) else secret or b""

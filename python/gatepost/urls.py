@@ -1,0 +1,9 @@
+"""``path("_gatepost/", include("gatepost.urls"))``."""
+
+from django.urls import path
+
+from gatepost import views
+
+app_name = "gatepost"
+
+urlpatterns = [path("auth/", views.auth, name="auth")]
