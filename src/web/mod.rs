@@ -3,3 +3,4 @@
 pub mod body;
 pub mod problem;
 pub mod request;
+pub mod signature;
