@@ -15,7 +15,7 @@
 //! | 3 | [`proxy`], [`files`], [`hub`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
 //! | 1 | [`config`] |
-//! | 0 | the vocabulary: [`ids`], [`identity`], [`publication`], [`close`], [`secret`] |
+//! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] |
 
 pub mod close;
 pub mod config;
@@ -25,5 +25,6 @@ pub mod ids;
 pub mod net;
 pub mod publication;
 pub mod secret;
+pub mod session;
 pub mod telemetry;
 pub mod web;

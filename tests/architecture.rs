@@ -20,7 +20,9 @@ const LAYERS: &[&[&str]] = &[
     &["proxy", "files", "hub"],
     &["tls", "net", "web", "telemetry"],
     &["config"],
-    &["ids", "identity", "publication", "close", "secret"],
+    &["identity", "publication", "close"],
+    &["ids"],
+    &["secret"],
 ];
 
 const LONGEST_FILE: usize = 300;

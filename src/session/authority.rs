@@ -1,0 +1,156 @@
+//! Asks Django who a session is: one signed `GET` for each handshake.
+//!
+//! Called by `socket`. The surprise: at most `auth.concurrency` calls are under way, the rest wait
+//! their turn, so that a crowd coming back never takes all of Django's workers.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use tokio::sync::Semaphore;
+
+use super::answer::Meaning;
+use super::endpoint::{
+    Answered, AuthError, AuthRequest, AuthSettings, AuthorityError, Endpoint, describe,
+};
+use crate::identity::Identity;
+use crate::publication::Frame;
+use crate::secret::Secrets;
+use crate::telemetry::metrics::{Metrics, Outcome};
+
+/// A handshake that waited so long for its turn is told to come back later.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
+
+/// Asks Django.
+#[derive(Debug)]
+pub struct Authority {
+    endpoints: Vec<Endpoint>,
+    next: AtomicUsize,
+    turns: Semaphore,
+    secrets: Secrets,
+    metrics: Arc<Metrics>,
+    /// The fault that was last logged: each is logged once, not once for each handshake.
+    logged: Mutex<Option<String>>,
+}
+
+/// What Django says of a session.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Nobody is logged in.
+    Anonymous,
+    /// Somebody is.
+    LoggedIn(LoggedIn),
+}
+
+/// A session with a user.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// Who it is.
+    pub identity: Identity,
+    /// What the connection gets first.
+    pub frames: Vec<Frame>,
+    /// The answer's `Set-Cookie` fields, for the handshake's answer.
+    pub set_cookies: Vec<HeaderValue>,
+}
+
+impl Authority {
+    /// Makes the clients; connects to nothing yet.
+    pub fn build(settings: &AuthSettings, metrics: Arc<Metrics>) -> Result<Self, AuthorityError> {
+        Ok(Self {
+            endpoints: Endpoint::build(settings)?,
+            next: AtomicUsize::new(0),
+            turns: Semaphore::new(settings.concurrency),
+            secrets: settings.secrets.clone(),
+            metrics,
+            logged: Mutex::new(None),
+        })
+    }
+
+    /// Asks who a session is.
+    pub async fn judge(&self, request: &AuthRequest<'_>) -> Result<Verdict, AuthError> {
+        let answered = self.ask(request).await;
+        self.note(&answered);
+        let Answered { meaning, headers } = answered?;
+        let Meaning::User {
+            user,
+            groups,
+            expires_at,
+            frames,
+        } = meaning
+        else {
+            return Ok(Verdict::Anonymous);
+        };
+        let sessions = request.cookies.digests(&self.secrets);
+        let set_cookies = headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .cloned()
+            .collect();
+        let identity = Identity {
+            user,
+            groups,
+            sessions,
+            expires_at,
+        };
+        Ok(Verdict::LoggedIn(LoggedIn {
+            identity,
+            frames,
+            set_cookies,
+        }))
+    }
+
+    async fn ask(&self, request: &AuthRequest<'_>) -> Result<Answered, AuthError> {
+        let turn = tokio::time::timeout(LONGEST_TURN, self.turns.acquire()).await;
+        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len();
+        let Ok(Ok(_turn)) = turn else {
+            return Err(self.endpoints[first].unreachable("too many handshakes wait".into()));
+        };
+        // A second address is tried where the first refuses; a second time where a kept connection
+        // turns out to be dead: an auth call changes nothing, so asking twice is safe.
+        let attempts = self.endpoints.len().max(2);
+        let mut last = None;
+        for attempt in 0..attempts {
+            let endpoint = &self.endpoints[(first + attempt) % self.endpoints.len()];
+            match endpoint.call(request, &self.secrets).await {
+                Ok(answered) => return endpoint.read(answered).await,
+                Err(error) => {
+                    let again = !error.is_timeout();
+                    last = Some(endpoint.unreachable(describe(&error)));
+                    if !again {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| self.endpoints[first].unreachable("not tried".into())))
+    }
+
+    /// Counts an outcome, and logs a change from the last one.
+    fn note(&self, answered: &Result<Answered, AuthError>) {
+        let outcome = match answered {
+            Ok(Answered {
+                meaning: Meaning::User { .. },
+                ..
+            }) => "user",
+            Ok(_) => "anonymous",
+            Err(AuthError::Unreachable { .. }) => "unreachable",
+            Err(AuthError::Misconfigured { .. }) => "misconfigured",
+        };
+        self.metrics
+            .auth_calls
+            .get_or_create(&Outcome { outcome })
+            .inc();
+        let fault = answered.as_ref().err().map(ToString::to_string);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if *logged == fault {
+            return;
+        }
+        if let Some(fault) = &fault {
+            tracing::warn!(%fault, "sockets cannot be authenticated");
+        } else {
+            tracing::info!("the auth view answers again");
+        }
+        *logged = fault;
+    }
+}

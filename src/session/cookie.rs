@@ -1,0 +1,157 @@
+//! Picks the cookies that Django's authentication reads out of a `Cookie` header.
+//!
+//! Used by the handshake. The surprise: duplicates are kept as they came, and like Django the digest
+//! takes the last one; a value that Django would unquote or trim is treated as no session, so that one
+//! session cannot be spelled in two ways.
+
+use http::HeaderValue;
+
+use crate::ids::SessionDigest;
+use crate::secret::Secrets;
+
+/// The cookies that matter.
+#[derive(Clone, Debug)]
+pub struct CookieNames {
+    /// Django's `SESSION_COOKIE_NAME`.
+    pub session: String,
+    /// `auth.cookies`: further ones.
+    pub others: Vec<String>,
+}
+
+/// The picked cookies of one handshake.
+pub struct SessionCookies {
+    header: HeaderValue,
+    session: Box<[u8]>,
+}
+
+impl SessionCookies {
+    /// The cookies in `names`, or `None` where there is no usable session cookie.
+    pub fn pick(header: &HeaderValue, names: &CookieNames) -> Option<Self> {
+        let mut picked: Vec<u8> = Vec::new();
+        let mut session = None;
+        for pair in header.as_bytes().split(|byte| *byte == b';') {
+            let pair = pair.trim_ascii();
+            let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
+                continue;
+            };
+            let (name, value) = (
+                pair[..equals].trim_ascii_end(),
+                pair[equals + 1..].trim_ascii(),
+            );
+            if name == names.session.as_bytes() {
+                session = Some(value);
+            } else if !names.others.iter().any(|other| other.as_bytes() == name) {
+                continue;
+            }
+            if !picked.is_empty() {
+                picked.extend_from_slice(b"; ");
+            }
+            picked.extend_from_slice(pair);
+        }
+        let session = session.filter(|value| is_plain(value))?.into();
+        let mut header = HeaderValue::from_maybe_shared(bytes::Bytes::from(picked)).ok()?;
+        header.set_sensitive(true);
+        Some(Self { header, session })
+    }
+
+    /// The one `Cookie` line for Django.
+    pub fn header(&self) -> &HeaderValue {
+        &self.header
+    }
+
+    /// The session's digests, under the current and then under the previous secret.
+    pub fn digests(&self, secrets: &Secrets) -> Box<[SessionDigest]> {
+        secrets
+            .believed()
+            .map(|secret| SessionDigest::of(secret, &self.session))
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for SessionCookies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionCookies(…)")
+    }
+}
+
+/// Whether Django reads exactly these bytes. Python's cookie parser unquotes, unescapes and trims
+/// Unicode spaces; no session engine of Django writes a value that needs any of it.
+fn is_plain(value: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    !value.is_empty() && value.iter().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::secret::Secret;
+
+    fn names() -> CookieNames {
+        CookieNames {
+            session: "sessionid".into(),
+            others: vec!["tenant".into()],
+        }
+    }
+
+    fn pick(header: &'static str) -> Option<SessionCookies> {
+        SessionCookies::pick(&HeaderValue::from_static(header), &names())
+    }
+
+    fn digests(header: &'static str) -> Box<[SessionDigest]> {
+        let current = Secret::new(vec![1; 32]);
+        pick(header).unwrap().digests(&Secrets {
+            current,
+            previous: Some(Secret::new(vec![2; 32])),
+        })
+    }
+
+    #[test]
+    fn only_the_cookies_that_authentication_reads_are_sent() {
+        let picked = pick("a=1; sessionid=abc; csrftoken=x; tenant=blue").unwrap();
+        assert_eq!(picked.header(), "sessionid=abc; tenant=blue");
+        assert!(picked.header().is_sensitive());
+    }
+
+    #[test]
+    fn duplicates_stay_and_the_last_one_counts() {
+        assert_eq!(
+            pick("sessionid=a; sessionid=b").unwrap().header(),
+            "sessionid=a; sessionid=b"
+        );
+        assert_eq!(digests("sessionid=a; sessionid=b"), digests("sessionid=b"));
+        assert_eq!(digests("sessionid=b").len(), 2);
+    }
+
+    #[test]
+    fn without_a_usable_session_cookie_there_is_none() {
+        for header in [
+            "",
+            "a=1",
+            "sessionid",
+            "sessionid=",
+            "sessionid=\"abc\"",
+            "xsessionid=1",
+        ] {
+            assert!(pick(header).is_none(), "{header}");
+        }
+        let spaced = HeaderValue::from_bytes(b"sessionid=abc\xa0").unwrap();
+        assert!(SessionCookies::pick(&spaced, &names()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn picking_never_panics_and_never_lets_another_cookie_through(
+            bytes in proptest::collection::vec(0x20_u8..0x7f, 0..200)
+        ) {
+            let header = HeaderValue::from_bytes(&bytes).unwrap();
+            if let Some(picked) = SessionCookies::pick(&header, &names()) {
+                for pair in picked.header().to_str().unwrap().split("; ") {
+                    let name = pair.split('=').next().unwrap().trim();
+                    prop_assert!(name == "sessionid" || name == "tenant");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! One place where Django judges sessions, and how it is called.
+//!
+//! Used by the authority alone. The surprise: nothing of the handshake's upgrade goes along, since WSGI
+//! would run the view on it and plain ASGI answers 500 (Django 5.2 under uvicorn).
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+
+use super::answer::{self, Meaning};
+use super::cookie::SessionCookies;
+use crate::config::{AuthUrl, UpstreamAddress};
+use crate::ids::RequestId;
+use crate::secret::Secrets;
+use crate::web::signature::{self, BodyHash, SignedParts};
+
+/// An answer has a handful of members; more is not an answer.
+const LARGEST_ANSWER: usize = 64 * 1024;
+/// Below gunicorn's two seconds, so that the pool rarely meets a connection Django has just closed.
+const POOL_IDLE: Duration = Duration::from_millis(1500);
+
+/// What the authority needs to know.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// Where Django judges.
+    pub url: AuthUrl,
+    /// Django's upstreams, for a path.
+    pub upstream: Vec<UpstreamAddress>,
+    /// For one call.
+    pub timeout: Duration,
+    /// For connecting.
+    pub connect_timeout: Duration,
+    /// Calls under way at once.
+    pub concurrency: usize,
+    /// Sign the calls and key the digests.
+    pub secrets: Secrets,
+}
+
+/// A handshake as the auth call tells it to Django.
+#[derive(Debug)]
+pub struct AuthRequest<'a> {
+    /// The picked cookies.
+    pub cookies: &'a SessionCookies,
+    /// The handshake's own fields, of which a few are passed on.
+    pub headers: &'a HeaderMap,
+    /// The origin's authority as the browser wrote it.
+    pub host: &'a HeaderValue,
+    /// The handshake's path and query.
+    pub target: &'a str,
+    /// The client's address.
+    pub address: IpAddr,
+    /// Names the handshake.
+    pub request_id: RequestId,
+}
+
+/// Why Django's judgement is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Worth trying again: nothing answers, or not in time.
+    #[error("cannot reach the auth view at {place}: {cause}")]
+    Unreachable {
+        /// Where it should be.
+        place: String,
+        /// What happened.
+        cause: String,
+    },
+    /// Not worth trying again before somebody mends it.
+    #[error("the auth view at {place} gave no judgement: {diagnosis}")]
+    Misconfigured {
+        /// Where it is.
+        place: String,
+        /// What is wrong, fit for a close reason.
+        diagnosis: Cow<'static, str>,
+    },
+}
+
+/// Why there can be no authority.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// `auth.url` cannot be asked.
+    #[error("auth.url `{url}` is not a URL: {cause}")]
+    Url {
+        /// As configured.
+        url: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The system's certificates cannot be read, say.
+    #[error("cannot make the client that asks Django")]
+    Client(#[source] reqwest::Error),
+}
+
+/// An answer that came.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) meaning: Meaning,
+    pub(super) headers: HeaderMap,
+}
+
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    client: reqwest::Client,
+    url: reqwest::Url,
+    /// The path and query of `url`, as they are signed.
+    target: String,
+    /// For people: where it is.
+    place: String,
+}
+
+impl AuthRequest<'_> {
+    /// The fields that tell Django of the handshake.
+    fn passed_on(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(12);
+        for name in [header::USER_AGENT, header::ACCEPT_LANGUAGE, header::ORIGIN] {
+            if let Some(value) = self.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::COOKIE, self.cookies.header().clone());
+        headers.insert(header::HOST, self.host.clone());
+        put(&mut headers, "x-original-uri", self.target);
+        put(&mut headers, "x-request-id", &self.request_id.to_string());
+        headers
+    }
+}
+
+impl Endpoint {
+    /// The endpoints of the settings: one for a whole URL, one for each of Django's addresses else.
+    pub(super) fn build(settings: &AuthSettings) -> Result<Vec<Self>, AuthorityError> {
+        let client = || {
+            reqwest::Client::builder()
+                .no_proxy()
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(settings.connect_timeout)
+                .timeout(settings.timeout)
+                .pool_idle_timeout(POOL_IDLE)
+                .http1_only()
+        };
+        let path = match &settings.url {
+            AuthUrl::Absolute(url) => return Ok(vec![Self::new(client(), url, url.clone())?]),
+            AuthUrl::Path(path) => path,
+        };
+        let at = |address: &UpstreamAddress| match address {
+            UpstreamAddress::Tcp { host, port } => {
+                let host = if host.contains(':') {
+                    format!("[{host}]")
+                } else {
+                    host.clone()
+                };
+                let url = format!("http://{host}:{port}{path}");
+                Self::new(client(), &url, url.clone())
+            }
+            UpstreamAddress::Unix(socket) => {
+                let place = format!("{path} at unix:{}", socket.display());
+                let client = client().unix_socket(socket.as_path());
+                Self::new(client, &format!("http://localhost{path}"), place)
+            }
+        };
+        settings.upstream.iter().map(at).collect()
+    }
+
+    fn new(
+        client: reqwest::ClientBuilder,
+        url: &str,
+        place: String,
+    ) -> Result<Self, AuthorityError> {
+        let url = reqwest::Url::parse(url).map_err(|cause| AuthorityError::Url {
+            url: url.to_owned(),
+            cause: cause.to_string(),
+        })?;
+        let query = url
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        let target = format!("{}{query}", url.path());
+        let client = client.build().map_err(AuthorityError::Client)?;
+        Ok(Self {
+            client,
+            url,
+            target,
+            place,
+        })
+    }
+
+    /// Sends one call.
+    pub(super) async fn call(
+        &self,
+        request: &AuthRequest<'_>,
+        secrets: &Secrets,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        let address = request.address.to_canonical().to_string();
+        let mut headers = request.passed_on();
+        put(&mut headers, "x-forwarded-for", &address);
+        put(&mut headers, "x-forwarded-proto", "https");
+        let parts = SignedParts {
+            method: &Method::GET,
+            path_and_query: &self.target,
+            host: request.host.as_bytes(),
+            forwarded_for: address.as_bytes(),
+            forwarded_proto: b"https",
+            body: BodyHash::of(b""),
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        headers.insert(
+            signature::SIGNATURE,
+            signature::sign(&secrets.current, &parts, now),
+        );
+        self.client
+            .get(self.url.clone())
+            .headers(headers)
+            .send()
+            .await
+    }
+
+    /// Reads a bounded answer.
+    pub(super) async fn read(
+        &self,
+        mut response: reqwest::Response,
+    ) -> Result<Answered, AuthError> {
+        let status = response.status();
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(describe(&error)))?
+        {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(
+                    self.misconfigured("the auth view's answer is larger than 64 KiB".into())
+                );
+            }
+            body.extend_from_slice(&chunk);
+        }
+        match answer::judge(status, &headers, &body) {
+            Meaning::Fault(diagnosis) => Err(self.misconfigured(diagnosis)),
+            Meaning::Unavailable => Err(self.unreachable(format!("it answered {status}"))),
+            meaning => Ok(Answered { meaning, headers }),
+        }
+    }
+
+    pub(super) fn unreachable(&self, cause: String) -> AuthError {
+        AuthError::Unreachable {
+            place: self.place.clone(),
+            cause,
+        }
+    }
+
+    fn misconfigured(&self, diagnosis: Cow<'static, str>) -> AuthError {
+        AuthError::Misconfigured {
+            place: self.place.clone(),
+            diagnosis,
+        }
+    }
+}
+
+/// Adds a field of ours. A value that is no field text (it never is) is left out.
+fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+/// The innermost cause, which is the one that tells something ("connection refused").
+pub(super) fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took longer than auth.timeout".into();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
