@@ -1,6 +1,11 @@
 //! HTTP words that every layer above shares: bodies, problems, headers, signatures.
 
+pub mod admit;
 pub mod body;
+pub mod headers;
+pub mod hosts;
+mod page;
+pub mod path;
 pub mod problem;
 pub mod request;
 pub mod signature;

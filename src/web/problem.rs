@@ -3,7 +3,16 @@
 //! Service errors implement [`ToProblem`]; `server` and `publish` render. The surprise: a browser
 //! that accepts HTML gets a page, everybody else gets `application/problem+json`.
 
-use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
+use serde_json::json;
+
+use super::body::ResponseBody;
+use super::page;
+use super::request::{Downstream, ErrorPages};
+
+/// Names the request in answers and towards upstreams.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An HTTP error answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +29,10 @@ pub struct Problem {
     pub position: Option<(usize, usize)>,
     /// Seconds after which it is worth trying again.
     pub retry_after: Option<u32>,
+    /// Whether the connection must end, because nobody knows where the next request begins.
+    pub ends_connection: bool,
+    /// The methods that are answered here, where the request's is not.
+    pub allow: Option<&'static str>,
 }
 
 impl Problem {
@@ -33,6 +46,8 @@ impl Problem {
             hint: None,
             position: None,
             retry_after: None,
+            ends_connection: false,
+            allow: None,
         }
     }
 
@@ -56,6 +71,26 @@ impl Problem {
         self.retry_after = Some(seconds);
         self
     }
+
+    /// Ends the connection after the answer.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.ends_connection = true;
+        self
+    }
+
+    /// A method that is not answered here, and those that are.
+    pub fn method_not_allowed(method: &Method, allow: &'static str) -> Self {
+        let detail = format!("{method} is not answered here.");
+        let mut problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+        problem.allow = Some(allow);
+        problem
+    }
+
+    /// Whether it says that an upstream is away, so that trying again helps.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(self.status.as_u16(), 502..=504) && self.code.starts_with("upstream_")
+    }
 }
 
 /// An error that knows the answer it becomes.
@@ -63,3 +98,170 @@ pub trait ToProblem {
     /// The answer.
     fn to_problem(&self) -> Problem;
 }
+
+/// How a request wants to be answered; kept because the request itself is gone when it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    form: Form,
+    body: Body,
+    version: Version,
+    navigation: Navigation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Html,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    Sent,
+    HeadOnly,
+}
+
+/// Whether a page may load itself again: a form that was posted must not be posted twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Navigation {
+    Repeatable,
+    Single,
+}
+
+impl Asked {
+    /// Reads it off a request.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let method = request.method();
+        Self {
+            form: form(request.headers()),
+            body: if method == Method::HEAD {
+                Body::HeadOnly
+            } else {
+                Body::Sent
+            },
+            version: request.version(),
+            navigation: if method == Method::GET {
+                Navigation::Repeatable
+            } else {
+                Navigation::Single
+            },
+        }
+    }
+}
+
+/// HTML only for who names it (browsers do, `fetch` and `curl` do not) and does not refuse it.
+fn form(headers: &HeaderMap) -> Form {
+    let names_html = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(accepts_html);
+    if names_html { Form::Html } else { Form::Json }
+}
+
+fn accepts_html(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let named = parts
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+    named
+        && !parts.any(|part| {
+            part.strip_prefix("q=")
+                .is_some_and(|q| q.parse() == Ok(0.0_f32))
+        })
+}
+
+/// The answer for a problem. Without `downstream` (the request was not admitted) it is written for
+/// the public.
+pub fn render(
+    problem: &Problem,
+    asked: Asked,
+    downstream: Option<&Downstream>,
+) -> Response<ResponseBody> {
+    let audience = downstream.map_or(ErrorPages::Public, |downstream| downstream.audience);
+    let request_id = downstream.map(|downstream| downstream.request_id.to_string());
+    let reload = audience == ErrorPages::Developer
+        && asked.navigation == Navigation::Repeatable
+        && problem.is_passing();
+    let shown = page::Shown {
+        problem,
+        hint: problem
+            .hint
+            .as_deref()
+            .filter(|_| audience == ErrorPages::Developer),
+        request_id: request_id.as_deref(),
+        reload: if reload {
+            page::Reload::WhenBack
+        } else {
+            page::Reload::Never
+        },
+    };
+    let (text, kind) = match asked.form {
+        Form::Html => (page::html(&shown), "text/html; charset=utf-8"),
+        Form::Json => (json_text(&shown), "application/problem+json"),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    add_fields(&mut headers, &shown, asked);
+    let body = match asked.body {
+        Body::Sent => ResponseBody::full(text),
+        Body::HeadOnly => ResponseBody::empty(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = problem.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn add_fields(headers: &mut HeaderMap, shown: &page::Shown<'_>, asked: Asked) {
+    let problem = shown.problem;
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if asked.form == Form::Html {
+        headers.insert(header::CONTENT_SECURITY_POLICY, page::policy(shown));
+    }
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(methods) = problem.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    // HTTP/2 has no such field; hyper would drop it with a warning.
+    if problem.ends_connection && asked.version < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(id) = shown
+        .request_id
+        .and_then(|id| HeaderValue::from_str(id).ok())
+    {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+fn json_text(shown: &page::Shown<'_>) -> String {
+    let problem = shown.problem;
+    let mut object = json!({
+        "type": "about:blank",
+        "title": problem.status.canonical_reason().unwrap_or("Error"),
+        "status": problem.status.as_u16(),
+        "code": problem.code,
+        "detail": problem.detail,
+    });
+    if let Some(hint) = shown.hint {
+        object["hint"] = hint.into();
+    }
+    if let Some((line, column)) = problem.position {
+        object["position"] = json!({ "line": line, "column": column });
+    }
+    if let Some(id) = shown.request_id {
+        object["request_id"] = id.into();
+    }
+    object.to_string()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! The first thing every request passes: after it, only one reading of the request is left.
+//!
+//! Called by `server` before any route is looked up. Refuses what two HTTP readers could take
+//! differently and removes what a client may not claim. The surprise: a request body with both
+//! `Content-Length` and `Transfer-Encoding` never shows here, hyper has already dropped the length
+//! and will close the connection (RFC 9112 6.3).
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, StatusCode, Version};
+
+use super::headers;
+use super::hosts::{Hosts, split_authority};
+use super::path;
+use super::problem::Problem;
+
+/// Judges requests.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    hosts: Arc<Hosts>,
+    limits: AdmitLimits,
+}
+
+/// What a request's head may take.
+#[derive(Clone, Copy, Debug)]
+pub struct AdmitLimits {
+    /// Bytes of the request's target.
+    pub uri_size: usize,
+    /// Fields in the header section, cookie crumbs joined.
+    pub headers: usize,
+}
+
+/// What is known of an admitted request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// The authority with its port, as the browser wrote it; also the request's `Host` field now.
+    pub host: HeaderValue,
+    /// The path, decoded once.
+    pub path: String,
+}
+
+impl Admission {
+    /// Judges by these hosts and limits.
+    pub fn new(hosts: Arc<Hosts>, limits: AdmitLimits) -> Self {
+        Self { hosts, limits }
+    }
+
+    /// Judges a request and removes from it what a client may not say.
+    pub fn admit<B>(&self, request: &mut Request<B>) -> Result<Admitted, Problem> {
+        check_method(request.method())?;
+        check_framing(request.version(), request.headers())?;
+        let path = self.check_target(request)?;
+        let host = self.check_host(request)?;
+        check_expect(request.headers())?;
+
+        let fields = request.headers_mut();
+        headers::remove_claims(fields);
+        headers::join_cookies(fields);
+        fields.remove(header::EXPECT);
+        if fields.contains_key(header::UPGRADE) && !headers::is_websocket_upgrade(fields) {
+            fields.remove(header::UPGRADE);
+        }
+        if fields.len() > self.limits.headers {
+            return Err(too_many_fields(self.limits.headers));
+        }
+        Ok(Admitted { host, path })
+    }
+
+    fn check_target<B>(&self, request: &Request<B>) -> Result<String, Problem> {
+        let uri = request.uri();
+        let query = uri.query().unwrap_or_default();
+        if uri.path().len() + query.len() > self.limits.uri_size {
+            let detail = format!("The address is longer than {} bytes.", self.limits.uri_size);
+            return Err(
+                Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail)
+                    .with_hint("limits.uri_size in gateway.toml says how long it may be.")
+                    .closing(),
+            );
+        }
+        path::decode(uri.path())
+            .and_then(|path| path::check_query(query).map(|()| path))
+            .map_err(|error| bad_request("bad_path", &error.to_string()))
+    }
+
+    fn check_host<B>(&self, request: &mut Request<B>) -> Result<HeaderValue, Problem> {
+        let host = authority(request)?;
+        let text = host.to_str().unwrap_or_default();
+        let Some((name, _port)) = split_authority(text) else {
+            return Err(bad_request(
+                "bad_host",
+                "the Host field is not a host and a port",
+            ));
+        };
+        if !self.hosts.contains(name) {
+            return Err(misdirected(name));
+        }
+        if request.version() >= Version::HTTP_2 {
+            request.headers_mut().insert(header::HOST, host.clone());
+        }
+        Ok(host)
+    }
+}
+
+/// The one authority a request names, wherever it does.
+fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(bad_request("bad_host", "there is more than one Host field"));
+    }
+    let target = request.uri().authority();
+    let modern = request.version() >= Version::HTTP_2;
+    match (field, target) {
+        (None, Some(target)) if modern => HeaderValue::from_str(target.as_str())
+            .map_err(|_| bad_request("bad_host", "the :authority field is not a host and a port")),
+        (None, _) => Err(bad_request("bad_host", "the Host field is missing")),
+        (Some(field), None) => Ok(field.clone()),
+        (Some(field), Some(target)) => {
+            let scheme = request.uri().scheme_str().unwrap_or_default();
+            if !matches!(scheme, "http" | "https") {
+                return Err(bad_request(
+                    "bad_target",
+                    "the request's target is no http(s) URL",
+                ));
+            }
+            if !field
+                .as_bytes()
+                .eq_ignore_ascii_case(target.as_str().as_bytes())
+            {
+                return Err(bad_request(
+                    "bad_host",
+                    "Host and the request's target disagree",
+                ));
+            }
+            Ok(field.clone())
+        }
+    }
+}
+
+fn check_method(method: &Method) -> Result<(), Problem> {
+    if matches!(*method, Method::CONNECT | Method::TRACE) {
+        let allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        return Err(Problem::method_not_allowed(method, allow).closing());
+    }
+    if method
+        .as_str()
+        .bytes()
+        .all(|b| b.is_ascii_uppercase() || b == b'-')
+    {
+        return Ok(());
+    }
+    let detail = "The request's method is not known.";
+    Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "method_unknown", detail).closing())
+}
+
+fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        let single = codings.next().is_none();
+        if version != Version::HTTP_11 || !single {
+            return Err(bad_request(
+                "bad_framing",
+                "Transfer-Encoding is not allowed like this",
+            ));
+        }
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            let detail = "Only the transfer coding \"chunked\" is understood.";
+            return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, "bad_framing", detail).closing());
+        }
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let digits =
+        length.is_none_or(|l| !l.is_empty() && l.as_bytes().iter().all(u8::is_ascii_digit));
+    if lengths.next().is_some() || !digits {
+        return Err(bad_request(
+            "bad_framing",
+            "Content-Length must be one number",
+        ));
+    }
+    Ok(())
+}
+
+fn check_expect(headers: &HeaderMap) -> Result<(), Problem> {
+    let known = headers
+        .get_all(header::EXPECT)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if known {
+        return Ok(());
+    }
+    let detail = "Only the expectation \"100-continue\" is understood.";
+    Err(Problem::new(StatusCode::EXPECTATION_FAILED, "expectation_failed", detail).closing())
+}
+
+fn bad_request(code: &'static str, what: &str) -> Problem {
+    let detail = format!("The request cannot be taken: {what}.");
+    Problem::new(StatusCode::BAD_REQUEST, code, detail).closing()
+}
+
+fn too_many_fields(limit: usize) -> Problem {
+    let detail = format!("The request has more than {limit} header fields.");
+    Problem::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "too_many_headers",
+        detail,
+    )
+    .closing()
+}
+
+fn misdirected(name: &str) -> Problem {
+    let detail = format!("\"{name}\" is not a host of this origin.");
+    let hint = format!("Add it to [server] in gateway.toml: hosts = [\"{name}\"], and restart.");
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail).with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests;

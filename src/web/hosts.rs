@@ -1,0 +1,212 @@
+//! The names and addresses of this origin.
+//!
+//! Asked for every request and every `Origin`. The surprise: addresses can change while the gateway
+//! runs (a laptop moves between networks); names cannot.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+/// What counts as a host of this origin.
+#[derive(Debug)]
+pub struct Hosts {
+    names: Vec<String>,
+    literals: Vec<IpAddr>,
+    addresses: ArcSwap<Vec<IpAddr>>,
+}
+
+impl Hosts {
+    /// `names` are lower-case, the canonical one first; `addresses` are those of this machine that
+    /// count as hosts too.
+    pub fn new(names: Vec<String>, addresses: Vec<IpAddr>) -> Self {
+        let literals = names.iter().filter_map(|name| address(name)).collect();
+        Self {
+            names,
+            literals,
+            addresses: ArcSwap::new(Arc::new(addresses)),
+        }
+    }
+
+    /// Whether a host without port is one of ours. An IPv6 address may have brackets.
+    pub fn contains(&self, host_without_port: &str) -> bool {
+        if self
+            .names
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(host_without_port))
+        {
+            return true;
+        }
+        address(host_without_port).is_some_and(|address| {
+            self.literals.contains(&address) || self.addresses.load().contains(&address)
+        })
+    }
+
+    /// The name the origin is spoken of by.
+    pub fn canonical(&self) -> &str {
+        self.names.first().map_or("localhost", String::as_str)
+    }
+
+    /// Replaces the machine's addresses.
+    pub fn set_addresses(&self, addresses: Vec<IpAddr>) {
+        self.addresses.store(Arc::new(addresses));
+    }
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    bare.parse().ok()
+}
+
+/// An authority in two: the host (brackets kept) and, if written, the port.
+///
+/// `None` where the grammar does not allow it: user information, an empty host or port, anything
+/// that is not a letter, digit, `-`, `.` or `_`, or a bracketed text that is no IPv6 address.
+pub fn split_authority(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']')?;
+            rest[..end].parse::<std::net::Ipv6Addr>().ok()?;
+            let (host, port) = authority.split_at(end + 2);
+            (
+                host,
+                port.strip_prefix(':').or(port.is_empty().then_some("")),
+            )
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, Some("")),
+        },
+    };
+    let port = port?;
+    let named = host.starts_with('[') || is_name(host);
+    let ported = authority.len() > host.len();
+    match (named, ported) {
+        (false, _) => None,
+        (true, false) => Some((host, None)),
+        (true, true) => Some((host, Some(parse_port(port)?))),
+    }
+}
+
+fn is_name(host: &str) -> bool {
+    !host.is_empty()
+        && host.len() <= 253
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+}
+
+fn parse_port(port: &str) -> Option<u16> {
+    if port.len() > 5 || !port.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    port.parse().ok().filter(|port| *port != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hosts() -> Hosts {
+        Hosts::new(
+            vec!["myapp.test".into(), "localhost".into(), "10.0.0.7".into()],
+            vec!["192.168.1.5".parse().unwrap(), "::1".parse().unwrap()],
+        )
+    }
+
+    #[test]
+    fn names_and_addresses_are_compared_whole() {
+        let hosts = hosts();
+        for ours in [
+            "localhost",
+            "LOCALHOST",
+            "myapp.test",
+            "10.0.0.7",
+            "192.168.1.5",
+            "[::1]",
+            "::1",
+        ] {
+            assert!(hosts.contains(ours), "{ours}");
+        }
+        for foreign in [
+            "localhost.",
+            "evil.test",
+            "x.localhost",
+            "localhost.evil.test",
+            "192.168.1.6",
+            "",
+            "010.0.0.7",
+        ] {
+            assert!(!hosts.contains(foreign), "{foreign}");
+        }
+        assert_eq!(hosts.canonical(), "myapp.test");
+    }
+
+    #[test]
+    fn addresses_can_change() {
+        let hosts = hosts();
+        hosts.set_addresses(vec!["172.16.0.9".parse().unwrap()]);
+        assert!(hosts.contains("172.16.0.9"));
+        assert!(!hosts.contains("192.168.1.5"));
+        assert!(hosts.contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn an_authority_has_a_strict_grammar() {
+        for (text, parts) in [
+            ("localhost", ("localhost", None)),
+            ("localhost:8443", ("localhost", Some(8443))),
+            ("[::1]:8443", ("[::1]", Some(8443))),
+            ("[::1]", ("[::1]", None)),
+            ("127.0.0.1:1", ("127.0.0.1", Some(1))),
+        ] {
+            assert_eq!(split_authority(text), Some(parts), "{text}");
+        }
+        for text in [
+            "",
+            ":",
+            ":80",
+            "localhost:",
+            "localhost:x",
+            "localhost:0",
+            "localhost:99999",
+            "localhost:+80",
+            "localhost:80:80",
+            "u@localhost",
+            "localhost/x",
+            "local host",
+            "a,b",
+            "localhost, localhost",
+            "[::1",
+            "::1",
+            "[::1]x",
+            "[::1]:",
+            "[zz]",
+            "[localhost]",
+            "é.test",
+            "localhost:000080",
+        ] {
+            assert_eq!(split_authority(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn splitting_never_panics(text in "\\PC{0,30}") {
+            let _ = split_authority(&text);
+        }
+
+        #[test]
+        fn a_split_authority_is_made_of_its_parts(text in "[a-z0-9.:\\[\\]-]{0,12}") {
+            if let Some((host, port)) = split_authority(&text) {
+                prop_assert!(text.starts_with(host));
+                prop_assert_eq!(port.is_some(), text.len() > host.len());
+            }
+        }
+    }
+}
