@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -71,7 +70,7 @@ def install(options: argparse.Namespace) -> Path:
     """Brings everything up to date and returns the gateway's binary. A second run finds nothing to do."""
     run(ROOT / "scripts" / "venv.sh", DEMO / ".venv", DEMO / "requirements.txt")
     if options.dev:
-        install_vite()
+        run(ROOT / "scripts" / "npm-packages.sh", FRONTEND)
     binary = os.environ.get("GATEPOST_BIN")
     if not binary:
         step("building the gateway (some minutes the first time)")
@@ -82,16 +81,6 @@ def install(options: argparse.Namespace) -> Path:
     for command in (["migrate", "--verbosity=0"], ["demo_users"], ["collectstatic", "--no-input", "--verbosity=0"]):
         run(PYTHON, "manage.py", *command, cwd=BACKEND, env=environment)
     return Path(binary)
-
-
-def install_vite() -> None:
-    lock = FRONTEND / "package-lock.json"
-    stamp = FRONTEND / "node_modules" / ".installed-lock.json"
-    if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
-        return
-    step("installing the frontend's npm packages")
-    run("npm", "ci", "--silent", "--no-audit", "--no-fund", cwd=FRONTEND)
-    shutil.copyfile(lock, stamp)
 
 
 def kept_secret(name: str) -> str:

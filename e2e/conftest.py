@@ -1,0 +1,57 @@
+"""Sites and the browser driver."""
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from harness.site import Site
+
+
+@pytest.fixture(scope="session")
+def playwright():
+    """The driver; it starts Debian's Chromium, never a browser of its own."""
+    with sync_playwright() as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, playwright):
+    """One site for all tests of a module; what they do must not get in each other's way."""
+    running = Site(tmp_path_factory.mktemp("site"), playwright)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def own_site(tmp_path, playwright):
+    """A site for one test, which may stop parts of it."""
+    running = Site(tmp_path, playwright, config='drain_spread = "200ms"')
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def vite_site(tmp_path, playwright):
+    """A site whose frontend is a Vite dev server over a copy of the demo's files."""
+    running = Site(tmp_path, playwright, vite=True)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def visitor(site):
+    """Makes people with cookies of their own; their tabs are closed with the test."""
+    contexts = []
+
+    def make():
+        contexts.append(site.browser.visitor())
+        return contexts[-1]
+
+    yield make
+    for context in contexts:
+        context.close()

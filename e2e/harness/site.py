@@ -1,0 +1,164 @@
+"""A whole site: the gateway's binary, a real Django behind gunicorn, and on demand Vite and a browser."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import ssl
+import sys
+from pathlib import Path
+
+from .browser import Browser
+from .process import Process
+from .wait import free_port, listens, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "demo"
+BACKEND = DEMO / "backend"
+WWW = DEMO / "frontend" / "www"
+VITE = DEMO / "frontend" / "node_modules" / "vite" / "bin" / "vite.js"
+PYTHONPATH = [BACKEND, ROOT / "python", ROOT / "e2e" / "project"]
+SOCKET = "/ws/notifications/"
+
+
+def gateway_binary():
+    """The binary that `cargo build` made; GATEPOST_BIN names another."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    binary = Path(os.environ.get("GATEPOST_BIN", target / "debug" / "gatepost"))
+    assert binary.exists(), f"{binary} is missing: run `cargo build --locked`, or `make e2e`"
+    return binary
+
+
+class Site:
+    """`start()` starts gateway and Django; everything lives under `folder` and ends with `stop()`."""
+
+    def __init__(self, folder, playwright, *, vite=False, config=""):
+        self.folder = folder
+        self.secret = secrets.token_hex(32)
+        self.django_port = free_port()
+        self.django = None
+        self.vite = None
+        self.gateway = None
+        self._playwright = playwright
+        self._browser = None
+        self._with_vite = vite
+        self._extra_config = config
+
+    # Life
+
+    def start(self):
+        """Starts the gateway first, since Django has to know its internal address."""
+        frontend = f'root = "{WWW}"'
+        if self._with_vite:
+            frontend = f'upstream = "http://127.0.0.1:{self.start_vite()}"'
+        config = self.folder / "gateway.toml"
+        config.write_text(self._config(frontend))
+        command = [gateway_binary(), "run", "--config", config, "--log-format", "json"]
+        self.gateway = Process("gatepost", command, self.folder, {"GATEPOST_SECRET": self.secret})
+        ready = self.gateway.wait_for_line(ready_addresses, "the line that says it is ready")
+        self.https_port, self.http_port, self.internal_port = (ready[name] for name in ("https", "http", "internal"))
+        self.manage("migrate", "--verbosity=0")
+        self.manage("demo_users")
+        self.start_django()
+        return self
+
+    def start_django(self):
+        """Starts gunicorn at the address the gateway knows, and waits until it answers there."""
+        command = [sys.executable, "-m", "gunicorn", "demosite.wsgi", "--bind", f"127.0.0.1:{self.django_port}"]
+        command += ["--workers", "2", "--worker-class", "gthread", "--threads", "4"]
+        self.django = Process("gunicorn", command, BACKEND, self._django_environment())
+        self.django.wait_for_line(lambda line: "Listening at" in line, "gunicorn listens")
+        wait_until(lambda: listens(self.django_port), "gunicorn accepts connections")
+
+    def start_vite(self):
+        """Serves a copy of the demo's frontend, which a test may edit."""
+        self.www = self.folder / "www"
+        shutil.copytree(WWW, self.www)
+        port = free_port()
+        command = ["node", VITE, self.www, "--host", "127.0.0.1", "--port", port, "--strictPort"]
+        self.vite = Process("vite", command, self.folder, {"NO_COLOR": "1"})
+        self.vite.wait_for_line(lambda line: f":{port}" in line, "Vite listens")
+        return port
+
+    def stop(self):
+        """Ends everything; the browser first, so that its sockets do not come back."""
+        if self._browser:
+            self._browser.close()
+        for process in (self.gateway, self.django, self.vite):
+            if process:
+                process.stop()
+
+    # What tests use
+
+    @property
+    def origin(self):
+        """What the browser's address bar shows."""
+        return f"https://localhost:{self.https_port}"
+
+    @property
+    def ca_file(self):
+        """The local CA's certificate, which the gateway made at its first start."""
+        return self.folder / "certs" / "ca.pem"
+
+    @property
+    def browser(self):
+        """Chromium, trusting this site's CA as a user's browser would: through its certificate store."""
+        if self._browser is None:
+            self._browser = Browser(self._playwright, self.folder / "home", self.ca_file)
+        return self._browser
+
+    def tls(self):
+        """A TLS context that believes in this site's CA and in nothing else."""
+        return ssl.create_default_context(cafile=str(self.ca_file))
+
+    def manage(self, *command):
+        """Runs `manage.py`."""
+        process = Process("manage.py", [sys.executable, "manage.py", *command], BACKEND, self._django_environment())
+        assert process.wait() == 0, process.output()
+
+    def _django_environment(self):
+        internal = f"http://127.0.0.1:{self.internal_port}"
+        return {
+            "PYTHONPATH": os.pathsep.join(str(path) for path in PYTHONPATH),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "DJANGO_SETTINGS_MODULE": "probes.settings",
+            "DEMO_DATABASE": str(self.folder / "db.sqlite3"),
+            "DEMO_SECRET_KEY": "only-for-these-tests-" + "x" * 40,
+            "GATEPOST_SECRET": self.secret,
+            "GATEPOST_URL": internal,
+        }
+
+    def _config(self, frontend):
+        return f"""
+[server]
+https = "127.0.0.1:0"
+http = "127.0.0.1:0"
+internal = "127.0.0.1:0"
+hosts = ["localhost"]
+lan = false
+
+[django]
+upstream = "http://127.0.0.1:{self.django_port}"
+paths = ["/api/", "/admin/", "/accounts/", "/static/"]
+hold = "1s"
+
+[frontend]
+{frontend}
+
+[[sockets]]
+path = "{SOCKET}"
+
+[limits]
+{self._extra_config}
+"""
+
+
+def ready_addresses(line):
+    """The bound ports by listener, from the gateway's `ready` line."""
+    with_json = line.startswith("{") and '"ready"' in line
+    if not with_json:
+        return None
+    fields = json.loads(line)
+    fields = fields.get("fields", fields)
+    return {name: int(re.search(r":(\d+)", str(fields[name]))[1]) for name in ("https", "http", "internal")}

@@ -1,0 +1,14 @@
+"""The demo's paths, and the probes."""
+
+from demosite.urls import urlpatterns as demo
+from django.urls import path
+
+from . import views
+
+urlpatterns = [
+    *demo,
+    path("api/probe/request/", views.request_as_seen),
+    path("api/probe/upload/", views.upload),
+    path("api/probe/download/", views.download),
+    path("api/probe/cookies/", views.cookies),
+]

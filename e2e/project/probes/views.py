@@ -1,0 +1,56 @@
+"""What Django sees of a request, and bodies to compare by hash."""
+
+import hashlib
+
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+CHUNK = 64 * 1024
+
+
+def request_as_seen(request):
+    """The request's headers as WSGI has them, and what Django concludes from them."""
+    return JsonResponse(
+        {
+            "meta": {name: value for name, value in request.META.items() if name.startswith("HTTP_")},
+            "remote_addr": request.META["REMOTE_ADDR"],
+            "host": request.get_host(),
+            "secure": request.is_secure(),
+            "cookies": request.COOKIES,
+        }
+    )
+
+
+@csrf_exempt
+def upload(request):
+    """Hash and size of the request's body, and the length that WSGI was told."""
+    digest, size = hashlib.sha256(), 0
+    while chunk := request.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
+    told = request.META.get("CONTENT_LENGTH", "")
+    return JsonResponse({"sha256": digest.hexdigest(), "size": size, "content_length": told})
+
+
+def content(size):
+    """The bytes of a download: anybody can compute them, no two chunks are equal."""
+    for start in range(0, size, CHUNK):
+        block = hashlib.sha256(str(start).encode()).digest() * (CHUNK // 32)
+        yield block[: min(CHUNK, size - start)]
+
+
+def download(request):
+    """`?size=N`, with a Content-Length (`&length=1`) or streamed without one."""
+    size = int(request.GET["size"])
+    if request.GET.get("length"):
+        return HttpResponse(b"".join(content(size)), content_type="application/octet-stream")
+    return StreamingHttpResponse(content(size), content_type="application/octet-stream")
+
+
+def cookies(request):
+    """Three cookies, one with a comma in its date: they must arrive as three lines."""
+    answer = HttpResponse("cookies")
+    answer.set_cookie("first", "1")
+    answer.set_cookie("second", "2", expires="Wed, 21 Oct 2037 07:28:00 GMT")
+    answer.set_cookie("third", "3", httponly=True)
+    return answer

@@ -1,0 +1,35 @@
+"""Vite's hot module replacement through the gateway, with no Vite configuration at all."""
+
+from harness.browser import log_in, wait_for_socket
+
+
+def edit(file, old, new):
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_hmr_updates_the_page_without_a_reload_and_the_socket_stays_open(vite_site):
+    page = vite_site.browser.visitor().new_page()
+    with page.expect_console_message(lambda message: message.text == "[vite] connected."):
+        log_in(page, vite_site.origin, "ann")
+    page.evaluate("window.neverReloaded = true")
+
+    edit(vite_site.www / "js" / "view.js", "Nothing yet. What is sent", "Edited just now. What is sent")
+    page.locator("#empty-text").get_by_text("Edited just now.").wait_for()
+    edit(vite_site.www / "style.css", "--ground: #f4f2ec;", "--ground: rgb(1 2 3);")
+    page.wait_for_function("getComputedStyle(document.body).backgroundColor === 'rgb(1, 2, 3)'")
+
+    assert page.evaluate("window.neverReloaded") is True
+    wait_for_socket(page, "open")
+    assert page.locator("#wire li.note span").all_inner_texts() == ["open"]
+
+
+def test_a_page_of_the_dev_server_reloads_when_its_html_changes(vite_site):
+    page = vite_site.browser.visitor().new_page()
+    with page.expect_console_message(lambda message: message.text == "[vite] connected."):
+        page.goto(vite_site.origin)
+
+    edit(vite_site.www / "index.html", "<title>Gatepost demo</title>", "<title>Edited</title>")
+
+    page.wait_for_function("document.title === 'Edited'")
