@@ -24,22 +24,16 @@ def site(tmp_path_factory, playwright):
 
 
 @pytest.fixture
-def own_site(tmp_path, playwright):
-    """A site for one test, which may stop parts of it."""
-    running = Site(tmp_path, playwright, config='drain_spread = "200ms"')
-    try:
-        yield running.start()
-    finally:
-        running.stop()
+def start_site(tmp_path, playwright):
+    """Starts a site for one test, which may stop parts of it."""
+    started = []
 
+    def start(**options):
+        started.append(Site(tmp_path, playwright, **options))
+        return started[-1].start()
 
-@pytest.fixture
-def vite_site(tmp_path, playwright):
-    """A site whose frontend is a Vite dev server over a copy of the demo's files."""
-    running = Site(tmp_path, playwright, vite=True)
-    try:
-        yield running.start()
-    finally:
+    yield start
+    for running in started:
         running.stop()
 
 

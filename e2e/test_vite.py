@@ -1,6 +1,14 @@
 """Vite's hot module replacement through the gateway, with no Vite configuration at all."""
 
+import pytest
+
 from harness.browser import log_in, wait_for_socket
+
+
+@pytest.fixture
+def vite_site(start_site):
+    """A site whose frontend is a Vite dev server over a copy of the demo's files."""
+    return start_site(vite=True)
 
 
 def edit(file, old, new):

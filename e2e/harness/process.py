@@ -62,6 +62,10 @@ class Process:
         """Sends a signal to its whole group, as a terminal does at Ctrl-C."""
         os.killpg(self.pid, number)
 
+    def running(self):
+        """Whether it has not ended yet."""
+        return self._popen.poll() is None
+
     def wait(self, patience=PATIENCE):
         """The exit code."""
         try:

@@ -33,7 +33,7 @@ def gateway_binary():
 class Site:
     """`start()` starts gateway and Django; everything lives under `folder` and ends with `stop()`."""
 
-    def __init__(self, folder, playwright, *, vite=False, config=""):
+    def __init__(self, folder, playwright, *, vite=False, hold="20s"):
         self.folder = folder
         self.secret = secrets.token_hex(32)
         self.django_port = free_port()
@@ -43,7 +43,7 @@ class Site:
         self._playwright = playwright
         self._browser = None
         self._with_vite = vite
-        self._extra_config = config
+        self._hold = hold
 
     # Life
 
@@ -141,7 +141,7 @@ lan = false
 [django]
 upstream = "http://127.0.0.1:{self.django_port}"
 paths = ["/api/", "/admin/", "/accounts/", "/static/"]
-hold = "1s"
+hold = "{self._hold}"
 
 [frontend]
 {frontend}
@@ -150,7 +150,7 @@ hold = "1s"
 path = "{SOCKET}"
 
 [limits]
-{self._extra_config}
+drain_spread = "200ms"
 """
 
 
