@@ -22,6 +22,8 @@ class Child:
     def __init__(self, name: str, command: list[str], folder: Path, environment: dict[str, str], events: SimpleQueue):
         self.name = name
         self.last_lines: deque[str] = deque(maxlen=REMEMBERED_LINES)
+        # Set when the demo is up: until then a server's own banner would name a second, wrong URL.
+        self.shown = False
         self.process = subprocess.Popen(
             command,
             cwd=folder,
@@ -62,8 +64,11 @@ class Child:
         self.reader.join(timeout=1)
         code = self.process.returncode
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-        lines = "\n".join(f"    {line}" for line in self.last_lines) or "    (it printed nothing)"
-        return f"{self.name} ended by itself with {how}. Its last lines:\n{lines}"
+        return f"{self.name} ended by itself with {how}. {self.describe_output()}"
+
+    def describe_output(self) -> str:
+        lines = "\n".join(f"    {line}" for line in self.last_lines) or "    (nothing)"
+        return f"The last lines of {self.name}:\n{lines}"
 
     def _pass_on(self) -> None:
         label = f"{self.name:>8} | "
@@ -71,6 +76,8 @@ class Child:
             label = f"\x1b[{COLOURS.get(self.name, '33')}m{label}\x1b[0m"
         for line in self.process.stdout:
             self.last_lines.append(line.rstrip("\n"))
+            if not self.shown:
+                continue
             # The reader of our own output may be gone; the child must still not block on a full pipe.
             with contextlib.suppress(BrokenPipeError):
                 sys.stdout.write(label + line)

@@ -128,8 +128,10 @@ def serve(binary: Path, options: argparse.Namespace) -> int:
         gateway = [str(binary), "run", "--config", str(DEMO / config)]
         places = gateway_places(options, django_port, frontend_port, internal_port)
         children.append(Child("gatepost", gateway, DEMO, environment | places, events))
-        wait_until_ready(events, internal, [django_port] + [frontend_port] * options.dev)
+        wait_until_ready(events, children, internal, [django_port] + [frontend_port] * options.dev)
         print_banner(options)
+        for child in children:
+            child.shown = True
         what = events.get()
     except StopDemo as early:
         what = early.what
@@ -169,14 +171,15 @@ class StopDemo(Exception):
         self.what = what
 
 
-def wait_until_ready(events: SimpleQueue, internal: str, ports: list[int]) -> None:
+def wait_until_ready(events: SimpleQueue, children: list[Child], internal: str, ports: list[int]) -> None:
     """Waits for the upstreams to listen and for the gateway to say that it is ready."""
     deadline = time.monotonic() + START_TIMEOUT
     while not (all(listens(port) for port in ports) and answers(f"{internal}/ready")):
         if not events.empty():
             raise StopDemo(events.get())
         if time.monotonic() > deadline:
-            raise DemoError(f"not everything was up after {START_TIMEOUT:.0f} s; the lines above say what is missing")
+            said = "\n".join(child.describe_output() for child in children)
+            raise DemoError(f"not everything was up after {START_TIMEOUT:.0f} s.\n{said}")
         time.sleep(0.1)
 
 
