@@ -1,0 +1,309 @@
+//! A WebSocket client whose handshake can be bent line by line.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::browser::Browser;
+use super::raw::{Answered, Raw};
+use super::{PATIENCE, in_time};
+
+/// The key of RFC 6455 section 1.3, and what it makes of itself.
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// A handshake in the making: request line and fields in order.
+pub struct Handshake<'a> {
+    browser: &'a Browser,
+    method: String,
+    path: String,
+    version: String,
+    fields: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// An open WebSocket.
+pub struct Socket {
+    inner: WebSocketStream<TlsStream<TcpStream>>,
+    /// The 101.
+    pub response: Answered,
+}
+
+/// How a socket ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    pub code: u16,
+    pub reason: String,
+}
+
+impl<'a> Handshake<'a> {
+    pub(super) fn new(browser: &'a Browser, path: &str) -> Self {
+        let mut fields = vec![
+            ("Host", browser.host().to_owned()),
+            ("Connection", "Upgrade".to_owned()),
+            ("Upgrade", "websocket".to_owned()),
+            ("Origin", browser.origin()),
+            ("Sec-WebSocket-Version", "13".to_owned()),
+            ("User-Agent", "Scripted/1.0".to_owned()),
+            ("Accept-Language", "de-CH".to_owned()),
+            ("Sec-WebSocket-Key", KEY.to_owned()),
+        ];
+        fields.extend(browser.cookie_line().map(|line| ("Cookie", line)));
+        let fields = fields.into_iter().map(|(n, v)| (n.to_owned(), v));
+        Self {
+            browser,
+            method: "GET".to_owned(),
+            path: path.to_owned(),
+            version: "HTTP/1.1".to_owned(),
+            fields: fields.collect(),
+            body: Vec::new(),
+        }
+    }
+
+    /// With this `Origin` instead of the browser's own.
+    #[must_use]
+    pub fn origin(self, origin: &str) -> Self {
+        self.with("Origin", origin)
+    }
+
+    /// Without an `Origin`, as programs that are no browsers do it.
+    #[must_use]
+    pub fn without_origin(self) -> Self {
+        self.without("Origin")
+    }
+
+    /// Offers this subprotocol.
+    #[must_use]
+    pub fn protocol(self, protocol: &str) -> Self {
+        self.with("Sec-WebSocket-Protocol", protocol)
+    }
+
+    /// With this field in place of any of that name.
+    #[must_use]
+    pub fn with(self, name: &str, value: &str) -> Self {
+        self.without(name).and(name, value)
+    }
+
+    /// With this field besides any of that name.
+    #[must_use]
+    pub fn and(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Without any field of this name.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.fields
+            .retain(|(field, _)| !field.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// With another method than GET.
+    #[must_use]
+    pub fn method(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.method);
+        self
+    }
+
+    /// With another version than `HTTP/1.1`.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
+    }
+
+    /// With bytes after the head, whatever the fields say of them.
+    #[must_use]
+    pub fn followed_by(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The bytes of the request.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut text = format!("{} {} {}\r\n", self.method, self.path, self.version);
+        for (name, value) in &self.fields {
+            text += &format!("{name}: {value}\r\n");
+        }
+        let mut bytes = (text + "\r\n").into_bytes();
+        bytes.extend(&self.body);
+        bytes
+    }
+
+    /// Sends it; `Err` is an answer other than 101.
+    pub async fn send(self) -> Result<Socket, Answered> {
+        let (raw, response) = self.send_raw().await?;
+        let inner = WebSocketStream::from_partially_read(
+            raw.wire.stream,
+            raw.wire.ahead,
+            Role::Client,
+            None,
+        )
+        .await;
+        Ok(Socket { inner, response })
+    }
+
+    /// Sends it and keeps the frames raw; `Err` is an answer other than 101.
+    pub async fn send_raw(self) -> Result<(Raw<TlsStream<TcpStream>>, Answered), Answered> {
+        let mut raw = self.browser.raw().await;
+        raw.send(self.bytes()).await;
+        let answer = raw.answer().await;
+        self.browser
+            .keep_cookies(answer.head.all("set-cookie").iter().map(String::as_str));
+        if answer.status() != 101 {
+            return Err(answer);
+        }
+        assert_eq!(
+            answer.header("sec-websocket-accept").as_deref(),
+            Some(ACCEPT),
+            "{answer:?}"
+        );
+        Ok((raw, answer))
+    }
+
+    /// Sends it and wants it refused; the answer's status is for the caller to judge.
+    #[track_caller]
+    pub fn refused(self) -> impl Future<Output = Answered> {
+        let caller = std::panic::Location::caller();
+        async move {
+            match self.send().await {
+                Err(answer) => answer,
+                Ok(socket) => panic!("{caller}: accepted with {:?}", socket.response),
+            }
+        }
+    }
+}
+
+impl Socket {
+    /// Sends a text message.
+    pub async fn send(&mut self, text: &str) {
+        let sent = self.inner.send(Message::text(text));
+        in_time("sending", sent).await.unwrap();
+    }
+
+    /// Sends any message; an error says that the gateway has hung up.
+    pub async fn try_send(&mut self, message: Message) -> Result<(), Error> {
+        in_time("sending", self.inner.send(message)).await
+    }
+
+    /// The next text message, as it came.
+    #[track_caller]
+    pub fn frame(&mut self) -> impl Future<Output = String> + '_ {
+        let caller = std::panic::Location::caller();
+        async move {
+            match self.event(PATIENCE).await {
+                Some(Message::Text(text)) => text.to_string(),
+                other => panic!("{caller}: wanted a frame, got {other:?}"),
+            }
+        }
+    }
+
+    /// The next text message as JSON.
+    #[track_caller]
+    pub fn json(&mut self) -> impl Future<Output = Value> + '_ {
+        let frame = self.frame();
+        async move { serde_json::from_str(&frame.await).unwrap() }
+    }
+
+    /// The next message is this text, byte for byte.
+    #[track_caller]
+    pub fn expect_frame<'a>(&'a mut self, text: &'a str) -> impl Future<Output = ()> + 'a {
+        let caller = std::panic::Location::caller();
+        let frame = self.frame();
+        async move { assert_eq!(frame.await, text, "at {caller}") }
+    }
+
+    /// The next thing is a close with this code; returns it whole.
+    #[track_caller]
+    pub fn expect_close(&mut self, code: u16) -> impl Future<Output = Closed> + '_ {
+        let caller = std::panic::Location::caller();
+        async move {
+            match self.event(PATIENCE).await {
+                Some(Message::Close(Some(frame))) => {
+                    let closed = Closed {
+                        code: frame.code.into(),
+                        reason: frame.reason.to_string(),
+                    };
+                    assert_eq!(closed.code, code, "{caller}: {closed:?}");
+                    assert!(closed.reason.len() <= 123, "{caller}: {closed:?}");
+                    closed
+                }
+                other => panic!("{caller}: wanted close {code}, got {other:?}"),
+            }
+        }
+    }
+
+    /// Reads on, past frames, until the socket is closed.
+    #[track_caller]
+    pub fn closed(&mut self) -> impl Future<Output = Closed> + '_ {
+        let caller = std::panic::Location::caller();
+        async move {
+            loop {
+                match self.event(PATIENCE).await {
+                    Some(Message::Close(Some(frame))) => {
+                        return Closed {
+                            code: frame.code.into(),
+                            reason: frame.reason.to_string(),
+                        };
+                    }
+                    Some(Message::Text(_)) => {}
+                    other => panic!("{caller}: wanted a close, got {other:?}"),
+                }
+            }
+        }
+    }
+
+    /// A ping of the gateway's own making proves that nothing was on its way before its answer.
+    #[track_caller]
+    pub fn expect_nothing(&mut self) -> impl Future<Output = ()> + '_ {
+        let caller = std::panic::Location::caller();
+        async move {
+            self.send(r#"{"type":"ping","nothing":"before"}"#).await;
+            let answer = self.event(PATIENCE).await;
+            let Some(Message::Text(text)) = answer else {
+                panic!("{caller}: wanted a pong, got {answer:?}");
+            };
+            let pong: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(pong["nothing"], "before", "{caller}: got {text}");
+        }
+    }
+
+    /// The next protocol ping or pong of the peer, past nothing else.
+    pub async fn control(&mut self) -> Option<Message> {
+        in_time("a control frame", self.inner.next())
+            .await
+            .and_then(Result::ok)
+    }
+
+    /// The next text, binary or close; `None` when the connection ends without one.
+    pub async fn event(&mut self, patience: Duration) -> Option<Message> {
+        let next = async {
+            loop {
+                match self.inner.next().await {
+                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                    Some(Ok(message)) => return Some(message),
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        };
+        tokio::time::timeout(patience, next)
+            .await
+            .unwrap_or_else(|_| panic!("nothing came within {patience:?}"))
+    }
+
+    /// Says goodbye and waits for the gateway's.
+    pub async fn close(mut self) {
+        let _ = self.inner.close(None).await;
+        in_time("the closing handshake", async {
+            while let Some(Ok(_)) = self.inner.next().await {}
+        })
+        .await;
+    }
+}

@@ -1,0 +1,31 @@
+//! The whole gateway against scripted upstreams: one binary, so that linking happens once.
+//!
+//! Each module is named after a behaviour; `harness` has the gateway, the upstreams and the clients.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+#![allow(
+    clippy::too_many_lines,
+    clippy::too_many_arguments,
+    clippy::format_push_string,
+    clippy::large_futures,
+    clippy::unused_async,
+    reason = "a test tells its story in one place, and nobody waits for it"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "scripted peers are not part of the gateway's drain"
+)]
+#![allow(
+    unreachable_pub,
+    clippy::must_use_candidate,
+    clippy::missing_panics_doc,
+    reason = "the harness is read like a library but is none"
+)]
+
+mod harness;
+mod rehearsal;
