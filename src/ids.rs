@@ -112,6 +112,15 @@ impl ConnectionId {
     pub fn random() -> Self {
         Self(random_u64())
     }
+
+    /// Half of its bits, for spreading things over connections.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low bits are what is wanted"
+    )]
+    pub fn low_bits(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 impl fmt::Display for ConnectionId {

@@ -26,5 +26,6 @@ pub mod net;
 pub mod publication;
 pub mod secret;
 pub mod session;
+pub mod socket;
 pub mod telemetry;
 pub mod web;

@@ -14,11 +14,6 @@ use futures_util::task::AtomicWaker;
 use crate::close::CloseReason;
 use crate::publication::{Frame, Publication};
 
-/// How much one batch may be: tungstenite keeps its largest write buffer for ever, and one batch
-/// leaves as one TLS record.
-const BATCH_BYTES: usize = 4 * 1024;
-const BATCH_FRAMES: usize = 32;
-
 /// What may wait for one client.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxLimits {
@@ -63,8 +58,8 @@ struct Waiting {
 /// What the connection's task gets.
 #[derive(Debug)]
 pub enum Taken {
-    /// Frames were added to the batch.
-    Frames,
+    /// The next frame to send.
+    Frame(Frame),
     /// The connection is to be closed, and nothing waits any more.
     Close(CloseReason),
 }
@@ -110,15 +105,12 @@ impl Outbox {
         true
     }
 
-    /// Moves a batch of frames into `batch`, or tells that the connection is to be closed.
-    ///
-    /// What is left behind still counts against the limits while the batch is being written.
-    pub fn poll_take(&self, context: &Context<'_>, batch: &mut Vec<Frame>) -> Poll<Taken> {
+    /// Takes the next frame, or the order to close once nothing waits.
+    pub fn poll_take(&self, context: &Context<'_>) -> Poll<Taken> {
         self.waker.register(context.waker());
         let mut queue = self.lock();
-        queue.fill(batch);
-        if !batch.is_empty() {
-            return Poll::Ready(Taken::Frames);
+        if let Some(frame) = queue.take(usize::MAX) {
+            return Poll::Ready(Taken::Frame(frame));
         }
         match std::mem::replace(&mut queue.end, End::Closed) {
             End::Closing(reason) => Poll::Ready(Taken::Close(*reason)),
@@ -127,6 +119,12 @@ impl Outbox {
                 Poll::Pending
             }
         }
+    }
+
+    /// Takes the next frame if it waits already and has at most `room` bytes: what leaves together
+    /// leaves as one write. What stays still counts against the limits.
+    pub fn take_within(&self, room: usize) -> Option<Frame> {
+        self.lock().take(room)
     }
 
     /// Frames taken so far, and frames waiting.
@@ -155,25 +153,20 @@ impl Queue {
         }
     }
 
-    fn fill(&mut self, batch: &mut Vec<Frame>) {
-        let mut room = BATCH_BYTES;
-        while let Some(next) = self.waiting.front() {
-            let size = next.frame.size();
-            if !batch.is_empty() && (size > room || batch.len() == BATCH_FRAMES) {
-                return;
+    fn take(&mut self, room: usize) -> Option<Frame> {
+        while self.waiting.front()?.frame.size() <= room {
+            let next = self.waiting.pop_front()?;
+            self.bytes -= next.frame.size();
+            if self.waiting.is_empty() {
+                // Give the memory of the last burst back.
+                self.waiting = VecDeque::new();
             }
-            let Some(next) = self.waiting.pop_front() else {
-                return;
-            };
-            self.bytes -= size;
             if next.expires.is_none_or(|expires| Instant::now() < expires) {
-                room = room.saturating_sub(size);
                 self.taken += 1;
-                batch.push(next.frame);
+                return Some(next.frame);
             }
         }
-        // Empty again: give the memory of the last burst back.
-        self.waiting = VecDeque::new();
+        None
     }
 }
 
@@ -198,17 +191,19 @@ mod tests {
         }
     }
 
-    fn take(outbox: &Outbox) -> (Vec<String>, Option<Taken>) {
-        let mut batch = Vec::new();
-        let context = Context::from_waker(std::task::Waker::noop());
-        let taken = match outbox.poll_take(&context, &mut batch) {
+    fn take(outbox: &Outbox) -> Option<Taken> {
+        match outbox.poll_take(&Context::from_waker(std::task::Waker::noop())) {
             Poll::Ready(taken) => Some(taken),
             Poll::Pending => None,
-        };
-        (
-            batch.iter().map(|frame| frame.text().to_string()).collect(),
-            taken,
-        )
+        }
+    }
+
+    fn texts(outbox: &Outbox) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Some(Taken::Frame(frame)) = take(outbox) {
+            texts.push(frame.text().to_string());
+        }
+        texts
     }
 
     #[test]
@@ -216,8 +211,8 @@ mod tests {
         let outbox = Outbox::default();
         assert!(outbox.push(&publication("1", None), LIMITS));
         assert!(outbox.push(&publication("2", None), LIMITS));
-        assert_eq!(take(&outbox).0, ["1", "2"]);
-        assert!(take(&outbox).1.is_none());
+        assert_eq!(texts(&outbox), ["1", "2"]);
+        assert!(take(&outbox).is_none());
     }
 
     #[test]
@@ -228,10 +223,10 @@ mod tests {
         }
         assert!(!outbox.push(&publication("1", None), LIMITS));
         assert!(!outbox.push(&publication("1", None), LIMITS));
-        assert!(
-            matches!(take(&outbox), (none, Some(Taken::Close(CloseReason::TooSlow)))
-            if none.is_empty())
-        );
+        assert!(matches!(
+            take(&outbox),
+            Some(Taken::Close(CloseReason::TooSlow))
+        ));
     }
 
     #[test]
@@ -248,7 +243,7 @@ mod tests {
             let key = (text != "other").then_some("k");
             assert!(outbox.push(&publication(text, key), LIMITS));
         }
-        assert_eq!(take(&outbox).0, ["other", "new"]);
+        assert_eq!(texts(&outbox), ["other", "new"]);
     }
 
     #[test]
@@ -258,7 +253,7 @@ mod tests {
         old.expires = Some(Instant::now());
         outbox.push(&old, LIMITS);
         outbox.push(&publication("new", None), LIMITS);
-        assert_eq!(take(&outbox).0, ["new"]);
+        assert_eq!(texts(&outbox), ["new"]);
     }
 
     #[test]
@@ -267,25 +262,20 @@ mod tests {
         outbox.push(&publication("last", None), LIMITS);
         assert!(outbox.close(&CloseReason::NotLoggedIn));
         assert!(!outbox.close(&CloseReason::TooSlow));
-        assert_eq!(take(&outbox).0, ["last"]);
+        assert!(matches!(take(&outbox), Some(Taken::Frame(_))));
         assert!(matches!(
-            take(&outbox).1,
+            take(&outbox),
             Some(Taken::Close(CloseReason::NotLoggedIn))
         ));
-        assert!(take(&outbox).1.is_none());
+        assert!(take(&outbox).is_none());
     }
 
     #[test]
-    fn a_batch_is_bounded_in_bytes() {
-        let limits = OutboxLimits {
-            frames: 100,
-            bytes: 100_000,
-        };
+    fn what_does_not_fit_the_room_stays() {
         let outbox = Outbox::default();
-        for _ in 0..8 {
-            outbox.push(&publication(&"x".repeat(1024), None), limits);
-        }
-        assert_eq!(take(&outbox).0.len(), 4);
-        assert_eq!(take(&outbox).0.len(), 4);
+        outbox.push(&publication("12345", None), LIMITS);
+        assert!(outbox.take_within(4).is_none());
+        assert!(outbox.take_within(5).is_some());
+        assert_eq!(outbox.counts(), (1, 0));
     }
 }

@@ -1,0 +1,117 @@
+//! Which requests become WebSockets, and what the others are told.
+//!
+//! Used by the handshake. The surprise: hyper's upgrade checks nothing at all, and tungstenite's check
+//! knows neither bodies nor doubled keys.
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use super::OriginError;
+use crate::web::body::ResponseBody;
+use crate::web::problem::{Problem, ToProblem};
+
+/// Why a handshake is refused before the upgrade.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The gateway is going away.
+    #[error("the gateway is shutting down")]
+    Draining,
+    /// As many connections as allowed.
+    #[error("no more connections are accepted just now")]
+    Full,
+    /// Not a `GET`.
+    #[error("a WebSocket handshake is a GET")]
+    Method,
+    /// An ordinary request.
+    #[error("this path is a WebSocket: connect with `new WebSocket(…)`")]
+    NotAnUpgrade,
+    /// Another version than 13.
+    #[error("only version 13 of the WebSocket protocol is spoken here")]
+    Version,
+    /// The handshake breaks RFC 6455 section 4.2.1.
+    #[error("the WebSocket handshake is malformed: {0}")]
+    Malformed(&'static str),
+    /// The wrong page.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+}
+
+/// RFC 6455 section 4.2.1, in full. Gives the 101.
+pub(super) fn accept(
+    request: &Request<Incoming>,
+) -> Result<Response<ResponseBody>, HandshakeError> {
+    if request.method() != Method::GET {
+        return Err(HandshakeError::Method);
+    }
+    let headers = request.headers();
+    let body = headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING);
+    let response = create_response_with_body(request, ResponseBody::empty);
+    let response = response.map_err(|error| match error {
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => HandshakeError::Version,
+        Error::Protocol(ProtocolError::MissingSecWebSocketKey) => {
+            HandshakeError::Malformed("Sec-WebSocket-Key is missing")
+        }
+        Error::Protocol(ProtocolError::InvalidSecWebSocketKey) => {
+            HandshakeError::Malformed("Sec-WebSocket-Key is not 16 bytes in base64")
+        }
+        Error::Protocol(ProtocolError::WrongHttpVersion) => {
+            HandshakeError::Malformed("it needs HTTP/1.1")
+        }
+        _ => HandshakeError::NotAnUpgrade,
+    })?;
+    if headers.get_all(header::SEC_WEBSOCKET_KEY).iter().count() > 1 {
+        return Err(HandshakeError::Malformed(
+            "there are several Sec-WebSocket-Key fields",
+        ));
+    }
+    if body {
+        return Err(HandshakeError::Malformed("it has a body"));
+    }
+    Ok(response)
+}
+
+impl HandshakeError {
+    /// The fields that the refusal needs besides its problem (RFC 9110 sections 10.2.1 and 15.5.22,
+    /// RFC 6455 section 4.2.2). HTTP/2 forbids `Upgrade`.
+    pub fn add_fields(&self, version: Version, headers: &mut HeaderMap) {
+        if matches!(self, Self::Method) {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+        }
+        if matches!(self, Self::NotAnUpgrade | Self::Version) {
+            let thirteen = HeaderValue::from_static("13");
+            headers.insert(header::SEC_WEBSOCKET_VERSION, thirteen);
+            if version < Version::HTTP_2 {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            }
+        }
+    }
+
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Full => "full",
+            Self::NotAnUpgrade => "not_an_upgrade",
+            Self::Method | Self::Version | Self::Malformed(_) => "malformed",
+            Self::Origin(_) => "origin_refused",
+        }
+    }
+}
+
+impl ToProblem for HandshakeError {
+    fn to_problem(&self) -> Problem {
+        let problem = |status, code| Problem::new(status, code, self.to_string());
+        match self {
+            Self::Draining => problem(StatusCode::SERVICE_UNAVAILABLE, "draining").retry_after(5),
+            Self::Full => problem(StatusCode::SERVICE_UNAVAILABLE, "full").retry_after(30),
+            Self::Method => problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::NotAnUpgrade => problem(StatusCode::UPGRADE_REQUIRED, "upgrade_required"),
+            Self::Version => problem(StatusCode::UPGRADE_REQUIRED, "websocket_version"),
+            Self::Malformed(_) => problem(StatusCode::BAD_REQUEST, "malformed_handshake"),
+            Self::Origin(error) => error.to_problem(),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! How a connection ends: a close frame that the client really gets.
+//!
+//! Used by every task that owns a socket. The surprise: tungstenite sends nothing after a protocol
+//! error, and a TCP socket that is dropped with unread input resets, which would destroy a close frame
+//! under way: so we close ourselves, then read on for a moment.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::Socket;
+use crate::close::CloseReason;
+
+/// For the client to answer our close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the client to stop sending, once we have said goodbye.
+const LINGER: Duration = Duration::from_secs(2);
+/// What is read and thrown away meanwhile.
+const LINGER_BYTES: u64 = 1024 * 1024;
+
+/// Why a connection's loop ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// The client is gone, or has closed.
+    Gone,
+    /// We close.
+    Close(CloseReason),
+}
+
+/// What an error of the codec means for the client.
+pub(super) fn end_of(error: &Error) -> End {
+    match error {
+        Error::Protocol(problem) if is_disconnect(problem) => End::Gone,
+        Error::Protocol(_) => End::Close(CloseReason::ProtocolError),
+        Error::Utf8(_) => End::Close(CloseReason::InvalidUtf8),
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            End::Close(CloseReason::MessageTooBig)
+        }
+        _ => End::Gone,
+    }
+}
+
+fn is_disconnect(problem: &tokio_tungstenite::tungstenite::error::ProtocolError) -> bool {
+    use tokio_tungstenite::tungstenite::error::ProtocolError;
+    matches!(
+        problem,
+        ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing
+    )
+}
+
+/// Ends a connection. Bounded in time whatever the client does.
+pub(super) async fn finish(mut socket: Socket, end: End) {
+    let goodbye = async {
+        if let End::Close(reason) = &end {
+            let frame = CloseFrame {
+                code: reason.code().into(),
+                reason: reason.text().as_ref().into(),
+            };
+            if socket.close(Some(frame)).await.is_err() {
+                return;
+            }
+        }
+        // Drives our frame out and waits for the client's.
+        while let Some(Ok(_)) = socket.next().await {}
+    };
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    let _ = tokio::time::timeout(LINGER, linger(&mut socket)).await;
+}
+
+/// Says that we send no more, and reads until the client agrees.
+async fn linger(socket: &mut Socket) {
+    let stream = socket.get_mut();
+    if stream.shutdown().await.is_ok() {
+        let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await;
+    }
+}

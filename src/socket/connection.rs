@@ -1,0 +1,212 @@
+//! One connection's task: frames out, messages in, pings, the end.
+//!
+//! Started by the handshake. The surprise: everything that is not the client's doing, drain and
+//! revocation included, comes through the outbox, so that an idle connection waits on three things
+//! only and costs nothing between pings.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::closing::{self, End};
+use super::{Socket, SocketSettings, message};
+use crate::close::CloseReason;
+use crate::hub::{Membership, Taken};
+use crate::publication::Frame;
+use crate::telemetry::metrics::{Code, Metrics};
+
+/// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
+const BATCH: usize = 4 * 1024;
+/// Pings without any sign of life before the client counts as gone.
+const MISSED_PINGS: u8 = 2;
+/// Messages that may come at once, in seconds of the rate.
+const BURST: u32 = 2;
+
+/// A connection with its identity.
+pub(super) struct Connection {
+    socket: Socket,
+    membership: Membership,
+    settings: Arc<SocketSettings>,
+    metrics: Arc<Metrics>,
+    expires: Option<Instant>,
+    /// When the message budget is whole again (GCRA).
+    budget: Instant,
+    unanswered: u8,
+}
+
+impl Connection {
+    pub(super) fn new(
+        socket: Socket,
+        membership: Membership,
+        settings: Arc<SocketSettings>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let now = Instant::now();
+        let left = membership.member().identity.expires_at.map(|end| {
+            // A clock that went past the end in between leaves nothing.
+            end.duration_since(SystemTime::now()).unwrap_or_default()
+        });
+        let expires = left.and_then(|left| now.checked_add(left));
+        Self {
+            socket,
+            membership,
+            settings,
+            metrics,
+            expires,
+            budget: now,
+            unanswered: 0,
+        }
+    }
+
+    /// Sends `greeting`, then serves until the client leaves or is closed.
+    pub(super) async fn run(mut self, greeting: Vec<Frame>) {
+        self.metrics.connections.inc();
+        let end = self.serve(greeting).await;
+        self.metrics.connections.dec();
+        let Self {
+            socket,
+            membership,
+            metrics,
+            ..
+        } = self;
+        if let End::Close(reason) = &end {
+            metrics
+                .closes
+                .get_or_create(&Code {
+                    code: reason.code().into(),
+                })
+                .inc();
+        }
+        tracing::debug!(connection = %membership.member().id, ?end, "connection ends");
+        drop(membership);
+        // Boxed: a connection lives long and ends once.
+        Box::pin(closing::finish(socket, end)).await;
+    }
+
+    async fn serve(&mut self, greeting: Vec<Frame>) -> End {
+        for frame in greeting {
+            if let Err(end) = self.send(frame).await {
+                return end;
+            }
+        }
+        // The first ping comes early and at random, so that a crowd's pings never align.
+        let timer = tokio::time::sleep_until(self.next_wake(0.5));
+        tokio::pin!(timer);
+        loop {
+            let outbox = &self.membership.member().outbox;
+            let step = tokio::select! {
+                taken = std::future::poll_fn(|context| outbox.poll_take(context)) => match taken {
+                    Taken::Frame(frame) => self.send(frame).await,
+                    Taken::Close(reason) => Err(End::Close(reason)),
+                },
+                message = self.socket.next() => self.receive(message).await,
+                () = &mut timer => self.wake(timer.as_mut()).await,
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// Sends a frame and what waits behind it as one write.
+    async fn send(&mut self, first: Frame) -> Result<(), End> {
+        let Self {
+            socket,
+            membership,
+            settings,
+            ..
+        } = self;
+        let outbox = &membership.member().outbox;
+        let write = async {
+            let mut room = BATCH.saturating_sub(first.size());
+            socket.feed(Message::Text(first.text())).await?;
+            while let Some(next) = outbox.take_within(room) {
+                room -= next.size();
+                socket.feed(Message::Text(next.text())).await?;
+            }
+            socket.flush().await
+        };
+        bounded(settings.write_timeout, write).await
+    }
+
+    async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+        let message = match message {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Err(closing::end_of(&error)),
+            None => return Err(End::Gone),
+        };
+        self.unanswered = 0;
+        self.spend()?;
+        match message {
+            Message::Text(text) => {
+                let Some(pong) = message::pong(&text) else {
+                    return Err(policy("this message is not allowed here"));
+                };
+                let write = self.socket.send(Message::Text(pong));
+                bounded(self.settings.write_timeout, write).await
+            }
+            Message::Binary(_) => Err(policy("binary messages are not allowed here")),
+            // tungstenite answers a ping and a close when it is polled next.
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one message from the budget: control frames count, or they would be a free flood.
+    fn spend(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        let rate = self.settings.message_rate;
+        self.budget = self.budget.max(now) + Duration::from_secs(1) / rate;
+        if self.budget - now > Duration::from_secs(BURST.into()) {
+            return Err(policy("too many messages"));
+        }
+        Ok(())
+    }
+
+    /// The session's end, or time for a ping.
+    async fn wake(&mut self, timer: std::pin::Pin<&mut Sleep>) -> Result<(), End> {
+        if self.expires.is_some_and(|end| end <= Instant::now()) {
+            return Err(End::Close(CloseReason::SessionEnded(
+                "session expired".into(),
+            )));
+        }
+        if self.unanswered == MISSED_PINGS {
+            return Err(End::Gone);
+        }
+        self.unanswered += 1;
+        timer.reset(self.next_wake(0.9));
+        let ping = self.socket.send(Message::Ping(Bytes::new()));
+        bounded(self.settings.write_timeout, ping).await
+    }
+
+    /// After `least` of the ping interval up to a fifth more, and not after the session's end.
+    fn next_wake(&self, least: f64) -> Instant {
+        let jitter = least + 0.2 * fraction(self.membership.member().id.low_bits());
+        let ping = Instant::now() + self.settings.ping.mul_f64(jitter);
+        self.expires.map_or(ping, |end| ping.min(end))
+    }
+}
+
+/// A write that the client must take in time.
+async fn bounded(
+    limit: Duration,
+    write: impl Future<Output = Result<(), Error>>,
+) -> Result<(), End> {
+    match tokio::time::timeout(limit, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(closing::end_of(&error)),
+        Err(_) => Err(End::Gone),
+    }
+}
+
+fn policy(text: &'static str) -> End {
+    End::Close(CloseReason::Policy(text))
+}
+
+/// 32 random bits as a fraction of one.
+fn fraction(bits: u32) -> f64 {
+    f64::from(bits) / f64::from(u32::MAX)
+}
