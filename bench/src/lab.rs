@@ -1,0 +1,227 @@
+//! The bench's own installation: certificate, upstream, and the servers to compare, each with a
+//! generated configuration in a temporary directory and an address of its own.
+
+use std::fs;
+use std::io::{self, Error};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::certificate::{Certificate, HOST, KeyExchange};
+use crate::fleet::Target;
+use crate::process::{LOAD_CORE, Process, SERVER_CORE, free_address};
+use crate::publisher::SECRET;
+use crate::upstream;
+
+/// The socket route.
+const SOCKETS: &str = "/ws/bench/";
+/// Where servers under test listen: addresses that nothing else uses.
+const SERVERS: &str = "127.0.0.77";
+const UPSTREAMS: &str = "127.0.0.78";
+
+/// What the command line asks for.
+pub(crate) struct Plan {
+    pub(crate) gateway: PathBuf,
+    pub(crate) sockets: usize,
+    pub(crate) rounds: usize,
+    pub(crate) quick: bool,
+    pub(crate) only: Vec<String>,
+}
+
+impl Plan {
+    /// Whether any of `names` is asked for.
+    pub(crate) fn wants(&self, names: &[&str]) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| names.contains(&only.as_str()))
+    }
+}
+
+/// Everything a measurement starts from.
+pub(crate) struct Lab {
+    pub(crate) plan: Plan,
+    pub(crate) certificate: Certificate,
+    upstream: SocketAddr,
+    directory: TempDir,
+    _upstream: Process,
+}
+
+/// A server under test.
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    /// Where it speaks TLS.
+    pub(crate) address: SocketAddr,
+    /// Its control socket: the internal listener, or the limit program's orders.
+    pub(crate) control: SocketAddr,
+}
+
+impl Lab {
+    /// Starts the upstream and makes the certificate.
+    pub(crate) fn open(plan: Plan) -> io::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let certificate = Certificate::make(directory.path())?;
+        let address = free_address(UPSTREAMS)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["upstream", "--listen", &address.to_string()]);
+        let log = directory.path().join("upstream.log");
+        let process = Process::start(&command, LOAD_CORE, address, &log)?;
+        Ok(Self {
+            plan,
+            certificate,
+            upstream: address,
+            directory,
+            _upstream: process,
+        })
+    }
+
+    /// Where a fleet goes to reach `server`.
+    pub(crate) fn target(&self, server: &Server) -> io::Result<Target> {
+        let tls = self.certificate.client(KeyExchange::Classic)?;
+        Ok(Target {
+            address: server.address,
+            path: SOCKETS,
+            tls,
+        })
+    }
+
+    /// The gateway under test.
+    pub(crate) fn gateway(&self) -> io::Result<Server> {
+        let (address, control) = (free_address(SERVERS)?, free_address(SERVERS)?);
+        let config = self.write("gateway.toml", &self.gateway_toml(address, control))?;
+        let mut command = Command::new(&self.plan.gateway);
+        command
+            .args(["run", "--log-format", "json", "--config"])
+            .arg(config);
+        command.env("GATEPOST_SECRET", SECRET);
+        self.start(&command, [address, control], "gateway.log")
+    }
+
+    /// The limit program.
+    pub(crate) fn limit(&self) -> io::Result<Server> {
+        let (address, control) = (free_address(SERVERS)?, free_address(SERVERS)?);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["limit", "--listen", &address.to_string()]);
+        command.args(["--control", &control.to_string()]);
+        command.arg("--cert").arg(&self.certificate.cert);
+        command.arg("--key").arg(&self.certificate.key);
+        self.start(&command, [address, control], "limit.log")
+    }
+
+    /// nginx as a plain TLS reverse proxy. Its second address does not buffer requests.
+    pub(crate) fn nginx(&self) -> io::Result<Server> {
+        let (address, control) = (free_address(SERVERS)?, free_address(SERVERS)?);
+        let config = self.write("nginx.conf", &self.nginx_conf(address, control))?;
+        let mut command = Command::new("nginx");
+        command
+            .arg("-c")
+            .arg(config)
+            .arg("-p")
+            .arg(self.directory.path());
+        // Before it has read its configuration, nginx would log to /var/log.
+        command
+            .arg("-e")
+            .arg(self.directory.path().join("nginx-start.log"));
+        self.start(&command, [address, control], "nginx.log")
+    }
+
+    fn start(
+        &self,
+        command: &Command,
+        [address, control]: [SocketAddr; 2],
+        log: &str,
+    ) -> io::Result<Server> {
+        let log = self.directory.path().join(log);
+        let process = Process::start(command, SERVER_CORE, address, &log)?;
+        Ok(Server {
+            process,
+            address,
+            control,
+        })
+    }
+
+    fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.directory.path().join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    fn gateway_toml(&self, https: SocketAddr, internal: SocketAddr) -> String {
+        let (cert, key) = (
+            self.certificate.cert.display(),
+            self.certificate.key.display(),
+        );
+        let upstream = self.upstream;
+        let auth = upstream::AUTH;
+        format!(
+            r#"[server]
+https = "{https}"
+http = ""
+hosts = ["{HOST}"]
+internal = "{internal}"
+
+[tls]
+cert = "{cert}"
+key = "{key}"
+
+[django]
+upstream = "http://{upstream}"
+secret_env = "GATEPOST_SECRET"
+
+[[sockets]]
+path = "{SOCKETS}"
+
+[auth]
+url = "{auth}"
+
+[limits]
+body_size = "4GiB"
+
+[log]
+level = "warn"
+"#
+        )
+    }
+
+    fn nginx_conf(&self, address: SocketAddr, unbuffered: SocketAddr) -> String {
+        let home = self.directory.path().display();
+        let (cert, key) = (
+            self.certificate.cert.display(),
+            self.certificate.key.display(),
+        );
+        let upstream = self.upstream;
+        format!(
+            "daemon off; master_process off; pid {home}/nginx.pid; error_log {home}/nginx-error.log;
+worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_max_body_size 0;
+    keepalive_requests 100000000;
+    client_body_temp_path {home}/n1; proxy_temp_path {home}/n2; fastcgi_temp_path {home}/n3;
+    uwsgi_temp_path {home}/n4; scgi_temp_path {home}/n5;
+    upstream app {{ server {upstream}; keepalive 64; keepalive_requests 100000000; }}
+    ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
+    proxy_http_version 1.1;
+    proxy_set_header Connection '';
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Proto https;
+    proxy_set_header X-Request-ID $request_id;
+    server {{ listen {address} ssl http2; location / {{ proxy_pass http://app; }} }}
+    server {{ listen {unbuffered} ssl http2; proxy_request_buffering off; location / {{ proxy_pass http://app; }} }}
+}}
+"
+        )
+    }
+}
+
+/// Whether the program at `path` is there to be run.
+pub(crate) fn check_program(path: &Path, advice: &str) -> io::Result<()> {
+    match Command::new(path).arg("-v").output() {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = format!("cannot run {}: {error}; {advice}", path.display());
+            Err(Error::other(text))
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! What is measured, what it may cost, and the table of what it did cost.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// One line of the table.
+pub(crate) struct Measure {
+    /// What `--only` takes; the part after a dot is detail of the part before.
+    pub(crate) name: &'static str,
+    what: &'static str,
+    unit: &'static str,
+    /// From the first release on.
+    at_first: Option<f64>,
+    /// Where it is going.
+    goal: Option<f64>,
+}
+
+const fn budget(
+    name: &'static str,
+    what: &'static str,
+    unit: &'static str,
+    [at_first, goal]: [Option<f64>; 2],
+) -> Measure {
+    Measure {
+        name,
+        what,
+        unit,
+        at_first,
+        goal,
+    }
+}
+
+const fn detail(name: &'static str, what: &'static str, unit: &'static str) -> Measure {
+    Measure {
+        name,
+        what,
+        unit,
+        at_first: None,
+        goal: None,
+    }
+}
+
+/// Everything that is measured, in the order of the table.
+pub(crate) const MEASURES: &[Measure] = &[
+    budget(
+        "idle-memory",
+        "per idle authenticated connection",
+        "KiB",
+        [Some(16.0), Some(10.0)],
+    ),
+    detail("idle-memory.limit", "  of the limit program", "KiB"),
+    budget(
+        "burst-memory",
+        "the same after 8 frames of 1 KiB, idle again",
+        "KiB",
+        [Some(20.0), Some(11.0)],
+    ),
+    budget(
+        "broadcast",
+        "CPU per broadcast frame of 200 B",
+        "x limit",
+        [Some(1.5), Some(1.2)],
+    ),
+    detail("broadcast.cpu", "  of the gateway", "us"),
+    detail("broadcast.limit", "  of the limit program", "us"),
+    detail("broadcast.last", "  time to the last socket", "ms"),
+    budget(
+        "queued",
+        "the same when 8 frames wait for each socket",
+        "x limit",
+        [Some(0.4), Some(0.25)],
+    ),
+    detail("queued.cpu", "  of the gateway", "us"),
+    budget(
+        "targeted",
+        "CPU per targeted publish, single POSTs kept alive",
+        "us",
+        [Some(45.0), Some(26.0)],
+    ),
+    budget(
+        "ndjson",
+        "CPU per targeted publish, NDJSON of 500",
+        "us",
+        [None, Some(15.0)],
+    ),
+    budget(
+        "connect",
+        "CPU per TLS connect with an auth call",
+        "ms",
+        [Some(0.35), Some(0.25)],
+    ),
+    detail("connect.rate", "  connects per CPU second", "1/s"),
+    detail(
+        "connect.limit",
+        "  of the limit program, without auth call",
+        "ms",
+    ),
+    budget(
+        "idle-cpu",
+        "idle CPU, pings included",
+        "%",
+        [Some(1.0), Some(0.3)],
+    ),
+    budget(
+        "latency",
+        "publish to receipt, idle, p50",
+        "ms",
+        [Some(1.0), Some(0.4)],
+    ),
+    detail("latency.p99", "  p99", "ms"),
+    budget(
+        "proxy-h1",
+        "CPU per small proxied request, HTTP/1.1 over TLS",
+        "x nginx",
+        [Some(1.4), Some(1.0)],
+    ),
+    detail("proxy-h1.cpu", "  of the gateway", "us"),
+    detail("proxy-h1.nginx", "  of nginx", "us"),
+    budget(
+        "proxy-h2",
+        "CPU per small proxied request, HTTP/2 over TLS",
+        "x nginx",
+        [Some(1.8), Some(1.2)],
+    ),
+    detail("proxy-h2.cpu", "  of the gateway", "us"),
+    detail("proxy-h2.nginx", "  of nginx", "us"),
+    budget(
+        "handshake",
+        "CPU per full TLS handshake and request, X25519",
+        "x nginx",
+        [Some(0.7), Some(0.5)],
+    ),
+    detail("handshake.cpu", "  of the gateway", "us"),
+    detail("handshake.nginx", "  of nginx", "us"),
+    detail(
+        "handshake.hybrid",
+        "  of the gateway with X25519MLKEM768",
+        "us",
+    ),
+    budget(
+        "download",
+        "CPU per GiB downloaded over TLS",
+        "x nginx",
+        [Some(1.0), Some(0.6)],
+    ),
+    detail("download.cpu", "  of the gateway", "s"),
+    detail("download.nginx", "  of nginx", "s"),
+    budget(
+        "upload",
+        "CPU per GiB uploaded over TLS",
+        "x nginx",
+        [Some(1.0), Some(0.6)],
+    ),
+    detail("upload.cpu", "  of the gateway", "s"),
+    detail("upload.nginx", "  of nginx (buffers requests)", "s"),
+    detail(
+        "upload.unbuffered",
+        "  of nginx, proxy_request_buffering off",
+        "s",
+    ),
+];
+
+/// The samples of one run.
+#[derive(Default)]
+pub(crate) struct Report {
+    samples: BTreeMap<&'static str, Vec<f64>>,
+}
+
+impl Report {
+    /// Takes one sample, and shows it at once: a long run should not be silent.
+    pub(crate) fn sample(&mut self, name: &'static str, value: f64) {
+        eprintln!("  {name:<20} {value:.3}");
+        self.samples.entry(name).or_default().push(value);
+    }
+
+    /// The table, one row a measure that has samples.
+    pub(crate) fn table(&self) -> String {
+        let mut table = format!(
+            "{:<52} {:>9} {:>19}  {:<8} {:>7} {:>6}  {:<8} command\n",
+            "measure", "median", "min - max", "unit", "budget", "goal", "verdict"
+        );
+        for measure in MEASURES {
+            if let Some(samples) = self.samples.get(measure.name) {
+                // Writing to a String cannot fail.
+                let _ = writeln!(table, "{}", measure.row(samples));
+            }
+        }
+        table
+    }
+}
+
+impl Measure {
+    fn row(&self, samples: &[f64]) -> String {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (least, middle) = (sorted.first().copied(), median(&sorted));
+        let range = [least, sorted.last().copied()].map(|end| short(end.unwrap_or(f64::NAN)));
+        let limit = |value: Option<f64>| value.map_or(String::new(), |value| format!("<={value}"));
+        let command = match self.name.split_once('.') {
+            Some(_) => String::new(),
+            None => format!("bench/run --only {}", self.name),
+        };
+        let row = format!(
+            "{:<52} {:>9} {:>19}  {:<8} {:>7} {:>6}  {:<8} {command}",
+            self.what,
+            short(middle),
+            range.join(" - "),
+            self.unit,
+            limit(self.at_first),
+            limit(self.goal),
+            self.verdict(middle),
+        );
+        row.trim_end().to_owned()
+    }
+
+    fn verdict(&self, value: f64) -> &'static str {
+        match (self.at_first, self.goal) {
+            (_, Some(goal)) if value <= goal => "goal",
+            (Some(budget), _) if value <= budget => "ok",
+            (Some(_), _) => "OVER",
+            (None, Some(_)) => "not yet",
+            (None, None) => "",
+        }
+    }
+}
+
+/// The middle of sorted samples.
+pub(crate) fn median(sorted: &[f64]) -> f64 {
+    let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
+    match (sorted.get(low), sorted.get(high)) {
+        (Some(low), Some(high)) => f64::midpoint(*low, *high),
+        _ => f64::NAN,
+    }
+}
+
+/// Three digits that matter.
+fn short(value: f64) -> String {
+    match value.abs() {
+        large if large >= 100.0 => format!("{value:.0}"),
+        middle if middle >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MEASURES, Report, median};
+
+    #[test]
+    fn the_table_says_which_budget_is_missed() {
+        let mut report = Report::default();
+        report.sample("idle-memory", 16.1);
+        report.sample("targeted", 44.0);
+        report.sample("connect", 0.2);
+        let table = report.table();
+        let rows = || table.lines().skip(1);
+        let verdicts = ["OVER", "ok", "goal"].map(|verdict| {
+            rows()
+                .filter(|row| row.contains(&format!(" {verdict} ")))
+                .count()
+        });
+        assert_eq!(verdicts, [1, 1, 1], "{table}");
+    }
+
+    #[test]
+    fn every_detail_belongs_to_a_measure() {
+        let has = |name| MEASURES.iter().any(|measure| measure.name == name);
+        for measure in MEASURES {
+            assert!(
+                has(measure.name.split('.').next().unwrap()),
+                "{}",
+                measure.name
+            );
+        }
+    }
+
+    #[test]
+    fn the_median_of_an_even_count_lies_between() {
+        assert!((median(&[1.0, 2.0, 4.0, 9.0]) - 3.0).abs() < f64::EPSILON);
+    }
+}
