@@ -7,6 +7,7 @@ because only then may a call be repeated over a connection that broke.
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,6 +29,16 @@ NOT_LOGGED_IN = 4001
 #: How many bytes the reason of a close frame may have (RFC 6455, 5.5).
 LONGEST_REASON = 123
 
+#: The gateway takes so many users in a publication, and more bytes and lines than these in a call.
+MOST_USERS = 10_000
+LARGEST_BODY = 4 * 1024 * 1024
+MOST_LINES = 10_000
+
+#: A year, in seconds: a gateway keeps nothing for longer.
+LONGEST_TTL = 365 * 86400
+
+_DURATION = re.compile(r"[0-9]{1,9}(ms|s|m|h|d)", re.ASCII)
+
 
 @dataclass(frozen=True)
 class _Publication:
@@ -44,7 +55,7 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     frame: Any,
     *,
     exclude: str | Connection | None = None,
-    ttl: float | timedelta | None = None,
+    ttl: float | str | timedelta | None = None,
     key: str | None = None,
     id: str | None = None,
     socket: str | None = None,
@@ -71,10 +82,11 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     to = _audience(target)
     if to is None:
         return
-    head = {"to": to, **{name: said for name, said in options.items() if said is not None}}
-    # The gateway passes on the frame's own bytes, so they are put in as they are.
-    line = f'{_encode(head)[:-1]},"frame":{encoded}}}'
-    after_commit(_Publication(line.encode()), _send)
+    said = {name: value for name, value in options.items() if value is not None}
+    for part in _parts(to, said):
+        # The gateway passes on the frame's own bytes, so they are put in as they are.
+        line = f'{_encode(part)[:-1]},"frame":{encoded}}}'
+        after_commit(_Publication(line.encode()), _send)
 
 
 def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session ended") -> None:
@@ -86,6 +98,17 @@ def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session end
 def revoke_now(session: Session, *, reason: str) -> None:
     """Close a session's sockets without waiting for a commit, as a logout must."""
     _send(list(_revocations(session, NOT_LOGGED_IN, reason)))
+
+
+def _parts(to: dict[str, Any], said: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the publications that one is: several where the gateway would refuse so many users."""
+    users = to.get("users", [])
+    if len(users) <= MOST_USERS:
+        yield {"to": to, **said}
+        return
+    for number, start in enumerate(range(0, len(users), MOST_USERS)):
+        part = {"users": users[start : start + MOST_USERS]}
+        yield {"to": part, **said, "id": f"{said['id']}.{number}"}
 
 
 def _revocations(target: Any, code: int, reason: str) -> Iterator[_Revocation]:
@@ -113,11 +136,25 @@ def _send(calls: list[_Publication | _Revocation]) -> None:
     """Make the calls in their order; neighbouring publications share one."""
     for kind, run in groupby(calls, type):
         if kind is _Publication:
-            _publish([call.line for call in run if isinstance(call, _Publication)])
+            for lines in _bodies([call.line for call in run if isinstance(call, _Publication)]):
+                _publish(lines)
         else:
             for call in run:
                 if isinstance(call, _Revocation):
                     _revoke(call.body)
+
+
+def _bodies(lines: list[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines in as few calls as the gateway takes them: nearly always in one."""
+    body: list[bytes] = []
+    size = 0
+    for line in lines:
+        if body and (size + len(line) > LARGEST_BODY or len(body) == MOST_LINES):
+            yield body
+            body, size = [], 0
+        body.append(line)
+        size += len(line)
+    yield body
 
 
 def _publish(lines: list[bytes]) -> None:
@@ -170,10 +207,17 @@ def _encode(said: Any) -> str:
     return json.dumps(said, cls=DjangoJSONEncoder, separators=(",", ":"), allow_nan=False)
 
 
-def _duration(ttl: float | timedelta | None) -> str | None:
+def _duration(ttl: float | str | timedelta | None) -> str | None:
+    """Return a time as the gateway reads it: whole seconds, or else milliseconds."""
     if ttl is None:
         return None
+    if isinstance(ttl, str):
+        if _DURATION.fullmatch(ttl):
+            return ttl
+        raise ValueError(f"ttl must be a number, a timedelta or like '60s', not {ttl!r}")
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0:
-        raise ValueError(f"ttl is a number of seconds above 0 or a timedelta, not {ttl!r}")
+    if isinstance(seconds, bool) or not 0 < seconds < LONGEST_TTL:
+        raise ValueError(f"ttl must be above 0 seconds and below a year, not {ttl!r}")
+    if seconds == int(seconds):
+        return f"{int(seconds)}s"
     return f"{max(round(seconds * 1000), 1)}ms"

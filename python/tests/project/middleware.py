@@ -1,3 +1,6 @@
+from django.middleware.csrf import get_token
+
+
 def touch_user_afterwards(get_response):
     """As loggers and auditors do: looks at the user when the response is there."""
 
@@ -14,6 +17,16 @@ def write_session(get_response):
 
     def middleware(request):
         request.session["seen"] = "now"
+        return get_response(request)
+
+    return middleware
+
+
+def make_csrf_token(get_response):
+    """As middlewares do that hand the token to a frontend."""
+
+    def middleware(request):
+        get_token(request)
         return get_response(request)
 
     return middleware

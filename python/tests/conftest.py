@@ -1,0 +1,62 @@
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+import fakes
+from gatepost import client as gateway_client
+
+AUTH = "/_gatepost/auth/"
+HEADERS = {
+    "host": "localhost:8443",
+    "x_forwarded_for": "192.0.2.7",
+    "x_forwarded_proto": "https",
+}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_client():
+    """No test inherits a connection or an open breaker."""
+    gateway_client.reset()
+    yield
+    gateway_client.reset()
+
+
+@pytest.fixture
+def gateway(settings):
+    """A gateway that records, and that GATEPOST points to."""
+    fake = fakes.FakeGateway.on_tcp()
+    settings.GATEPOST = {**settings.GATEPOST, "URL": fake.url}
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def user(db):
+    return get_user_model().objects.create_user("ann", password="correct horse")
+
+
+@pytest.fixture
+def ask():
+    """Asks the auth view as the gateway does: with the browser's cookie, signed."""
+
+    def ask(cookie=None, *, client=None, **changes):
+        client = client or Client()
+        if cookie is not None:
+            client.cookies["sessionid"] = cookie
+        headers = {f"HTTP_{name.upper()}": value for name, value in HEADERS.items()}
+        headers["HTTP_GATEPOST_SIGNATURE"] = fakes.sign("GET", AUTH, **HEADERS)
+        return client.get(AUTH, **{**headers, **changes})
+
+    return ask
+
+
+@pytest.fixture
+def log_in(user):
+    """Logs the user in by the project's own means and returns the browser with its cookie."""
+
+    def log_in(as_user=None):
+        browser = Client()
+        browser.force_login(as_user or user)
+        return browser
+
+    return log_in

@@ -1,0 +1,154 @@
+"""A gateway's internal listener that records what Django sends and checks its signature."""
+
+import json
+import socketserver
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import vectors
+
+SECRET = "a-shared-secret-of-at-least-32-bytes"
+
+
+def sign(method, target, *, secret=SECRET, at=None, body=b"", **headers):
+    """Return Gatepost-Signature for a request, made from the contract's text."""
+    request = {
+        "secret": secret,
+        "method": method,
+        "target": target,
+        "t": int(time.time()) if at is None else at,
+        "host": headers.get("host", ""),
+        "x_forwarded_for": headers.get("x_forwarded_for", ""),
+        "x_forwarded_proto": headers.get("x_forwarded_proto", ""),
+        "body": body.decode(),
+    }
+    return vectors.signed(request)["header"]
+
+
+class Call:
+    """One request that the fake gateway got."""
+
+    def __init__(self, path, headers, body, connection):
+        self.path = path
+        self.headers = headers
+        self.body = body
+        self.connection = connection
+
+    @property
+    def lines(self):
+        return [json.loads(line) for line in self.body.splitlines()]
+
+    @property
+    def signature_holds(self):
+        given = self.headers["Gatepost-Signature"]
+        at = int(given.split(",")[0].removeprefix("t="))
+        host = self.headers["Host"]
+        made = sign("POST", self.path, at=at, body=self.body, host=host)
+        return given == made and abs(at - time.time()) <= 60
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        call = Call(self.path, self.headers, body, id(self.connection))
+        self.server.gateway.calls.append(call)
+        self.server.gateway.answer(self, call)
+
+    def address_string(self):
+        return "client"
+
+    def log_message(self, *args):
+        pass
+
+
+class FakeGateway:
+    """Answers 202 with one line a publication, unless ``script`` says else."""
+
+    def __init__(self, server):
+        self.calls = []
+        self.script = []
+        self.server = server
+        server.gateway = self
+        server.daemon_threads = True
+        self.thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        self.thread.start()
+
+    @classmethod
+    def on_tcp(cls, port=0):
+        return cls(_Tcp(("127.0.0.1", port), _Handler))
+
+    @classmethod
+    def on_unix(cls, path):
+        return cls(_Unix(str(path), _Handler))
+
+    @property
+    def port(self):
+        return self.server.server_address[1]
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def publications(self):
+        return [line for call in self.calls if call.path == "/v1/publish" for line in call.lines]
+
+    @property
+    def revocations(self):
+        return [json.loads(call.body) for call in self.calls if call.path == "/v1/revoke"]
+
+    def answer(self, handler, call):
+        if self.script:
+            self.script.pop(0)(handler)
+            return
+        said = [
+            {"id": line.get("id", "-"), "position": "1.1", "sockets": 1, "offline": 0}
+            for line in call.lines
+        ]
+        respond(handler, 202, b"".join(json.dumps(line).encode() + b"\n" for line in said))
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+class _Tcp(ThreadingHTTPServer):
+    """Cuts its clients when it closes, as a process that ends does."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.clients = []
+
+    def process_request(self, request, client_address):
+        self.clients.append(request)
+        super().process_request(request, client_address)
+
+    def server_close(self):
+        for client in self.clients:
+            try:
+                client.shutdown(2)
+            except OSError:
+                continue
+        super().server_close()
+
+
+class _Unix(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    pass
+
+
+def respond(handler, status, body, content_type="application/x-ndjson"):
+    handler.send_response(status)
+    handler.send_header("Content-Type", content_type)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def problem(status, detail):
+    """Return a script step that answers an RFC 9457 problem."""
+    body = json.dumps({"type": "about:blank", "status": status, "detail": detail}).encode()
+    return lambda handler: respond(handler, status, body, "application/problem+json")

@@ -1,0 +1,149 @@
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+from gatepost import conf
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch, settings, tmp_path):
+    monkeypatch.delenv("GATEPOST_SECRET", raising=False)
+    monkeypatch.delenv("GATEPOST_SECRET_PREVIOUS", raising=False)
+    settings.BASE_DIR = tmp_path / "project" / "backend"
+    settings.BASE_DIR.mkdir(parents=True)
+
+
+@pytest.fixture
+def secret_file(settings):
+    """What a gateway beside the project makes."""
+
+    def make(folder=settings.BASE_DIR.parent, text="f" * 64 + "\n"):
+        (folder / ".gatepost").mkdir()
+        path = folder / ".gatepost" / "secret"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def said(id):
+    return [message for message in run_checks() if message.id == id]
+
+
+def test_settings_come_before_the_environment(settings, monkeypatch):
+    monkeypatch.setenv("GATEPOST_SECRET", "e" * 32)
+    settings.GATEPOST = {}
+    assert conf.secret() == b"e" * 32
+    settings.GATEPOST = {"SECRET": ""}
+    assert conf.secret() == b"e" * 32
+    settings.GATEPOST = {"SECRET": "s" * 32}
+    assert conf.secret() == b"s" * 32
+
+
+def test_the_previous_secret_is_believed_but_never_signs(settings, monkeypatch):
+    monkeypatch.setenv("GATEPOST_SECRET_PREVIOUS", "p" * 32)
+    settings.GATEPOST = {"SECRET": b"s" * 32}
+    assert conf.secrets() == [b"s" * 32, b"p" * 32]
+    settings.GATEPOST = {"SECRET": b"s" * 32, "SECRET_PREVIOUS": "q" * 32}
+    assert conf.secrets() == [b"s" * 32, b"q" * 32]
+
+
+def test_with_debug_the_gateways_file_is_found(settings, secret_file):
+    settings.GATEPOST = {}
+    settings.DEBUG = True
+    with pytest.raises(conf.SecretMissingError, match="GATEPOST_SECRET"):
+        conf.secret()
+    secret_file()  # The gateway may well start later.
+    assert conf.secret() == b"f" * 64
+    secret_file(settings.BASE_DIR, "n" * 64)
+    assert conf.secret() == b"n" * 64
+
+
+def test_without_debug_no_file_is_read(settings, secret_file):
+    secret_file()
+    settings.GATEPOST = {}
+    settings.DEBUG = False
+    with pytest.raises(conf.SecretMissingError):
+        conf.secret()
+
+
+def test_somebody_elses_file_is_not_believed(settings, secret_file, monkeypatch):
+    settings.GATEPOST = {}
+    settings.DEBUG = True
+    secret_file()
+    stranger = SimpleNamespace(st_uid=os.geteuid() + 1)
+    monkeypatch.setattr(Path, "stat", lambda self: stranger)
+    assert conf.find_secret() == b""
+
+
+def test_without_base_dir_the_current_folder_is_looked_at(settings, secret_file, monkeypatch):
+    secret_file()
+    monkeypatch.chdir(settings.BASE_DIR)
+    settings.GATEPOST = {}
+    settings.DEBUG = True
+    del settings.BASE_DIR
+    assert conf.secret() == b"f" * 64
+
+
+def test_defaults(settings):
+    del settings.GATEPOST
+    assert conf.value("URL") == "http://127.0.0.1:9400"
+    assert conf.value("TIMEOUT") == 1.0
+    assert conf.function("GROUPS") is None
+
+
+@pytest.mark.parametrize("named", [42, "gatepost.conf.DEFAULTS"])
+def test_a_setting_that_should_be_callable_must_be(settings, named):
+    settings.GATEPOST = {"GROUPS": named}
+    with pytest.raises(ImproperlyConfigured, match="'GROUPS'"):
+        conf.function("GROUPS")
+
+
+# Checks
+
+
+def test_a_good_secret_passes():
+    assert run_checks() == []
+
+
+def test_a_missing_secret_is_an_error_and_in_development_a_warning(settings):
+    settings.GATEPOST = {}
+    (message,) = said("gatepost.E001")
+    assert message.is_serious()
+    assert "Set GATEPOST['SECRET']" in message.hint
+    settings.DEBUG = True
+    (message,) = said("gatepost.E001")
+    assert not message.is_serious()
+
+
+def test_a_short_secret_is_an_error(settings):
+    settings.GATEPOST = {"SECRET": "ü" * 15}
+    (message,) = said("gatepost.E001")
+    assert message.is_serious()
+    assert "30 bytes" in message.msg
+    assert "token_hex" in message.hint
+
+
+def test_secret_key_is_no_secret_of_gateposts(settings):
+    settings.GATEPOST = {"SECRET": settings.SECRET_KEY}
+    (message,) = said("gatepost.E001")
+    assert message.is_serious()
+    assert settings.SECRET_KEY not in str(message)
+
+
+def test_an_unknown_key_names_the_nearest(settings):
+    settings.GATEPOST = {**settings.GATEPOST, "Secrets": "x", "COLOUR": 1}
+    near, far = said("gatepost.E010")
+    assert near.msg == "GATEPOST['Secrets'] is unknown."
+    assert near.hint == "Did you mean 'SECRET'?"
+    assert "Known keys: GROUPS, INITIAL_FRAMES," in far.hint
+
+
+def test_settings_of_another_type_are_an_error(settings):
+    settings.GATEPOST = "secret"
+    (message,) = said("gatepost.E010")
+    assert "must be a dict" in message.msg
