@@ -27,5 +27,6 @@
     reason = "the harness is read like a library but is none"
 )]
 
+mod config_errors;
 mod harness;
 mod rehearsal;

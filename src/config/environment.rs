@@ -1,0 +1,91 @@
+//! The variables of the process, taken once.
+//!
+//! `GATEPOST_SECTION__KEY` stands for `key` of `[section]`; everything else, such as
+//! `GATEPOST_SECRET`, is only looked up where a key names it. The surprise: no `Debug` shows values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+const PREFIX: &str = "GATEPOST_";
+
+/// The variables a configuration may use.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of this process. A value that is not UTF-8 is kept with U+FFFD in it, so that
+    /// it is refused where it is read and not taken for unset.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .map(|(name, value)| {
+                (
+                    name.to_string_lossy().into_owned(),
+                    value.to_string_lossy().into_owned(),
+                )
+            })
+            .collect()
+    }
+
+    /// The value of a variable.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The name of the variable that stands for a key.
+    pub(super) fn name_of(section: &str, key: &str) -> String {
+        format!("{PREFIX}{section}__{key}").to_uppercase()
+    }
+
+    /// All variables that stand for a key, as name, section and key in lower case.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&str, String, String)> {
+        self.0.keys().filter_map(|name| {
+            let (section, key) = name.strip_prefix(PREFIX)?.split_once("__")?;
+            Some((name.as_str(), section.to_lowercase(), key.to_lowercase()))
+        })
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into_iter()
+            .collect()
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Environment({} variables)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_with_a_double_underscore_are_keys() {
+        let environment = Environment::from([
+            ("GATEPOST_SECRET", "x"),
+            ("GATEPOST_DJANGO__SESSION_COOKIE", "x"),
+            ("PATH", "x"),
+        ]);
+        let keys: Vec<_> = environment.keys().collect();
+        assert_eq!(
+            keys,
+            [(
+                "GATEPOST_DJANGO__SESSION_COOKIE",
+                "django".to_owned(),
+                "session_cookie".to_owned()
+            )]
+        );
+        assert!(!format!("{environment:?}").contains('x'));
+    }
+}

@@ -1,0 +1,311 @@
+//! The kinds of values a string in `gateway.toml` may be, each with what an error says it expects.
+//!
+//! Used by the sections' readers. The surprise: a kind's parser fails with a hint only; what was
+//! expected and found is said in one place, in `section`.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{duration, size};
+
+/// A hint on how to write the value, where there is one.
+pub(super) type Hint = Option<String>;
+
+/// How a string becomes a value.
+pub(super) struct Kind<T> {
+    /// What an error says was expected.
+    pub(super) expected: &'static str,
+    /// Reads the value.
+    pub(super) parse: fn(&str) -> Result<T, Hint>,
+}
+
+pub(super) const DURATION: Kind<Duration> = Kind {
+    expected: "a duration above zero such as \"10s\" (ms, s, m, h or d; at most 365d)",
+    parse: |text| {
+        duration::parse(text)
+            .filter(|value| !value.is_zero())
+            .ok_or(None)
+    },
+};
+
+pub(super) const DURATION_OR_ZERO: Kind<Duration> = Kind {
+    expected: "a duration such as \"10s\" (ms, s, m, h or d; at most 365d)",
+    parse: |text| duration::parse(text).ok_or(None),
+};
+
+pub(super) const SIZE: Kind<u64> = Kind {
+    expected: "a size above zero such as \"64KiB\" (B, KiB, MiB, GiB, kB, MB or GB)",
+    parse: |text| size::parse(text).filter(|value| *value > 0).ok_or(None),
+};
+
+pub(super) const RATE: Kind<u32> = Kind {
+    expected: "a rate above zero such as \"20/s\"",
+    parse: |text| {
+        let number = text.strip_suffix("/s").ok_or(None)?;
+        number.parse().ok().filter(|value| *value > 0).ok_or(None)
+    },
+};
+
+pub(super) const FILE: Kind<PathBuf> = Kind {
+    expected: "a path",
+    parse: |text| {
+        if text.is_empty() {
+            Err(None)
+        } else {
+            Ok(text.into())
+        }
+    },
+};
+
+pub(super) const ADDRESS: Kind<SocketAddr> = Kind {
+    expected: "an IP address and a port such as \"127.0.0.1:8443\"",
+    parse: |text| text.parse().map_err(|_| address_hint(text)),
+};
+
+fn address_hint(text: &str) -> Hint {
+    let port = text
+        .rsplit(':')
+        .next()
+        .filter(|port| port.parse::<u16>().is_ok());
+    if let Some(port) = port.filter(|port| *port == text || text.len() == port.len() + 1) {
+        return Some(format!(
+            "write \"0.0.0.0:{port}\" for every address of this machine, or \"127.0.0.1:{port}\""
+        ));
+    }
+    if text.parse::<IpAddr>().is_ok() {
+        return Some("the port is missing".to_owned());
+    }
+    let name = text.split(':').next().unwrap_or_default();
+    port.filter(|_| name.eq_ignore_ascii_case("localhost"))
+        .map(|port| format!("write \"127.0.0.1:{port}\""))
+}
+
+/// A header token (RFC 9110 section 5.6.2), which is what a cookie's name is.
+pub(super) const COOKIE_NAME: Kind<String> = Kind {
+    expected: "the name of a cookie",
+    parse: |text| {
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if !text.is_empty() && text.chars().all(token) {
+            Ok(text.to_owned())
+        } else {
+            Err(None)
+        }
+    },
+};
+
+/// A host of the origin: lower case, an IPv6 address in brackets.
+pub(super) const HOST: Kind<String> = Kind {
+    expected: "a host name or IP address without scheme, port and path",
+    parse: |text| {
+        let text = text.to_lowercase();
+        if let Some(address) = bracketed(&text) {
+            return Ok(format!("[{address}]"));
+        }
+        if is_host_name(&text) {
+            Ok(text)
+        } else {
+            Err(host_hint(&text))
+        }
+    },
+};
+
+fn bracketed(text: &str) -> Option<Ipv6Addr> {
+    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// Letters, digits, hyphens and, as container names have them, underscores; labels by dots.
+pub(super) fn is_host_name(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+fn host_hint(text: &str) -> Hint {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Some(format!(
+            "write an IPv6 address in brackets: \"[{address}]\""
+        ));
+    }
+    if !text.is_ascii() {
+        return Some("write the name in its ASCII form, which starts with \"xn--\"".to_owned());
+    }
+    if text.contains('*') {
+        return Some("wildcards are not known here: list every name".to_owned());
+    }
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let name = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let name = match name.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => name,
+    };
+    let name = name.trim_end_matches('.');
+    (is_host_name(name) || bracketed(name).is_some())
+        .then(|| format!("write \"{name}\": scheme and port come from where the gateway listens"))
+}
+
+/// A prefix of paths.
+pub(super) const PREFIX: Kind<String> = Kind {
+    expected: "a path that starts and ends with a slash such as \"/api/\"",
+    parse: |text| {
+        check_path(text, "/")?;
+        if text.ends_with('/') {
+            Ok(text.to_owned())
+        } else {
+            Err(Some(format!("write \"{text}/\"")))
+        }
+    },
+};
+
+/// An exact path.
+pub(super) const PATH: Kind<String> = Kind {
+    expected: "an absolute path such as \"/ws/notifications/\"",
+    parse: |text| check_path(text, "").map(|()| text.to_owned()),
+};
+
+/// Routes are matched against decoded, clean paths; one that no such path can match is a slip.
+fn check_path(text: &str, end: &str) -> Result<(), Hint> {
+    if !text.starts_with('/') {
+        let plain = |c: char| c.is_alphanumeric() || "/_-.".contains(c);
+        let start = text
+            .strip_suffix('/')
+            .filter(|_| !end.is_empty())
+            .unwrap_or(text);
+        let hint = || format!("write \"/{start}{end}\"");
+        return Err((!start.is_empty() && text.chars().all(plain)).then(hint));
+    }
+    if text.starts_with("/_gatepost/") || text == "/_gatepost" {
+        return Err(Some(
+            "paths under /_gatepost/ belong to the gateway".to_owned(),
+        ));
+    }
+    if text.contains('%') {
+        return Err(Some(
+            "write the path decoded: requests are decoded before they are matched".to_owned(),
+        ));
+    }
+    let clean = !text.contains("//")
+        && !text.contains(['?', '#', '\\', '*'])
+        && !text.chars().any(char::is_control)
+        && !text
+            .split('/')
+            .any(|segment| segment == "." || segment == "..");
+    if clean {
+        Ok(())
+    } else {
+        Err(Some(
+            "no query, wildcard, backslash, empty or dot segment can be part of it".to_owned(),
+        ))
+    }
+}
+
+/// An origin as browsers write it.
+pub(super) const ORIGIN: Kind<String> = Kind {
+    expected: "an origin as browsers write it such as \"https://app.example.com\"",
+    parse: |text| {
+        let hint = || {
+            Some(
+                "scheme, lower-case name and, unless it is the scheme's own, port; nothing behind"
+                    .to_owned(),
+            )
+        };
+        let (scheme, authority) = text.split_once("://").ok_or_else(hint)?;
+        let (name, port) = match authority.rsplit_once(':') {
+            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+            _ => (authority, None),
+        };
+        let default_port = match scheme {
+            "https" => "443",
+            "http" => "80",
+            _ => return Err(hint()),
+        };
+        let port_fits = port.is_none_or(|port| {
+            port != default_port && !port.starts_with('0') && port.parse::<u16>().is_ok()
+        });
+        let lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        if port_fits && lower_case && (is_host_name(name) || bracketed(name).is_some()) {
+            Ok(text.to_owned())
+        } else {
+            Err(hint())
+        }
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hint<T: std::fmt::Debug>(kind: &Kind<T>, text: &str) -> String {
+        (kind.parse)(text).unwrap_err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_host_is_a_name_alone() {
+        assert_eq!((HOST.parse)("App.Example.com").unwrap(), "app.example.com");
+        assert_eq!((HOST.parse)("[::1]").unwrap(), "[::1]");
+        assert_eq!((HOST.parse)("192.168.1.5").unwrap(), "192.168.1.5");
+        assert!(hint(&HOST, "https://a.test:8443/x").starts_with("write \"a.test\""));
+        assert!(hint(&HOST, "a.test:8443").starts_with("write \"a.test\""));
+        assert!(hint(&HOST, "::1").contains("[::1]"));
+        assert!(hint(&HOST, "*.a.test").contains("wildcards"));
+        assert!(hint(&HOST, "bücher.test").contains("xn--"));
+        for text in ["", "a b", "-a", "a..b", "a@b"] {
+            assert!((HOST.parse)(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_that_no_clean_path_can_match_is_refused() {
+        assert!((PREFIX.parse)("/").is_ok());
+        assert!((PREFIX.parse)("/überblick/").is_ok());
+        assert!(hint(&PREFIX, "/api").contains("\"/api/\""));
+        assert!(hint(&PREFIX, "api/").contains("\"/api/\""));
+        assert!(hint(&PATH, "/_gatepost/x").contains("belong to the gateway"));
+        for text in [
+            "/a//b/", "/../", "/a/./", "/a?b/", "/a%20b/", "/a\\b/", "/a*/", "",
+        ] {
+            assert!((PREFIX.parse)(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_needs_ip_and_port() {
+        assert!((ADDRESS.parse)("[::]:8443").is_ok());
+        assert!(hint(&ADDRESS, ":8443").contains("0.0.0.0:8443"));
+        assert!(hint(&ADDRESS, "8443").contains("0.0.0.0:8443"));
+        assert!(hint(&ADDRESS, "localhost:8443").contains("127.0.0.1:8443"));
+        assert!(hint(&ADDRESS, "127.0.0.1").contains("port"));
+    }
+
+    #[test]
+    fn an_origin_is_compared_exactly_so_it_must_be_written_as_browsers_do() {
+        for text in ["https://a.test", "https://a.test:8443", "http://[::1]:3000"] {
+            assert!((ORIGIN.parse)(text).is_ok(), "{text:?}");
+        }
+        for text in [
+            "a.test",
+            "https://a.test/",
+            "https://a.test:443",
+            "https://A.test",
+            "https://*.a.test",
+            "null",
+            "https://a@b",
+        ] {
+            assert!((ORIGIN.parse)(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_per_second() {
+        assert_eq!((RATE.parse)("20/s").unwrap(), 20);
+        for text in ["20", "0/s", "20/m", "-1/s"] {
+            assert!((RATE.parse)(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `[limits]`: what a client may take.
+//!
+//! The surprise: some bounds are those of the parts behind; hyper panics below 8 KiB of header
+//! buffer, and `http::Uri` holds no more than 65,534 bytes.
+
+use std::time::Duration;
+
+use super::document::Document;
+use super::kind::{DURATION, DURATION_OR_ZERO, RATE, SIZE};
+use super::section::Section;
+
+/// `[limits]`: what a client may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's header section.
+    pub header_size: usize,
+    /// Fields in a request's header section.
+    pub headers: usize,
+    /// Bytes of a request's target.
+    pub uri_size: usize,
+    /// Bytes of a request's body.
+    pub body_size: u64,
+    /// Bytes of a client's WebSocket message.
+    pub message_size: usize,
+    /// Client messages a second, on average.
+    pub message_rate: u32,
+    /// Connections in all; `None`: what the descriptors allow.
+    pub connections: Option<usize>,
+    /// For the TLS handshake.
+    pub tls_timeout: Duration,
+    /// For a request's header section.
+    pub header_timeout: Duration,
+    /// For the next bytes of a request's body.
+    pub body_timeout: Duration,
+    /// For the next request on an idle connection.
+    pub idle_timeout: Duration,
+    /// For a client to take the next bytes of an answer.
+    pub write_timeout: Duration,
+    /// For connecting to an upstream.
+    pub upstream_connect_timeout: Duration,
+    /// For an upstream's next bytes.
+    pub upstream_timeout: Duration,
+    /// For everything under way to end at shutdown.
+    pub drain_timeout: Duration,
+    /// Over which sockets are closed at shutdown.
+    pub drain_spread: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_size: 32 << 10,
+            headers: 100,
+            uri_size: 8 << 10,
+            body_size: 100 << 20,
+            message_size: 64 << 10,
+            message_rate: 20,
+            connections: None,
+            tls_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_mins(1),
+            write_timeout: Duration::from_secs(30),
+            upstream_connect_timeout: Duration::from_secs(2),
+            upstream_timeout: Duration::from_mins(1),
+            drain_timeout: Duration::from_secs(30),
+            drain_spread: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Limits {
+    /// Reads the section.
+    pub(super) fn read(document: &mut Document<'_>) -> Self {
+        let mut limits = Self::default();
+        let mut section = document.section("limits");
+        limits.read_sizes(&mut section);
+        limits.read_timeouts(&mut section);
+        if limits.uri_size > limits.header_size {
+            section.refuse(
+                "uri_size",
+                "is more than limits.header_size, of which it is a part",
+                None,
+            );
+        }
+        if limits.drain_spread > limits.drain_timeout {
+            let hint = "sockets that are not closed by then are cut off";
+            section.refuse(
+                "drain_spread",
+                "is longer than limits.drain_timeout",
+                Some(hint),
+            );
+        }
+        limits
+    }
+
+    fn read_sizes(&mut self, section: &mut Section<'_, '_>) {
+        set(
+            &mut self.header_size,
+            section.size("header_size", 8 << 10..=1 << 20),
+        );
+        set(&mut self.headers, section.count("headers", 1..=10_000));
+        set(&mut self.uri_size, section.size("uri_size", 64..=65_534));
+        set(&mut self.body_size, section.value("body_size", &SIZE));
+        set(
+            &mut self.message_size,
+            section.size("message_size", 1..=64 << 20),
+        );
+        set(&mut self.message_rate, section.value("message_rate", &RATE));
+        let connections = section.count("connections", 0..=100_000_000);
+        self.connections = connections.filter(|connections| *connections > 0);
+    }
+
+    fn read_timeouts(&mut self, section: &mut Section<'_, '_>) {
+        set(
+            &mut self.tls_timeout,
+            section.value("tls_timeout", &DURATION),
+        );
+        set(
+            &mut self.header_timeout,
+            section.value("header_timeout", &DURATION),
+        );
+        set(
+            &mut self.body_timeout,
+            section.value("body_timeout", &DURATION),
+        );
+        set(
+            &mut self.idle_timeout,
+            section.value("idle_timeout", &DURATION),
+        );
+        set(
+            &mut self.write_timeout,
+            section.value("write_timeout", &DURATION),
+        );
+        set(
+            &mut self.upstream_connect_timeout,
+            section.value("upstream_connect_timeout", &DURATION),
+        );
+        set(
+            &mut self.upstream_timeout,
+            section.value("upstream_timeout", &DURATION),
+        );
+        set(
+            &mut self.drain_timeout,
+            section.value("drain_timeout", &DURATION),
+        );
+        set(
+            &mut self.drain_spread,
+            section.value("drain_spread", &DURATION_OR_ZERO),
+        );
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}

@@ -1,0 +1,176 @@
+//! From command line, environment and file to a [`Config`], in that order of precedence.
+//!
+//! Called by `cli`; tests call [`parse`]. Syntax errors, wrong values, unknown keys and what does
+//! not go together are all reported at once. The surprise: after a syntax error the parser guesses,
+//! so only what is certainly wrong is reported besides.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::document::Document;
+use super::error::Place;
+use super::routes::Claims;
+use super::unknown::Known;
+use super::{
+    AuthConfig, Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig, Environment,
+    FolderConfig, FrontendConfig, Limits, LogConfig, LogFormat, Mode, ServerConfig, SocketConfig,
+    TlsConfig, UpstreamRoute,
+};
+
+/// A longer file is no configuration.
+const LONGEST_FILE: u64 = 1 << 20;
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct LoadOptions {
+    /// The file.
+    pub path: PathBuf,
+    /// The variables of the process.
+    pub environment: Environment,
+    /// `--log-format`, which beats `log.format`.
+    pub log_format: Option<LogFormat>,
+}
+
+/// Reads the configuration.
+pub fn load(options: &LoadOptions) -> Result<Config, ConfigErrors> {
+    let text = read_file(&options.path)?;
+    let mut config = parse(&text, &options.path, &options.environment)?;
+    if let Some(format) = options.log_format {
+        config.log.format = format;
+    }
+    Ok(config)
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    let place = || Place::File(path.to_owned());
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                ConfigError::new(place(), "there is no such file").hint(Some(
+                    "write one beside manage.py (the README has one of ten lines, gateway.toml in \
+                 Gatepost's repository lists every key), or name another with --config FILE",
+                ))
+            }
+            _ => ConfigError::new(place(), format!("cannot be read: {error}")),
+        })?;
+    if bytes.len() as u64 > LONGEST_FILE {
+        return Err(ConfigError::new(
+            place(),
+            "is longer than 1 MiB, which no configuration is",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+            .split(|byte| *byte == b'\n')
+            .count();
+        ConfigError::new(place(), format!("is not UTF-8 in line {line}"))
+    })
+}
+
+/// Reads the configuration from a text; relative paths in it are resolved beside `path`.
+pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+    let (root, syntax_errors) = DeTable::parse_recoverable(text);
+    let mut document = Document {
+        text,
+        path,
+        folder: folder_of(path),
+        environment,
+        root: root.get_ref(),
+        broken: !syntax_errors.is_empty(),
+        findings: Vec::new(),
+        known: Known::default(),
+    };
+    let config = read_sections(&mut document);
+    if !document.broken {
+        document.refuse_unknown_keys();
+    }
+    document.refuse_unknown_variables();
+    add_syntax_errors(&mut document, &syntax_errors);
+    if document.findings.is_empty() {
+        Ok(config)
+    } else {
+        Err(ConfigErrors::new(document.findings))
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+fn read_sections(document: &mut Document<'_>) -> Config {
+    let mut claims = Claims::default();
+    let (server, mode) = ServerConfig::read(document);
+    let tls = TlsConfig::read(document);
+    let frontend = FrontendConfig::read(document, &mut claims);
+    let django = DjangoConfig::read(document, &mut claims);
+    let files = FolderConfig::read_all(document, &mut claims);
+    let upstreams = UpstreamRoute::read_all(document, &mut claims);
+    let sockets = SocketConfig::read_all(document, &mut claims, &server);
+    let limits = Limits::read(document);
+    Config {
+        mode: mode.unwrap_or(match tls {
+            TlsConfig::LocalCa { .. } => Mode::Dev,
+            TlsConfig::Files { .. } => Mode::Production,
+        }),
+        server,
+        tls,
+        django,
+        frontend,
+        files,
+        upstreams,
+        sockets,
+        auth: AuthConfig::read(document),
+        delivery: DeliveryConfig::read(document, &limits),
+        limits,
+        log: LogConfig::read(document),
+    }
+}
+
+/// Adds what the parser found, instead of whatever else was found on the same lines.
+fn add_syntax_errors(document: &mut Document<'_>, errors: &[toml::de::Error]) {
+    let found: Vec<_> = errors
+        .iter()
+        .map(|error| {
+            let end = document.text.len();
+            let place = document.at(error.span().unwrap_or(end..end));
+            ConfigError::new(place, error.message())
+        })
+        .collect();
+    let lines: Vec<_> = found
+        .iter()
+        .filter_map(|finding| finding.place().line())
+        .collect();
+    document.findings.retain(|finding| {
+        finding
+            .place()
+            .line()
+            .is_none_or(|line| !lines.contains(&line))
+    });
+    document.findings.extend(found);
+}
+
+/// Every section with its keys, for the test that holds the shipped file complete.
+#[cfg(test)]
+pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
+    let text = "[[files]]\n[[upstreams]]\n[[sockets]]\n";
+    let root = DeTable::parse(text).unwrap();
+    let environment = Environment::default();
+    let mut document = Document {
+        text,
+        path: Path::new("gateway.toml"),
+        folder: PathBuf::new(),
+        environment: &environment,
+        root: root.get_ref(),
+        broken: false,
+        findings: Vec::new(),
+        known: Known::default(),
+    };
+    read_sections(&mut document);
+    document.known.all().collect()
+}

@@ -1,0 +1,144 @@
+//! `[[files]]` and `[[upstreams]]`, and the one list of paths that are taken.
+//!
+//! The surprise: `/` always has an owner, the frontend or else Django, so nobody else can claim it.
+
+use std::path::PathBuf;
+
+use super::document::Document;
+use super::error::Place;
+use super::kind::PREFIX;
+use super::section::{Placed, Section};
+use super::upstream::{UpstreamAddress, read_upstreams};
+
+/// `[[files]]`: a folder served by the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderConfig {
+    /// The path prefix, with slashes at both ends.
+    pub path: String,
+    /// The folder.
+    pub root: PathBuf,
+}
+
+/// `[[upstreams]]`: a further server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamRoute {
+    /// The path prefix, with slashes at both ends.
+    pub path: String,
+    /// Where it listens.
+    pub upstream: Vec<UpstreamAddress>,
+}
+
+/// The paths that are taken, and by which section.
+#[derive(Debug, Default)]
+pub(super) struct Claims(Vec<(String, &'static str, Option<usize>)>);
+
+impl Claims {
+    /// Takes a path for `owner`, unless it is taken.
+    pub(super) fn claim(
+        &mut self,
+        document: &mut Document<'_>,
+        owner: &'static str,
+        path: &Placed<String>,
+    ) {
+        let taken = self.0.iter().find(|(taken, _, _)| *taken == path.value);
+        if let Some((_, by, line)) = taken {
+            let line = line
+                .map(|line| format!(" in line {line}"))
+                .unwrap_or_default();
+            let message = format!(
+                "{owner}: the path \"{}\" is already taken by {by}{line}",
+                path.value
+            );
+            document.refuse(path.place.clone(), message, None);
+        } else {
+            self.0.push((path.value.clone(), owner, path.place.line()));
+        }
+    }
+
+    /// Takes `/` for what answers all other paths.
+    pub(super) fn claim_rest(&mut self, owner: &'static str) {
+        self.0.push(("/".to_owned(), owner, None));
+    }
+
+    /// Whether somebody took the path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|(taken, _, _)| taken == path)
+    }
+}
+
+impl FolderConfig {
+    /// Reads every entry.
+    pub(super) fn read_all(document: &mut Document<'_>, claims: &mut Claims) -> Vec<Self> {
+        let mut folders = Vec::new();
+        for entry in document.entries("files") {
+            let mut section = document.entry(entry);
+            let path = required(&mut section, "path", |section| {
+                section.value("path", &PREFIX)
+            });
+            let place = section.place("path");
+            let root = required(&mut section, "root", |section| section.path("root"));
+            if let Some(root) = &root {
+                check_folder(
+                    &mut section,
+                    root.as_path(),
+                    "run `manage.py collectstatic` or build it first",
+                );
+            }
+            if let Some(path) = path {
+                folders.extend(root.map(|root| Self {
+                    path: path.clone(),
+                    root,
+                }));
+                claims.claim(document, "[[files]]", &Placed { value: path, place });
+            }
+        }
+        folders
+    }
+}
+
+impl UpstreamRoute {
+    /// Reads every entry.
+    pub(super) fn read_all(document: &mut Document<'_>, claims: &mut Claims) -> Vec<Self> {
+        let mut routes = Vec::new();
+        for entry in document.entries("upstreams") {
+            let mut section = document.entry(entry);
+            let path = required(&mut section, "path", |section| {
+                section.value("path", &PREFIX)
+            });
+            let place: Place = section.place("path");
+            let upstream = required(&mut section, "upstream", read_upstreams);
+            if let Some(path) = path {
+                routes.extend(upstream.map(|upstream| Self {
+                    path: path.clone(),
+                    upstream,
+                }));
+                claims.claim(document, "[[upstreams]]", &Placed { value: path, place });
+            }
+        }
+        routes
+    }
+}
+
+/// Reads a key that has no default, and notes its absence.
+pub(super) fn required<'d, 'a, T>(
+    section: &mut Section<'d, 'a>,
+    key: &'static str,
+    read: impl FnOnce(&mut Section<'d, 'a>) -> Option<T>,
+) -> Option<T> {
+    let value = read(section);
+    if value.is_none() && !section.has(key) {
+        section.refuse(key, "is missing", None);
+    }
+    value
+}
+
+/// Notes that `root` names no folder.
+pub(super) fn check_folder(section: &mut Section<'_, '_>, root: &std::path::Path, hint: &str) {
+    if !root.is_dir() {
+        section.refuse(
+            "root",
+            &format!("there is no folder {}", root.display()),
+            Some(hint),
+        );
+    }
+}
