@@ -17,6 +17,7 @@
 //! | 1 | [`config`] |
 //! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] |
 
+pub mod broker;
 pub mod close;
 pub mod config;
 pub mod hub;

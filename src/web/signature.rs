@@ -117,6 +117,7 @@ impl<'a> SignedParts<'a> {
 /// The header for a request that is sent at `now`, in unix seconds.
 #[expect(
     clippy::expect_used,
+    clippy::missing_panics_doc,
     reason = "digits, letters, `=` and `,` are a header value"
 )]
 pub fn sign(secret: &Secret, parts: &SignedParts<'_>, now: u64) -> HeaderValue {
