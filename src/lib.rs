@@ -17,6 +17,7 @@
 //! | 1 | [`config`] |
 //! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] |
 
+pub mod admin;
 pub mod broker;
 pub mod close;
 pub mod config;
@@ -25,6 +26,7 @@ pub mod identity;
 pub mod ids;
 pub mod net;
 pub mod publication;
+pub mod publish;
 pub mod secret;
 pub mod session;
 pub mod socket;

@@ -102,19 +102,19 @@ mod tests {
     #[test]
     fn an_entry_lives_as_long_as_it_should() {
         let start = Instant::now();
-        let mut remembered = Remembered::new(Duration::from_secs(300));
+        let mut remembered = Remembered::new(Duration::from_secs(299));
         remembered.insert(7, receipt(1), start);
-        let last = start + Duration::from_secs(299);
+        let last = start + Duration::from_secs(298);
         assert_eq!(remembered.find(7, last), Some(receipt(1)));
         assert_eq!(remembered.find(8, last), None);
-        assert_eq!(remembered.find(7, start + Duration::from_secs(300)), None);
+        assert_eq!(remembered.find(7, start + Duration::from_secs(299)), None);
         assert!(remembered.receipts.is_empty() && remembered.ends.is_empty());
     }
 
     #[test]
     fn the_oldest_are_dropped_beyond_the_bound() {
         let now = Instant::now();
-        let mut remembered = Remembered::new(Duration::from_secs(300));
+        let mut remembered = Remembered::new(Duration::from_secs(299));
         for number in 0..=MOST as u64 {
             remembered.insert(number.into(), receipt(number), now);
         }

@@ -62,7 +62,7 @@ fn received(membership: &Membership) -> Vec<String> {
 
 #[test]
 fn publications_are_counted_within_one_generation() {
-    let broker = Broker::new(hub(8), Duration::from_secs(300));
+    let broker = Broker::new(hub(8), Duration::from_secs(299));
     let first = broker.publish(&publication(user("1"), "{}"), None);
     let second = broker.publish(&publication(user("2"), "{}"), None);
     assert_eq!(first.position.generation, second.position.generation);
@@ -74,7 +74,7 @@ fn publications_are_counted_within_one_generation() {
 fn the_same_id_is_one_message_and_one_answer() {
     let hub = hub(8);
     let tab = join(&hub, "1");
-    let broker = Broker::new(hub, Duration::from_secs(300));
+    let broker = Broker::new(hub, Duration::from_secs(299));
     let first = broker.publish(&publication(user("1"), "1"), Some("order-7"));
     assert_eq!((first.sockets, first.duplicate), (1, false));
     drop(join(&broker.hub, "1"));
@@ -105,7 +105,7 @@ fn concurrent_publications_reach_all_sockets_in_one_order() {
     const EACH: usize = 500;
     let hub = hub(10 * EACH);
     let tabs = [join(&hub, "1"), join(&hub, "1"), join(&hub, "1")];
-    let broker = Broker::new(hub, Duration::from_secs(300));
+    let broker = Broker::new(hub, Duration::from_secs(299));
     std::thread::scope(|scope| {
         for publisher in 0..4 {
             let broker = &broker;

@@ -1,0 +1,140 @@
+//! `/live` and `/ready`.
+//!
+//! `server` asks, the composition root wires. The surprise: Django's absence does not make the gateway
+//! unready: its sockets and its pages that say so are still worth the traffic.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::net::drain::DrainWatch;
+use crate::web::body::ResponseBody;
+
+/// Set once all listeners are bound; handed to whoever binds them.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+/// Whether Django answered when it was last asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DjangoState {
+    /// It answered.
+    Reachable,
+    /// It did not.
+    Unreachable,
+    /// It was not asked yet.
+    Unknown,
+}
+
+/// Answers the health checks.
+pub struct Health {
+    readiness: Readiness,
+    drain: DrainWatch,
+    django: Box<dyn Fn() -> DjangoState + Send + Sync>,
+}
+
+impl Readiness {
+    /// Not ready yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All listeners are bound.
+    pub fn set_ready(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Health {
+    /// Health of a gateway that ends by `drain`; `django` tells of Django without asking it.
+    pub fn new(
+        readiness: Readiness,
+        drain: DrainWatch,
+        django: impl Fn() -> DjangoState + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            readiness,
+            drain,
+            django: Box::new(django),
+        }
+    }
+
+    /// The answer to `/live`: the process serves.
+    pub fn live(&self) -> Response<ResponseBody> {
+        answer(StatusCode::OK, "text/plain; charset=utf-8", "ok".into())
+    }
+
+    /// The answer to `/ready`: traffic is welcome, or not.
+    pub fn ready(&self) -> Response<ResponseBody> {
+        let (status, text) = if self.drain.is_draining() {
+            (StatusCode::SERVICE_UNAVAILABLE, "draining")
+        } else if self.readiness.is_ready() {
+            (StatusCode::OK, "ready")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "starting")
+        };
+        let django = match (self.django)() {
+            DjangoState::Reachable => "reachable",
+            DjangoState::Unreachable => "unreachable",
+            DjangoState::Unknown => "unknown",
+        };
+        let body = format!(r#"{{"status":"{text}","django":"{django}"}}"#);
+        answer(status, "application/json", body)
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health")
+            .field("readiness", &self.readiness)
+            .finish_non_exhaustive()
+    }
+}
+
+fn answer(status: StatusCode, media_type: &'static str, body: String) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::net::drain::Drain;
+
+    async fn said(response: Response<ResponseBody>) -> (u16, String) {
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn ready_means_bound_and_not_draining() {
+        let (readiness, drain) = (Readiness::new(), Drain::new());
+        let health = Health::new(readiness.clone(), drain.watch(), || {
+            DjangoState::Unreachable
+        });
+        let starting = r#"{"status":"starting","django":"unreachable"}"#;
+        assert_eq!(said(health.ready()).await, (503, starting.into()));
+        readiness.set_ready();
+        let ready = r#"{"status":"ready","django":"unreachable"}"#;
+        assert_eq!(said(health.ready()).await, (200, ready.into()));
+        drain.drain(Duration::ZERO).await;
+        let draining = r#"{"status":"draining","django":"unreachable"}"#;
+        assert_eq!(said(health.ready()).await, (503, draining.into()));
+        assert_eq!(said(health.live()).await, (200, "ok".into()));
+    }
+}

@@ -1,0 +1,293 @@
+//! `/v1/publish`, `/v1/revoke` and `/v1/connections`.
+//!
+//! `server` calls [`Api::answer`] for the internal listener. The surprise: a batch is answered line by
+//! line, so that 202 means that the batch was read; what became of each publication its own line says.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use super::body::BodyReader;
+use super::caller::Claim;
+use super::error::PublishError;
+use super::publication::{self, Decoded};
+use super::{connections, revocation};
+use crate::broker::{Broker, Receipt};
+use crate::hub::Hub;
+use crate::secret::Secrets;
+use crate::telemetry::metrics::Metrics;
+use crate::web::body::ResponseBody;
+
+/// The largest body of a call, in bytes.
+const LARGEST_BODY: usize = 16 * 1024 * 1024;
+
+/// The most lines of a batch: their answers are made in memory.
+const MOST_LINES: usize = 50_000;
+
+/// After so many lines of a batch the sockets' tasks get their turn.
+const LINES_AT_ONCE: usize = 32;
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";
+
+/// What the API needs to know.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// Who may call.
+    pub secrets: Secrets,
+    /// The largest frame, in bytes: what an outbox takes.
+    pub frame_size: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// The internal API.
+#[derive(Debug)]
+pub struct Api {
+    secrets: Secrets,
+    frame_size: usize,
+    bodies: BodyReader,
+    broker: Arc<Broker>,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    /// Whether somebody was refused already: said once in the log, or anybody could fill it.
+    refused: AtomicBool,
+}
+
+/// Whom the API talks to.
+#[derive(Clone, Debug)]
+pub struct ApiParts {
+    /// Takes publications.
+    pub broker: Arc<Broker>,
+    /// Takes revocations, knows connections.
+    pub hub: Arc<Hub>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Publish,
+    PublishBatch,
+    Revoke,
+    Connections,
+}
+
+impl Api {
+    /// The API of a gateway.
+    pub fn new(settings: ApiSettings, parts: ApiParts) -> Self {
+        Self {
+            secrets: settings.secrets,
+            frame_size: settings.frame_size,
+            bodies: BodyReader::new(LARGEST_BODY, settings.body_timeout),
+            broker: parts.broker,
+            hub: parts.hub,
+            metrics: parts.metrics,
+            refused: AtomicBool::new(false),
+        }
+    }
+
+    /// Answers a request for a path under `/v1/`.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        match self.respond(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                self.note(&error);
+                error.into_response()
+            }
+        }
+    }
+
+    async fn respond<B>(&self, request: Request<B>) -> Result<Response<ResponseBody>, PublishError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (request, body) = request.into_parts();
+        let resource = Resource::of(request.uri.path())?;
+        resource.check_method(&request.method)?;
+        let claim = Claim::of(&request.headers, &self.secrets)?;
+        let call = resource.call(&request.headers)?;
+        let body = self.bodies.read(&request.headers, body).await?;
+        claim.prove(&self.secrets, &request, &body)?;
+        match call {
+            Call::Publish => self.publish(&body),
+            Call::PublishBatch => self.publish_batch(&body).await,
+            Call::Revoke => self.revoke(&body),
+            Call::Connections => self.connections(&request),
+        }
+    }
+
+    fn publish(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
+        let decoded = publication::decode(body, self.frame_size, Instant::now())?;
+        let mut answer = Vec::with_capacity(128);
+        self.take(&decoded, &mut answer);
+        Ok(response(StatusCode::ACCEPTED, JSON, answer))
+    }
+
+    async fn publish_batch(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
+        let lines = body.split(|byte| *byte == b'\n').count();
+        if lines > MOST_LINES {
+            return Err(PublishError::TooManyLines { limit: MOST_LINES });
+        }
+        let mut answers = Vec::with_capacity(128 * lines);
+        for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match publication::decode(line, self.frame_size, Instant::now()) {
+                Ok(decoded) => self.take(&decoded, &mut answers),
+                Err(error) => answers.extend(PublishError::Body(error).into_line(index + 1)),
+            }
+            answers.push(b'\n');
+            if index % LINES_AT_ONCE == LINES_AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(response(StatusCode::ACCEPTED, NDJSON, answers))
+    }
+
+    fn take(&self, decoded: &Decoded, answer: &mut Vec<u8>) {
+        let id = decoded.id.as_deref();
+        let receipt = self.broker.publish(&decoded.publication, id);
+        if !receipt.duplicate {
+            self.metrics.publications.inc();
+        }
+        write_receipt(answer, id, &receipt);
+    }
+
+    fn revoke(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
+        let revocation = revocation::decode(body)?;
+        let closed = self.hub.close(&revocation.audience, &revocation.reason);
+        let code = revocation.reason.code();
+        tracing::info!(closed, code, "connections revoked");
+        let answer = format!(r#"{{"closed":{closed}}}"#);
+        Ok(response(StatusCode::OK, JSON, answer.into_bytes()))
+    }
+
+    fn connections(&self, request: &Parts) -> Result<Response<ResponseBody>, PublishError> {
+        let user = connections::user(request.uri.query())?;
+        let answer = connections::to_text(self.hub.connections(&user));
+        Ok(response(StatusCode::OK, JSON, answer))
+    }
+
+    fn note(&self, error: &PublishError) {
+        let denied = matches!(
+            error,
+            PublishError::NoSecret | PublishError::WrongSecret | PublishError::Signature(_)
+        );
+        if denied && !self.refused.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "call to the internal API refused; further ones at debug level");
+        } else {
+            tracing::debug!(%error, "call to the internal API refused");
+        }
+    }
+}
+
+/// What the paths name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resource {
+    Publications,
+    Revocations,
+    Connections,
+}
+
+impl Resource {
+    fn of(path: &str) -> Result<Self, PublishError> {
+        match path {
+            "/v1/publish" => Ok(Self::Publications),
+            "/v1/revoke" => Ok(Self::Revocations),
+            "/v1/connections" => Ok(Self::Connections),
+            _ => Err(PublishError::NoSuchCall),
+        }
+    }
+
+    fn check_method(self, method: &Method) -> Result<(), PublishError> {
+        let allowed = match self {
+            Self::Publications | Self::Revocations => "POST",
+            Self::Connections => "GET",
+        };
+        if method.as_str() == allowed {
+            Ok(())
+        } else {
+            Err(PublishError::Method { allowed })
+        }
+    }
+
+    /// The call, which for publications the media type decides.
+    fn call(self, headers: &HeaderMap) -> Result<Call, PublishError> {
+        let essence = essence(headers);
+        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        match self {
+            Self::Connections => Ok(Call::Connections),
+            _ if headers.contains_key(CONTENT_ENCODING) => Err(self.media_type()),
+            Self::Publications if is(JSON) => Ok(Call::Publish),
+            Self::Publications if is(NDJSON) => Ok(Call::PublishBatch),
+            Self::Revocations if is(JSON) => Ok(Call::Revoke),
+            _ => Err(self.media_type()),
+        }
+    }
+
+    fn media_type(self) -> PublishError {
+        let expected = match self {
+            Self::Publications => {
+                "application/json (one publication) or application/x-ndjson (one a line)"
+            }
+            _ => JSON,
+        };
+        PublishError::MediaType { expected }
+    }
+}
+
+/// The media type without its parameters.
+fn essence(headers: &HeaderMap) -> &[u8] {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    let end = value.iter().position(|byte| *byte == b';');
+    value[..end.unwrap_or(value.len())].trim_ascii()
+}
+
+/// Writes `{"id":…,"position":…,"sockets":…,"offline":…}`. A publication without an id of its own is
+/// named by its position.
+fn write_receipt(answer: &mut Vec<u8>, id: Option<&str>, receipt: &Receipt) {
+    let position = receipt.position;
+    answer.extend_from_slice(br#"{"id":"#);
+    // Writing to a vector never fails.
+    let _ = match id {
+        Some(id) => serde_json::to_writer(&mut *answer, id).map_err(Into::into),
+        None => write!(answer, r#""{position}""#),
+    };
+    let (sockets, offline) = (receipt.sockets, receipt.offline);
+    let _ = write!(
+        answer,
+        r#","position":"{position}","sockets":{sockets},"offline":{offline}"#
+    );
+    answer.extend_from_slice(if receipt.duplicate {
+        br#","duplicate":true}"#
+    } else {
+        b"}"
+    });
+}
+
+fn response(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::full(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}
+
+#[cfg(test)]
+mod tests;

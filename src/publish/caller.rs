@@ -1,0 +1,171 @@
+//! Who calls the internal API: somebody who knows the secret, or nobody.
+//!
+//! Used by `api`. The surprise: a bearer token is judged before the body is read, a signature after,
+//! for it vouches for the body.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::header::{AUTHORIZATION, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+
+use super::error::PublishError;
+use crate::secret::Secrets;
+use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
+
+/// What a request brings to be believed.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// The secret itself: believed.
+    Proven,
+    /// A signature, to be checked against the body.
+    Signed(HeaderValue),
+}
+
+impl Claim {
+    /// What these headers bring. A wrong token is refused here.
+    pub(super) fn of(headers: &HeaderMap, secrets: &Secrets) -> Result<Self, PublishError> {
+        if let Some(authorization) = only(headers, &AUTHORIZATION)? {
+            let token = bearer(authorization).ok_or(PublishError::NoSecret)?;
+            return if is_believed(secrets, token) {
+                Ok(Self::Proven)
+            } else {
+                Err(PublishError::WrongSecret)
+            };
+        }
+        match only(headers, &SIGNATURE)? {
+            Some(signature) => Ok(Self::Signed(signature.clone())),
+            None => Err(PublishError::NoSecret),
+        }
+    }
+
+    /// Checks a signature against the request and its whole body.
+    pub(super) fn prove(
+        &self,
+        secrets: &Secrets,
+        request: &Parts,
+        body: &[u8],
+    ) -> Result<(), PublishError> {
+        let Self::Signed(header) = self else {
+            return Ok(());
+        };
+        let target = request.uri.path_and_query().map_or("/", |pq| pq.as_str());
+        let hash = BodyHash::of(body);
+        let parts = SignedParts::of(&request.method, target, &request.headers, hash);
+        Ok(signature::verify(secrets, header, &parts, unix_now())?)
+    }
+}
+
+/// The token of a `Bearer` credential.
+fn bearer(authorization: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = authorization.as_bytes().split_at_checked(7)?;
+    scheme
+        .eq_ignore_ascii_case(b"bearer ")
+        .then(|| token.trim_ascii())
+}
+
+/// All secrets are tried whatever the first one says: time must not tell which it was.
+fn is_believed(secrets: &Secrets, token: &[u8]) -> bool {
+    secrets
+        .believed()
+        .fold(false, |believed, secret| secret.matches(token) | believed)
+}
+
+/// A header that may be there once. Two of them are a confused caller or an attempt to be one.
+fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, PublishError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        _ => Err(PublishError::WrongSecret),
+    }
+}
+
+fn unix_now() -> u64 {
+    // A clock before 1970 is wrong by more than any signature allows.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, Request};
+
+    use super::*;
+    use crate::secret::Secret;
+
+    const CURRENT: &str = "0123456789abcdef0123456789abcdef";
+    const PREVIOUS: &str = "fedcba9876543210fedcba9876543210";
+
+    fn secrets() -> Secrets {
+        Secrets {
+            current: Secret::new(CURRENT.into()),
+            previous: Some(Secret::new(PREVIOUS.into())),
+        }
+    }
+
+    fn claim(authorization: &str) -> Result<Claim, PublishError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, authorization.parse().unwrap());
+        Claim::of(&headers, &secrets())
+    }
+
+    #[test]
+    fn both_secrets_are_believed_as_bearer_tokens() {
+        for token in [CURRENT, PREVIOUS] {
+            assert!(matches!(
+                claim(&format!("Bearer {token}")),
+                Ok(Claim::Proven)
+            ));
+            assert!(matches!(
+                claim(&format!("bearer  {token}")),
+                Ok(Claim::Proven)
+            ));
+        }
+        for other in [
+            "Bearer ",
+            "Bearer x",
+            &format!("Bearer {CURRENT}x"),
+            &format!("Bearer {}", &CURRENT[1..]),
+        ] {
+            assert!(
+                matches!(claim(other), Err(PublishError::WrongSecret)),
+                "{other}"
+            );
+        }
+        for other in ["", "Bearer", CURRENT, &format!("Basic {CURRENT}")] {
+            assert!(
+                matches!(claim(other), Err(PublishError::NoSecret)),
+                "{other}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_credential_is_refused() {
+        let mut headers = HeaderMap::new();
+        let good = HeaderValue::from_str(&format!("Bearer {CURRENT}")).unwrap();
+        headers.append(AUTHORIZATION, good.clone());
+        headers.append(AUTHORIZATION, good);
+        assert!(Claim::of(&headers, &secrets()).is_err());
+    }
+
+    #[test]
+    fn a_signature_vouches_for_the_body() {
+        let request = Request::post("/v1/publish?x=1")
+            .header("host", "127.0.0.1:9400")
+            .body(())
+            .unwrap();
+        let (mut request, ()) = request.into_parts();
+        let hash = BodyHash::of(b"{}");
+        let parts = SignedParts::of(&Method::POST, "/v1/publish?x=1", &request.headers, hash);
+        let header = signature::sign(&secrets().current, &parts, unix_now());
+        request.headers.insert(SIGNATURE, header);
+        let claim = Claim::of(&request.headers, &secrets()).unwrap();
+        assert!(claim.prove(&secrets(), &request, b"{}").is_ok());
+        assert!(claim.prove(&secrets(), &request, b"{ }").is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! Everything the internal API refuses, and the problem (RFC 9457) it answers.
+//!
+//! The surprise: a line of a batch that fails is the same problem as a body that fails, written into
+//! the answer of its line instead of being the answer.
+
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+use super::json::{DecodeError, Place};
+use crate::web::body::ResponseBody;
+use crate::web::problem::{Problem, ToProblem};
+use crate::web::signature::SignatureError;
+
+const SECRET_HINT: &str = "send `Authorization: Bearer <secret>` with the secret of gateway.toml's \
+                           django.secret_env, or sign the request (Gatepost-Signature)";
+
+/// Why a call was refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PublishError {
+    #[error("there is no such call; there are /v1/publish, /v1/revoke and /v1/connections")]
+    NoSuchCall,
+    #[error("this call takes {allowed}")]
+    Method { allowed: &'static str },
+    #[error("this call needs the secret that gateway and Django share")]
+    NoSecret,
+    #[error("the secret is not the one in force here")]
+    WrongSecret,
+    #[error("the signature is not believed: {0}")]
+    Signature(#[from] SignatureError),
+    #[error("the body must be {expected}, uncompressed")]
+    MediaType { expected: &'static str },
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the batch has more than {limit} lines")]
+    TooManyLines { limit: usize },
+    #[error("the body did not arrive within {seconds} s")]
+    TooSlow { seconds: u64 },
+    #[error("too many large bodies are under way")]
+    Busy,
+    #[error("the body broke off")]
+    BrokenOff,
+    #[error("{0}")]
+    Query(&'static str),
+    #[error(transparent)]
+    Body(#[from] DecodeError),
+}
+
+impl ToProblem for PublishError {
+    fn to_problem(&self) -> Problem {
+        let (status, code) = self.kind();
+        let problem = Problem::new(status, code, self.to_string());
+        match self {
+            Self::Signature(SignatureError::Clock { .. }) => {
+                problem.with_hint("set both machines' clocks, by NTP for instance")
+            }
+            Self::NoSecret | Self::WrongSecret | Self::Signature(_) => {
+                problem.with_hint(SECRET_HINT)
+            }
+            Self::TooManyLines { .. } | Self::TooLarge { .. } => {
+                problem.with_hint("send it in several calls")
+            }
+            Self::Busy => problem.retry_after(1),
+            Self::Body(error) => {
+                let Place { line, column } = error.place();
+                problem.at(line, column)
+            }
+            _ => problem,
+        }
+    }
+}
+
+impl PublishError {
+    fn kind(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoSuchCall => (StatusCode::NOT_FOUND, "no_such_call"),
+            Self::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::NoSecret => (StatusCode::UNAUTHORIZED, "secret_missing"),
+            Self::WrongSecret => (StatusCode::UNAUTHORIZED, "secret_wrong"),
+            Self::Signature(SignatureError::Clock { .. }) => {
+                (StatusCode::UNAUTHORIZED, "signature_expired")
+            }
+            Self::Signature(_) => (StatusCode::UNAUTHORIZED, "signature_wrong"),
+            Self::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type"),
+            Self::TooLarge { .. } | Self::TooManyLines { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
+            }
+            Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::BrokenOff => (StatusCode::BAD_REQUEST, "body_broken_off"),
+            Self::Query(_) => (StatusCode::BAD_REQUEST, "query_invalid"),
+            Self::Body(error) => match error {
+                DecodeError::NotUtf8(_) | DecodeError::NotJson { .. } => {
+                    (StatusCode::BAD_REQUEST, "json_malformed")
+                }
+                DecodeError::Refused { .. } => (StatusCode::BAD_REQUEST, "json_refused"),
+                DecodeError::TooDeep(_) => (StatusCode::BAD_REQUEST, "frame_too_deep"),
+                DecodeError::FrameTooLarge { .. } => {
+                    (StatusCode::PAYLOAD_TOO_LARGE, "frame_too_large")
+                }
+            },
+        }
+    }
+
+    /// The answer of a whole call.
+    pub(super) fn into_response(self) -> Response<ResponseBody> {
+        let problem = self.to_problem();
+        let mut response = Response::new(ResponseBody::full(ProblemText::of(&problem).to_json()));
+        *response.status_mut() = problem.status;
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(CONTENT_TYPE, json);
+        match self {
+            Self::Method { allowed } => {
+                headers.insert(ALLOW, HeaderValue::from_static(allowed));
+            }
+            Self::NoSecret | Self::WrongSecret | Self::Signature(_) => {
+                let scheme = HeaderValue::from_static("Bearer realm=\"gatepost\"");
+                headers.insert(WWW_AUTHENTICATE, scheme);
+            }
+            _ => {}
+        }
+        if let Some(seconds) = problem.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    /// The answer of one line of a batch, which was line `line` of the body.
+    pub(super) fn into_line(self, line: usize) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            error: ProblemText<'a>,
+        }
+
+        let mut problem = self.to_problem();
+        problem.position = problem.position.map(|(_, column)| (line, column));
+        let error = ProblemText::of(&problem);
+        to_json(&Line { error })
+    }
+}
+
+/// The members of a problem document.
+#[derive(Serialize)]
+struct ProblemText<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl<'a> ProblemText<'a> {
+    fn of(problem: &'a Problem) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: problem.status.canonical_reason().unwrap_or("Error"),
+            status: problem.status.as_u16(),
+            detail: &problem.detail,
+            code: problem.code,
+            line: problem.position.map(|(line, _)| line),
+            column: problem.position.map(|(_, column)| column),
+            hint: problem.hint.as_deref(),
+        }
+    }
+
+    fn to_json(&self) -> Vec<u8> {
+        to_json(self)
+    }
+}
+
+/// Structs of texts and numbers always serialise.
+pub(super) fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

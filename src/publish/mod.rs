@@ -1,0 +1,17 @@
+//! The internal API: what Django tells the gateway.
+//!
+//! `server` hands it the requests of the internal listener under `/v1/`. A publication passes, in this
+//! order: [`caller`] (who asks), [`body`] (bounded), [`publication`] or [`revocation`] (decoded), then the
+//! broker or the hub. The surprise: a frame is checked to be JSON and is then copied as it stands,
+//! never parsed into values, so that the browser gets the bytes Django wrote.
+
+pub mod api;
+
+mod body;
+mod caller;
+mod connections;
+mod error;
+mod json;
+mod publication;
+mod revocation;
+mod text;
