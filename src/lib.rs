@@ -28,6 +28,7 @@ pub mod net;
 pub mod publication;
 pub mod publish;
 pub mod secret;
+pub mod server;
 pub mod session;
 pub mod socket;
 pub mod telemetry;

@@ -237,6 +237,46 @@ mod tests {
         );
     }
 
+    /// The Django package is tested against the same file.
+    #[test]
+    fn the_vectors_shared_with_python_are_met() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/python/tests/signature_vectors.json"
+        );
+        let text = std::fs::read_to_string(path).unwrap();
+        let vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let vectors = vectors["signatures"].as_array().unwrap();
+        assert!(vectors.len() >= 4);
+        for vector in vectors {
+            let field = |name: &str| vector[name].as_str().unwrap();
+            let method = field("method").parse().unwrap();
+            let time = vector["t"].as_u64().unwrap();
+            let body = vector["body"].as_str();
+            let parts = SignedParts {
+                method: &method,
+                path_and_query: field("target"),
+                host: field("host").as_bytes(),
+                forwarded_for: field("x_forwarded_for").as_bytes(),
+                forwarded_proto: field("x_forwarded_proto").as_bytes(),
+                body: body.map_or(BodyHash::Streamed, |body| BodyHash::of(body.as_bytes())),
+            };
+            let secret = Secret::new(field("secret").into());
+            assert_eq!(
+                sign(&secret, &parts, time),
+                field("header"),
+                "{}",
+                vector["name"]
+            );
+            let secrets = Secrets {
+                current: secret,
+                previous: None,
+            };
+            let header = HeaderValue::from_str(field("header")).unwrap();
+            assert_eq!(verify(&secrets, &header, &parts, time), Ok(()));
+        }
+    }
+
     #[test]
     fn both_secrets_are_believed() {
         let secrets = secrets();

@@ -1,0 +1,120 @@
+//! The internal listener: health and metrics for everybody who reaches it, the API for who knows the
+//! secret.
+//!
+//! The composition root serves it on `server.internal`. The surprise: it refuses browsers. Loopback is
+//! in reach of every page its user visits, so a request that a page made (`Origin`, `Sec-Fetch-Site`)
+//! or that came through a rebound DNS name is nobody's but an attacker's.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use crate::admin::health::Health;
+use crate::admin::metrics::Exposition;
+use crate::publish::api::Api;
+use crate::web::body::ResponseBody;
+use crate::web::problem::{Asked, Problem, render};
+
+/// What answers on the internal listener.
+#[derive(Debug)]
+pub struct Internal {
+    /// Under `/v1/`.
+    pub api: Api,
+    /// `/live` and `/ready`.
+    pub health: Health,
+    /// `/metrics`.
+    pub exposition: Exposition,
+}
+
+impl Internal {
+    /// The answer to a request; `peer` is where it came from, nowhere for a Unix socket.
+    pub async fn respond<B>(
+        &self,
+        request: Request<B>,
+        peer: Option<SocketAddr>,
+    ) -> Response<ResponseBody>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if let Err(problem) = check_no_browser(request.headers(), peer) {
+            tracing::debug!(code = problem.code, "internal request refused");
+            return render(&problem, Asked::of(&request), None);
+        }
+        if request.uri().path().starts_with("/v1/") {
+            return self.api.answer(request).await;
+        }
+        self.operator(&request)
+    }
+
+    fn operator<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
+        let path = request.uri().path();
+        let problem = match path {
+            "/live" | "/ready" | "/metrics" if !is_read(request.method()) => {
+                Problem::method_not_allowed(request.method(), "GET, HEAD")
+            }
+            "/live" => return self.health.live(),
+            "/ready" => return self.health.ready(),
+            "/metrics" => return self.exposition.answer(request.headers()),
+            _ => Problem::new(
+                StatusCode::NOT_FOUND,
+                "no_such_path",
+                "The internal listener answers /live, /ready, /metrics, /v1/publish, /v1/revoke and \
+                 /v1/connections; the site itself is at server.https.",
+            ),
+        };
+        render(&problem, Asked::of(request), None)
+    }
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Refuses what a web page made the user's browser send.
+fn check_no_browser(headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<(), Problem> {
+    // `none` is a person who typed the address.
+    let by_page = headers
+        .get("sec-fetch-site")
+        .is_some_and(|site| site != "none");
+    if by_page || headers.contains_key(ORIGIN) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "browser_refused",
+            "The internal listener does not answer web pages. Call it from Django, without `Origin` \
+             and `Sec-Fetch-Site`.",
+        ));
+    }
+    let local = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
+    match headers.get(HOST) {
+        Some(host) if local && !is_local_name(host) => Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "host_refused",
+            "On loopback the internal listener answers to an IP address, `localhost` or a name \
+             without dots: any other name may be a web page's.",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a `Host` cannot be a name that a web page got from the public DNS.
+fn is_local_name(host: &HeaderValue) -> bool {
+    let Ok(host) = host.to_str() else {
+        return false;
+    };
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => host.split(':').next(),
+    };
+    name.is_some_and(|name| {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        !name.contains('.') && !name.contains(':')
+            || name.parse::<IpAddr>().is_ok()
+            || name.to_ascii_lowercase().ends_with(".localhost")
+    })
+}
+
+#[cfg(test)]
+mod tests;

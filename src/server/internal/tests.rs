@@ -1,0 +1,134 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Full};
+
+use super::*;
+use crate::admin::health::{DjangoState, Readiness};
+use crate::broker::Broker;
+use crate::hub::{Hub, OutboxLimits};
+use crate::net::drain::Drain;
+use crate::publish::api::{ApiParts, ApiSettings};
+use crate::secret::{Secret, Secrets};
+use crate::telemetry::metrics::Metrics;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn internal() -> Internal {
+    let hub = Arc::new(Hub::new(OutboxLimits {
+        frames: 8,
+        bytes: 1024,
+    }));
+    let metrics = Arc::new(Metrics::default());
+    let settings = ApiSettings {
+        secrets: Secrets {
+            current: Secret::new(SECRET.into()),
+            previous: None,
+        },
+        frame_size: 1024,
+        body_timeout: Duration::from_secs(5),
+    };
+    let readiness = Readiness::new();
+    readiness.set_ready();
+    Internal {
+        exposition: Exposition::new(&metrics),
+        health: Health::new(readiness, Drain::new().watch(), || DjangoState::Unknown),
+        api: Api::new(
+            settings,
+            ApiParts {
+                broker: Arc::new(Broker::new(Arc::clone(&hub), Duration::from_secs(5))),
+                hub,
+                metrics,
+            },
+        ),
+    }
+}
+
+fn loopback() -> SocketAddr {
+    ([127, 0, 0, 1], 50_000).into()
+}
+
+async fn status(request: http::request::Builder, peer: impl Into<Option<SocketAddr>>) -> u16 {
+    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    internal()
+        .respond(request, peer.into())
+        .await
+        .status()
+        .as_u16()
+}
+
+#[tokio::test]
+async fn health_and_metrics_need_no_secret() {
+    for path in ["/live", "/ready", "/metrics"] {
+        assert_eq!(status(Request::get(path), loopback()).await, 200, "{path}");
+        assert_eq!(status(Request::post(path), loopback()).await, 405, "{path}");
+    }
+    assert_eq!(status(Request::get("/"), loopback()).await, 404);
+    assert_eq!(status(Request::get("/live/"), None).await, 404);
+}
+
+#[tokio::test]
+async fn the_api_needs_the_secret() {
+    let body = r#"{"to":{"everyone":true},"frame":{}}"#;
+    let request = |token: &str| {
+        Request::post("/v1/publish")
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .unwrap()
+    };
+    let internal = internal();
+    let taken = internal.respond(request(SECRET), None).await;
+    assert_eq!(taken.status(), 202);
+    let refused = internal.respond(request("guess"), None).await;
+    assert_eq!(refused.status(), 401);
+    let text = refused.into_body().collect().await.unwrap().to_bytes();
+    assert!(!text.windows(8).any(|part| part == b"01234567"));
+}
+
+#[tokio::test]
+async fn web_pages_are_refused() {
+    for path in ["/live", "/metrics", "/v1/publish"] {
+        for (name, value) in [
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+            ("origin", "http://127.0.0.1:9400"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-origin"),
+        ] {
+            let request = Request::get(path).header(name, value);
+            assert_eq!(status(request, loopback()).await, 403, "{path} {name}");
+        }
+    }
+    let typed = Request::get("/live").header("sec-fetch-site", "none");
+    assert_eq!(status(typed, loopback()).await, 200);
+}
+
+#[tokio::test]
+async fn a_rebound_name_is_refused_on_loopback() {
+    for host in [
+        "evil.example:9400",
+        "127.0.0.1.evil.example",
+        "1.2.3",
+        "a.localhost.evil.example",
+    ] {
+        let request = Request::get("/metrics").header("host", host);
+        assert_eq!(status(request, loopback()).await, 421, "{host}");
+    }
+    for host in [
+        "127.0.0.1:9400",
+        "[::1]:9400",
+        "[::1]",
+        "localhost",
+        "LOCALHOST.:9400",
+        "gatepost:9400",
+        "web.localhost",
+    ] {
+        let request = Request::get("/metrics").header("host", host);
+        assert_eq!(status(request, loopback()).await, 200, "{host}");
+    }
+    // From elsewhere, as a container's service name.
+    let request = Request::get("/live").header("host", "gatepost.apps.internal:9400");
+    let elsewhere = SocketAddr::from(([10, 0, 0, 7], 50_000));
+    assert_eq!(status(request, elsewhere).await, 200);
+}

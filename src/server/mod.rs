@@ -1,0 +1,3 @@
+//! From an accepted connection to the part that answers: TLS, hyper, dispatch.
+
+pub mod internal;
