@@ -114,6 +114,7 @@ fn imports_point_down_and_siblings_do_not_know_each_other() {
 fn product_files_stay_short() {
     let long: Vec<_> = sources()
         .into_iter()
+        .filter(|(path, _)| !path.ends_with("tests.rs"))
         .map(|(path, _)| {
             (
                 product(&fs::read_to_string(&path).unwrap()).lines().count(),

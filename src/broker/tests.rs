@@ -51,11 +51,8 @@ fn publication(to: Audience, frame: &str) -> Publication {
 fn received(membership: &Membership) -> Vec<String> {
     let context = Context::from_waker(Waker::noop());
     let mut received = Vec::new();
-    let mut batch = Vec::new();
-    while let Poll::Ready(Taken::Frames) =
-        membership.member().outbox.poll_take(&context, &mut batch)
-    {
-        received.extend(batch.drain(..).map(|frame| frame.text().to_string()));
+    while let Poll::Ready(Taken::Frame(frame)) = membership.member().outbox.poll_take(&context) {
+        received.push(frame.text().to_string());
     }
     received
 }
