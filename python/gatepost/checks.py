@@ -17,7 +17,7 @@ _HINT = 'Make one with: python -c "import secrets; print(secrets.token_hex(32))"
 
 
 def check_secret(**kwargs: Any) -> list[CheckMessage]:
-    """gatepost.E001: the secret is missing, too short, or SECRET_KEY itself."""
+    """gatepost.E001: the secret is missing, too short, padded with white space, or SECRET_KEY."""
     try:
         secret = conf.find_secret()
     except ImproperlyConfigured:
@@ -25,6 +25,9 @@ def check_secret(**kwargs: Any) -> list[CheckMessage]:
     if not secret:
         kind = Warning if settings.DEBUG else Error
         return [kind("Gatepost has no secret.", hint=_missing_hint(), id="gatepost.E001")]
+    if secret != secret.strip():
+        text = "The Gatepost secret begins or ends with white space, which the gateway may not see."
+        return [Error(text, hint="Strip what was read from a file.", id="gatepost.E001")]
     if len(secret) < conf.SHORTEST_SECRET:
         text = (
             f"The Gatepost secret has {len(secret)} bytes; it needs at least"

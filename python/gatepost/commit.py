@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 Send = Callable[[list[Any]], None]
 
@@ -68,8 +68,9 @@ def after_commit(call: Any, send: Send) -> None:
 def _open_transaction() -> str | None:
     """Return the alias of the database whose transaction is open: the default one, if it is."""
     # Not on_commit() itself: without a transaction it connects to the database to find out.
-    aliases = sorted(connections, key=lambda alias: alias != "default")
-    return next((alias for alias in aliases if connections[alias].in_atomic_block), None)
+    known = connections.all(initialized_only=True)
+    aliases = [connection.alias for connection in known if connection.in_atomic_block]
+    return DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in aliases else next(iter(aliases), None)
 
 
 def _alive(using: str) -> list[_Call]:

@@ -29,6 +29,12 @@ logger = logging.getLogger("gatepost")
 #: Marks an answer as this view's: a frontend's fallback page answers 200 to any path, too.
 VERSION = 1
 
+#: Frames leave as short as they can be; NaN is a mistake that the gateway could only refuse.
+_JSON = {"allow_nan": False, "separators": (",", ":")}
+
+#: What may stand in a path as it is (RFC 3986, pchar).
+_PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+
 View = Callable[[HttpRequest], HttpResponse]
 
 
@@ -56,7 +62,7 @@ def auth(request: HttpRequest) -> HttpResponse:
     login = find_login(key)
     if login is not None:
         request.user = login.user
-    response = JsonResponse(_answer(login), json_dumps_params={"allow_nan": False})
+    response = JsonResponse(_answer(login), json_dumps_params=_JSON)
     # Were a cache between us to ignore no-store, it must not give one user's answer to another.
     response["Vary"] = "Cookie"
     return response
@@ -90,8 +96,9 @@ def _groups(user: Any) -> list[str]:
     if named is not None:
         return [str(name) for name in _list("GROUPS", named(user))]
     groups: Any = getattr(user, "groups", None)
-    # A custom user model may call something else "groups".
-    if not hasattr(groups, "values_list"):
+    # A custom user model may call something else "groups", or its groups have no names.
+    fields = groups.model._meta.concrete_fields if hasattr(groups, "values_list") else ()
+    if "name" not in {field.name for field in fields}:
         return []
     return list(groups.order_by("name").values_list("name", flat=True))
 
@@ -136,14 +143,16 @@ def _target(request: HttpRequest) -> str:
     scope = getattr(request, "scope", None)
     if scope is not None:
         query = scope.get("query_string", b"").decode("latin-1")
-        path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
+        path = (scope.get("raw_path") or quote(scope["path"], _PATH_CHARACTERS).encode()).decode(
+            "latin-1"
+        )
     else:
         # gunicorn and uWSGI keep the request line; wsgiref, and so runserver, does not.
         raw = request.META.get("RAW_URI") or request.META.get("REQUEST_URI")
         if raw:
             return str(raw)
         query = request.META.get("QUERY_STRING", "")
-        path = quote(request.path)
+        path = quote(request.path, _PATH_CHARACTERS)
     return f"{path}?{query}" if query else path
 
 

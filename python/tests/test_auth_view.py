@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 import fakes
+from project.people.models import Note
 
 pytestmark = pytest.mark.django_db
 
@@ -71,6 +72,13 @@ def test_groups_are_those_of_the_user_by_default(ask, log_in, user):
     assert answer["groups"] == ["art", "zoo"]
 
 
+@pytest.mark.parametrize("groups", [["vip"], None, Note.objects])
+def test_something_else_called_groups_is_left_alone(ask, log_in, user, monkeypatch, groups):
+    key = log_in().cookies["sessionid"].value
+    monkeypatch.setattr(type(user), "groups", groups)
+    assert ask(key).json()["groups"] == []
+
+
 @pytest.mark.parametrize("named", ["test_auth_view.groups_of", groups_of])
 def test_groups_may_be_the_projects_own(ask, log_in, settings, named):
     settings.GATEPOST = {**settings.GATEPOST, "GROUPS": named}
@@ -87,8 +95,10 @@ def test_groups_that_are_no_list_are_a_fault_and_not_nobody(ask, log_in, setting
 
 def test_initial_frames_are_sent_along(ask, log_in, user, settings):
     settings.GATEPOST = {**settings.GATEPOST, "INITIAL_FRAMES": "test_auth_view.frames_of"}
-    (frame,) = ask(log_in().cookies["sessionid"].value).json()["frames"]
+    response = ask(log_in().cookies["sessionid"].value)
+    (frame,) = response.json()["frames"]
     assert frame["n"] == 3
+    assert b'{"type":"unread_count","n":3,' in response.content
     assert frame["since"].startswith(str(user.date_joined.year))
     assert ask().json()["frames"] == []
 

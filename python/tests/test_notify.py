@@ -1,5 +1,6 @@
 """notify(): what leaves, when, and in which order."""
 
+import asyncio
 import datetime
 import decimal
 import uuid
@@ -125,6 +126,14 @@ def test_no_database_is_needed(gateway, django_db_blocker):
     connections["default"].close()
     with django_db_blocker.block():
         say(1)
+    assert titles(gateway) == [1]
+
+
+def test_in_async_code_it_leaves_at_once(gateway):
+    async def view():
+        say(1)
+
+    asyncio.run(view())
     assert titles(gateway) == [1]
 
 

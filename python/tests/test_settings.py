@@ -128,6 +128,13 @@ def test_a_short_secret_is_an_error(settings):
     assert "token_hex" in message.hint
 
 
+def test_a_secret_with_a_line_end_is_an_error(settings):
+    """The gateway strips what it reads from a file."""
+    settings.GATEPOST = {"SECRET": "s" * 32 + "\n"}
+    (message,) = said("gatepost.E001")
+    assert "white space" in message.msg
+
+
 def test_secret_key_is_no_secret_of_gateposts(settings):
     settings.GATEPOST = {"SECRET": settings.SECRET_KEY}
     (message,) = said("gatepost.E001")
