@@ -143,9 +143,8 @@ def _target(request: HttpRequest) -> str:
     scope = getattr(request, "scope", None)
     if scope is not None:
         query = scope.get("query_string", b"").decode("latin-1")
-        path = (scope.get("raw_path") or quote(scope["path"], _PATH_CHARACTERS).encode()).decode(
-            "latin-1"
-        )
+        known = scope.get("raw_path")
+        path = known.decode("latin-1") if known else quote(scope["path"], _PATH_CHARACTERS)
     else:
         # gunicorn and uWSGI keep the request line; wsgiref, and so runserver, does not.
         raw = request.META.get("RAW_URI") or request.META.get("REQUEST_URI")
