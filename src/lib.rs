@@ -32,4 +32,5 @@ pub mod server;
 pub mod session;
 pub mod socket;
 pub mod telemetry;
+pub mod tls;
 pub mod web;

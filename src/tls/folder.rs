@@ -1,0 +1,63 @@
+//! The folder of the local CA: locked while it is changed, each file whole or not there.
+//!
+//! Called by `local_ca`. The surprise: the lock is on the folder itself, so that no lock file is left
+//! in the user's repository.
+
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::error::TlsError;
+
+/// The folder, while this process alone may change it.
+pub(super) struct LockedFolder {
+    path: PathBuf,
+    // Closing the folder releases the lock.
+    _lock: File,
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy)]
+pub(super) enum Readers {
+    /// The gateway's user.
+    Owner,
+    /// Everybody.
+    All,
+}
+
+impl LockedFolder {
+    /// Makes the folder where it is missing, and waits until no other gateway changes it.
+    pub(super) fn lock(path: &Path) -> Result<Self, TlsError> {
+        fs::create_dir_all(path).map_err(|source| TlsError::write(path, source))?;
+        let folder = File::open(path).map_err(|source| TlsError::write(path, source))?;
+        flock(&folder, FlockOperation::LockExclusive)
+            .map_err(|source| TlsError::write(path, source.into()))?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: folder,
+        })
+    }
+
+    /// Writes a file beside its place and moves it there, so that nobody sees half of it.
+    pub(super) fn write(&self, name: &str, text: &str, readers: Readers) -> Result<(), TlsError> {
+        let target = self.path.join(name);
+        self.replace(&target, text, readers)
+            .map_err(|source| TlsError::write(&target, source))
+    }
+
+    fn replace(&self, target: &Path, text: &str, readers: Readers) -> std::io::Result<()> {
+        // Made with 0600, before the first byte is in it.
+        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+        file.write_all(text.as_bytes())?;
+        if let Readers::All = readers {
+            file.as_file()
+                .set_permissions(Permissions::from_mode(0o644))?;
+        }
+        file.as_file().sync_all()?;
+        file.persist(target)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Makes the certificates of the local CA, and asks a real verifier what they are good for.
+//!
+//! Called by `local_ca`. The surprise: whether a CA may vouch for a name is not computed from its
+//! constraints but tried, with the verifier that TLS clients use.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints,
+};
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// Apple refuses leaves of more than 398 days.
+const LEAF_DAYS: u32 = 396;
+const CA_DAYS: u32 = 3_650;
+
+/// What the local CA may vouch for, whoever asks: names that never leave a machine or its network.
+const LOCAL_NAMES: [&str; 2] = ["localhost", "test"];
+const LOCAL_NETWORKS: [(&str, u8); 9] = [
+    ("127.0.0.0", 8),
+    ("10.0.0.0", 8),
+    ("172.16.0.0", 12),
+    ("192.168.0.0", 16),
+    ("169.254.0.0", 16),
+    // Carrier-grade NAT, which Tailscale and its like use.
+    ("100.64.0.0", 10),
+    ("::1", 128),
+    ("fc00::", 7),
+    ("fe80::", 10),
+];
+
+/// A certificate with its key, as PEM.
+pub(super) struct Issued {
+    pub(super) cert: String,
+    pub(super) key: String,
+}
+
+/// Makes a CA that may vouch for local names and for `names`, and for nothing else.
+pub(super) fn ca(owner: &str, names: &[ServerName<'static>]) -> Result<Issued, rcgen::Error> {
+    let mut params = dated(CA_DAYS);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("Gatepost local CA of {owner}"));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: permitted(names),
+        excluded_subtrees: Vec::new(),
+    });
+    let key = KeyPair::generate()?;
+    let cert = params.self_signed(&key)?;
+    Ok(Issued {
+        cert: cert.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+fn permitted(names: &[ServerName<'static>]) -> Vec<GeneralSubtree> {
+    let local_names = LOCAL_NAMES.iter().map(|name| (*name).to_owned());
+    let local_networks = LOCAL_NETWORKS
+        .iter()
+        .filter_map(|(network, bits)| Some((network.parse().ok()?, *bits)));
+    let further_names = names.iter().filter_map(|name| match name {
+        ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
+        _ => None,
+    });
+    let further_addresses = names.iter().filter_map(|name| match name {
+        ServerName::IpAddress(address) => Some(exactly((*address).into())),
+        _ => None,
+    });
+    let subtree =
+        |(network, bits)| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(network, bits));
+    local_names
+        .chain(further_names)
+        .map(GeneralSubtree::DnsName)
+        .chain(local_networks.chain(further_addresses).map(subtree))
+        .collect()
+}
+
+fn exactly(address: IpAddr) -> (IpAddr, u8) {
+    (address, if address.is_ipv4() { 32 } else { 128 })
+}
+
+/// Makes a server's certificate.
+pub(super) fn leaf(
+    issuer: &Issuer<'_, KeyPair>,
+    names: &[ServerName<'static>],
+) -> Result<(CertificateDer<'static>, Issued), rcgen::Error> {
+    let mut params = dated(LEAF_DAYS);
+    let subject = CertificateParams::new(names.iter().map(written).collect::<Vec<_>>())?;
+    params.subject_alt_names = subject.subject_alt_names;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Gatepost local certificate");
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate()?;
+    let cert = params.signed_by(&key, issuer)?;
+    let pem = Issued {
+        cert: cert.pem(),
+        key: key.serialize_pem(),
+    };
+    Ok((cert.der().clone(), pem))
+}
+
+/// Valid since yesterday, as clocks differ.
+fn dated(days: u32) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let yesterday = SystemTime::now() - DAY;
+    params.not_before = yesterday.into();
+    params.not_after = (yesterday + DAY * days).into();
+    params
+}
+
+/// A name as certificates and configuration write it.
+pub(super) fn written(name: &ServerName<'static>) -> String {
+    name.to_str().into_owned()
+}
+
+/// Whether a TLS client that trusts `ca` accepts `leaf` for every one of `names`.
+pub(super) fn accepts(
+    ca: &CertificateDer<'static>,
+    leaf: &CertificateDer<'static>,
+    names: &[ServerName<'static>],
+) -> Result<(), rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone())?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), super::provider())
+        .build()
+        .map_err(|source| rustls::Error::General(source.to_string()))?;
+    for name in names {
+        verifier.verify_server_cert(leaf, &[], name, &[], UnixTime::now())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! The local CA: a certificate for developers, made on first start and kept under `certs/`.
+//!
+//! Called by the store. The CA can vouch for local names, `server.hosts` and this machine's addresses
+//! only, so that trusting it gives nobody the rest of the web. The surprise: trust is never thrown
+//! away for an address. A CA that cannot vouch for a new address leaves it out and says so; only a
+//! host that the user has configured makes a new CA.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use x509_parser::extensions::GeneralName;
+
+use super::error::TlsError;
+use super::files::{self, Pair};
+use super::folder::{LockedFolder, Readers};
+use super::issue::{self, Issued};
+use super::store::CertificateNames;
+
+/// A certificate that ends sooner is made anew.
+pub(super) const RENEWAL: Duration = Duration::from_secs(30 * 86_400);
+
+/// The CA under one folder.
+pub(super) struct LocalCa {
+    directory: PathBuf,
+}
+
+/// The CA's certificate with its signing half.
+struct Ca {
+    cert: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// What the certificate shall name.
+struct Wanted {
+    hosts: Vec<ServerName<'static>>,
+    addresses: Vec<ServerName<'static>>,
+}
+
+impl LocalCa {
+    pub(super) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+        }
+    }
+
+    pub(super) fn ca_file(&self) -> PathBuf {
+        self.directory.join("ca.pem")
+    }
+
+    /// A valid certificate for `names`: the one of the last time where it still fits.
+    pub(super) fn leaf(&self, names: &CertificateNames) -> Result<Pair, TlsError> {
+        let wanted = Wanted::new(names)?;
+        let folder = LockedFolder::lock(&self.directory)?;
+        let mut ca = match self.read_ca()? {
+            Some(ca) => ca,
+            None => self.make_ca(&folder, &wanted)?,
+        };
+        if let Some(pair) = self.kept_leaf(&ca, &wanted) {
+            return Ok(pair);
+        }
+        if let Some(host) = wanted.hosts.iter().find(|host| !ca.covers(host)) {
+            let host = issue::written(host);
+            tracing::warn!(
+                host,
+                "the local CA may not vouch for a configured host and is made anew: \
+                 browsers must be told to trust certs/ca.pem again"
+            );
+            ca = self.make_ca(&folder, &wanted)?;
+        }
+        self.make_leaf(&folder, &ca, wanted)
+    }
+
+    /// The kept CA; `None` where there is none or where it ends soon.
+    fn read_ca(&self) -> Result<Option<Ca>, TlsError> {
+        let (cert, key) = (self.ca_file(), self.directory.join("ca.key"));
+        if !cert.exists() && !key.exists() {
+            return Ok(None);
+        }
+        let broken = |source| TlsError::broken_ca(&self.directory, source);
+        let ca = Ca::read(&cert, &key).map_err(broken)?;
+        if ends_soon(&ca.cert) {
+            tracing::warn!("the local CA ends soon and is made anew: trust certs/ca.pem again");
+            return Ok(None);
+        }
+        Ok(Some(ca))
+    }
+
+    fn make_ca(&self, folder: &LockedFolder, wanted: &Wanted) -> Result<Ca, TlsError> {
+        let machine = rustix::system::uname();
+        let owner = machine.nodename().to_string_lossy();
+        let made = issue::ca(&owner, &wanted.all())?;
+        folder.write("ca.key", &made.key, Readers::Owner)?;
+        folder.write("ca.pem", &made.cert, Readers::All)?;
+        let (cert, key) = (self.ca_file(), self.directory.join("ca.key"));
+        tracing::info!(ca = %cert.display(), "made a local CA");
+        Ca::read(&cert, &key).map_err(|source| TlsError::broken_ca(&self.directory, source))
+    }
+
+    /// The leaf of the last time, if clients will accept it for exactly what is wanted now.
+    fn kept_leaf(&self, ca: &Ca, wanted: &Wanted) -> Option<Pair> {
+        let pair = files::load(
+            &self.directory.join("leaf.pem"),
+            &self.directory.join("leaf.key"),
+        )
+        .ok()?;
+        let leaf = pair.chain.first()?;
+        let wanted = wanted.all();
+        let fits = named(leaf)? == wanted.iter().map(issue::written).collect()
+            && !ends_soon(leaf)
+            && issue::accepts(&ca.cert, leaf, &wanted).is_ok();
+        fits.then_some(pair)
+    }
+
+    fn make_leaf(
+        &self,
+        folder: &LockedFolder,
+        ca: &Ca,
+        mut wanted: Wanted,
+    ) -> Result<Pair, TlsError> {
+        wanted.addresses.retain(|address| {
+            let covered = ca.covers(address);
+            if !covered {
+                let address = issue::written(address);
+                tracing::warn!(
+                    address,
+                    "the local CA may not vouch for this address, which is left out of the \
+                     certificate; put it in `server.hosts` to have a new CA made"
+                );
+            }
+            covered
+        });
+        let (der, Issued { cert, key }) = issue::leaf(&ca.issuer, &wanted.all())?;
+        folder.write("leaf.key", &key, Readers::Owner)?;
+        folder.write("leaf.pem", &cert, Readers::All)?;
+        let private = files::read_key(&self.directory.join("leaf.key"))?;
+        files::pair(vec![der], private).map_err(TlsError::Setup)
+    }
+}
+
+impl Ca {
+    fn read(cert: &Path, key: &Path) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let pair = files::load(cert, key)?;
+        let cert = pair.chain.into_iter().next().ok_or("it is empty")?;
+        let PrivateKeyDer::Pkcs8(key) = files::read_key(key)? else {
+            return Err("ca.key is not in PKCS#8 form".into());
+        };
+        let issuer = Issuer::from_ca_cert_der(&cert, KeyPair::try_from(&key)?)?;
+        Ok(Self { cert, issuer })
+    }
+
+    /// Whether clients that trust this CA accept its word for `name`.
+    fn covers(&self, name: &ServerName<'static>) -> bool {
+        let names = std::slice::from_ref(name);
+        issue::leaf(&self.issuer, names)
+            .is_ok_and(|(probe, _)| issue::accepts(&self.cert, &probe, names).is_ok())
+    }
+}
+
+impl Wanted {
+    fn new(names: &CertificateNames) -> Result<Self, TlsError> {
+        let host = |host: &String| {
+            ServerName::try_from(host.trim_matches(['[', ']']))
+                .map(|name| name.to_owned())
+                .map_err(|_| TlsError::Name { host: host.clone() })
+        };
+        let hosts: Vec<_> = names.hosts.iter().map(host).collect::<Result<_, _>>()?;
+        let loopback = ["127.0.0.1", "::1"].iter().filter_map(|a| a.parse().ok());
+        let mut addresses: Vec<ServerName<'static>> = Vec::new();
+        for address in loopback.chain(names.addresses.iter().copied()) {
+            let name = ServerName::from(address);
+            if !hosts.contains(&name) && !addresses.contains(&name) {
+                addresses.push(name);
+            }
+        }
+        Ok(Self { hosts, addresses })
+    }
+
+    fn all(&self) -> Vec<ServerName<'static>> {
+        self.hosts.iter().chain(&self.addresses).cloned().collect()
+    }
+}
+
+/// The names of a certificate, as configuration writes them.
+pub(super) fn named(leaf: &CertificateDer<'_>) -> Option<BTreeSet<String>> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    let names = parsed.subject_alternative_name().ok()??;
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => written_address(bytes),
+        _ => None,
+    };
+    Some(names.value.general_names.iter().filter_map(name).collect())
+}
+
+fn written_address(bytes: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(std::net::IpAddr::from);
+    let v6 = <[u8; 16]>::try_from(bytes).map(std::net::IpAddr::from);
+    Some(v4.or(v6).ok()?.to_string())
+}
+
+fn ends_soon(cert: &CertificateDer<'_>) -> bool {
+    files::ends_at(cert).is_none_or(|end| end < SystemTime::now() + RENEWAL)
+}
