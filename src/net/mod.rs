@@ -1,3 +1,7 @@
-//! Listeners, signals and the orderly end of everything that runs.
+//! Listeners, this machine's addresses and descriptors, and the orderly end of everything that runs.
 
+pub mod descriptors;
 pub mod drain;
+pub mod interfaces;
+pub mod listener;
+pub mod stream;

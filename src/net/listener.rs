@@ -1,0 +1,277 @@
+//! Sockets that clients connect to.
+//!
+//! Bound by the composition root, drained by `server`. The surprise: [`Listener::accept`] cannot fail.
+//! Errors of one socket are passed over, and where descriptors are out it waits instead of spinning
+//! (the kernel keeps the client in its backlog meanwhile).
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::time::Instant;
+
+use super::stream::Stream;
+
+/// Clients that the kernel keeps while the gateway is busy: a reconnecting crowd comes at once.
+const BACKLOG: i32 = 4096;
+/// How long to wait where descriptors or memory are out.
+const BACK_OFF: Duration = Duration::from_millis(75);
+/// The least time between two log lines about it.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Where a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// At this address; an IPv4 client of an IPv6 listener has its IPv4 address.
+    Tcp(SocketAddr),
+    /// On this machine, let in by the socket file's mode.
+    Unix,
+}
+
+/// Why an address cannot be listened at.
+#[derive(Debug, Error)]
+pub enum ListenError {
+    /// A TCP address.
+    #[error("cannot listen on {address}; {}", tcp_hint(*address, source))]
+    Tcp {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A Unix socket.
+    #[error("cannot listen on unix:{}; {}", path.display(), unix_hint(source))]
+    Unix {
+        /// The socket file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Bound,
+    complained: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    Unix {
+        listener: UnixListener,
+        _file: SocketFile,
+    },
+}
+
+/// The file of a Unix socket; goes with its listener.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: Option<u64>,
+}
+
+impl Listener {
+    /// Listens on a TCP address. An unspecified IPv6 address takes IPv4 clients too.
+    pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        bind_tcp(address)
+            .map(|listener| Self::new(Bound::Tcp(listener)))
+            .map_err(|source| ListenError::Tcp { address, source })
+    }
+
+    /// Listens on a Unix socket that only this user may open. The file of a gateway that is gone is
+    /// replaced; one that answers is left alone.
+    pub fn bind_unix(path: &Path) -> Result<Self, ListenError> {
+        let refused = |source| ListenError::Unix {
+            path: path.to_owned(),
+            source,
+        };
+        let listener = bind_unix(path).map_err(refused)?;
+        let file = SocketFile {
+            path: path.to_owned(),
+            inode: inode(path),
+        };
+        Ok(Self::new(Bound::Unix {
+            listener,
+            _file: file,
+        }))
+    }
+
+    fn new(socket: Bound) -> Self {
+        Self {
+            socket,
+            complained: None,
+        }
+    }
+
+    /// The TCP address it is bound to, with the port the system chose for port 0.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Bound::Tcp(listener) => listener.local_addr().ok(),
+            Bound::Unix { .. } => None,
+        }
+    }
+
+    /// The next client.
+    pub async fn accept(&mut self) -> (Stream, Peer) {
+        let socket = &self.socket;
+        patiently(|| socket.accept(), &mut self.complained).await
+    }
+}
+
+/// Accepts until it succeeds. `complained` says when the log was last told that it does not.
+async fn patiently<T, F>(accept: impl Fn() -> F, complained: &mut Option<Instant>) -> T
+where
+    F: Future<Output = io::Result<T>>,
+{
+    loop {
+        match accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if is_of_one_client(&error) => {}
+            Err(error) => {
+                if complained.is_none_or(|last| last.elapsed() >= QUIET) {
+                    *complained = Some(Instant::now());
+                    tracing::error!(
+                        %error,
+                        "cannot accept clients, who wait; raise the limit of open files \
+                         (ulimit -n) or lower `limits.connections`"
+                    );
+                }
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+impl Bound {
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                // Frames are written whole: waiting for more would only delay them.
+                // A failure says that the client is gone, which reading will find out.
+                drop(stream.set_nodelay(true));
+                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
+            }
+            Self::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Stream::Unix(stream), Peer::Unix))
+            }
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Another gateway may have taken the path over.
+        if self.inode.is_some() && inode(&self.path) == self.inode {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|found| found.ino())
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // Connections of the last run linger in TIME_WAIT and would keep the address.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    remove_stale(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Linux gives the file the mode of the socket, so that it is never open to others; elsewhere it
+    // is closed right after.
+    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    UnixListener::from_std(socket.into())
+}
+
+/// Removes the socket file of a gateway that is gone.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if !found.file_type().is_socket() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
+        _ => Err(ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// Whether an error is about the client that was to be accepted, who is then simply gone. All else
+/// may last, and would make the loop spin.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
+    )
+}
+
+fn tcp_hint(address: SocketAddr, source: &io::Error) -> String {
+    let port = address.port();
+    match source.kind() {
+        ErrorKind::AddrInUse if address.ip() == IpAddr::from([0_u16; 8]) => format!(
+            "another program has the port (`ss -ltnp 'sport = :{port}'` shows which), or this list \
+             has an IPv4 address of the same port, which [::] takes already"
+        ),
+        ErrorKind::AddrInUse => format!(
+            "another program has the port: `ss -ltnp 'sport = :{port}'` shows which; stop it, or \
+             choose another port"
+        ),
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; choose a higher port, or \
+             give it to the gateway's service"
+                .to_owned()
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; `ip address` lists those it has".to_owned()
+        }
+        _ => "look at the address".to_owned(),
+    }
+}
+
+fn unix_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::AddrInUse => "another gateway serves there; stop it, or choose another path",
+        ErrorKind::AlreadyExists => {
+            "the file there is no socket; remove it, or choose another path"
+        }
+        ErrorKind::NotFound => "its folder does not exist; make it",
+        ErrorKind::PermissionDenied => "the gateway's user may not write its folder",
+        ErrorKind::InvalidInput => "the path is too long for a socket (about 100 bytes)",
+        _ => "look at the path",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use std::os::unix::fs::PermissionsExt;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_is_accepted_without_delay_for_small_writes() {
+    let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_address().unwrap();
+    let client = TcpStream::connect(address).await.unwrap();
+    let (stream, peer) = listener.accept().await;
+    assert_eq!(peer, Peer::Tcp(client.local_addr().unwrap()));
+    let Stream::Tcp(stream) = stream else {
+        panic!("a TCP listener accepts TCP")
+    };
+    assert!(stream.nodelay().unwrap());
+}
+
+#[tokio::test]
+async fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
+    let mut listener = Listener::bind("[::]:0".parse().unwrap()).unwrap();
+    let port = listener.local_address().unwrap().port();
+    let _client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (_, peer) = listener.accept().await;
+    let Peer::Tcp(address) = peer else {
+        panic!("a TCP listener accepts TCP")
+    };
+    assert_eq!(address.ip(), IpAddr::from([127, 0, 0, 1]));
+}
+
+#[tokio::test]
+async fn a_busy_port_is_named_with_what_to_do() {
+    let first = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = first.local_address().unwrap();
+    let error = Listener::bind(address).unwrap_err().to_string();
+    let expected = format!(
+        "cannot listen on {address}; another program has the port: `ss -ltnp 'sport = :{}'` shows \
+         which; stop it, or choose another port",
+        address.port()
+    );
+    assert_eq!(error, expected);
+}
+
+#[tokio::test]
+async fn an_address_of_another_machine_is_refused() {
+    let error = Listener::bind("198.51.100.7:0".parse().unwrap()).unwrap_err();
+    assert!(error.to_string().contains("no such address"), "{error}");
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_closed_to_others_and_goes_with_its_listener() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gatepost.sock");
+    let mut listener = Listener::bind_unix(&path).unwrap();
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut client = UnixStream::connect(&path).await.unwrap();
+    client.write_all(b"hello").await.unwrap();
+    let (mut stream, peer) = listener.accept().await;
+    let mut read = [0; 5];
+    stream.read_exact(&mut read).await.unwrap();
+    assert_eq!((&read, peer), (b"hello", Peer::Unix));
+    drop(listener);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gatepost.sock");
+    // std leaves the file behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let _live = Listener::bind_unix(&path).unwrap();
+    let error = Listener::bind_unix(&path).unwrap_err().to_string();
+    assert!(error.contains("another gateway serves there"), "{error}");
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_a_socket_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    fs::write(&path, "dear").unwrap();
+    let error = Listener::bind_unix(&path).unwrap_err().to_string();
+    assert!(error.contains("the file there is no socket"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "dear");
+}
+
+#[test]
+fn only_errors_of_one_client_are_passed_over() {
+    let out_of_descriptors = io::Error::from_raw_os_error(24);
+    assert!(!is_of_one_client(&out_of_descriptors));
+    assert!(is_of_one_client(&ErrorKind::ConnectionAborted.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_descriptors_accepting_waits_instead_of_spinning() {
+    let began = Instant::now();
+    let calls = std::cell::Cell::new(0);
+    let mut complained = None;
+    let accept = || {
+        calls.set(calls.get() + 1);
+        let call = calls.get();
+        async move {
+            match call {
+                1..=20 => Err(io::Error::from_raw_os_error(24)),
+                21..=30 => Err(ErrorKind::ConnectionAborted.into()),
+                _ => Ok("a client"),
+            }
+        }
+    };
+    assert_eq!(patiently(accept, &mut complained).await, "a client");
+    assert_eq!(calls.get(), 31);
+    assert_eq!(began.elapsed() / 20, BACK_OFF);
+    let last = complained.unwrap() - began;
+    assert!(
+        last >= QUIET && last < 2 * QUIET,
+        "told once a second: {last:?}"
+    );
+}
