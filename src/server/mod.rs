@@ -1,3 +1,11 @@
 //! From an accepted connection to the part that answers: TLS, hyper, dispatch.
 
+mod connection;
+mod drive;
 pub mod internal;
+mod pace;
+pub mod serve;
+mod wrap;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! One client's connection, from the first byte to the last: TLS, HTTP/1.1 or HTTP/2, its end.
+//!
+//! Run by `serve` as one task a connection. The surprise: the time limits are compared here, once a
+//! wake, and not by hyper, whose header timer would also close connections that idle between
+//! requests.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::drive::drive;
+use super::pace::{Allowed, Pace};
+use super::serve::{Answer, Serve, ServeLimits};
+use super::wrap::{InFlight, PacedBody, PacedStream};
+use crate::net::drain::DrainWatch;
+use crate::net::listener::Peer;
+use crate::tls::accept::{self, Protocol};
+use crate::tls::store::CertificateStore;
+
+/// How HTTP is spoken, set up once.
+#[derive(Clone, Debug)]
+pub(super) struct Speech {
+    http1: http1::Builder,
+    http2: http2::Builder<Tasks>,
+}
+
+/// Spawns what hyper wants spawned: one task an HTTP/2 stream.
+#[derive(Clone, Debug)]
+struct Tasks(DrainWatch);
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
+impl Speech {
+    pub(super) fn new(limits: &ServeLimits, drain: &DrainWatch) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .half_close(false)
+            .max_header_size(limits.header_size)
+            .max_buf_size((limits.header_size + 1024).max(64 * 1024));
+        if limits.headers != 100 {
+            // Costs an allocation a request, which hyper's own 100 does not.
+            http1.max_headers(limits.headers);
+        }
+        let header_list = u32::try_from(limits.header_size).unwrap_or(u32::MAX);
+        let mut http2 = http2::Builder::new(Tasks(drain.clone()));
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(100)
+            .max_header_list_size(header_list)
+            .initial_stream_window_size(256 * 1024)
+            // Not lower: one stalled upload would starve all other streams.
+            .initial_connection_window_size(1024 * 1024)
+            .max_send_buf_size(64 * 1024)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(128)
+            .keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10));
+        Self { http1, http2 }
+    }
+}
+
+/// Serves a client over TLS.
+pub(super) async fn run_tls<A: Answer>(
+    serve: Arc<Serve<A>>,
+    store: Arc<CertificateStore>,
+    stream: PacedStream,
+    client: Client,
+) {
+    let handshake = accept::handshake(store.server_config(), stream);
+    drop(store);
+    let (stream, protocol) = match tokio::time::timeout(serve.limits.tls_timeout, handshake).await {
+        Ok(Ok(secured)) => secured,
+        Ok(Err(error)) => {
+            return tracing::debug!(peer = ?client.peer, %error, "the TLS handshake failed");
+        }
+        Err(_) => return tracing::debug!(peer = ?client.peer, "the TLS handshake lasts too long"),
+    };
+    serve_http(serve, stream, protocol, client).await;
+}
+
+/// Who is served, and the record of how.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) peer: Peer,
+    pub(super) pace: Arc<Pace>,
+}
+
+impl Client {
+    pub(super) fn new(peer: Peer, limits: &ServeLimits) -> Self {
+        let allowed = Allowed {
+            header: limits.header_timeout,
+            idle: limits.idle_timeout,
+            write: limits.write_timeout,
+        };
+        Self {
+            peer,
+            pace: Pace::new(allowed),
+        }
+    }
+}
+
+/// Serves a client that speaks HTTP, until either side ends it.
+pub(super) async fn serve_http<A, S>(
+    serve: Arc<Serve<A>>,
+    stream: S,
+    protocol: Protocol,
+    client: Client,
+) where
+    A: Answer,
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let Client { peer, pace } = client;
+    pace.speaks(protocol);
+    let (answer, seen) = (Arc::clone(&serve.answer), Arc::clone(&pace));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
+        async move {
+            let response: Response<_> = answer.answer(request, peer).await;
+            Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight)))
+        }
+    });
+    let (io, speech, drain) = (TokioIo::new(stream), &serve.speech, &serve.drain);
+    let ended = match protocol {
+        Protocol::Http1 => {
+            let connection = speech.http1.serve_connection(io, service).with_upgrades();
+            drive(
+                connection,
+                http1::UpgradeableConnection::graceful_shutdown,
+                &pace,
+                drain,
+            )
+            .await
+        }
+        Protocol::Http2 => {
+            let connection = speech.http2.serve_connection(io, service);
+            drive(
+                connection,
+                http2::Connection::graceful_shutdown,
+                &pace,
+                drain,
+            )
+            .await
+        }
+    };
+    if let Err(reason) = ended {
+        tracing::debug!(?peer, %reason, "the connection broke off");
+    }
+}

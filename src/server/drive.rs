@@ -1,0 +1,109 @@
+//! Drives a connection of hyper's to its end, which comes from either side, from the drain or from
+//! the pace.
+//!
+//! Called by `connection`. The surprise: one alarm a connection, moved only when it would ring too
+//! late; a deadline that moved away is found out when the alarm rings.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::pace::{Due, Pace, Told};
+use crate::net::drain::DrainWatch;
+
+/// How far ahead to look where nothing is due.
+const FAR: Duration = Duration::from_secs(86_400);
+
+/// Why a connection ended before its time.
+#[derive(Debug, Error)]
+pub(super) enum BrokenOff {
+    /// hyper gave it up.
+    #[error("{0}")]
+    Http(#[from] hyper::Error),
+    /// The client did not keep the pace.
+    #[error("the client is too slow")]
+    TooSlow,
+}
+
+/// Polls `connection` until it ends; `tell_to_go` makes it finish what is under way.
+pub(super) async fn drive<C>(
+    connection: C,
+    tell_to_go: impl Fn(Pin<&mut C>),
+    pace: &Pace,
+    drain: &DrainWatch,
+) -> Result<(), BrokenOff>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    let mut draining = pin!(drain.draining());
+    let mut watch = Watch {
+        pace,
+        alarm: pin!(sleep_until(Instant::now() + FAR)),
+        told: None,
+    };
+    // The first look enrols this task's waker; afterwards the flag is cheaper than the future.
+    let mut drained = false;
+    let mut enrolled = false;
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(ended.map_err(BrokenOff::from));
+            }
+            let look = !enrolled || drain.is_draining();
+            enrolled = true;
+            if look && !drained && draining.as_mut().poll(cx).is_ready() {
+                drained = true;
+                watch.told = Some(pace.told());
+                tell_to_go(connection.as_mut());
+                continue;
+            }
+            match watch.poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Due::TooSlow) => return Poll::Ready(Err(BrokenOff::TooSlow)),
+                Poll::Ready(Due::Idle) => {
+                    watch.told = Some(pace.told());
+                    tell_to_go(connection.as_mut());
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// Rings when the client has fallen behind.
+struct Watch<'a> {
+    pace: &'a Pace,
+    alarm: Pin<&'a mut Sleep>,
+    told: Option<Told>,
+}
+
+impl Watch<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
+        loop {
+            let next = self.pace.deadline(self.told);
+            if let Some((at, _)) = next
+                && at < self.alarm.deadline()
+            {
+                self.alarm.as_mut().reset(at);
+            }
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            let now = Instant::now();
+            match next {
+                Some((at, due)) if at <= now => match self.told {
+                    // A last answer may take its time, as long as it moves.
+                    Some(told) if self.pace.moves_on(told) => self.told = Some(self.pace.told()),
+                    _ => return Poll::Ready(due),
+                },
+                Some((at, _)) => self.alarm.as_mut().reset(at),
+                None => self.alarm.as_mut().reset(now + FAR),
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The pace a connection must keep: notes of when what began, compared by the connection's own task.
+//!
+//! Made by `connection` for each client; `wrap` fills it in. The surprise: nothing here owns a timer,
+//! so a socket that was upgraded away from HTTP keeps a small record that costs nothing while idle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::tls::accept::Protocol;
+
+/// What a client that was told to go must still take in each `write` time: more than the answers to
+/// HTTP/2 pings, which prove only that it lives.
+const LEAST: u64 = 1024;
+
+/// How long a client may take for what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowed {
+    pub(super) header: Duration,
+    pub(super) idle: Duration,
+    pub(super) write: Duration,
+}
+
+/// What a connection comes to at its deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// No request for so long: it ends in good order.
+    Idle,
+    /// A header section, or the taking of an answer, lasts too long: it is cut.
+    TooSlow,
+}
+
+/// The record of one connection. Times are milliseconds since it began, zero being "not".
+#[derive(Debug)]
+pub(super) struct Pace {
+    began: Instant,
+    allowed: Allowed,
+    /// Whether the reading of header sections can be told from all other reading (HTTP/1.1).
+    heads: AtomicBool,
+    /// Requests whose answers hyper has not taken whole.
+    requests: AtomicU32,
+    /// Since when there is no request.
+    idle: AtomicU64,
+    /// Since when a header section comes in.
+    head: AtomicU64,
+    /// Since when the socket takes no bytes.
+    stalled: AtomicU64,
+    /// Bodies that have more and were not asked for it since.
+    owed: AtomicU32,
+    /// When a body was asked last.
+    asked: AtomicU64,
+    /// Bytes the socket has taken.
+    written: AtomicU64,
+}
+
+/// A connection that was told to go, and how far it had come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    at: u64,
+    written: u64,
+}
+
+impl Pace {
+    pub(super) fn new(allowed: Allowed) -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            allowed,
+            heads: AtomicBool::new(false),
+            requests: AtomicU32::new(0),
+            idle: AtomicU64::new(0),
+            head: AtomicU64::new(0),
+            stalled: AtomicU64::new(0),
+            owed: AtomicU32::new(0),
+            asked: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        })
+    }
+
+    /// The handshake is over, and a first request expected at once: whoever connects wants something.
+    pub(super) fn speaks(&self, protocol: Protocol) {
+        let now = self.now();
+        self.idle.store(now, Relaxed);
+        if protocol == Protocol::Http1 {
+            self.head.store(now, Relaxed);
+            self.heads.store(true, Relaxed);
+        }
+    }
+
+    pub(super) fn request_began(&self) {
+        self.head.store(0, Relaxed);
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn request_ended(&self) {
+        self.idle.store(self.now(), Relaxed);
+        self.requests.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn has_read(&self) {
+        let begins = self.heads.load(Relaxed)
+            && self.requests.load(Relaxed) == 0
+            && self.head.load(Relaxed) == 0;
+        if begins {
+            self.head.store(self.now(), Relaxed);
+        }
+    }
+
+    pub(super) fn has_written(&self, bytes: usize) {
+        self.written.fetch_add(bytes as u64, Relaxed);
+        if self.stalled.load(Relaxed) != 0 {
+            self.stalled.store(0, Relaxed);
+        }
+    }
+
+    pub(super) fn cannot_write(&self) {
+        if self.stalled.load(Relaxed) == 0 {
+            self.stalled.store(self.now(), Relaxed);
+        }
+    }
+
+    pub(super) fn body_owes(&self) {
+        self.owed.fetch_add(1, Relaxed);
+        self.asked.store(self.now(), Relaxed);
+    }
+
+    pub(super) fn body_asked(&self) {
+        self.owed.fetch_sub(1, Relaxed);
+        self.asked.store(self.now(), Relaxed);
+    }
+
+    /// To be noted when the connection is told to go.
+    pub(super) fn told(&self) -> Told {
+        Told {
+            at: self.now(),
+            written: self.written.load(Relaxed),
+        }
+    }
+
+    /// When the next thing is due, as things stand; `None` while nothing is expected of the client.
+    pub(super) fn deadline(&self, told: Option<Told>) -> Option<(Instant, Due)> {
+        let stalled = match self.stalled.load(Relaxed) {
+            0 if self.owed.load(Relaxed) == 0 => None,
+            0 => Some(self.asked.load(Relaxed)),
+            since => Some(since),
+        };
+        if let Some(since) = stalled {
+            return Some((self.after(since, self.allowed.write), Due::TooSlow));
+        }
+        if self.requests.load(Relaxed) > 0 {
+            return None;
+        }
+        Some(match (self.head.load(Relaxed), told) {
+            (0, None) => {
+                let since = self.idle.load(Relaxed);
+                (self.after(since, self.allowed.idle), Due::Idle)
+            }
+            (0, Some(told)) => (self.after(told.at, self.allowed.write), Due::TooSlow),
+            (since, _) => (self.after(since, self.allowed.header), Due::TooSlow),
+        })
+    }
+
+    /// Whether a client that was told to go still takes its last answers.
+    pub(super) fn moves_on(&self, told: Told) -> bool {
+        self.stalled.load(Relaxed) == 0
+            && self.head.load(Relaxed) == 0
+            && self.written.load(Relaxed).saturating_sub(told.written) >= LEAST
+    }
+
+    fn after(&self, since: u64, time: Duration) -> Instant {
+        self.began + Duration::from_millis(since) + time
+    }
+
+    /// Never zero, which says "not".
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1)
+    }
+}

@@ -1,0 +1,146 @@
+//! The accept loop.
+//!
+//! Made and run by the composition root, one [`Serve`] for each kind of listener; each client is
+//! handed to a task of its own. The surprise: when all permits are out, no further client is accepted,
+//! who then waits in the kernel's backlog, costs no descriptor, and comes in as soon as somebody leaves.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::{self, Client, Speech};
+use super::wrap::PacedStream;
+use crate::config::Limits;
+use crate::net::descriptors;
+use crate::net::drain::DrainWatch;
+use crate::net::listener::Listener;
+pub use crate::net::listener::Peer;
+use crate::net::stream::Stream;
+use crate::tls::accept::Protocol;
+use crate::tls::store::CertificateStore;
+use crate::web::body::ResponseBody;
+
+/// Whatever answers requests.
+pub trait Answer: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send;
+}
+
+/// What clients of one kind of listener may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServeLimits {
+    /// Connections at once, upgraded ones included.
+    pub connections: usize,
+    /// Bytes of a header section.
+    pub header_size: usize,
+    /// Fields in a header section.
+    pub headers: usize,
+    /// For the TLS handshake.
+    pub tls_timeout: Duration,
+    /// For a header section, and for the first byte of the first request.
+    pub header_timeout: Duration,
+    /// For the next request.
+    pub idle_timeout: Duration,
+    /// For the client to take the next bytes.
+    pub write_timeout: Duration,
+}
+
+impl From<&Limits> for ServeLimits {
+    /// Raises the process's limit of descriptors where it decides.
+    fn from(limits: &Limits) -> Self {
+        let allowed = || descriptors::connections(descriptors::raise_limit());
+        Self {
+            connections: limits.connections.unwrap_or_else(allowed),
+            header_size: limits.header_size,
+            headers: limits.headers,
+            tls_timeout: limits.tls_timeout,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            write_timeout: limits.write_timeout,
+        }
+    }
+}
+
+/// Serves the clients of one kind of listener.
+#[derive(Debug)]
+pub struct Serve<A> {
+    pub(super) answer: Arc<A>,
+    pub(super) limits: ServeLimits,
+    pub(super) drain: DrainWatch,
+    pub(super) speech: Speech,
+    permits: Arc<Semaphore>,
+}
+
+impl<A: Answer> Serve<A> {
+    /// Serves with `answer`. Several listeners may share one `Serve`, and its connections.
+    pub fn new(answer: Arc<A>, limits: ServeLimits, drain: DrainWatch) -> Self {
+        let permits = limits.connections.min(Semaphore::MAX_PERMITS);
+        Self {
+            answer,
+            speech: Speech::new(&limits, &drain),
+            limits,
+            drain,
+            permits: Arc::new(Semaphore::new(permits)),
+        }
+    }
+
+    /// Serves HTTPS, by HTTP/1.1 and HTTP/2, until the drain begins.
+    pub async fn run_tls(self: Arc<Self>, mut listener: Listener, store: Arc<CertificateStore>) {
+        while let Some((stream, peer, permit)) = self.next(&mut listener).await {
+            let client = Client::new(peer, &self.limits);
+            let stream = PacedStream::new(stream, Arc::clone(&client.pace), permit);
+            let (serve, store) = (Arc::clone(&self), Arc::clone(&store));
+            self.drain
+                .spawn(connection::run_tls(serve, store, stream, client));
+        }
+    }
+
+    /// Serves plain HTTP/1.1, until the drain begins.
+    pub async fn run_plain(self: Arc<Self>, mut listener: Listener) {
+        while let Some((stream, peer, permit)) = self.next(&mut listener).await {
+            let client = Client::new(peer, &self.limits);
+            let stream = PacedStream::new(stream, Arc::clone(&client.pace), permit);
+            let serve = Arc::clone(&self);
+            self.drain.spawn(connection::serve_http(
+                serve,
+                stream,
+                Protocol::Http1,
+                client,
+            ));
+        }
+    }
+
+    /// The next client for whom there is room; `None` when the gateway ends.
+    async fn next(&self, listener: &mut Listener) -> Option<(Stream, Peer, OwnedSemaphorePermit)> {
+        let next = async {
+            let permit = self.room().await?;
+            let (stream, peer) = listener.accept().await;
+            Some((stream, peer, permit))
+        };
+        tokio::select! {
+            biased;
+            () = self.drain.draining() => None,
+            next = next => next,
+        }
+    }
+
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
+        }
+        tracing::warn!(
+            connections = self.limits.connections,
+            "all connections are in use, further clients wait; raise `limits.connections` or the \
+             limit of open files (ulimit -n)"
+        );
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+}

@@ -1,0 +1,170 @@
+//! The wrappers through which a connection's pace is seen: its socket and its response bodies.
+//!
+//! Put on by `connection`. The surprise: the socket's wrapper also carries the connection's permit,
+//! because it is the one thing that an upgraded WebSocket keeps of its HTTP connection.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::pace::Pace;
+use crate::net::stream::Stream;
+use crate::web::body::{BodyError, ResponseBody};
+
+/// A client's socket.
+#[derive(Debug)]
+pub(super) struct PacedStream {
+    stream: Stream,
+    pace: Arc<Pace>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A request under way: from its header section until hyper has taken its answer whole.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Pace>);
+
+/// A response body.
+#[derive(Debug)]
+pub(super) struct PacedBody {
+    body: ResponseBody,
+    owes: bool,
+    in_flight: InFlight,
+}
+
+impl PacedStream {
+    pub(super) fn new(stream: Stream, pace: Arc<Pace>, permit: OwnedSemaphorePermit) -> Self {
+        Self {
+            stream,
+            pace,
+            _permit: permit,
+        }
+    }
+
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => self.pace.has_written(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.pace.cannot_write(),
+        }
+        written
+    }
+}
+
+impl AsyncRead for PacedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.pace.has_read();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for PacedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl InFlight {
+    pub(super) fn begin(pace: &Arc<Pace>) -> Self {
+        pace.request_began();
+        Self(Arc::clone(pace))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.request_ended();
+    }
+}
+
+impl PacedBody {
+    pub(super) fn new(body: ResponseBody, in_flight: InFlight) -> Self {
+        // An HTTP/2 client that opens no window keeps its body from being asked even once.
+        let owes = !body.is_end_stream();
+        if owes {
+            in_flight.0.body_owes();
+        }
+        Self {
+            body,
+            owes,
+            in_flight,
+        }
+    }
+
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.owes) {
+            self.in_flight.0.body_asked();
+        }
+    }
+}
+
+impl Body for PacedBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.settle();
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(_))) = frame {
+            self.owes = true;
+            self.in_flight.0.body_owes();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for PacedBody {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
