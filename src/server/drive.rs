@@ -16,7 +16,7 @@ use super::pace::{Due, Pace, Told};
 use crate::net::drain::DrainWatch;
 
 /// How far ahead to look where nothing is due.
-const FAR: Duration = Duration::from_secs(86_400);
+const FAR: Duration = Duration::from_hours(24);
 
 /// Why a connection ended before its time.
 #[derive(Debug, Error)]

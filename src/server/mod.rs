@@ -4,6 +4,7 @@ mod connection;
 mod drive;
 pub mod internal;
 mod pace;
+pub mod redirect;
 pub mod serve;
 mod wrap;
 

@@ -27,7 +27,7 @@ use crate::web::body::ResponseBody;
 /// Long enough to be a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_millis(300);
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// Answers by path.
 struct Scripted {

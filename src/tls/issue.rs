@@ -16,7 +16,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 /// Apple refuses leaves of more than 398 days.
 const LEAF_DAYS: u32 = 396;
 const CA_DAYS: u32 = 3_650;

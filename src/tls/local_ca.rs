@@ -20,7 +20,7 @@ use super::issue::{self, Issued};
 use super::store::CertificateNames;
 
 /// A certificate that ends sooner is made anew.
-pub(super) const RENEWAL: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const RENEWAL: Duration = Duration::from_hours(30 * 24);
 
 /// The CA under one folder.
 pub(super) struct LocalCa {

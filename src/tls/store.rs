@@ -25,7 +25,7 @@ use crate::config::TlsConfig;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long after a failure the local CA is tried again.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_mins(1);
 
 /// What a certificate of the local CA names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

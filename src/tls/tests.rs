@@ -449,6 +449,6 @@ async fn watching_takes_a_changed_file() {
     };
     tokio::select! {
         () = Arc::clone(&store).watch(Vec::new) => unreachable!("it never ends"),
-        taken = tokio::time::timeout(std::time::Duration::from_secs(60), changed) => taken.unwrap(),
+        taken = tokio::time::timeout(std::time::Duration::from_mins(1), changed) => taken.unwrap(),
     }
 }
