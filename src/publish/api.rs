@@ -24,6 +24,7 @@ use crate::hub::Hub;
 use crate::secret::Secrets;
 use crate::telemetry::metrics::Metrics;
 use crate::web::body::ResponseBody;
+use crate::web::linger;
 
 /// The largest body of a call, in bytes.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
@@ -98,33 +99,37 @@ impl Api {
     /// Answers a request for a path under `/v1/`.
     pub async fn answer<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        match self.respond(request).await {
+        let (request, mut body) = request.into_parts();
+        match self.respond(&request, &mut body).await {
             Ok(response) => response,
             Err(error) => {
                 self.note(&error);
-                error.into_response()
+                linger::answer(error.into_response(), &request.headers, body).await
             }
         }
     }
 
-    async fn respond<B>(&self, request: Request<B>) -> Result<Response<ResponseBody>, PublishError>
+    async fn respond<B>(
+        &self,
+        request: &Parts,
+        body: &mut B,
+    ) -> Result<Response<ResponseBody>, PublishError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (request, body) = request.into_parts();
         let resource = Resource::of(request.uri.path())?;
         resource.check_method(&request.method)?;
         let claim = Claim::of(&request.headers, &self.secrets)?;
         let call = resource.call(&request.headers)?;
         let body = self.bodies.read(&request.headers, body).await?;
-        claim.prove(&self.secrets, &request, &body)?;
+        claim.prove(&self.secrets, request, &body)?;
         match call {
             Call::Publish => self.publish(&body),
             Call::PublishBatch => self.publish_batch(&body).await,
             Call::Revoke => self.revoke(&body),
-            Call::Connections => self.connections(&request),
+            Call::Connections => self.connections(request),
         }
     }
 

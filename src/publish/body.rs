@@ -38,7 +38,11 @@ impl BodyReader {
     }
 
     /// The whole body; refused before it is read where its announced length is too large.
-    pub(super) async fn read<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, PublishError>
+    pub(super) async fn read<B>(
+        &self,
+        headers: &HeaderMap,
+        body: &mut B,
+    ) -> Result<Bytes, PublishError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -52,11 +56,11 @@ impl BodyReader {
             })?
     }
 
-    async fn collect<B>(&self, mut body: B) -> Result<Bytes, PublishError>
+    async fn collect<B>(&self, body: &mut B) -> Result<Bytes, PublishError>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let first = next(&mut body).await?.unwrap_or_default();
+        let first = next(body).await?.unwrap_or_default();
         if body.is_end_stream() {
             return if first.len() > self.limit {
                 Err(self.too_large())
@@ -73,7 +77,7 @@ impl BodyReader {
             if whole.len() > LARGE && place.is_none() {
                 place = Some(self.large.try_acquire().map_err(|_| PublishError::Busy)?);
             }
-            match next(&mut body).await? {
+            match next(body).await? {
                 Some(data) => whole.extend_from_slice(&data),
                 None => return Ok(whole.freeze()),
             }

@@ -3,12 +3,12 @@
 //! The surprise: a line of a batch that fails is the same problem as a body that fails, written into
 //! the answer of its line instead of being the answer.
 
+use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::json::{DecodeError, Place};
-use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::signature::SignatureError;
 
@@ -103,9 +103,9 @@ impl PublishError {
     }
 
     /// The answer of a whole call.
-    pub(super) fn into_response(self) -> Response<ResponseBody> {
+    pub(super) fn into_response(self) -> Response<Bytes> {
         let problem = self.to_problem();
-        let mut response = Response::new(ResponseBody::full(ProblemText::of(&problem).to_json()));
+        let mut response = Response::new(Bytes::from(to_json(&ProblemText::of(&problem))));
         *response.status_mut() = problem.status;
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
@@ -168,10 +168,6 @@ impl<'a> ProblemText<'a> {
             column: problem.position.map(|(_, column)| column),
             hint: problem.hint.as_deref(),
         }
-    }
-
-    fn to_json(&self) -> Vec<u8> {
-        to_json(self)
     }
 }
 

@@ -37,7 +37,7 @@ impl Internal {
         peer: Option<SocketAddr>,
     ) -> Response<ResponseBody>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
         if let Err(problem) = check_no_browser(request.headers(), peer) {
             tracing::debug!(code = problem.code, "internal request refused");

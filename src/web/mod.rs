@@ -4,6 +4,7 @@ pub mod admit;
 pub mod body;
 pub mod headers;
 pub mod hosts;
+pub mod linger;
 mod page;
 pub mod path;
 pub mod problem;
