@@ -11,7 +11,9 @@ use bytes::Bytes;
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
+use hyper::body::Incoming;
 
+use super::serve::{Answer, Peer};
 use crate::admin::health::Health;
 use crate::admin::metrics::Exposition;
 use crate::publish::api::Api;
@@ -31,7 +33,7 @@ pub struct Internal {
 
 impl Internal {
     /// The answer to a request; `peer` is where it came from, nowhere for a Unix socket.
-    pub async fn respond<B>(
+    async fn respond<B>(
         &self,
         request: Request<B>,
         peer: Option<SocketAddr>,
@@ -71,6 +73,16 @@ impl Internal {
 
 fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
+}
+
+impl Answer for Internal {
+    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+        let peer = match peer {
+            Peer::Tcp(address) => Some(address),
+            Peer::Unix => None,
+        };
+        self.respond(request, peer).await
+    }
 }
 
 /// Refuses what a web page made the user's browser send.

@@ -87,8 +87,8 @@ mod tests {
         (client, StreamBody::new(pieces))
     }
 
-    fn piece(size: usize) -> Piece {
-        Ok(Frame::data(vec![0; size].into()))
+    fn piece(size: usize) -> Frame<Bytes> {
+        Frame::data(vec![0; size].into())
     }
 
     #[tokio::test]
@@ -99,7 +99,7 @@ mod tests {
         let first = answer.frame().await.unwrap().unwrap();
         assert_eq!(first.into_data().unwrap(), REFUSED);
         assert!(future::poll_immediate(answer.frame()).await.is_none());
-        client.send(piece(1 << 20)).unwrap();
+        client.send(Ok(piece(1 << 20))).unwrap();
         drop(client);
         assert!(answer.frame().await.is_none());
     }
@@ -115,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_endless_body_is_cut_off() {
-        let pieces = stream::repeat_with(|| piece(1 << 20));
+        let pieces = stream::repeat_with(|| Ok::<_, Infallible>(piece(1 << 20)));
         let body = StreamBody::new(pieces);
         let answer = answer(Response::new(REFUSED), &HeaderMap::new(), body).await;
         assert_eq!(
