@@ -25,6 +25,7 @@ pub mod hub;
 pub mod identity;
 pub mod ids;
 pub mod net;
+pub mod proxy;
 pub mod publication;
 pub mod publish;
 pub mod secret;

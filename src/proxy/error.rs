@@ -1,0 +1,249 @@
+//! Why a request could not be forwarded, and what the browser and the developer are told.
+//!
+//! Made in every file of `proxy`, rendered by `server`. The surprise: the public sentence names the
+//! upstream but never its address; address, cause and advice are the hint, for developers only.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::forward::UpstreamKind;
+use crate::web::problem::{Problem, ToProblem};
+
+/// A request that was not answered by its upstream.
+#[derive(Debug, thiserror::Error)]
+#[error("{failure}")]
+pub struct ForwardError {
+    kind: UpstreamKind,
+    #[source]
+    failure: Failure,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// Nobody listens there, and nobody began to within the hold.
+    #[error("cannot reach upstream {at}: {cause}")]
+    Refused { at: Place, cause: io::Error },
+    /// Connecting took too long.
+    #[error("upstream {at} did not take the connection within {limit:?}")]
+    ConnectTimeout { at: Place, limit: Duration },
+    /// Too many requests are under way or wait.
+    #[error("upstream `{name}` has too many requests under way")]
+    Busy { name: String },
+    /// The connection broke before the answer's head was complete.
+    #[error("upstream {at} broke the connection without an answer")]
+    Lost { at: Place, source: hyper::Error },
+    /// What came was not HTTP, or more of it than is taken.
+    #[error("upstream {at} answered with something that is not HTTP")]
+    NotHttp { at: Place, source: hyper::Error },
+    /// No answer came in time.
+    #[error("upstream {at} did not answer within {limit:?}")]
+    Timeout { at: Place, limit: Duration },
+    /// It switched protocols although nobody asked.
+    #[error("upstream {at} switched protocols unasked")]
+    UnaskedUpgrade { at: Place },
+    /// No answer came to a WebSocket handshake.
+    #[error("no one at upstream {at} answers WebSocket {path} within {limit:?}")]
+    NoWebSocket {
+        at: Place,
+        path: String,
+        limit: Duration,
+    },
+    /// The client's body is at fault.
+    #[error(transparent)]
+    Upload(#[from] UploadFault),
+}
+
+/// What a client's body did wrong.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UploadFault {
+    /// It is larger than allowed.
+    #[error("the request's body is larger than {0} bytes")]
+    TooLarge(u64),
+    /// Its next bytes did not come in time.
+    #[error("the request's body stalled for {0:?}")]
+    Stalled(Duration),
+    /// It is malformed or broke off.
+    #[error("the request's body is malformed or broke off")]
+    Broken,
+    /// A WebSocket handshake has none.
+    #[error("a WebSocket handshake has no body")]
+    OnHandshake,
+    /// It could not be kept until it was complete.
+    #[error("cannot keep the request's body: {0}")]
+    Spool(io::Error),
+}
+
+/// Which upstream, at which address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) address: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` at {}", self.name, self.address)
+    }
+}
+
+impl ForwardError {
+    pub(super) fn new(kind: UpstreamKind, failure: impl Into<Failure>) -> Self {
+        let failure = failure.into();
+        Self { kind, failure }
+    }
+}
+
+impl ToProblem for ForwardError {
+    fn to_problem(&self) -> Problem {
+        match &self.failure {
+            Failure::Upload(fault) => fault.to_problem(),
+            failure => failure.to_problem(self.kind),
+        }
+    }
+}
+
+impl Failure {
+    fn to_problem(&self, kind: UpstreamKind) -> Problem {
+        let (status, code, retry) = self.class();
+        let problem = Problem::new(status, code, self.public_sentence());
+        let problem =
+            problem.with_hint(format!("{}\n{}", sentence(&self.why()), self.advice(kind)));
+        match retry {
+            Some(seconds) => problem.retry_after(seconds),
+            None => problem,
+        }
+    }
+
+    fn class(&self) -> (StatusCode, &'static str, Option<u32>) {
+        match self {
+            Self::Refused { .. } => (StatusCode::BAD_GATEWAY, "upstream_refused", Some(2)),
+            Self::Lost { .. } => (StatusCode::BAD_GATEWAY, "upstream_lost", Some(2)),
+            Self::NotHttp { .. } => (StatusCode::BAD_GATEWAY, "upstream_not_http", None),
+            Self::UnaskedUpgrade { .. } => (StatusCode::BAD_GATEWAY, "upstream_upgraded", None),
+            Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", Some(2)),
+            Self::ConnectTimeout { .. } | Self::Timeout { .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", Some(5))
+            }
+            Self::NoWebSocket { .. } => {
+                (StatusCode::GATEWAY_TIMEOUT, "upstream_no_websocket", None)
+            }
+            Self::Upload(_) => (StatusCode::BAD_REQUEST, "bad_body", None),
+        }
+    }
+
+    fn public_sentence(&self) -> String {
+        match self {
+            Self::Refused { at, .. } => format!("The server \"{}\" cannot be reached.", at.name),
+            Self::Lost { at, .. } => {
+                format!("The server \"{}\" broke off without an answer.", at.name)
+            }
+            Self::NotHttp { at, .. } | Self::UnaskedUpgrade { at } => {
+                format!(
+                    "The server \"{}\" gave an answer that makes no sense.",
+                    at.name
+                )
+            }
+            Self::Busy { name } => format!("The server \"{name}\" has too much to do right now."),
+            Self::ConnectTimeout { at, .. } | Self::Timeout { at, .. } => {
+                format!("The server \"{}\" did not answer in time.", at.name)
+            }
+            Self::NoWebSocket { at, path, .. } => {
+                format!(
+                    "No one at the server \"{}\" answers WebSocket {path}.",
+                    at.name
+                )
+            }
+            Self::Upload(fault) => fault.to_string(),
+        }
+    }
+
+    /// The whole story: this error and its causes.
+    fn why(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
+    fn advice(&self, kind: UpstreamKind) -> String {
+        match self {
+            Self::Refused { at, .. } | Self::ConnectTimeout { at, .. } => start_advice(kind, at),
+            Self::Lost { .. } => "Its log says why: it may have crashed or been restarted during the request.".into(),
+            Self::NotHttp { .. } => match kind {
+                UpstreamKind::DevServer => "Next.js answers like this where it refuses an Origin: add this origin to \
+                    allowedDevOrigins in next.config.js. Otherwise the address belongs to another program."
+                    .into(),
+                _ => "Does an HTTP server listen there, without TLS?".into(),
+            },
+            Self::UnaskedUpgrade { .. } => "Requests to Django are never upgraded here; name sockets in [[sockets]], or \
+                route an ASGI server with [[upstreams]]."
+                .into(),
+            Self::Busy { .. } => "Requests come faster than it answers: give it more workers.".into(),
+            Self::Timeout { .. } => "Its log says what it was doing. limits.upstream_timeout in gateway.toml says how \
+                long an answer may take."
+                .into(),
+            Self::NoWebSocket { .. } => "Dev servers leave handshakes open that nothing matches: check the path and the \
+                subprotocol of the client."
+                .into(),
+            Self::Upload(_) => String::new(),
+        }
+    }
+}
+
+fn start_advice(kind: UpstreamKind, at: &Place) -> String {
+    match kind {
+        UpstreamKind::Django => format!(
+            "Is Django running there? Start it with: python manage.py runserver {}\n\
+             [django] upstream in gateway.toml says where it is looked for.",
+            at.address
+        ),
+        UpstreamKind::DevServer => "Is the dev server running there? Start it with: npm run dev\n\
+             [frontend] upstream in gateway.toml says where it is looked for."
+            .into(),
+        UpstreamKind::Plain => "Start it, or correct its address in gateway.toml.".into(),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(characters).chain(['.']).collect()
+}
+
+impl UploadFault {
+    fn to_problem(&self) -> Problem {
+        let (status, code) = match self {
+            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::Stalled(_) => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
+            Self::Broken | Self::OnHandshake => (StatusCode::BAD_REQUEST, "bad_body"),
+            Self::Spool(_) => (StatusCode::INSUFFICIENT_STORAGE, "no_room_for_body"),
+        };
+        let detail = match self {
+            Self::Spool(_) => "The request's body cannot be kept.".to_owned(),
+            other => sentence(&other.to_string()),
+        };
+        let hint = match self {
+            Self::TooLarge(_) => {
+                Some("limits.body_size in gateway.toml says how large it may be.".to_owned())
+            }
+            Self::Stalled(_) => {
+                Some("limits.body_timeout in gateway.toml says how long it may stall.".to_owned())
+            }
+            Self::Spool(error) => Some(format!(
+                "{error}. Bodies without a length are kept in $TMPDIR."
+            )),
+            Self::Broken | Self::OnHandshake => None,
+        };
+        let mut problem = Problem::new(status, code, detail).closing();
+        problem.hint = hint;
+        problem
+    }
+}

@@ -1,0 +1,291 @@
+//! One request to one upstream and its answer back, both streamed.
+//!
+//! Called by `server` for routes with an upstream. The surprise: a request is sent twice only where
+//! nothing of the first can have been heard, or where it does no harm: a repeatable request without
+//! a body, whose reused connection died before any byte of an answer.
+
+use std::time::Duration;
+
+use http::header;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::download::{Borrowed, Download, Patience};
+use super::error::{Failure, ForwardError, UploadFault};
+use super::pool::IDLE_LIMIT;
+use super::rewrite::{self, LocalName};
+use super::tunnel;
+use super::upload::{Progress, Upload, UploadLimits};
+use super::upstream::{Lease, Reuse, Upstream};
+use crate::net::drain::DrainWatch;
+use crate::web::body::ResponseBody;
+use crate::web::headers;
+use crate::web::request::Downstream;
+
+/// A request with a body is not risked on a connection that idled longer.
+const FRESH_ENOUGH: Duration = Duration::from_millis(200);
+/// How often a request is sent in all.
+const ATTEMPTS: usize = 3;
+/// `Keep-Alive: timeout` is honoured up to here.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+/// How an upstream is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamKind {
+    /// Keeps its Host; nothing is ever upgraded.
+    Django,
+    /// Gets its own Host and Origin; WebSockets pass through.
+    DevServer,
+    /// Keeps its Host; WebSockets pass through.
+    Plain,
+}
+
+/// What forwarding needs to know.
+#[derive(Clone, Debug)]
+pub struct ForwardSettings {
+    /// The server.
+    pub upstream: Upstream,
+    /// How it is spoken to.
+    pub kind: UpstreamKind,
+    /// Bytes of a request's body.
+    pub body_size: u64,
+    /// For the next bytes of a request's body.
+    pub body_timeout: Duration,
+}
+
+/// Forwards requests to one upstream.
+#[derive(Clone, Debug)]
+pub struct Forwarder {
+    upstream: Upstream,
+    kind: UpstreamKind,
+    limits: UploadLimits,
+    local: LocalName,
+    drain: DrainWatch,
+}
+
+impl Forwarder {
+    /// A forwarder; tunnels it opens end with `drain`.
+    pub fn new(settings: ForwardSettings, drain: DrainWatch) -> Self {
+        Self {
+            local: LocalName::new(settings.upstream.first_address()),
+            upstream: settings.upstream,
+            kind: settings.kind,
+            limits: UploadLimits {
+                size: settings.body_size,
+                stall: settings.body_timeout,
+            },
+            drain,
+        }
+    }
+
+    /// The upstream's answer to an admitted request.
+    pub async fn forward(
+        &self,
+        request: Request<Incoming>,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, ForwardError> {
+        let answered = if self.is_tunnel(&request) {
+            Box::pin(self.tunnel(request, downstream)).await
+        } else {
+            self.exchange(request, downstream).await
+        };
+        let mut response = answered.map_err(|failure| ForwardError::new(self.kind, failure))?;
+        if self.kind == UpstreamKind::DevServer {
+            rewrite::response_of_dev_server(response.headers_mut(), downstream, &self.local);
+        }
+        Ok(response)
+    }
+
+    fn is_tunnel(&self, request: &Request<Incoming>) -> bool {
+        self.kind != UpstreamKind::Django
+            && request.method() == Method::GET
+            && request.version() == Version::HTTP_11
+            && headers::is_websocket_upgrade(request.headers())
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Incoming>,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let (parts, body) = request.into_parts();
+        let upload = Upload::receive(body, self.limits).await?;
+        self.send(self.rewritten(parts, upload, downstream)).await
+    }
+
+    async fn send(&self, mut request: Request<Upload>) -> Result<Response<ResponseBody>, Failure> {
+        let repeatable = is_repeatable(&request);
+        let progress = request.body().progress();
+        let mut reuse = Reuse::Within(if repeatable {
+            LONGEST_IDLE
+        } else {
+            FRESH_ENOUGH
+        });
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let mut lease = self.upstream.lease(reuse).await?;
+            let spare = (repeatable && lease.reused).then(|| copy(&request));
+            let sent = lease.sender.try_send_request(request);
+            let mut error = match self.head(sent, &lease, progress.as_ref()).await? {
+                Ok(response) => return self.answer(response, lease, progress),
+                Err(error) => error,
+            };
+            // The message comes back where nothing of it was written.
+            match error
+                .take_message()
+                .or(spare)
+                .filter(|_| attempt < ATTEMPTS)
+            {
+                Some(again) => request = again,
+                None => return Err(broken(error.into_error(), &lease, progress.as_ref())),
+            }
+            reuse = Reuse::Never;
+        }
+    }
+
+    /// Waits for the answer's head; while the request's body moves, nobody is late.
+    async fn head<R>(
+        &self,
+        answer: impl Future<Output = R>,
+        lease: &Lease,
+        progress: Option<&Progress>,
+    ) -> Result<R, Failure> {
+        let limit = self.upstream.timeout();
+        let mut left = limit;
+        let mut answer = std::pin::pin!(answer);
+        loop {
+            if let Ok(result) = tokio::time::timeout(left, answer.as_mut()).await {
+                return Ok(result);
+            }
+            let since = progress.map_or(limit, |progress| Instant::now() - progress.last());
+            left = limit.saturating_sub(since);
+            if left.is_zero() {
+                return Err(Failure::Timeout {
+                    at: lease.place(),
+                    limit,
+                });
+            }
+        }
+    }
+
+    fn answer(
+        &self,
+        response: Response<Incoming>,
+        lease: Lease,
+        upload: Option<Progress>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::UnaskedUpgrade { at: lease.place() });
+        }
+        let keep = keep(&response);
+        let borrowed = Borrowed {
+            lease,
+            keep,
+            upload,
+        };
+        let patience = self.patience(&response);
+        let (mut parts, body) = response.into_parts();
+        rewrite::response(&mut parts);
+        if body.is_end_stream() {
+            borrowed.give_back();
+            return Ok(Response::from_parts(parts, ResponseBody::empty()));
+        }
+        let body = ResponseBody::stream(Download::new(body, Some(borrowed), patience));
+        Ok(Response::from_parts(parts, body))
+    }
+
+    fn patience<B>(&self, response: &Response<B>) -> Patience {
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+            return Patience::Endless;
+        }
+        Patience::Limited(self.upstream.timeout())
+    }
+
+    async fn tunnel(
+        &self,
+        mut request: Request<Incoming>,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let on_upgrade = hyper::upgrade::on(&mut request);
+        let (parts, body) = request.into_parts();
+        if !body.is_end_stream() {
+            return Err(UploadFault::OnHandshake.into());
+        }
+        let request = self.rewritten(parts, Upload::Empty, downstream);
+        tunnel::open(&self.upstream, request, on_upgrade, &self.drain).await
+    }
+
+    fn rewritten(
+        &self,
+        mut parts: Parts,
+        upload: Upload,
+        downstream: &Downstream,
+    ) -> Request<Upload> {
+        rewrite::request(&mut parts, downstream, upload.length());
+        if self.kind == UpstreamKind::DevServer {
+            rewrite::request_for_dev_server(&mut parts.headers, downstream, &self.local);
+        }
+        Request::from_parts(parts, upload)
+    }
+}
+
+/// Whether sending it twice does no harm and is possible.
+fn is_repeatable(request: &Request<Upload>) -> bool {
+    let harmless = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    );
+    harmless && matches!(request.body(), Upload::Empty)
+}
+
+/// The same request without a body.
+fn copy(request: &Request<Upload>) -> Request<Upload> {
+    let mut copy = Request::new(Upload::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// How long the connection may idle after this answer; zero where it must not be used again.
+fn keep<B>(response: &Response<B>) -> Duration {
+    let fields = response.headers();
+    if response.version() != Version::HTTP_11
+        || headers::has_token(fields, &header::CONNECTION, "close")
+    {
+        return Duration::ZERO;
+    }
+    let Some(promise) = fields
+        .get("keep-alive")
+        .and_then(|value| value.to_str().ok())
+    else {
+        return IDLE_LIMIT;
+    };
+    let seconds = promise
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout="))
+        .and_then(|seconds| seconds.parse().ok());
+    // Half a second for the request that is on its way when the upstream's time is up.
+    seconds.map_or(IDLE_LIMIT, |seconds| {
+        Duration::from_secs(seconds)
+            .saturating_sub(Duration::from_millis(500))
+            .min(LONGEST_IDLE)
+    })
+}
+
+/// Whose fault it is that no answer came.
+fn broken(error: hyper::Error, lease: &Lease, progress: Option<&Progress>) -> Failure {
+    if let Some(fault) = progress.and_then(Progress::fault) {
+        return fault.into();
+    }
+    let at = lease.place();
+    if error.is_parse() {
+        return Failure::NotHttp { at, source: error };
+    }
+    Failure::Lost { at, source: error }
+}

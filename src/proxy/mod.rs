@@ -1,0 +1,22 @@
+//! Forwards requests to servers behind the gateway; knows nothing of Django's meaning.
+//!
+//! `route` finds who answers, `forward` rewrites and streams, `upstream` lends connections, `upload`
+//! and `spool` carry request bodies, `download` carries answers, `tunnel` joins foreign WebSockets.
+
+mod dial;
+mod download;
+mod error;
+pub mod forward;
+mod pool;
+mod rewrite;
+pub mod route;
+mod spool;
+mod tunnel;
+mod turns;
+mod upload;
+pub mod upstream;
+
+pub use error::ForwardError;
+
+#[cfg(test)]
+mod tests;

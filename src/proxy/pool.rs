@@ -1,0 +1,124 @@
+//! Idle connections to one upstream address, the newest first.
+//!
+//! Filled and emptied by `upstream`. The surprise: servers close idle connections after as little as
+//! two seconds (gunicorn), and a request sent into the closing is lost, so ours are closed first.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::Instant;
+
+use super::upload::Upload;
+use crate::net::drain::DrainWatch;
+
+/// How long a connection is kept where the upstream does not say (`Keep-Alive: timeout=…`).
+pub(super) const IDLE_LIMIT: Duration = Duration::from_millis(1500);
+/// More than this many idle connections are not kept: they were a burst.
+const MOST_IDLE: usize = 64;
+/// How long a connection whose answer has just ended may take to be ready again.
+const SETTLE_LIMIT: Duration = Duration::from_millis(20);
+
+/// The idle connections of one address. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pool {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    idle: VecDeque<Idle>,
+    reaped: bool,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Upload>,
+    since: Instant,
+    limit: Duration,
+}
+
+impl Pool {
+    /// An idle connection that was used within `freshness` and is ready.
+    pub(super) async fn take(&self, freshness: Duration) -> Option<SendRequest<Upload>> {
+        loop {
+            let mut sender = self.pop(freshness)?;
+            if sender.is_ready() {
+                return Some(sender);
+            }
+            // The connection's task has not yet come round since the last answer ended.
+            if let Ok(Ok(())) = tokio::time::timeout(SETTLE_LIMIT, sender.ready()).await {
+                return Some(sender);
+            }
+        }
+    }
+
+    fn pop(&self, freshness: Duration) -> Option<SendRequest<Upload>> {
+        let mut inner = self.lock();
+        while let Some(newest) = inner.idle.back() {
+            let idle = newest.since.elapsed();
+            if idle >= freshness {
+                return None;
+            }
+            let newest = inner.idle.pop_back()?;
+            if idle < newest.limit && !newest.sender.is_closed() {
+                return Some(newest.sender);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for `limit`.
+    pub(super) fn give(&self, sender: SendRequest<Upload>, limit: Duration, drain: &DrainWatch) {
+        if limit.is_zero() || drain.is_draining() || sender.is_closed() {
+            return;
+        }
+        let mut inner = self.lock();
+        if inner.idle.len() >= MOST_IDLE {
+            inner.idle.pop_front();
+        }
+        inner.idle.push_back(Idle {
+            sender,
+            since: Instant::now(),
+            limit,
+        });
+        if !std::mem::replace(&mut inner.reaped, true) {
+            drain.spawn(reap(self.clone(), drain.clone()));
+        }
+    }
+
+    /// Drops what is too old; returns when to look again, or `None` where nothing is left.
+    fn drop_expired(&self) -> Option<Duration> {
+        let mut inner = self.lock();
+        inner
+            .idle
+            .retain(|idle| idle.since.elapsed() < idle.limit && !idle.sender.is_closed());
+        inner.reaped = !inner.idle.is_empty();
+        inner
+            .idle
+            .iter()
+            .map(|idle| idle.limit.saturating_sub(idle.since.elapsed()))
+            .min()
+    }
+
+    fn clear(&self) {
+        let mut inner = self.lock();
+        inner.idle.clear();
+        inner.reaped = false;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes connections as they expire; ends when none is left.
+async fn reap(pool: Pool, drain: DrainWatch) {
+    while let Some(pause) = pool.drop_expired() {
+        tokio::select! {
+            () = tokio::time::sleep(pause.max(Duration::from_millis(50))) => {}
+            () = drain.draining() => return pool.clear(),
+        }
+    }
+}

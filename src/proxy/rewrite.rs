@@ -1,0 +1,276 @@
+//! What changes in a message's head between browser and upstream; edited in place.
+//!
+//! Called by `forward`. The surprise: framing fields are never copied, they are written anew from
+//! what the body is; and what the gateway says of the client is written last, so that nothing a
+//! client names in `Connection` can take it away.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, Version, request, response};
+
+use crate::config::UpstreamAddress;
+use crate::web::headers;
+use crate::web::problem::X_REQUEST_ID;
+use crate::web::request::Downstream;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// How a dev server wants to be spoken to: as if by a browser on its own machine.
+#[derive(Clone, Debug)]
+pub(super) struct LocalName {
+    authority: String,
+    host: HeaderValue,
+}
+
+impl LocalName {
+    /// The name of a dev server. Loopback addresses are called `localhost`: Next.js takes no other.
+    pub(super) fn new(address: Option<&UpstreamAddress>) -> Self {
+        let authority = match address {
+            Some(UpstreamAddress::Tcp { host, port }) => local_authority(host, *port),
+            Some(UpstreamAddress::Unix(_)) | None => "localhost".to_owned(),
+        };
+        let host = HeaderValue::from_str(&authority);
+        Self {
+            host: host.unwrap_or(HeaderValue::from_static("localhost")),
+            authority,
+        }
+    }
+}
+
+fn local_authority(host: &str, port: u16) -> String {
+    let loopback = host
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|ip| ip.is_loopback());
+    let host = match host {
+        _ if loopback => "localhost".to_owned(),
+        v6 if v6.contains(':') => format!("[{v6}]"),
+        name => name.to_owned(),
+    };
+    if port == 80 {
+        host
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// Makes a browser's request one for an upstream. `length` is that of the body, if there is one.
+pub(super) fn request(parts: &mut request::Parts, downstream: &Downstream, length: Option<u64>) {
+    to_origin_form(&mut parts.uri);
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    let fields = &mut parts.headers;
+    headers::remove_hop_by_hop(fields);
+    match length {
+        Some(length) => fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
+        None if matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) => {
+            fields.insert(header::CONTENT_LENGTH, HeaderValue::from(0))
+        }
+        None => fields.remove(header::CONTENT_LENGTH),
+    };
+    fields.insert(header::HOST, downstream.host.clone());
+    fields.insert(X_FORWARDED_HOST, downstream.host.clone());
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
+    set(fields, X_FORWARDED_FOR, &downstream.address.to_canonical());
+    set(fields, X_REQUEST_ID, &downstream.request_id);
+}
+
+/// Makes a dev server believe that the browser speaks to it directly. Only our own origin is
+/// rewritten: a foreign one, or none, must stay what it is, or the server's own check is undone.
+pub(super) fn request_for_dev_server(
+    fields: &mut HeaderMap,
+    downstream: &Downstream,
+    local: &LocalName,
+) {
+    fields.insert(header::HOST, local.host.clone());
+    let ours = [b"https://", downstream.host.as_bytes()].concat();
+    for name in [header::ORIGIN, header::REFERER] {
+        replace_origin(fields, name, &ours, &format!("http://{}", local.authority));
+    }
+}
+
+/// Undoes it where a dev server redirects to itself by its whole URL.
+pub(super) fn response_of_dev_server(
+    fields: &mut HeaderMap,
+    downstream: &Downstream,
+    local: &LocalName,
+) {
+    let Ok(host) = downstream.host.to_str() else {
+        return;
+    };
+    let theirs = format!("http://{}", local.authority);
+    replace_origin(
+        fields,
+        header::LOCATION,
+        theirs.as_bytes(),
+        &format!("https://{host}"),
+    );
+}
+
+fn replace_origin(fields: &mut HeaderMap, name: HeaderName, old: &[u8], new: &str) {
+    let Some(rest) = fields.get(&name).and_then(|value| {
+        let rest = value.as_bytes().get(old.len()..)?;
+        let same = value.as_bytes()[..old.len()].eq_ignore_ascii_case(old);
+        (same && (rest.is_empty() || rest[0] == b'/')).then_some(rest)
+    }) else {
+        return;
+    };
+    if let Ok(value) = HeaderValue::from_bytes(&[new.as_bytes(), rest].concat()) {
+        fields.insert(name, value);
+    }
+}
+
+/// Makes an upstream's answer one for a browser.
+pub(super) fn response(parts: &mut response::Parts) {
+    parts.version = Version::HTTP_11;
+    let fields = &mut parts.headers;
+    // hyper went by Transfer-Encoding; a length beside it is a lie.
+    if fields.contains_key(header::TRANSFER_ENCODING) || parts.status == StatusCode::NO_CONTENT {
+        fields.remove(header::CONTENT_LENGTH);
+    }
+    headers::remove_hop_by_hop(fields);
+    headers::remove_gateway_fields(fields);
+}
+
+/// HTTP/2 requests carry a whole URL; upstreams get the path and query only.
+fn to_origin_form(uri: &mut Uri) {
+    if uri.authority().is_none() && uri.scheme().is_none() {
+        return;
+    }
+    let path = uri.path_and_query().cloned();
+    *uri = path
+        .unwrap_or_else(|| PathAndQuery::from_static("/"))
+        .into();
+}
+
+/// Sets a field to a short text without a `String` in between.
+fn set(fields: &mut HeaderMap, name: HeaderName, value: &impl Display) {
+    let mut buffer = [0; 64];
+    let mut rest = buffer.as_mut_slice();
+    let written = write!(rest, "{value}").map(|()| 64 - rest.len());
+    match written.map(|length| HeaderValue::from_bytes(&buffer[..length])) {
+        Ok(Ok(value)) => fields.insert(name, value),
+        _ => fields.remove(name),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::ids::{NodeId, RequestId};
+    use crate::web::request::ErrorPages;
+
+    fn downstream() -> Downstream {
+        Downstream {
+            address: "::ffff:192.168.1.9".parse().unwrap(),
+            request_id: RequestId::new(NodeId::random(), 1),
+            host: HeaderValue::from_static("localhost:8443"),
+            audience: ErrorPages::Public,
+        }
+    }
+
+    fn rewritten(builder: request::Builder, length: Option<u64>) -> request::Parts {
+        let (mut parts, ()) = builder.body(()).unwrap().into_parts();
+        request(&mut parts, &downstream(), length);
+        parts
+    }
+
+    #[test]
+    fn the_upstream_hears_who_the_client_is_and_nobody_else_may_say_it() {
+        let parts = rewritten(
+            Request::get("https://localhost:8443/a?b")
+                .header(
+                    "connection",
+                    "close, x-forwarded-for, x-forwarded-proto, host",
+                )
+                .header("host", "localhost:8443"),
+            None,
+        );
+        assert_eq!(parts.uri, "/a?b");
+        assert_eq!(parts.headers["host"], "localhost:8443");
+        assert_eq!(parts.headers["x-forwarded-host"], "localhost:8443");
+        assert_eq!(parts.headers["x-forwarded-for"], "192.168.1.9");
+        assert_eq!(parts.headers["x-forwarded-proto"], "https");
+        assert!(!parts.headers.contains_key("connection"));
+    }
+
+    #[test]
+    fn framing_is_written_anew() {
+        let chunked = Request::post("/")
+            .header("transfer-encoding", "chunked")
+            .header("content-length", "9");
+        let parts = rewritten(chunked, Some(5));
+        assert_eq!(parts.headers["content-length"], "5");
+        assert!(!parts.headers.contains_key("transfer-encoding"));
+        assert_eq!(
+            rewritten(Request::post("/"), None).headers["content-length"],
+            "0"
+        );
+        let get = rewritten(Request::get("/").header("content-length", "0"), None);
+        assert!(!get.headers.contains_key("content-length"));
+    }
+
+    #[test]
+    fn a_dev_server_is_spoken_to_by_its_own_name() {
+        let address = |host: &str, port| UpstreamAddress::Tcp {
+            host: host.into(),
+            port,
+        };
+        for (address, authority) in [
+            (address("127.0.0.1", 5173), "localhost:5173"),
+            (address("::1", 5173), "localhost:5173"),
+            (address("localhost", 80), "localhost"),
+            (address("vite", 5173), "vite:5173"),
+            (address("fd00::2", 5173), "[fd00::2]:5173"),
+        ] {
+            assert_eq!(LocalName::new(Some(&address)).authority, authority);
+        }
+    }
+
+    #[test]
+    fn only_our_own_origin_is_rewritten_for_a_dev_server() {
+        let local = LocalName::new(Some(&UpstreamAddress::Tcp {
+            host: "127.0.0.1".into(),
+            port: 5173,
+        }));
+        for (origin, seen) in [
+            ("https://localhost:8443", "http://localhost:5173"),
+            ("https://evil.test", "https://evil.test"),
+            ("https://localhost:84430", "https://localhost:84430"),
+            ("null", "null"),
+        ] {
+            let builder = Request::get("/")
+                .header("origin", origin)
+                .header("referer", format!("{origin}/a?b"));
+            let mut parts = rewritten(builder, None);
+            request_for_dev_server(&mut parts.headers, &downstream(), &local);
+            assert_eq!(parts.headers["host"], "localhost:5173");
+            assert_eq!(parts.headers["origin"], seen);
+            assert_eq!(parts.headers["referer"], format!("{seen}/a?b"));
+        }
+    }
+
+    #[test]
+    fn an_answer_keeps_its_cookies_apart_and_loses_what_is_ours() {
+        let response = http::Response::builder()
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2; Expires=Mon, 01 Jan 2029 00:00:00 GMT")
+            .header("connection", "keep-alive, x-internal")
+            .header("x-internal", "1")
+            .header("keep-alive", "timeout=5")
+            .header("transfer-encoding", "chunked")
+            .header("content-length", "7")
+            .header("gatepost-identity", "e30")
+            .header("x-accel-redirect", "/x");
+        let (mut parts, ()) = response.body(()).unwrap().into_parts();
+        super::response(&mut parts);
+        assert_eq!(parts.headers.len(), 2);
+        assert_eq!(parts.headers.get_all("set-cookie").iter().count(), 2);
+    }
+}

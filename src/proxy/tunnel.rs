@@ -1,0 +1,112 @@
+//! WebSockets of others: a dev server's HMR socket, a Channels app's; the gateway sees only bytes.
+//!
+//! Called by `forward` for upgrades to upstreams that may have them; whoever called that has checked
+//! `Origin`. The surprise: dev servers leave a handshake open for ever that nothing matches, and
+//! Next.js refuses one with bytes that are not HTTP, so both ends are explained here.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::download::{Download, Patience};
+use super::error::{Failure, Place};
+use super::rewrite;
+use super::upload::Upload;
+use super::upstream::Upstream;
+use crate::net::drain::DrainWatch;
+use crate::web::body::ResponseBody;
+use crate::web::headers;
+
+/// For the answer to a handshake.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// Of each direction; a tunnel holds two for its whole life.
+const BUFFER: usize = 8 * 1024;
+
+/// Hands a handshake on (its head is already the upstream's) and, where it is accepted, joins both
+/// sides.
+pub(super) async fn open(
+    upstream: &Upstream,
+    mut request: Request<Upload>,
+    downstream: OnUpgrade,
+    drain: &DrainWatch,
+) -> Result<Response<ResponseBody>, Failure> {
+    set_upgrade(request.headers_mut());
+    let path = request.uri().path().to_owned();
+    let (stream, backend) = upstream.connect(upstream.next_backend()).await?;
+    let at = upstream.place(backend);
+    let lost = |source: hyper::Error| failure(source, at.clone());
+
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+    drain.spawn(async move {
+        // Whoever waits for the answer learns of the error.
+        let _ = connection.with_upgrades().await;
+    });
+    let answer = tokio::time::timeout(HANDSHAKE_LIMIT, sender.send_request(request)).await;
+    let Ok(answer) = answer else {
+        let limit = HANDSHAKE_LIMIT;
+        return Err(Failure::NoWebSocket { at, path, limit });
+    };
+    let response = answer.map_err(lost)?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(refused(response, upstream));
+    }
+    if !headers::is_websocket_upgrade(response.headers()) {
+        return Err(Failure::UnaskedUpgrade { at });
+    }
+    Ok(accepted(response, downstream, drain))
+}
+
+/// The upstream answered like any web server.
+fn refused(response: Response<Incoming>, upstream: &Upstream) -> Response<ResponseBody> {
+    let (mut parts, body) = response.into_parts();
+    rewrite::response(&mut parts);
+    if body.is_end_stream() {
+        return Response::from_parts(parts, ResponseBody::empty());
+    }
+    let body = Download::new(body, None, Patience::Limited(upstream.timeout()));
+    Response::from_parts(parts, ResponseBody::stream(body))
+}
+
+fn accepted(
+    mut response: Response<Incoming>,
+    downstream: OnUpgrade,
+    drain: &DrainWatch,
+) -> Response<ResponseBody> {
+    let upstream = hyper::upgrade::on(&mut response);
+    drain.spawn(join(downstream, upstream, drain.clone()));
+    let (mut parts, _body) = response.into_parts();
+    parts.extensions.clear();
+    rewrite::response(&mut parts);
+    set_upgrade(&mut parts.headers);
+    Response::from_parts(parts, ResponseBody::empty())
+}
+
+async fn join(downstream: OnUpgrade, upstream: OnUpgrade, drain: DrainWatch) {
+    let Ok((downstream, upstream)) = tokio::try_join!(downstream, upstream) else {
+        // The client went away between handshake and answer.
+        return;
+    };
+    let (mut downstream, mut upstream) = (TokioIo::new(downstream), TokioIo::new(upstream));
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER) => {}
+        () = drain.draining() => {}
+    }
+}
+
+fn set_upgrade(fields: &mut HeaderMap) {
+    fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+fn failure(source: hyper::Error, at: Place) -> Failure {
+    if source.is_parse() {
+        return Failure::NotHttp { at, source };
+    }
+    Failure::Lost { at, source }
+}
