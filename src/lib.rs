@@ -18,6 +18,7 @@
 //! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] |
 
 pub mod admin;
+pub mod app;
 pub mod broker;
 pub mod close;
 pub mod config;

@@ -1,6 +1,7 @@
 //! From an accepted connection to the part that answers: TLS, hyper, dispatch.
 
 mod connection;
+pub mod dispatch;
 mod drive;
 pub mod internal;
 mod pace;

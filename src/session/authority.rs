@@ -4,7 +4,7 @@
 //! their turn, so that a crowd coming back never takes all of Django's workers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderValue, header};
@@ -30,8 +30,27 @@ pub struct Authority {
     turns: Semaphore,
     secrets: Secrets,
     metrics: Arc<Metrics>,
-    /// The fault that was last logged: each is logged once, not once for each handshake.
-    logged: Mutex<Option<String>>,
+    last: Mutex<Last>,
+}
+
+/// How the last call went.
+#[derive(Debug, Default)]
+struct Last {
+    reach: Reach,
+    /// Each fault is logged once, not once for each handshake.
+    fault: Option<String>,
+}
+
+/// Whether Django answered when it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// It was not asked yet.
+    #[default]
+    Unknown,
+    /// It answered, whatever it said.
+    Reachable,
+    /// It did not.
+    Unreachable,
 }
 
 /// What Django says of a session.
@@ -63,7 +82,7 @@ impl Authority {
             turns: Semaphore::new(settings.concurrency),
             secrets: settings.secrets.clone(),
             metrics,
-            logged: Mutex::new(None),
+            last: Mutex::default(),
         })
     }
 
@@ -98,6 +117,11 @@ impl Authority {
             frames,
             set_cookies,
         }))
+    }
+
+    /// Whether Django answered the last call.
+    pub fn reach(&self) -> Reach {
+        self.last().reach
     }
 
     async fn ask(&self, request: &AuthRequest<'_>) -> Result<Answered, AuthError> {
@@ -141,9 +165,14 @@ impl Authority {
             .auth_calls
             .get_or_create(&Outcome { outcome })
             .inc();
+        let reach = match answered {
+            Err(AuthError::Unreachable { .. }) => Reach::Unreachable,
+            _ => Reach::Reachable,
+        };
         let fault = answered.as_ref().err().map(ToString::to_string);
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        if *logged == fault {
+        let mut last = self.last();
+        last.reach = reach;
+        if last.fault == fault {
             return;
         }
         if let Some(fault) = &fault {
@@ -151,6 +180,10 @@ impl Authority {
         } else {
             tracing::info!("the auth view answers again");
         }
-        *logged = fault;
+        last.fault = fault;
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,6 +9,6 @@ mod authority;
 mod cookie;
 mod endpoint;
 
-pub use authority::{Authority, LoggedIn, Verdict};
+pub use authority::{Authority, LoggedIn, Reach, Verdict};
 pub use cookie::{CookieNames, SessionCookies};
 pub use endpoint::{AuthError, AuthRequest, AuthSettings, AuthorityError};

@@ -34,7 +34,7 @@ use crate::web::request::Downstream;
 #[derive(Debug)]
 pub struct SocketParts {
     /// Asks Django.
-    pub authority: Authority,
+    pub authority: Arc<Authority>,
     /// Which cookies matter.
     pub cookies: CookieNames,
     /// Who is connected.

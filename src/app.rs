@@ -1,0 +1,292 @@
+//! The composition root: the only place that constructs the parts and wires them.
+//!
+//! Called by `cli`, and by the integration tests. The surprise: the internal listener has a drain of
+//! its own, because health and publishing stay up until the last socket is closed.
+
+mod listeners;
+mod routes;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::health::{DjangoState, Health, Readiness};
+use crate::admin::metrics::Exposition;
+use crate::broker::Broker;
+use crate::config::{Config, ConfigError, Mode, SecretSource, secret_file};
+use crate::hub::{Hub, OutboxLimits};
+use crate::net::drain::{Drain, DrainWatch};
+use crate::net::interfaces;
+use crate::net::listener::{ListenError, Listener};
+use crate::publish::api::{Api, ApiParts, ApiSettings};
+use crate::secret::Secrets;
+use crate::server::dispatch::{Dispatch, DispatchSettings};
+use crate::server::internal::Internal;
+use crate::server::redirect::Redirect;
+use crate::server::serve::{Serve, ServeLimits};
+use crate::session::{AuthSettings, Authority, AuthorityError, Reach};
+use crate::telemetry::metrics::Metrics;
+use crate::tls::error::TlsError;
+use crate::tls::store::{CertificateNames, CertificateStore};
+use crate::web::admit::{Admission, AdmitLimits};
+use crate::web::hosts::Hosts;
+use crate::web::request::ErrorPages;
+pub use listeners::Addresses;
+use listeners::Listeners;
+
+/// Connections besides those that `limits.connections` allows, so that one too many can be told so.
+const SPARE_CONNECTIONS: usize = 64;
+/// How often this machine's addresses are looked at.
+const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
+
+/// A gateway whose listeners are bound.
+#[derive(Debug)]
+pub struct Gateway {
+    config: Config,
+    listeners: Listeners,
+    store: Arc<CertificateStore>,
+    hosts: Arc<Hosts>,
+    hub: Arc<Hub>,
+    dispatch: Arc<Dispatch>,
+    internal: Arc<Internal>,
+    readiness: Readiness,
+    drain: Drain,
+    internal_drain: Drain,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The development secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] ConfigError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened at.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Django cannot be asked.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+}
+
+/// What several parts are made of.
+struct Shared {
+    secrets: Secrets,
+    hosts: Arc<Hosts>,
+    hub: Arc<Hub>,
+    authority: Arc<Authority>,
+    metrics: Arc<Metrics>,
+    drain: DrainWatch,
+}
+
+impl Gateway {
+    /// Makes every part and binds every listener. Must be called within a runtime.
+    pub fn bind(config: Config) -> Result<Self, StartError> {
+        let (drain, internal_drain) = (Drain::new(), Drain::new());
+        let names = CertificateNames {
+            hosts: config.server.hosts.clone(),
+            addresses: own_addresses(config.mode, config.server.lan),
+        };
+        let store = Arc::new(CertificateStore::load(&config.tls, &names)?);
+        let shared = Shared::build(&config, names, drain.watch())?;
+        let readiness = Readiness::new();
+        Ok(Self {
+            listeners: Listeners::bind(&config.server)?,
+            dispatch: Arc::new(shared.dispatch(&config)),
+            internal: Arc::new(shared.internal(&config, readiness.clone())),
+            hosts: shared.hosts,
+            hub: shared.hub,
+            store,
+            config,
+            readiness,
+            drain,
+            internal_drain,
+        })
+    }
+
+    /// Where it listens; port 0 has become a real one.
+    pub fn addresses(&self) -> Addresses {
+        self.listeners.addresses()
+    }
+
+    /// The local CA's certificate, where there is one: for those who shall trust it.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.store.ca_file()
+    }
+
+    /// Serves until `shutdown` completes, then ends everything in order. Returns how many tasks did
+    /// not end within `limits.drain_timeout` and were aborted.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> usize {
+        self.watch_addresses();
+        self.serve();
+        self.readiness.set_ready();
+        shutdown.await;
+        tracing::info!(connections = self.hub.len(), "draining");
+        let timeout = self.config.limits.drain_timeout;
+        let spread = self.config.limits.drain_spread.min(timeout);
+        let (left, ()) = tokio::join!(self.drain.drain(timeout), self.hub.drain(spread));
+        if left > 0 {
+            tracing::warn!(left, "drain_timeout is over, what was left is cut off");
+        }
+        self.internal_drain.drain(Duration::ZERO).await;
+        left
+    }
+
+    /// Starts the accept loops.
+    fn serve(&mut self) {
+        let limits = ServeLimits::from(&self.config.limits);
+        let connections = limits.connections.saturating_add(SPARE_CONNECTIONS);
+        let listeners = std::mem::take(&mut self.listeners);
+
+        let watch = self.internal_drain.watch();
+        let internal = Arc::new(Serve::new(
+            Arc::clone(&self.internal),
+            limits,
+            watch.clone(),
+        ));
+        if let Some(listener) = listeners.internal {
+            watch.spawn(internal.run_plain(listener));
+        }
+
+        let watch = self.drain.watch();
+        let port = listeners.https.iter().find_map(Listener::local_address);
+        let redirect = Redirect::new(port.map_or(443, |at| at.port()), Arc::clone(&self.hosts));
+        let redirect = Arc::new(Serve::new(Arc::new(redirect), limits, watch.clone()));
+        for listener in listeners.http {
+            watch.spawn(Arc::clone(&redirect).run_plain(listener));
+        }
+
+        let limits = ServeLimits {
+            connections,
+            ..limits
+        };
+        let public = Arc::new(Serve::new(
+            Arc::clone(&self.dispatch),
+            limits,
+            watch.clone(),
+        ));
+        for listener in listeners.https {
+            watch.spawn(Arc::clone(&public).run_tls(listener, Arc::clone(&self.store)));
+        }
+    }
+
+    /// Keeps certificate and hosts in step with this machine's addresses.
+    fn watch_addresses(&self) {
+        let (mode, lan) = (self.config.mode, self.config.server.lan);
+        let store = Arc::clone(&self.store);
+        let drain = self.drain.watch();
+        let watch = async move {
+            tokio::select! {
+                () = store.watch(move || own_addresses(mode, lan)) => {}
+                () = drain.draining() => {}
+            }
+        };
+        self.drain.watch().spawn(watch);
+        let (hosts, drain) = (Arc::clone(&self.hosts), self.drain.watch());
+        let watch = async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_AT_ADDRESSES) => {}
+                    () = drain.draining() => return,
+                }
+                hosts.set_addresses(own_addresses(mode, lan));
+            }
+        };
+        self.drain.watch().spawn(watch);
+    }
+}
+
+impl Shared {
+    fn build(
+        config: &Config,
+        names: CertificateNames,
+        drain: DrainWatch,
+    ) -> Result<Self, StartError> {
+        let secrets = match &config.django.secret {
+            SecretSource::Given(secrets) => secrets.clone(),
+            SecretSource::DevelopmentFile(path) => secret_file::load_or_make(path)?,
+        };
+        let outbox = OutboxLimits {
+            frames: config.delivery.outbox_frames,
+            bytes: config.delivery.outbox_size,
+        };
+        let metrics = Arc::new(Metrics::default());
+        let auth = auth_settings(config, &secrets);
+        Ok(Self {
+            secrets,
+            hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
+            hub: Arc::new(Hub::new(outbox)),
+            authority: Arc::new(Authority::build(&auth, Arc::clone(&metrics))?),
+            metrics,
+            drain,
+        })
+    }
+
+    fn dispatch(&self, config: &Config) -> Dispatch {
+        let limits = AdmitLimits {
+            uri_size: config.limits.uri_size,
+            headers: config.limits.headers,
+        };
+        let settings = DispatchSettings {
+            pages: match config.mode {
+                Mode::Dev => ErrorPages::Developer,
+                Mode::Production => ErrorPages::Public,
+            },
+            access: config.log.access,
+        };
+        let admission = Admission::new(Arc::clone(&self.hosts), limits);
+        let routes = self.routes(config);
+        Dispatch::new(admission, routes, settings, Arc::clone(&self.metrics))
+    }
+
+    fn internal(&self, config: &Config, readiness: Readiness) -> Internal {
+        let settings = ApiSettings {
+            secrets: self.secrets.clone(),
+            frame_size: config.delivery.outbox_size,
+            body_timeout: config.limits.body_timeout,
+        };
+        let parts = ApiParts {
+            broker: Arc::new(Broker::new(
+                Arc::clone(&self.hub),
+                config.delivery.idempotency,
+            )),
+            hub: Arc::clone(&self.hub),
+            metrics: Arc::clone(&self.metrics),
+        };
+        let authority = Arc::clone(&self.authority);
+        let django = move || match authority.reach() {
+            Reach::Unknown => DjangoState::Unknown,
+            Reach::Reachable => DjangoState::Reachable,
+            Reach::Unreachable => DjangoState::Unreachable,
+        };
+        Internal {
+            api: Api::new(settings, parts),
+            health: Health::new(readiness, self.drain.clone(), django),
+            exposition: Exposition::new(&self.metrics),
+        }
+    }
+}
+
+fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings {
+    AuthSettings {
+        url: config.auth.url.clone(),
+        upstream: config.django.upstream.clone(),
+        timeout: config.auth.timeout,
+        connect_timeout: config.limits.upstream_connect_timeout,
+        concurrency: config.auth.concurrency,
+        secrets: secrets.clone(),
+    }
+}
+
+/// The addresses that count as names of this origin: in dev loopback and, with `lan`, all others of
+/// this machine.
+fn own_addresses(mode: Mode, lan: bool) -> Vec<IpAddr> {
+    match mode {
+        Mode::Dev if lan => interfaces::addresses(),
+        Mode::Dev => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+        Mode::Production => Vec::new(),
+    }
+}

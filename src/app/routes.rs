@@ -1,0 +1,123 @@
+//! Builds the route table: which path is answered by what.
+//!
+//! Used by the composition root alone. The surprise: without a `[frontend]` Django answers every path
+//! that nothing else does, so a project without one needs no list of paths.
+
+use std::sync::Arc;
+
+use super::Shared;
+use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
+use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
+use crate::proxy::route::RouteTable;
+use crate::proxy::upstream::{Upstream, UpstreamSettings};
+use crate::server::dispatch::Route;
+use crate::session::CookieNames;
+use crate::socket::{OriginRule, SocketParts, SocketRoute, SocketSettings};
+
+/// Never answered to the outside: Django's auth view lives here.
+const RESERVED: &str = "/_gatepost/";
+
+impl Shared {
+    pub(super) fn routes(&self, config: &Config) -> RouteTable<Arc<Route>> {
+        RouteTable::new(self.sockets(config), self.prefixes(config))
+    }
+
+    fn prefixes(&self, config: &Config) -> Vec<(String, Arc<Route>)> {
+        let forward = |name: &str, addresses: &[UpstreamAddress], kind| {
+            Arc::new(Route::Upstream(self.forwarder(
+                config,
+                (name, addresses),
+                kind,
+            )))
+        };
+        let django = forward("django", &config.django.upstream, UpstreamKind::Django);
+        let rest = match &config.frontend {
+            None => Arc::clone(&django),
+            Some(FrontendConfig::Upstream(addresses)) => {
+                let kind = match config.mode {
+                    Mode::Dev => UpstreamKind::DevServer,
+                    Mode::Production => UpstreamKind::Plain,
+                };
+                forward("frontend", addresses, kind)
+            }
+            Some(FrontendConfig::Build { .. }) => Arc::new(Route::Reserved),
+        };
+        let mut prefixes = vec![
+            (RESERVED.to_owned(), Arc::new(Route::Reserved)),
+            ("/".to_owned(), rest),
+        ];
+        for path in &config.django.paths {
+            // "/" among Django's paths wins over a frontend, which then answers nothing.
+            prefixes.retain(|(other, _)| other != path);
+            prefixes.push((path.clone(), Arc::clone(&django)));
+        }
+        for further in &config.upstreams {
+            let route = forward(&further.path, &further.upstream, UpstreamKind::Plain);
+            prefixes.push((further.path.clone(), route));
+        }
+        prefixes
+    }
+
+    fn forwarder(
+        &self,
+        config: &Config,
+        (name, addresses): (&str, &[UpstreamAddress]),
+        kind: UpstreamKind,
+    ) -> Forwarder {
+        let settings = UpstreamSettings {
+            name: name.to_owned(),
+            addresses: addresses.to_vec(),
+            connect_timeout: config.limits.upstream_connect_timeout,
+            timeout: config.limits.upstream_timeout,
+            hold: config.django.hold,
+        };
+        let settings = ForwardSettings {
+            upstream: Upstream::new(settings, self.drain.clone()),
+            kind,
+            body_size: config.limits.body_size,
+            body_timeout: config.limits.body_timeout,
+        };
+        Forwarder::new(settings, self.drain.clone())
+    }
+
+    fn sockets(&self, config: &Config) -> Vec<(String, Arc<Route>)> {
+        let parts = Arc::new(self.socket_parts(config));
+        let route = |socket: &crate::config::SocketConfig| {
+            let origin = OriginRule {
+                allowed: socket.allowed_origins.iter().cloned().collect(),
+                required: socket.require_origin,
+            };
+            let (path, parts) = (socket.path.as_str().into(), Arc::clone(&parts));
+            let route = SocketRoute {
+                path,
+                origin,
+                echo: socket.echo,
+                parts,
+            };
+            (socket.path.clone(), Arc::new(Route::Socket(route)))
+        };
+        config.sockets.iter().map(route).collect()
+    }
+
+    fn socket_parts(&self, config: &Config) -> SocketParts {
+        let settings = SocketSettings {
+            message_size: config.limits.message_size,
+            message_rate: config.limits.message_rate,
+            largest_frame: config.delivery.outbox_size,
+            ping: config.delivery.ping,
+            write_timeout: config.limits.write_timeout,
+        };
+        SocketParts {
+            authority: Arc::clone(&self.authority),
+            cookies: CookieNames {
+                session: config.django.session_cookie.clone(),
+                others: config.auth.cookies.clone(),
+            },
+            hub: Arc::clone(&self.hub),
+            connections: config.limits.connections,
+            settings: Arc::new(settings),
+            metrics: Arc::clone(&self.metrics),
+            drain: self.drain.clone(),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! From a request on the public listener to the part that answers it.
+//!
+//! Called by `serve` for every request; built by the composition root. The surprise: a WebSocket that
+//! is only passed through to an upstream has its Origin checked here too, since the servers behind
+//! (Vite, many Channels apps) do not.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::serve::{Answer, Peer};
+use crate::config::AccessLog;
+use crate::ids::{NodeId, RequestId};
+use crate::proxy::forward::Forwarder;
+use crate::proxy::route::RouteTable;
+use crate::socket::{OriginRule, SocketRoute};
+use crate::telemetry::metrics::{Metrics, Outcome};
+use crate::web::admit::Admission;
+use crate::web::body::ResponseBody;
+use crate::web::headers;
+use crate::web::problem::{Asked, Problem, ToProblem, render};
+use crate::web::request::{Downstream, ErrorPages};
+
+/// What answers a path.
+#[derive(Debug)]
+pub enum Route {
+    /// The gateway ends WebSockets here.
+    Socket(SocketRoute),
+    /// A server behind the gateway.
+    Upstream(Forwarder),
+    /// Paths that the outside never gets an answer from.
+    Reserved,
+}
+
+/// Answers the public listener.
+#[derive(Debug)]
+pub struct Dispatch {
+    admission: Admission,
+    routes: RouteTable<Arc<Route>>,
+    settings: DispatchSettings,
+    node: NodeId,
+    requests: AtomicU64,
+    metrics: Arc<Metrics>,
+}
+
+/// How answers are given.
+#[derive(Clone, Copy, Debug)]
+pub struct DispatchSettings {
+    /// Whom error pages are for.
+    pub pages: ErrorPages,
+    /// Whether each request gets a log line.
+    pub access: AccessLog,
+}
+
+impl Dispatch {
+    /// Answers by these routes.
+    pub fn new(
+        admission: Admission,
+        routes: RouteTable<Arc<Route>>,
+        settings: DispatchSettings,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (node, requests) = (NodeId::random(), AtomicU64::new(1));
+        Self {
+            admission,
+            routes,
+            settings,
+            node,
+            requests,
+            metrics,
+        }
+    }
+
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        path: &str,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let Some(route) = self.routes.find(path) else {
+            return Err(not_found("no route of gateway.toml has this path"));
+        };
+        match &**route {
+            Route::Socket(socket) => Ok(open(socket, request, downstream).await),
+            Route::Upstream(forwarder) => {
+                if headers::is_websocket_upgrade(request.headers()) {
+                    let own = OriginRule::default().check(request.headers(), &downstream.host);
+                    own.map_err(|error| error.to_problem())?;
+                }
+                // Boxed: the largest of the futures, and hyper keeps room for it per connection.
+                let answer = Box::pin(forwarder.forward(request, downstream)).await;
+                answer.map_err(|error| error.to_problem())
+            }
+            Route::Reserved => Err(not_found("this path is the gateway's own")),
+        }
+    }
+
+    fn note(&self, told: &Told<'_>, response: &Response<ResponseBody>) {
+        let status = response.status();
+        let outcome = match status.as_u16() {
+            100..400 => "ok",
+            400..500 => "client_error",
+            _ => "server_error",
+        };
+        self.metrics
+            .requests
+            .get_or_create(&Outcome { outcome })
+            .inc();
+        if self.settings.access == AccessLog::On {
+            tracing::info!(
+                target: "gatepost::access",
+                method = %told.method,
+                path = told.path,
+                status = status.as_u16(),
+                ms = u64::try_from(told.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+                client = %told.address,
+                request_id = %told.id,
+            );
+        }
+    }
+}
+
+/// What the access log tells of a request. Never its query, which may carry secrets.
+struct Told<'a> {
+    method: Method,
+    path: &'a str,
+    address: IpAddr,
+    id: RequestId,
+    begun: Instant,
+}
+
+impl Answer for Dispatch {
+    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+        let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
+        let address = match peer {
+            Peer::Tcp(address) => address.ip().to_canonical(),
+            Peer::Unix => Ipv4Addr::LOCALHOST.into(),
+        };
+        let (asked, begun) = (Asked::of(&request), Instant::now());
+        let uri = request.uri().clone();
+        let method = request.method().clone();
+        let response = match self.admission.admit(&mut request) {
+            Err(problem) => render(&problem, asked, None),
+            Ok(admitted) => {
+                let (host, audience) = (admitted.host, self.settings.pages);
+                let downstream = Downstream {
+                    address,
+                    request_id: id,
+                    host,
+                    audience,
+                };
+                match self.route(request, &admitted.path, &downstream).await {
+                    Ok(response) => response,
+                    Err(problem) => render(&problem, asked, Some(&downstream)),
+                }
+            }
+        };
+        self.note(
+            &Told {
+                method,
+                path: uri.path(),
+                address,
+                id,
+                begun,
+            },
+            &response,
+        );
+        response
+    }
+}
+
+/// Opens a WebSocket, or renders why not.
+async fn open(
+    socket: &SocketRoute,
+    request: Request<Incoming>,
+    downstream: &Downstream,
+) -> Response<ResponseBody> {
+    let (asked, version) = (Asked::of(&request), request.version());
+    match socket.answer(request, downstream).await {
+        Ok(response) => response,
+        Err(error) => {
+            let mut response = render(&error.to_problem(), asked, Some(downstream));
+            error.add_fields(version, response.headers_mut());
+            response
+        }
+    }
+}
+
+fn not_found(why: &str) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "There is nothing at this address.",
+    )
+    .with_hint(why)
+}
