@@ -22,6 +22,7 @@ pub mod app;
 pub mod broker;
 pub mod close;
 pub mod config;
+pub mod files;
 pub mod hub;
 pub mod identity;
 pub mod ids;

@@ -119,6 +119,28 @@ pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
+/// Whether a client names HTML among what it takes (browsers do, `fetch` and `curl` do not).
+pub fn accepts_html(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(is_html)
+}
+
+fn is_html(range: &str) -> bool {
+    let mut parts = range.split(';').map(str::trim);
+    let named = parts
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+    named
+        && !parts.any(|part| {
+            part.strip_prefix("q=")
+                .is_some_and(|q| q.parse() == Ok(0.0_f32))
+        })
+}
+
 /// Whether the message asks for, or agrees to, a WebSocket and nothing else.
 pub fn is_websocket_upgrade(headers: &HeaderMap) -> bool {
     let mut upgrades = headers.get_all(header::UPGRADE).iter();

@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use serde_json::json;
 
 use super::body::ResponseBody;
+use super::headers::accepts_html;
 use super::page;
 use super::request::{Downstream, ErrorPages};
 
@@ -132,7 +133,11 @@ impl Asked {
     pub fn of<B>(request: &Request<B>) -> Self {
         let method = request.method();
         Self {
-            form: form(request.headers()),
+            form: if accepts_html(request.headers()) {
+                Form::Html
+            } else {
+                Form::Json
+            },
             body: if method == Method::HEAD {
                 Body::HeadOnly
             } else {
@@ -146,29 +151,6 @@ impl Asked {
             },
         }
     }
-}
-
-/// HTML only for who names it (browsers do, `fetch` and `curl` do not) and does not refuse it.
-fn form(headers: &HeaderMap) -> Form {
-    let names_html = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(accepts_html);
-    if names_html { Form::Html } else { Form::Json }
-}
-
-fn accepts_html(range: &str) -> bool {
-    let mut parts = range.split(';').map(str::trim);
-    let named = parts
-        .next()
-        .is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
-    named
-        && !parts.any(|part| {
-            part.strip_prefix("q=")
-                .is_some_and(|q| q.parse() == Ok(0.0_f32))
-        })
 }
 
 /// The answer for a problem. Without `downstream` (the request was not admitted) it is written for

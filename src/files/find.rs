@@ -1,0 +1,220 @@
+//! Which file of a folder a path means, if any.
+//!
+//! Called by `folder`, on a blocking thread. The surprise: what is served is judged by where it
+//! really is, after every symbolic link, so that a link cannot lead out of the folder or to a
+//! hidden file in it.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// What a path means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A file.
+    File(RealFile),
+    /// A folder with an index, asked for without its slash.
+    FolderWithoutSlash,
+    /// Nothing that may be served.
+    Nothing,
+    /// The folder itself is not there.
+    NoRoot,
+}
+
+/// A file where it really is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct RealFile {
+    /// Its path without links.
+    pub(super) path: PathBuf,
+    /// Whether `.br` beside it may be served for it.
+    pub(super) brotli: Sibling,
+    /// Whether `.gz` beside it may be served for it.
+    pub(super) gzip: Sibling,
+}
+
+/// A compressed copy beside a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sibling {
+    /// It is a regular file.
+    Regular,
+    /// It is not there, or it is a link that might lead anywhere.
+    Unfit,
+}
+
+/// Looks for a decoded path, relative to `root`.
+pub(super) fn find(root: &Path, path: &str) -> Found {
+    let Ok(root) = fs::canonicalize(root) else {
+        return Found::NoRoot;
+    };
+    if !is_plain(path) {
+        return Found::Nothing;
+    }
+    look(&root, path).unwrap_or(Found::Nothing)
+}
+
+fn look(root: &Path, path: &str) -> io::Result<Found> {
+    let asked_as_folder = path.is_empty() || path.ends_with('/');
+    let real = fs::canonicalize(root.join(path))?;
+    if !is_inside(root, &real) {
+        tracing::debug!(path, "a link leads out of the folder");
+        return Ok(Found::Nothing);
+    }
+    let kind = fs::metadata(&real)?;
+    match (kind.is_dir(), asked_as_folder) {
+        (true, true) => index(root, &real),
+        (true, false) => Ok(match index(root, &real)? {
+            Found::File(_) => Found::FolderWithoutSlash,
+            other => other,
+        }),
+        (false, true) => Ok(Found::Nothing),
+        (false, false) if kind.is_file() => Ok(Found::File(RealFile::new(real))),
+        (false, false) => Ok(Found::Nothing),
+    }
+}
+
+fn index(root: &Path, folder: &Path) -> io::Result<Found> {
+    let real = fs::canonicalize(folder.join("index.html"))?;
+    let fit = is_inside(root, &real) && fs::metadata(&real)?.is_file();
+    Ok(if fit {
+        Found::File(RealFile::new(real))
+    } else {
+        Found::Nothing
+    })
+}
+
+/// A relative path of visible names: nothing that could name a file twice, lead out or be hidden.
+fn is_plain(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.is_empty() || (!path.contains('\0') && path.split('/').all(is_visible))
+}
+
+fn is_visible(name: &str) -> bool {
+    name == ".well-known" || !(name.is_empty() || name.starts_with('.'))
+}
+
+fn is_inside(root: &Path, real: &Path) -> bool {
+    real.strip_prefix(root).is_ok_and(|inside| {
+        inside.components().all(|part| match part {
+            Component::Normal(name) => is_visible(&name.to_string_lossy()),
+            _ => false,
+        })
+    })
+}
+
+impl RealFile {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            brotli: sibling(&path, ".br"),
+            gzip: sibling(&path, ".gz"),
+            path,
+        }
+    }
+}
+
+fn sibling(path: &Path, ending: &str) -> Sibling {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    match fs::symlink_metadata(name) {
+        Ok(kind) if kind.is_file() => Sibling::Regular,
+        _ => Sibling::Unfit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for file in [
+            "a.js",
+            "a.js.br",
+            ".env",
+            "with space.txt",
+            "sub/index.html",
+            ".well-known/x",
+            "empty/y.txt",
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        symlink("/etc/hostname", root.join("out.txt")).unwrap();
+        symlink(".env", root.join("env.txt")).unwrap();
+        symlink("a.js", root.join("same.js")).unwrap();
+        symlink("/etc", root.join("etc")).unwrap();
+        symlink("/etc/hostname", root.join("a.js.gz")).unwrap();
+        folder
+    }
+
+    fn is_file(found: &Found) -> bool {
+        matches!(found, Found::File(_))
+    }
+
+    #[test]
+    fn files_folders_and_links_inside_are_found() {
+        let folder = folder();
+        for path in [
+            "a.js",
+            "with space.txt",
+            "sub/",
+            "sub/index.html",
+            ".well-known/x",
+            "same.js",
+        ] {
+            assert!(is_file(&find(folder.path(), path)), "{path}");
+        }
+        assert_eq!(find(folder.path(), "sub"), Found::FolderWithoutSlash);
+    }
+
+    #[test]
+    fn hidden_files_and_ways_out_are_not() {
+        let folder = folder();
+        for path in [
+            ".env",
+            "env.txt",
+            "out.txt",
+            "etc/hostname",
+            "/etc/hostname",
+            "//etc/hostname",
+            "a.js/",
+            "../x",
+            "sub/../a.js",
+            "./a.js",
+            "sub//index.html",
+            "missing",
+            "",
+            "empty",
+            "empty/",
+            ".well-known/../.env",
+            "a.js\0",
+        ] {
+            assert_eq!(find(folder.path(), path), Found::Nothing, "{path:?}");
+        }
+        assert_eq!(find(Path::new("/nonexistent/folder"), "a"), Found::NoRoot);
+    }
+
+    #[test]
+    fn a_compressed_copy_counts_only_as_a_regular_file() {
+        let folder = folder();
+        let Found::File(file) = find(folder.path(), "a.js") else {
+            panic!("a.js is there");
+        };
+        assert_eq!((file.brotli, file.gzip), (Sibling::Regular, Sibling::Unfit));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_found_is_inside(path in "[a-z./\\\\]{0,12}|(\\.\\./){0,3}(etc/hostname|a\\.js)") {
+            let folder = folder();
+            if let Found::File(file) = find(folder.path(), &path) {
+                prop_assert!(file.path.starts_with(fs::canonicalize(folder.path()).unwrap()));
+            }
+        }
+    }
+}
