@@ -1,3 +1,4 @@
 //! Counters and the log.
 
+pub mod log;
 pub mod metrics;
