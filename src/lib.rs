@@ -20,6 +20,7 @@
 pub mod admin;
 pub mod app;
 pub mod broker;
+pub mod cli;
 pub mod close;
 pub mod config;
 pub mod files;

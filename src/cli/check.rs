@@ -1,0 +1,154 @@
+//! `gatepost check`: the configuration is fine, and this is what it makes answer which path.
+//!
+//! Called by the command line after loading, which reports what is wrong. Prints to stdout.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::config::{
+    AuthUrl, Config, FrontendConfig, InternalAddress, Mode, SecretSource, SocketConfig, TlsConfig,
+};
+
+/// Prints what the configuration amounts to.
+pub(super) fn check(path: &Path, config: &Config) {
+    // Nobody may be reading; the exit code says it all then.
+    let _ = writeln!(
+        io::stdout(),
+        "{} is fine\n\n{}",
+        path.display(),
+        summary(config)
+    );
+}
+
+fn summary(config: &Config) -> String {
+    let server = &config.server;
+    let redirect = joined(&server.http) + ", redirects to https";
+    let http = if server.http.is_empty() {
+        "off".to_owned()
+    } else {
+        redirect
+    };
+    let rows = [
+        ("mode", mode(config)),
+        ("hosts", server.hosts.join(", ")),
+        ("https", joined(&server.https)),
+        ("http", http),
+        ("internal", internal(&server.internal)),
+        ("secret", secret(&config.django.secret)),
+    ];
+    format!("{}\n{}", table(&rows), table(&routes(config)))
+}
+
+fn internal(address: &InternalAddress) -> String {
+    match address {
+        InternalAddress::Tcp(address) => address.to_string(),
+        InternalAddress::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+fn secret(source: &SecretSource) -> String {
+    match source {
+        SecretSource::Given(secrets) if secrets.previous.is_none() => "set".to_owned(),
+        SecretSource::Given(_) => "set, and the previous one too".to_owned(),
+        SecretSource::DevelopmentFile(path) if path.exists() => format!("in {}", path.display()),
+        SecretSource::DevelopmentFile(path) => {
+            format!("in {}, which the first start makes", path.display())
+        }
+    }
+}
+
+fn mode(config: &Config) -> String {
+    let mode = match config.mode {
+        Mode::Dev => "dev",
+        Mode::Production => "production",
+    };
+    match &config.tls {
+        TlsConfig::LocalCa { directory } => format!(
+            "{mode}, certificate from a local CA in {}",
+            directory.display()
+        ),
+        TlsConfig::Files { cert, .. } => format!("{mode}, certificate from {}", cert.display()),
+    }
+}
+
+/// Path and what answers it, sockets first, then the longest prefix first, as requests are matched.
+fn routes(config: &Config) -> Vec<(&str, String)> {
+    let django = format!("Django at {}", joined(&config.django.upstream));
+    let mut prefixes: Vec<(&str, String)> = Vec::new();
+    prefixes.extend(
+        config
+            .django
+            .paths
+            .iter()
+            .map(|path| (path.as_str(), django.clone())),
+    );
+    prefixes.extend(config.files.iter().map(|folder| {
+        (
+            folder.path.as_str(),
+            format!("files in {}", folder.root.display()),
+        )
+    }));
+    prefixes.extend(config.upstreams.iter().map(|route| {
+        (
+            route.path.as_str(),
+            format!("upstream at {}", joined(&route.upstream)),
+        )
+    }));
+    match &config.frontend {
+        Some(frontend) => prefixes.push(("/", describe_frontend(frontend, config.mode))),
+        None if config.django.paths.iter().all(|path| path != "/") => prefixes.push(("/", django)),
+        None => {}
+    }
+    prefixes.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+    let sockets = config
+        .sockets
+        .iter()
+        .map(|socket| (socket.path.as_str(), describe_socket(socket, config)));
+    sockets.chain(prefixes).collect()
+}
+
+fn describe_frontend(frontend: &FrontendConfig, mode: Mode) -> String {
+    match (frontend, mode) {
+        (FrontendConfig::Upstream(upstream), Mode::Dev) => {
+            format!("dev server at {}", joined(upstream))
+        }
+        (FrontendConfig::Upstream(upstream), Mode::Production) => {
+            format!("frontend at {}", joined(upstream))
+        }
+        (FrontendConfig::Build { root, fallback }, _) => {
+            format!("files in {}, unknown paths get {fallback}", root.display())
+        }
+    }
+}
+
+fn describe_socket(socket: &SocketConfig, config: &Config) -> String {
+    if socket.echo {
+        return "WebSocket, echoes every message and asks nobody".to_owned();
+    }
+    match &config.auth.url {
+        AuthUrl::Path(path) => format!("WebSocket, sessions judged by Django at {path}"),
+        AuthUrl::Absolute(url) => format!("WebSocket, sessions judged by {url}"),
+    }
+}
+
+fn joined<T: ToString>(items: &[T]) -> String {
+    items
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn table(rows: &[(&str, String)]) -> String {
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for (name, value) in rows {
+        let _ = writeln!(text, "  {name:width$}  {value}");
+    }
+    text
+}

@@ -1,0 +1,89 @@
+//! Why a command ended otherwise than well, and its exit code.
+//!
+//! Shown by `main`. The surprise: a start-up failure shows its whole chain of causes.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::config::ConfigErrors;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration cannot be used.
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// All that is wrong.
+        errors: ConfigErrors,
+    },
+    /// The gateway could not start.
+    Start(Box<dyn Error + Send + Sync>),
+    /// A second signal came while the gateway was stopping.
+    Interrupted,
+}
+
+impl Failure {
+    /// 1 where something failed at run time, 2 for wrong use or configuration.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration { .. } => ExitCode::from(2),
+            Self::Start(_) | Self::Interrupted => ExitCode::FAILURE,
+        }
+    }
+
+    /// A start-up failure of whatever kind.
+    pub(super) fn start(error: impl Error + Send + Sync + 'static) -> Self {
+        Self::Start(Box::new(error))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration { path, errors } => {
+                let count = errors.findings().len();
+                let findings = if count == 1 { "finding" } else { "findings" };
+                let path = path.display();
+                write!(
+                    f,
+                    "{errors}\n\nerror: {path} cannot be used: {count} {findings}"
+                )
+            }
+            Self::Start(error) => {
+                write!(f, "error: {error}")?;
+                let mut cause = error.source();
+                while let Some(error) = cause {
+                    write!(f, "\n  caused by: {error}")?;
+                    cause = error.source();
+                }
+                Ok(())
+            }
+            Self::Interrupted => {
+                f.write_str("error: stopped by a second signal; what was under way is lost")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot begin")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_start_up_failure_shows_its_causes() {
+        let failure = Failure::start(Outer(io::Error::other("disk on fire")));
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot begin\n  caused by: disk on fire"
+        );
+    }
+}
