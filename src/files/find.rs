@@ -66,8 +66,9 @@ fn look(root: &Path, path: &str) -> io::Result<Found> {
             Found::File(_) => Found::FolderWithoutSlash,
             other => other,
         }),
+        (false, true) => Ok(Found::Nothing),
         (false, false) if kind.is_file() => Ok(Found::File(RealFile::new(real))),
-        (false, _) => Ok(Found::Nothing),
+        (false, false) => Ok(Found::Nothing),
     }
 }
 
