@@ -62,15 +62,32 @@ pub(super) fn accept(
         }
         _ => HandshakeError::NotAnUpgrade,
     })?;
-    if headers.get_all(header::SEC_WEBSOCKET_KEY).iter().count() > 1 {
+    let once = [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
+    if once
+        .iter()
+        .any(|name| headers.get_all(name).iter().count() > 1)
+    {
         return Err(HandshakeError::Malformed(
-            "there are several Sec-WebSocket-Key fields",
+            "it has several Sec-WebSocket-Key or Sec-WebSocket-Version fields",
         ));
     }
     if body {
         return Err(HandshakeError::Malformed("it has a body"));
     }
     Ok(response)
+}
+
+/// Several `Connection` lines mean what one with all their values does (RFC 9110 section 5.3), but
+/// tungstenite reads the first alone.
+pub(super) fn join_connection(headers: &mut HeaderMap) {
+    let lines: Vec<_> = headers.get_all(header::CONNECTION).iter().collect();
+    if lines.len() < 2 {
+        return;
+    }
+    let lines: Vec<_> = lines.into_iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b", "[..])) {
+        headers.insert(header::CONNECTION, joined);
+    }
 }
 
 impl HandshakeError {

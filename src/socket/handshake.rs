@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::accept::{HandshakeError, accept};
+use super::accept::{HandshakeError, accept, join_connection};
 use super::closing::{self, End};
 use super::connection::Connection;
 use super::{OriginRule, SocketSettings, echo};
@@ -80,6 +80,7 @@ impl SocketRoute {
         mut request: Request<Incoming>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
+        join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
         let mut response = checked.inspect_err(|error| self.count(error.outcome()))?;
         let admission = self.admit(&request, downstream).await;
