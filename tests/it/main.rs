@@ -29,5 +29,11 @@
 
 mod cli;
 mod config_errors;
+mod faults;
+mod frames;
+mod handshake;
 mod harness;
 mod rehearsal;
+mod relay;
+mod slow_consumer;
+mod traps;

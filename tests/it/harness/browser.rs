@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -30,6 +30,7 @@ pub struct Browser {
     host: String,
     tls: Arc<rustls::ClientConfig>,
     jar: Mutex<Vec<(String, String)>>,
+    receive_buffer: Option<u32>,
 }
 
 /// A whole answer.
@@ -69,7 +70,15 @@ impl Browser {
             host: format!("{name}:{}", https.port()),
             tls,
             jar: Mutex::default(),
+            receive_buffer: None,
         }
+    }
+
+    /// The kernel takes few bytes for it, so that not reading is felt at once.
+    #[must_use]
+    pub fn with_small_receive_buffer(mut self) -> Self {
+        self.receive_buffer = Some(4096);
+        self
     }
 
     /// Has this session cookie.
@@ -142,6 +151,13 @@ impl Browser {
         }
     }
 
+    /// Begins a GET over this version of HTTP.
+    pub fn ask_over(&self, version: Version, path: &str) -> Ask<'_> {
+        let mut ask = self.ask(Method::GET, path);
+        ask.version = version;
+        ask
+    }
+
     /// Opens a WebSocket as a page of this origin would; panics unless it is accepted.
     #[track_caller]
     pub fn socket(&self, path: &str) -> impl Future<Output = Socket> {
@@ -192,7 +208,11 @@ impl Browser {
 
     /// Tries a TLS connection.
     pub async fn try_tls(&self, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
-        let tcp = TcpStream::connect(self.https).await?;
+        let socket = TcpSocket::new_v4()?;
+        if let Some(size) = self.receive_buffer {
+            socket.set_recv_buffer_size(size)?;
+        }
+        let tcp = socket.connect(self.https).await?;
         tcp.set_nodelay(true)?;
         let mut config = (*self.tls).clone();
         config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();

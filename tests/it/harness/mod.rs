@@ -25,6 +25,8 @@ pub mod api;
 pub mod browser;
 pub mod django;
 pub mod frontend;
+pub mod gateway;
+pub mod process;
 pub mod raw;
 pub mod server;
 pub mod signature;
@@ -39,6 +41,8 @@ pub use answer::{Answer, Gate};
 pub use browser::{Browser, Page};
 pub use django::Django;
 pub use frontend::Frontend;
+pub use gateway::Gateway;
+pub use process::Process;
 pub use serde_json::json;
 
 /// How long anything may take before a test gives up on it.

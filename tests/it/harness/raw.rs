@@ -1,5 +1,6 @@
 //! Hostile bytes: a connection on which the test writes what it likes.
 
+use std::fmt;
 use std::net::SocketAddr;
 
 use tokio::io::AsyncWriteExt;
@@ -15,7 +16,7 @@ pub struct Raw<S> {
 }
 
 /// An answer as it came.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Answered {
     pub head: Head,
     pub body: Body,
@@ -170,6 +171,14 @@ impl RawFrame {
             code: u16::from_be_bytes([*high, *low]),
             reason: String::from_utf8(reason.to_vec()).expect("a reason in UTF-8"),
         }
+    }
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.body.complete { "" } else { " (cut)" };
+        let head = String::from_utf8_lossy(&self.head.raw);
+        write!(f, "answer{whole} {}", head + self.text().as_str())
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP/1.1 as bytes: reads heads and bodies off a stream and keeps them exactly as they came.
 
-use std::io;
+use std::{fmt, io};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -15,14 +15,14 @@ pub struct Wire<S> {
 }
 
 /// The head of a message: first line and fields.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Head {
     /// The bytes up to and including the empty line.
     pub raw: Vec<u8>,
 }
 
 /// A body and how it came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Body {
     /// The content.
     pub bytes: Vec<u8>,
@@ -232,6 +232,19 @@ impl Head {
             .nth(1)
             .and_then(|code| code.parse().ok())
             .unwrap_or_else(|| panic!("no status in {line:?}"))
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#?}", self.lines())
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = if self.complete { "" } else { " (cut)" };
+        write!(f, "{:?}{whole}", String::from_utf8_lossy(&self.bytes))
     }
 }
 

@@ -1,0 +1,159 @@
+//! What breaks around the gateway costs no more than it must.
+
+use std::time::{Duration, Instant};
+
+use http::{Method, Version};
+use http_body_util::BodyExt;
+use socket2::SockRef;
+
+use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::server::Server;
+use crate::harness::{Answer, Django, Gateway, json};
+
+#[tokio::test]
+async fn sockets_stay_open_and_publications_go_on_while_django_is_down() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    django.signs_in("bobs-session", "7");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut open = ann.socket(NOTIFICATIONS).await;
+    assert_eq!(ann.get("/").await.status, 200);
+    for round in 0..3 {
+        django.refuse().await;
+        let publication = json!({"to": {"user": "42"}, "frame": {"down": round}});
+        assert_eq!(gateway.api().publish(&publication).await["sockets"], 1);
+        open.expect_frame(&json!({"down": round}).to_string()).await;
+        let page = ann
+            .ask(Method::GET, "/")
+            .header("accept", "application/json");
+        let page = page.send().await;
+        assert_eq!(page.status, 502, "{}", page.text());
+        assert!(
+            page.text().contains(&django.address().to_string()),
+            "{}",
+            page.text()
+        );
+        let bob = gateway.browser_of("bobs-session");
+        bob.socket(NOTIFICATIONS).await.expect_close(1013).await;
+        open.expect_nothing().await;
+
+        django.listen();
+        assert_eq!(ann.get("/").await.status, 200);
+        bob.socket(NOTIFICATIONS).await.expect_nothing().await;
+        open.expect_nothing().await;
+    }
+    let ready = gateway.api().without_secret().get("/ready").await;
+    assert_eq!(
+        ready.status(),
+        200,
+        "Django's absence does not make us unready"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_hanging_django_is_504_and_holds_nobody_else_up() {
+    let django = Django::start().await;
+    django.answers("/hang/", Answer::hang());
+    let setup = Gateway::in_front_of(&django).set("limits.upstream_timeout", "500ms");
+    let gateway = setup.start().await;
+    let browser = gateway.browser();
+    let hanging = browser.get("/hang/");
+    let brisk = async {
+        let asked = Instant::now();
+        assert_eq!(browser.get("/").await.status, 200);
+        assert!(asked.elapsed() < Duration::from_millis(500));
+    };
+    let (page, ()) = tokio::join!(hanging, brisk);
+    assert_eq!(page.status, 504, "{}", page.text());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_upstream_that_dies_mid_body_is_seen_by_the_browser_as_cut() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let browser = gateway.browser();
+    let some = "x".repeat(10_000);
+    let deaths = [
+        Answer::cut_short(100_000, some.as_str()),
+        Answer::reset_mid_body(100_000, some.as_str()),
+        Answer::unfinished_chunks([some.as_str()]),
+    ];
+    for answer in deaths {
+        django.answers("/cut/", answer);
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let mut link = browser.connect(version).await;
+            let ask = browser.ask_over(version, "/cut/");
+            match link.send(ask.finish()).await {
+                // Whole bodies are buffered or streamed; either way a part is never a whole.
+                Ok(response) if response.status() == 200 => {
+                    let body = response.into_body().collect().await;
+                    assert!(body.is_err(), "{version:?}: a clean end");
+                }
+                Ok(response) => assert_eq!(response.status(), 502, "{version:?}"),
+                Err(_) => {}
+            }
+        }
+        assert_eq!(browser.get("/").await.status, 200);
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn surplus_bytes_of_an_answer_are_never_the_next_answer() {
+    let django = Django::start().await;
+    let poison = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\
+                  Content-Length: 6\r\n\r\npoison";
+    django.answers("/poison/", Answer::raw(poison));
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let browser = gateway.browser();
+    for _ in 0..5 {
+        assert_eq!(browser.get("/poison/").await.text(), "ok");
+        let next = browser.get("/next/").await;
+        assert_eq!(next.json()["target"], "/next/");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_resets_is_gone_at_once() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    for _ in 0..5 {
+        let (raw, _) = ann.handshake(NOTIFICATIONS).send_raw().await.unwrap();
+        gateway.api().connected("42", 1).await;
+        let (tcp, _) = raw.wire.stream.into_inner();
+        SockRef::from(&tcp)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(tcp);
+        gateway.api().connected("42", 0).await;
+    }
+    assert_eq!(gateway.stop().await, 0);
+}
+
+#[tokio::test]
+async fn one_dead_upstream_does_not_take_the_others_along() {
+    let django = Django::start().await;
+    let other = Server::not_listening().await;
+    let gateway = Gateway::in_front_of(&django)
+        .upstream("/other/", &other)
+        .start()
+        .await;
+    let browser = gateway.browser();
+    let page = browser.get("/other/").await;
+    assert_eq!(page.status, 502);
+    assert!(
+        page.text().contains(&other.address().to_string()),
+        "{}",
+        page.text()
+    );
+    assert_eq!(browser.get("/").await.status, 200);
+    other.listen();
+    assert_eq!(browser.get("/other/").await.status, 200);
+    gateway.stop().await;
+}

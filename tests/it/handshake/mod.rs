@@ -1,0 +1,6 @@
+//! The way to a 101: origin, grammar, session, Django's judgement.
+
+mod auth_call;
+mod grammar;
+mod origin;
+mod verdict;

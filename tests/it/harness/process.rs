@@ -1,0 +1,168 @@
+//! The real binary as a process: signals, exit codes, what it logs.
+
+use std::fs::{File, read_to_string};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use super::api::{Api, Internal};
+use super::browser::Browser;
+use super::gateway::{Setup, trusting};
+use super::{PATIENCE, SECRET, eventually_some};
+
+/// A running `gatepost run`. Killed when dropped.
+pub struct Process {
+    child: Mutex<Child>,
+    folder: TempDir,
+    log: PathBuf,
+    https: SocketAddr,
+    internal: Internal,
+    tls: Arc<rustls::ClientConfig>,
+}
+
+impl Process {
+    /// Starts it and waits for its `ready` line.
+    pub async fn start(setup: Setup) -> Self {
+        Self::start_by(setup, |binary| Command::new(binary)).await
+    }
+
+    /// Starts it in a shell that may have no more than this many open files.
+    pub async fn start_with_descriptors(setup: Setup, most: u32) -> Self {
+        Self::start_by(setup, |binary| {
+            let mut shell = Command::new("sh");
+            let script = format!("ulimit -n {most}; exec \"$0\" \"$@\"");
+            shell.arg("-c").arg(script).arg(binary);
+            shell
+        })
+        .await
+    }
+
+    async fn start_by(setup: Setup, command: impl FnOnce(&Path) -> Command) -> Self {
+        let (folder, file) = setup.write();
+        let log = folder.path().join("process.log");
+        let output = File::create(&log).unwrap();
+        let child = command(Path::new(env!("CARGO_BIN_EXE_gatepost")))
+            .args(["run", "--log-format", "json", "--config"])
+            .arg(&file)
+            .env("GATEPOST_SECRET", SECRET)
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        let child = Mutex::new(child);
+        let ready = eventually_some(PATIENCE, async || {
+            let text = read_to_string(&log).unwrap();
+            let exit = child.lock().unwrap().try_wait().unwrap();
+            assert!(exit.is_none(), "{exit:?} before it was ready:\n{text}");
+            text.lines()
+                .find_map(|line| Ready::parse(line.strip_suffix('}')?))
+        })
+        .await;
+        Self {
+            child,
+            log,
+            https: ready.https,
+            internal: setup.internal(ready.internal),
+            tls: trusting(folder.path()),
+            folder,
+        }
+    }
+
+    /// Everything it has printed so far.
+    pub fn log(&self) -> String {
+        read_to_string(&self.log).unwrap()
+    }
+
+    /// The HTTPS listener.
+    pub fn https(&self) -> SocketAddr {
+        self.https
+    }
+
+    /// The folder of `gateway.toml`.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A browser that trusts this gateway's CA.
+    pub fn browser(&self) -> Browser {
+        Browser::new(self.https, "localhost", Arc::clone(&self.tls))
+    }
+
+    /// A browser with this session cookie.
+    pub fn browser_of(&self, session: &str) -> Browser {
+        self.browser().signed_in(session)
+    }
+
+    /// A client of the internal listener.
+    pub fn api(&self) -> Api {
+        Api::new(self.internal.clone())
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child.lock().unwrap())
+    }
+
+    /// CPU time used so far, user and system, in clock ticks of 10 ms.
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = read_to_string(format!("/proc/{}/stat", self.pid().as_raw_nonzero())).unwrap();
+        let after_name = stat.rsplit_once(") ").unwrap().1;
+        let fields: Vec<&str> = after_name.split(' ').collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    /// Whether it has exited.
+    pub fn has_exited(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end.
+    pub async fn exit(&self) -> ExitStatus {
+        eventually_some(PATIENCE, async || {
+            self.child.lock().unwrap().try_wait().unwrap()
+        })
+        .await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// What the `ready` line says.
+struct Ready {
+    https: SocketAddr,
+    internal: Option<SocketAddr>,
+}
+
+impl Ready {
+    fn parse(line: &str) -> Option<Self> {
+        if !line.contains("\"ready\"") {
+            return None;
+        }
+        Some(Self {
+            https: address_after(line, "\"https\"")?,
+            internal: address_after(line, "\"internal\""),
+        })
+    }
+}
+
+/// The first `127.0.0.1:port` after `key`.
+fn address_after(line: &str, key: &str) -> Option<SocketAddr> {
+    let rest = line.split_once(key)?.1;
+    let mut text = rest.split(['"', '[', ']', ',', ' ', '\\']);
+    text.find_map(|word| word.parse().ok())
+}

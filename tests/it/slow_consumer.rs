@@ -1,0 +1,211 @@
+//! A client that reads too slowly costs a bounded number of bytes, learns why it is closed, and
+//! disturbs nobody.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::harness::gateway::{NOTIFICATIONS, Setup};
+use crate::harness::raw::Raw;
+use crate::harness::{Django, Gateway, PATIENCE, eventually_some, json};
+
+/// Bytes of a large frame.
+const LARGE: usize = 32 * 1024;
+/// More than this never fits between gateway and client: outbox, codec, TLS and both kernels.
+const MORE_THAN_ANY_BUFFER: usize = 24 * 1024 * 1024;
+
+async fn stage(change: impl FnOnce(Setup) -> Setup) -> (Django, Gateway) {
+    let django = Django::start().await;
+    django.signs_in("slow", "1");
+    django.signs_in("brisk", "2");
+    let setup = Gateway::in_front_of(&django)
+        .set("delivery.outbox_size", "256KiB")
+        .set("limits.write_timeout", "10s");
+    let gateway = change(setup).start().await;
+    (django, gateway)
+}
+
+/// A client that does not read until it is told to.
+async fn slow(gateway: &Gateway) -> Raw<TlsStream<TcpStream>> {
+    let browser = gateway.browser_of("slow").with_small_receive_buffer();
+    let opened = browser.handshake(NOTIFICATIONS).send_raw().await;
+    gateway.api().connected("1", 1).await;
+    opened.unwrap().0
+}
+
+fn large(n: usize) -> Value {
+    json!({"n": n, "fill": "x".repeat(LARGE)})
+}
+
+/// Publishes large frames until `stop` says so of a receipt; returns how many there were.
+async fn publish_until(
+    gateway: &Gateway,
+    to: &Value,
+    mut stop: impl AsyncFnMut(&Value) -> bool,
+) -> usize {
+    for n in 0..MORE_THAN_ANY_BUFFER / LARGE {
+        let publication = json!({"to": to, "frame": large(n)});
+        let asked = Instant::now();
+        let receipt = gateway.api().publish(&publication).await;
+        let took = asked.elapsed();
+        assert!(
+            took < Duration::from_secs(2),
+            "the publisher waited {took:?}"
+        );
+        if stop(&receipt).await {
+            return n + 1;
+        }
+    }
+    panic!("{MORE_THAN_ANY_BUFFER} bytes were taken for a client that reads nothing");
+}
+
+async fn queued(gateway: &Gateway, user: &str) -> u64 {
+    let connections = gateway.api().connections(user).await;
+    let connection = connections.first().expect("a connection");
+    connection["queued"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_closed_1013_and_nobody_else_notices() {
+    let (_django, gateway) = stage(|setup| setup).await;
+    let mut slow = slow(&gateway).await;
+    let brisk = gateway.browser_of("brisk");
+    let mut brisk = brisk.socket(NOTIFICATIONS).await;
+    let (counted, mut count) = tokio::sync::watch::channel(0);
+    let reading = tokio::spawn(async move {
+        loop {
+            let frame = brisk.json().await;
+            if frame == json!("end") {
+                return brisk;
+            }
+            assert_eq!(frame["n"], *counted.borrow());
+            counted.send_modify(|n| *n += 1);
+        }
+    });
+    let everyone = json!({"everyone": true});
+    let published = publish_until(&gateway, &everyone, async |receipt| {
+        let sent = *count.borrow() + 1;
+        // Waits for the brisk one, so that it is never the slow one by accident.
+        count.wait_for(|n| *n >= sent).await.unwrap();
+        receipt["sockets"] == 1
+    })
+    .await;
+    gateway
+        .api()
+        .publish(&json!({"to": everyone, "frame": "end"}))
+        .await;
+    reading.await.unwrap().close().await;
+
+    // What was on its way still arrives in order and without a hole; then the reason.
+    let mut received = 0;
+    let closed = loop {
+        let frame = slow.frame().await.expect("a close frame before the end");
+        if frame.first == 0x88 {
+            break frame.payload;
+        }
+        let frame: Value = serde_json::from_slice(&frame.payload).unwrap();
+        assert_eq!(frame["n"], received);
+        received += 1;
+    };
+    assert!(received < published);
+    assert_eq!(u16::from_be_bytes([closed[0], closed[1]]), 1013);
+    slow.expect_end().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_number_of_waiting_frames_is_bounded_too() {
+    let (_django, gateway) = stage(|setup| setup.set("delivery.outbox_frames", 8)).await;
+    let mut slow = slow(&gateway).await;
+    let user = json!({"user": "1"});
+    publish_until(&gateway, &user, async |_| queued(&gateway, "1").await > 0).await;
+    let mut taken = 0;
+    while gateway
+        .api()
+        .publish(&json!({"to": user, "frame": 1}))
+        .await["sockets"]
+        == 1
+    {
+        taken += 1;
+        assert!(taken <= 8, "more than outbox_frames wait");
+    }
+    assert_eq!(slow.closed().await.code, 1013);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_key_a_slow_client_keeps_only_the_newest() {
+    let (_django, gateway) = stage(|setup| setup).await;
+    let mut slow = slow(&gateway).await;
+    let user = json!({"user": "1"});
+    let before = publish_until(&gateway, &user, async |_| queued(&gateway, "1").await > 0).await;
+    // Together far more than the outbox takes.
+    for n in 0..40 {
+        let publication = json!({"to": user, "frame": large(1000 + n), "key": "position"});
+        let receipt = gateway.api().publish(&publication).await;
+        assert_eq!(receipt["sockets"], 1);
+    }
+    let publication = json!({"to": user, "frame": "end"});
+    gateway.api().publish(&publication).await;
+    let mut numbers = Vec::new();
+    loop {
+        let frame = slow.frame().await.unwrap();
+        assert_eq!(
+            frame.first,
+            0x81,
+            "{:?}",
+            String::from_utf8_lossy(&frame.payload)
+        );
+        match serde_json::from_slice::<Value>(&frame.payload).unwrap() {
+            Value::String(end) if end == "end" => break,
+            frame => numbers.push(frame["n"].as_u64().unwrap()),
+        }
+    }
+    let (plain, keyed): (Vec<u64>, Vec<u64>) = numbers.iter().partition(|n| **n < 1000);
+    assert_eq!(plain, (0..before as u64).collect::<Vec<_>>());
+    assert_eq!(keyed.last(), Some(&1039));
+    assert!(keyed.len() < 10, "{keyed:?}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_frame_whose_time_is_over_is_not_sent() {
+    let (_django, gateway) = stage(|setup| setup).await;
+    let mut slow = slow(&gateway).await;
+    let user = json!({"user": "1"});
+    publish_until(&gateway, &user, async |_| queued(&gateway, "1").await > 0).await;
+    let asked = Instant::now();
+    let publication = json!({"to": user, "frame": "stale", "ttl": "1s"});
+    gateway.api().publish(&publication).await;
+    let publication = json!({"to": user, "frame": "end"});
+    gateway.api().publish(&publication).await;
+    eventually_some(PATIENCE, async || {
+        (asked.elapsed() > Duration::from_millis(1100)).then_some(())
+    })
+    .await;
+    loop {
+        let frame = slow.frame().await.unwrap();
+        match serde_json::from_slice::<Value>(&frame.payload).unwrap() {
+            Value::String(text) if text == "end" => break,
+            frame => assert!(frame["n"].is_u64(), "{frame}"),
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_again_is_cut_after_the_write_timeout() {
+    let (_django, gateway) = stage(|setup| setup.set("limits.write_timeout", "1s")).await;
+    let slow = slow(&gateway).await;
+    let user = json!({"user": "1"});
+    publish_until(&gateway, &user, async |receipt| receipt["sockets"] == 0).await;
+    eventually_some(PATIENCE, async || {
+        let open = gateway.api().metric("gatepost_connections").await;
+        (open == 0.0).then_some(())
+    })
+    .await;
+    drop(slow);
+    assert_eq!(gateway.stop().await, 0, "its task is gone before the drain");
+}
