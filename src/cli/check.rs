@@ -6,12 +6,19 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use super::Failure;
 use crate::config::{
     AuthUrl, Config, FrontendConfig, InternalAddress, Mode, SecretSource, SocketConfig, TlsConfig,
 };
+use crate::tls::store::{CertificateNames, CertificateStore};
 
-/// Prints what the configuration amounts to.
-pub(super) fn check(path: &Path, config: &Config) {
+/// Prints what the configuration amounts to, or fails where its certificate cannot be used.
+pub(super) fn check(path: &Path, config: &Config) -> Result<(), Failure> {
+    if let TlsConfig::Files { .. } = &config.tls {
+        let names = CertificateNames::default();
+        CertificateStore::load(&config.tls, &names)
+            .map_err(|error| Failure::Unusable(Box::new(error)))?;
+    }
     // Nobody may be reading; the exit code says it all then.
     let _ = writeln!(
         io::stdout(),
@@ -19,6 +26,7 @@ pub(super) fn check(path: &Path, config: &Config) {
         path.display(),
         summary(config)
     );
+    Ok(())
 }
 
 fn summary(config: &Config) -> String {

@@ -19,6 +19,8 @@ pub enum Failure {
         /// All that is wrong.
         errors: ConfigErrors,
     },
+    /// The configuration names something that cannot be used, a certificate say.
+    Unusable(Box<dyn Error + Send + Sync>),
     /// The gateway could not start.
     Start(Box<dyn Error + Send + Sync>),
     /// A second signal came while the gateway was stopping.
@@ -29,7 +31,7 @@ impl Failure {
     /// 1 where something failed at run time, 2 for wrong use or configuration.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration { .. } => ExitCode::from(2),
+            Self::Configuration { .. } | Self::Unusable(_) => ExitCode::from(2),
             Self::Start(_) | Self::Interrupted => ExitCode::FAILURE,
         }
     }
@@ -52,7 +54,7 @@ impl fmt::Display for Failure {
                     "{errors}\n\nerror: {path} cannot be used: {count} {findings}"
                 )
             }
-            Self::Start(error) => {
+            Self::Unusable(error) | Self::Start(error) => {
                 write!(f, "error: {error}")?;
                 let mut cause = error.source();
                 while let Some(error) = cause {

@@ -62,10 +62,7 @@ impl Arguments {
         let config = self.options.load()?;
         match self.command.unwrap_or(Command::Run) {
             Command::Run => run::run(config),
-            Command::Check => {
-                check::check(&self.options.config, &config);
-                Ok(())
-            }
+            Command::Check => check::check(&self.options.config, &config),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::telemetry::log;
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(config: Config) -> Result<(), Failure> {
     log::install(&config.log).map_err(Failure::start)?;
+    log::report_panics();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .thread_name("gatepost")
@@ -42,7 +43,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         _ = &mut serving => return Ok(()),
         name = signals.next() => name,
     };
-    info!(signal = name, "stopping");
+    info!(signal = %name, "stopping");
     tell_systemd(sd_notify::NotifyState::Stopping);
     stop.cancel();
     let aborted = tokio::select! {
@@ -66,7 +67,7 @@ fn log_ready(gateway: &Gateway, mode: Mode, internal: &InternalAddress) {
     };
     let (https, http) = (joined(&addresses.https), joined(&addresses.http));
     let ca = gateway.ca_file().map(|ca| display(ca.display()));
-    info!(%https, %http, %internal, mode, ca, "ready");
+    info!(%https, %http, %internal, %mode, ca, "ready");
 }
 
 fn joined(addresses: &[std::net::SocketAddr]) -> String {

@@ -149,6 +149,14 @@ fn every_kind_of_key_can_be_set_by_a_variable() {
 }
 
 #[test]
+fn a_number_may_be_spelled_in_every_way_of_toml() {
+    for text in ["1_000", "+1000", "0x3e8"] {
+        let config = parsed(&format!("[limits]\nheaders = {text}\n"), &[]).unwrap();
+        assert_eq!(config.limits.headers, 1000, "{text}");
+    }
+}
+
+#[test]
 fn an_empty_variable_unsets_a_key_without_default() {
     let text = "[frontend]\nupstream = \"http://127.0.0.1:5173\"\n";
     assert!(

@@ -10,7 +10,7 @@ use std::str::FromStr as _;
 
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::SetGlobalDefaultError;
-use tracing::{Subscriber, subscriber};
+use tracing::{Subscriber, field, subscriber};
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -27,6 +27,15 @@ pub fn install(config: &LogConfig) -> Result<(), SetGlobalDefaultError> {
         LogFormat::Pretty => subscriber::set_global_default(pretty(config, io::stderr, colours)),
         LogFormat::Json => subscriber::set_global_default(json(config, io::stderr)),
     }
+}
+
+/// Logs a panic, which is always a bug of ours, as one line instead of a text over several.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(field::display);
+        tracing::error!(%message, place, "a bug in Gatepost, please report it");
+    }));
 }
 
 fn pretty<W>(config: &LogConfig, writer: W, colours: bool) -> impl Subscriber + use<W>

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -125,7 +126,7 @@ fn a_busy_port_is_said_with_its_address_and_exits_1() {
 }
 
 #[test]
-fn a_key_file_that_is_none_is_named_and_exits_1() {
+fn a_certificate_that_is_none_is_named() {
     let folder = folder_with(&format!(
         "{LOCAL}[tls]\ncert = \"site.pem\"\nkey = \"site.key\"\n"
     ));
@@ -277,6 +278,29 @@ async fn a_log_that_nobody_reads_does_not_end_it() {
     }
     drop(reader);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let status = eventually_some(PATIENCE, async || child.try_wait().unwrap()).await;
+    assert_eq!(status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
+    let folder = folder_with(LOCAL);
+    let path = folder.path().join("notify.sock");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut buffer = [0; 256];
+        let length = systemd.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    };
+    let mut child = gatepost(folder.path(), &["run"])
+        .env("NOTIFY_SOCKET", &path)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert_eq!(told().trim_end(), "READY=1");
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(told().trim_end(), "STOPPING=1");
     let status = eventually_some(PATIENCE, async || child.try_wait().unwrap()).await;
     assert_eq!(status.code(), Some(0));
 }
