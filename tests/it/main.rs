@@ -33,6 +33,7 @@ mod faults;
 mod frames;
 mod handshake;
 mod harness;
+mod publish_api;
 mod rehearsal;
 mod relay;
 mod slow_consumer;
