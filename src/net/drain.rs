@@ -5,9 +5,14 @@
 //! spawned here as tasks of their own and are waited for like requests.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use pin_project_lite::pin_project;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 /// Ends what was spawned through its watches.
@@ -22,6 +27,14 @@ pub struct DrainWatch {
     draining: CancellationToken,
     aborted: CancellationToken,
     tracker: TaskTracker,
+    begun: Arc<Begun>,
+}
+
+/// What has begun: read at every wake of every task, where the tokens' locks would be felt.
+#[derive(Debug, Default)]
+struct Begun {
+    draining: AtomicBool,
+    aborting: AtomicBool,
 }
 
 impl Drain {
@@ -39,6 +52,7 @@ impl Drain {
     /// Returns how many had to be aborted.
     pub async fn drain(self, timeout: Duration) -> usize {
         let watch = self.watch;
+        watch.begun.draining.store(true, Ordering::Release);
         watch.draining.cancel();
         watch.tracker.close();
         if tokio::time::timeout(timeout, watch.tracker.wait())
@@ -48,6 +62,7 @@ impl Drain {
             return 0;
         }
         let left = watch.tracker.len();
+        watch.begun.aborting.store(true, Ordering::Release);
         watch.aborted.cancel();
         watch.tracker.wait().await;
         left
@@ -64,11 +79,12 @@ impl DrainWatch {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let aborted = self.aborted.clone();
-        let handle = tokio::spawn(self.tracker.track_future(async move {
-            aborted.run_until_cancelled_owned(task).await;
-        }));
-        drop(handle);
+        drop(tokio::spawn(self.tracker.track_future(Abortable {
+            task,
+            aborted: self.aborted.clone().cancelled_owned(),
+            begun: Arc::clone(&self.begun),
+            enrolled: false,
+        })));
     }
 
     /// Completes when the gateway has begun to end.
@@ -78,7 +94,35 @@ impl DrainWatch {
 
     /// Whether the gateway has begun to end.
     pub fn is_draining(&self) -> bool {
-        self.draining.is_cancelled()
+        self.begun.draining.load(Ordering::Acquire)
+    }
+}
+
+pin_project! {
+    /// A task that ends early where the drain has no more patience.
+    struct Abortable<F> {
+        #[pin]
+        task: F,
+        #[pin]
+        aborted: WaitForCancellationFutureOwned,
+        begun: Arc<Begun>,
+        enrolled: bool,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Abortable<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        // A spawned task keeps its waker, so enrolling it once is enough to be woken.
+        if !*this.enrolled || this.begun.aborting.load(Ordering::Acquire) {
+            *this.enrolled = true;
+            if this.aborted.poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        this.task.poll(cx)
     }
 }
 
@@ -92,6 +136,20 @@ mod tests {
         let watch = drain.watch();
         drain.watch().spawn(async move { watch.draining().await });
         assert_eq!(drain.drain(Duration::from_secs(5)).await, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_was_woken_before_is_aborted_all_the_same() {
+        let drain = Drain::new();
+        drain.watch().spawn(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            std::future::pending::<()>().await;
+        });
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let watch = drain.watch();
+        assert!(!watch.is_draining());
+        assert_eq!(drain.drain(Duration::from_secs(5)).await, 1);
+        assert!(watch.is_draining());
     }
 
     #[tokio::test(start_paused = true)]

@@ -14,8 +14,8 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::TlsError;
 use super::accept::{Protocol, handshake};
-use super::error::TlsError;
 use super::store::{CertificateNames, CertificateStore};
 use crate::config::TlsConfig;
 
