@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,16 +16,23 @@ use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::drive::drive;
 use super::pace::{Allowed, Pace};
 use super::serve::{Answer, Serve, ServeLimits};
-use super::wrap::{InFlight, PacedBody, PacedStream};
+use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Peer;
-use crate::tls::accept::{self, Protocol};
+use crate::tls::accept::{self, Protocol, ServerConfig, TlsStream};
 use crate::tls::store::CertificateStore;
+
+/// For whoever has typed `http://` before the port of HTTPS.
+const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
+    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 65\r\n\
+    Connection: close\r\n\r\n\
+    This port speaks HTTPS: begin the address with https:// instead.\n";
 
 /// How HTTP is spoken, set up once.
 #[derive(Clone, Debug)]
@@ -81,16 +89,33 @@ pub(super) async fn run_tls<A: Answer>(
     stream: PacedStream,
     client: Client,
 ) {
-    let handshake = accept::handshake(store.server_config(), stream);
+    let handshake = handshake(store.server_config(), stream);
     drop(store);
-    let (stream, protocol) = match tokio::time::timeout(serve.limits.tls_timeout, handshake).await {
-        Ok(Ok(secured)) => secured,
-        Ok(Err(error)) => {
-            return tracing::debug!(peer = ?client.peer, %error, "the TLS handshake failed");
+    match tokio::time::timeout(serve.limits.tls_timeout, handshake).await {
+        Ok(Ok((stream, protocol))) => serve_http(serve, stream, protocol, client).await,
+        Ok(Err(error)) => tracing::debug!(peer = ?client.peer, %error, "the TLS handshake failed"),
+        Err(_) => tracing::debug!(peer = ?client.peer, "the TLS handshake lasts too long"),
+    }
+}
+
+/// Performs the handshake, and tells a client that speaks plain HTTP what is wrong.
+async fn handshake(
+    config: Arc<ServerConfig>,
+    stream: PacedStream,
+) -> io::Result<(TlsStream<PacedStream>, Protocol)> {
+    match accept::handshake(config, stream.expecting_tls()).await {
+        Ok(secured) => Ok(secured),
+        Err((error, mut stream)) => {
+            if error
+                .get_ref()
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotTls>)
+            {
+                stream.write_all(SPEAKS_HTTPS.as_bytes()).await?;
+                stream.shutdown().await?;
+            }
+            Err(error)
         }
-        Err(_) => return tracing::debug!(peer = ?client.peer, "the TLS handshake lasts too long"),
-    };
-    serve_http(serve, stream, protocol, client).await;
+    }
 }
 
 /// Who is served, and the record of how.

@@ -255,6 +255,20 @@ async fn half_a_tls_handshake_is_cut() {
 }
 
 #[tokio::test]
+async fn plain_http_at_the_https_port_is_told_so() {
+    let bed = Bed::tls(limits());
+    let mut client = bed.connect().await;
+    client.write_all(get("/").as_bytes()).await.unwrap();
+    let mut text = String::new();
+    let read = client.read_to_string(&mut text);
+    timeout(PATIENCE, read).await.unwrap().unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())));
+    assert!(body.contains("https://"));
+}
+
+#[tokio::test]
 async fn a_client_that_says_nothing_is_cut() {
     let bed = Bed::plain(ServeLimits {
         header_timeout: SHORT,

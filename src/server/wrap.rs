@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -22,8 +23,26 @@ use crate::web::body::{BodyError, ResponseBody};
 pub(super) struct PacedStream {
     stream: Stream,
     pace: Arc<Pace>,
+    next: Next,
     _permit: OwnedSemaphorePermit,
 }
+
+/// What the next bytes must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The beginning of a TLS handshake.
+    Handshake,
+    /// Whatever comes.
+    Anything,
+}
+
+/// The first byte of every TLS handshake.
+const HANDSHAKE: u8 = 0x16;
+
+/// Why reading fails where TLS was expected: the client speaks something else, most likely HTTP.
+#[derive(Debug, Error)]
+#[error("the client does not speak TLS")]
+pub(super) struct NotTls;
 
 /// A request under way: from its header section until hyper has taken its answer whole.
 #[derive(Debug)]
@@ -42,8 +61,16 @@ impl PacedStream {
         Self {
             stream,
             pace,
+            next: Next::Anything,
             _permit: permit,
         }
+    }
+
+    /// Fails reading with [`NotTls`] if the first byte is not that of a handshake. Found out here,
+    /// the client can still be told in its own words, which after rustls's alert it cannot.
+    pub(super) fn expecting_tls(mut self) -> Self {
+        self.next = Next::Handshake;
+        self
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -64,8 +91,14 @@ impl AsyncRead for PacedStream {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.pace.has_read();
+        let Some(first) = buffer.filled().get(before) else {
+            return read;
+        };
+        self.pace.has_read();
+        if std::mem::replace(&mut self.next, Next::Anything) == Next::Handshake
+            && *first != HANDSHAKE
+        {
+            return Poll::Ready(Err(io::Error::other(NotTls)));
         }
         read
     }

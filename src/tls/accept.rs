@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+pub use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
@@ -25,15 +25,18 @@ pub enum Protocol {
     Http2,
 }
 
-/// Performs the handshake with the certificate of now.
+/// Performs the handshake with the certificate of now. The stream comes back with an error.
 pub async fn handshake<S>(
     config: Arc<ServerConfig>,
     stream: S,
-) -> io::Result<(TlsStream<S>, Protocol)>
+) -> Result<(TlsStream<S>, Protocol), (io::Error, S)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let stream = TlsAcceptor::from(config)
+        .accept(stream)
+        .into_fallible()
+        .await?;
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,

@@ -4,7 +4,7 @@
 //! server type stays in this module, because the next rustls reshapes them.
 
 pub mod accept;
-mod error;
+pub mod error;
 mod files;
 mod folder;
 mod issue;
@@ -13,7 +13,6 @@ pub mod store;
 
 use std::sync::Arc;
 
-pub use error::TlsError;
 use rustls::crypto::CryptoProvider;
 
 /// The one crypto provider of the process.
