@@ -4,6 +4,7 @@
 //! takes the last one; a value that Django would unquote or trim is treated as no session, so that one
 //! session cannot be spelled in two ways.
 
+use cookie::Cookie;
 use http::HeaderValue;
 
 use crate::ids::SessionDigest;
@@ -31,16 +32,15 @@ impl SessionCookies {
         let mut session = None;
         for pair in header.as_bytes().split(|byte| *byte == b';') {
             let pair = pair.trim_ascii();
-            let Some(equals) = pair.iter().position(|byte| *byte == b'=') else {
+            let Some(cookie) = std::str::from_utf8(pair)
+                .ok()
+                .and_then(|p| Cookie::parse(p).ok())
+            else {
                 continue;
             };
-            let (name, value) = (
-                pair[..equals].trim_ascii_end(),
-                pair[equals + 1..].trim_ascii(),
-            );
-            if name == names.session.as_bytes() {
-                session = Some(value);
-            } else if !names.others.iter().any(|other| other.as_bytes() == name) {
+            if cookie.name() == names.session {
+                session = Some(cookie.value().as_bytes().into());
+            } else if !names.others.iter().any(|other| other == cookie.name()) {
                 continue;
             }
             if !picked.is_empty() {
@@ -48,7 +48,7 @@ impl SessionCookies {
             }
             picked.extend_from_slice(pair);
         }
-        let session = session.filter(|value| is_plain(value))?.into();
+        let session: Box<[u8]> = session.filter(|value: &Box<[u8]>| is_plain(value))?;
         let mut header = HeaderValue::from_maybe_shared(bytes::Bytes::from(picked)).ok()?;
         header.set_sensitive(true);
         Some(Self { header, session })
