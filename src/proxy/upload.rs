@@ -16,11 +16,16 @@ use tokio::time::{Instant, Sleep};
 
 use super::error::UploadFault;
 use super::spool::{Spool, Spooled, SpooledFile};
+use crate::net::drain::DrainWatch;
 use crate::web::body::BodyError;
 
 /// A body of at most this size is read before an upstream's worker is taken for it, so that a slow
 /// client does not occupy one.
 const READ_FIRST: u64 = 64 * 1024;
+
+/// What is thrown away of a body that is too large, behind the answer that says so: so many bytes,
+/// while they come in such a time.
+const THROWN_AWAY: (u64, Duration) = (1 << 30, Duration::from_secs(2));
 
 /// What a request body may take.
 #[derive(Clone, Copy, Debug)]
@@ -68,20 +73,26 @@ struct ProgressInner {
 
 impl Upload {
     /// Takes a client's body. Reads it here unless it is large and its length is known.
-    pub(super) async fn receive(body: Incoming, limits: UploadLimits) -> Result<Self, UploadFault> {
+    pub(super) async fn receive(
+        mut body: Incoming,
+        limits: UploadLimits,
+        unwanted: Unwanted<'_>,
+    ) -> Result<Self, UploadFault> {
         if body.is_end_stream() {
             return Ok(Self::Empty);
         }
-        match body.size_hint().exact() {
+        let received = match body.size_hint().exact() {
             Some(length) if length > limits.size => Err(UploadFault::TooLarge(limits.size)),
-            Some(length) if length > READ_FIRST => Ok(Self::Stream(Box::new(Streamed {
-                body,
-                stall: limits.stall,
-                timer: None,
-                progress: Progress::new(),
-            }))),
-            _ => spool(body, limits).await,
+            Some(length) if length > READ_FIRST => {
+                return Ok(Self::Stream(Box::new(Streamed::new(body, limits.stall))));
+            }
+            _ => spool(&mut body, limits).await,
+        };
+        if let (Err(UploadFault::TooLarge(_)), Unwanted::ThrownAway(drain)) = (&received, unwanted)
+        {
+            drain.spawn(throw_away(body));
         }
+        received
     }
 
     /// The exact length, or `None` where there is no body.
@@ -101,7 +112,7 @@ impl Upload {
     }
 }
 
-async fn spool(mut body: Incoming, limits: UploadLimits) -> Result<Upload, UploadFault> {
+async fn spool(body: &mut Incoming, limits: UploadLimits) -> Result<Upload, UploadFault> {
     let mut spool = Spool::default();
     loop {
         let frame = match tokio::time::timeout(limits.stall, body.frame()).await {
@@ -122,6 +133,28 @@ async fn spool(mut body: Incoming, limits: UploadLimits) -> Result<Upload, Uploa
         Spooled::Memory(bytes) => Upload::Ready(bytes),
         Spooled::File(file) => Upload::File(file),
     })
+}
+
+/// What becomes of a body that is too large.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unwanted<'a> {
+    /// Its client has not begun to send it, or can be told to stop.
+    Left,
+    /// Its client sends first and reads afterwards: cut off, it would report a broken pipe instead
+    /// of the answer. The answer leaves at once; this goes on behind it.
+    ThrownAway(&'a DrainWatch),
+}
+
+async fn throw_away(mut body: Incoming) {
+    let (mut left, pause) = THROWN_AWAY;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(pause, body.frame()).await {
+        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+        left = left.saturating_sub(size);
+        if left == 0 {
+            // Who sends still more is cut off after all.
+            return;
+        }
+    }
 }
 
 impl Body for Upload {
@@ -163,6 +196,16 @@ impl Body for Upload {
 }
 
 impl Streamed {
+    fn new(body: Incoming, stall: Duration) -> Self {
+        let progress = Progress::new();
+        Self {
+            body,
+            stall,
+            timer: None,
+            progress,
+        }
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(frame) => frame,

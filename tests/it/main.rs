@@ -30,11 +30,15 @@
 mod cli;
 mod config_errors;
 mod faults;
+mod files;
 mod frames;
 mod handshake;
 mod harness;
+mod proxying;
 mod publish_api;
 mod rehearsal;
 mod relay;
+mod request_grammar;
 mod slow_consumer;
 mod traps;
+mod tunnel;

@@ -25,8 +25,9 @@ impl Frontend {
     /// Listens on a free port of 127.0.0.1.
     pub async fn start() -> Self {
         let server = Server::start().await;
-        let own_host = server.address().to_string();
-        server.rule(move |request| Some(answer(request, &own_host)));
+        let address = server.address();
+        let own_hosts = [format!("localhost:{}", address.port()), address.to_string()];
+        server.rule(move |request| Some(answer(request, &own_hosts)));
         Self { server }
     }
 
@@ -42,14 +43,18 @@ fn is_upgrade(request: &Received) -> bool {
     !request.all("upgrade").is_empty()
 }
 
-fn answer(request: &Received, own_host: &str) -> Answer {
-    if request.all("host") != [own_host] {
+fn answer(request: &Received, own_hosts: &[String]) -> Answer {
+    let hosts = request.all("host");
+    let [host] = &hosts[..] else {
+        return Answer::status(400, "not one Host");
+    };
+    if !own_hosts.contains(host) {
         return Answer::status(403, "Blocked request. This host is not allowed.");
     }
     if !is_upgrade(request) {
         return Answer::html("<!doctype html><title>dev server</title>");
     }
-    let own_origin = format!("http://{own_host}");
+    let own_origin = format!("http://{host}");
     if request.all("origin").iter().any(|o| *o != own_origin) {
         return Answer::status(403, "foreign origin");
     }
