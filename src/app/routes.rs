@@ -3,10 +3,12 @@
 //! Used by the composition root alone. The surprise: without a `[frontend]` Django answers every path
 //! that nothing else does, so a project without one needs no list of paths.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Shared;
 use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
+use crate::files::folder::Folder;
 use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
@@ -40,7 +42,7 @@ impl Shared {
                 };
                 forward("frontend", addresses, kind)
             }
-            Some(FrontendConfig::Build { .. }) => Arc::new(Route::Reserved),
+            Some(FrontendConfig::Build { root, fallback }) => folder("/", root, Some(fallback)),
         };
         let mut prefixes = vec![
             (RESERVED.to_owned(), Arc::new(Route::Reserved)),
@@ -50,6 +52,12 @@ impl Shared {
             // "/" among Django's paths wins over a frontend, which then answers nothing.
             prefixes.retain(|(other, _)| other != path);
             prefixes.push((path.clone(), Arc::clone(&django)));
+        }
+        for served in &config.files {
+            prefixes.push((
+                served.path.clone(),
+                folder(&served.path, &served.root, None),
+            ));
         }
         for further in &config.upstreams {
             let route = forward(&further.path, &further.upstream, UpstreamKind::Plain);
@@ -120,4 +128,12 @@ impl Shared {
             drain: self.drain.clone(),
         }
     }
+}
+
+fn folder(prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
+    let folder = Folder::new(root.to_owned(), fallback.cloned());
+    Arc::new(Route::Folder {
+        prefix: prefix.to_owned(),
+        folder,
+    })
 }

@@ -66,9 +66,8 @@ fn look(root: &Path, path: &str) -> io::Result<Found> {
             Found::File(_) => Found::FolderWithoutSlash,
             other => other,
         }),
-        (false, true) => Ok(Found::Nothing),
         (false, false) if kind.is_file() => Ok(Found::File(RealFile::new(real))),
-        (false, false) => Ok(Found::Nothing),
+        (false, _) => Ok(Found::Nothing),
     }
 }
 

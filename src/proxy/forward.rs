@@ -18,7 +18,7 @@ use super::error::{Failure, ForwardError, UploadFault};
 use super::pool::IDLE_LIMIT;
 use super::rewrite::{self, LocalName};
 use super::tunnel;
-use super::upload::{Progress, Upload, UploadLimits};
+use super::upload::{Progress, Unwanted, Upload, UploadLimits};
 use super::upstream::{Lease, Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
@@ -112,7 +112,14 @@ impl Forwarder {
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Failure> {
         let (parts, body) = request.into_parts();
-        let upload = Upload::receive(body, self.limits).await?;
+        let sends_first =
+            parts.version < Version::HTTP_2 && !parts.headers.contains_key(header::EXPECT);
+        let unwanted = if sends_first {
+            Unwanted::ThrownAway(&self.drain)
+        } else {
+            Unwanted::Left
+        };
+        let upload = Upload::receive(body, self.limits, unwanted).await?;
         self.send(self.rewritten(parts, upload, downstream)).await
     }
 

@@ -65,6 +65,8 @@ pub(super) fn request(parts: &mut request::Parts, downstream: &Downstream, lengt
     parts.extensions.clear();
     let fields = &mut parts.headers;
     headers::remove_hop_by_hop(fields);
+    // The gateway answers it itself, when the body is first asked for.
+    fields.remove(header::EXPECT);
     match length {
         Some(length) => fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length)),
         None if matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) => {
@@ -198,6 +200,7 @@ mod tests {
         assert_eq!(parts.headers["x-forwarded-for"], "192.168.1.9");
         assert_eq!(parts.headers["x-forwarded-proto"], "https");
         assert!(!parts.headers.contains_key("connection"));
+        assert!(!parts.headers.contains_key("expect"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 
 use super::serve::{Answer, Peer};
 use crate::config::AccessLog;
+use crate::files::folder::Folder;
 use crate::ids::{NodeId, RequestId};
 use crate::proxy::forward::Forwarder;
 use crate::proxy::route::RouteTable;
@@ -32,6 +33,13 @@ pub enum Route {
     Socket(SocketRoute),
     /// A server behind the gateway.
     Upstream(Forwarder),
+    /// A folder, mounted at a prefix.
+    Folder {
+        /// The prefix, with slashes at both ends.
+        prefix: String,
+        /// The folder.
+        folder: Folder,
+    },
     /// Paths that the outside never gets an answer from.
     Reserved,
 }
@@ -94,6 +102,10 @@ impl Dispatch {
                 // Boxed: the largest of the futures, and hyper keeps room for it per connection.
                 let answer = Box::pin(forwarder.forward(request, downstream)).await;
                 answer.map_err(|error| error.to_problem())
+            }
+            Route::Folder { prefix, folder } => {
+                let inside = path.strip_prefix(prefix.as_str()).unwrap_or_default();
+                folder.serve(request, inside).await
             }
             Route::Reserved => Err(not_found("this path is the gateway's own")),
         }

@@ -57,7 +57,6 @@ impl Admission {
         let fields = request.headers_mut();
         headers::remove_claims(fields);
         headers::join_cookies(fields);
-        fields.remove(header::EXPECT);
         if fields.contains_key(header::UPGRADE) && !headers::is_websocket_upgrade(fields) {
             fields.remove(header::UPGRADE);
         }

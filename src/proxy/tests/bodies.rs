@@ -83,6 +83,32 @@ async fn a_body_that_is_too_large_is_refused_unread() {
 }
 
 #[tokio::test]
+async fn who_sends_all_of_it_first_still_reads_that_it_is_too_large() {
+    let (_upstream, gateway) = gateway_before(&[Step::ReadToEnd]).await;
+    let mut client = Client::connect(gateway).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 33554432\r\n\r\n")
+        .await;
+    let part = "a".repeat(1 << 20);
+    for _ in 0..32 {
+        client.send(&part).await;
+    }
+    let answer = client.until("\r\n\r\n").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn who_waits_for_100_continue_is_refused_at_once() {
+    let (_upstream, gateway) = gateway_before(&[Step::ReadToEnd]).await;
+    let mut client = Client::connect(gateway).await;
+    client
+        .send("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n")
+        .await;
+    let answer = client.until("\r\n\r\n").await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_body_that_stalls_is_a_408_small_or_large() {
     for length in [10, 200_000] {
         let upstream = Scripted::start(&[&[Step::ReadToEnd]]).await;
