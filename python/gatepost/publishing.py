@@ -163,9 +163,9 @@ def _publish(lines: list[bytes]) -> None:
     if answer is None or not _accepted(answer, "publish"):
         return
     for number, line in enumerate(answer.body.splitlines(), start=1):
-        said = _decode(line)
-        if "detail" in said or "status" in said:
-            logger.warning("the gateway refused publication %d: %s", number, _problem(said))
+        error = _decode(line).get("error")
+        if isinstance(error, dict):
+            logger.warning("the gateway refused publication %d: %s", number, _problem(error))
 
 
 def _revoke(body: bytes) -> None:

@@ -290,7 +290,7 @@ def test_nobody_is_told_nothing(gateway):
 
 def test_a_line_that_the_gateway_refused_is_logged(gateway, caplog):
     lines = b'{"id":"1","position":"1.1","sockets":0,"offline":0}\n' + (
-        b'{"type":"about:blank","status":400,"detail":"unknown member `to`"}\n'
+        b'{"error":{"type":"about:blank","status":400,"detail":"unknown member `to`"}}\n'
     )
     gateway.script = [lambda handler: fakes.respond(handler, 202, lines)]
     with transaction.atomic():
