@@ -9,7 +9,7 @@ mod auth;
 mod delivery;
 mod django;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod environment;
 mod error;
 mod frontend;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
+use crate::config::duration;
 use crate::ids::{ConnectionId, GroupName, SessionDigest, UserId};
 
 /// No id, name or path is longer, in bytes.
@@ -201,7 +202,7 @@ impl Visitor<'_> for DurationVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        above_zero(parse_duration(text))
+        above_zero(duration::parse(text))
             .map(Some)
             .ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
@@ -213,43 +214,4 @@ impl Visitor<'_> for DurationVisitor {
 
 fn above_zero(duration: Option<Duration>) -> Option<Duration> {
     duration.filter(|duration| !duration.is_zero())
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(milliseconds).map(Duration::from_millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit() {
-        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
-        assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
-        assert_eq!(parse_duration("2m"), Some(Duration::from_mins(2)));
-        for text in [
-            "",
-            "s",
-            "60",
-            "60 s",
-            "-1s",
-            "1.5s",
-            "60S",
-            "99999999999999999999s",
-        ] {
-            assert_eq!(parse_duration(text), None, "{text}");
-        }
-        assert_eq!(parse_duration(&format!("{}d", u64::MAX)), None);
-    }
 }
