@@ -121,8 +121,9 @@ impl Gateway {
     /// not end within `limits.drain_timeout` and were aborted.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> usize {
         self.watch_addresses();
-        self.serve();
+        // All listeners are bound, and whoever is answered from here on shall hear so.
         self.readiness.set_ready();
+        self.serve();
         shutdown.await;
         tracing::info!(connections = self.hub.len(), "draining");
         let timeout = self.config.limits.drain_timeout;
