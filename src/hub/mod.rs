@@ -140,12 +140,14 @@ impl Hub {
 
     /// Closes every connection because the gateway is going away, one after the other over `spread`.
     ///
-    /// Each is told to stay away for as long again, so that clients come back when all are gone, and
-    /// as far apart as they were closed. Handshakes under way are refused.
+    /// Each is told to stay away for as long again and at random up to half of that more, so that
+    /// clients come back when all are gone, and not together. Handshakes under way are refused.
     pub async fn drain(&self, spread: Duration) {
-        let delay_ms = u32::try_from(spread.as_millis()).unwrap_or(u32::MAX);
-        let reason = CloseReason::GoingAway { delay_ms };
-        self.tombstones.record(&Audience::Everyone, &reason);
+        let going_away = |more: Duration| CloseReason::GoingAway {
+            delay_ms: u32::try_from((spread + more).as_millis()).unwrap_or(u32::MAX),
+        };
+        let unjittered = going_away(Duration::ZERO);
+        self.tombstones.record(&Audience::Everyone, &unjittered);
         let mut members = Vec::with_capacity(self.len());
         self.registry.each(&Audience::Everyone, |member| {
             members.push(Arc::clone(member));
@@ -157,7 +159,9 @@ impl Hub {
             if tokio::time::Instant::now() < due {
                 tokio::time::sleep_until(due).await;
             }
-            member.outbox.close(&reason);
+            let fraction = f64::from(member.id.low_bits()) / f64::from(u32::MAX);
+            let more = spread.mul_f64(0.5 * fraction);
+            member.outbox.close(&going_away(more));
             due += slot;
         }
     }
