@@ -34,6 +34,10 @@ const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
     Connection: close\r\n\r\n\
     This port speaks HTTPS: begin the address with https:// instead.\n";
 
+/// For a TLS handshake under way when the gateway begins to end: whoever only holds one open must not
+/// hold the end up.
+const HANDSHAKE_GRACE: Duration = Duration::from_secs(1);
+
 /// How HTTP is spoken, set up once.
 #[derive(Clone, Debug)]
 pub(super) struct Speech {
@@ -91,7 +95,12 @@ pub(super) async fn run_tls<A: Answer>(
 ) {
     let handshake = handshake(store.server_config(), stream);
     drop(store);
-    match tokio::time::timeout(serve.limits.tls_timeout, handshake).await {
+    let handshake = tokio::time::timeout(serve.limits.tls_timeout, handshake);
+    let secured = tokio::select! {
+        secured = handshake => secured,
+        () = late(&serve.drain) => return,
+    };
+    match secured {
         Ok(Ok((stream, protocol))) => serve_http(serve, stream, protocol, client).await,
         Ok(Err(error)) => tracing::debug!(peer = ?client.peer, %error, "the TLS handshake failed"),
         Err(_) => tracing::debug!(peer = ?client.peer, "the TLS handshake lasts too long"),
@@ -116,6 +125,12 @@ async fn handshake(
             Err(error)
         }
     }
+}
+
+/// Completes when the gateway has been ending for so long that nobody should still be shaking hands.
+async fn late(drain: &DrainWatch) {
+    drain.draining().await;
+    tokio::time::sleep(HANDSHAKE_GRACE).await;
 }
 
 /// Who is served, and the record of how.
