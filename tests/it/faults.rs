@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use http::{Method, Version};
 use http_body_util::BodyExt;
 use socket2::SockRef;
+use tokio::net::TcpStream;
 
 use crate::harness::gateway::NOTIFICATIONS;
 use crate::harness::server::Server;
-use crate::harness::{Answer, Django, Gateway, json};
+use crate::harness::{Answer, Django, Gateway, PATIENCE, Process, eventually_some, json};
 
 #[tokio::test]
 async fn sockets_stay_open_and_publications_go_on_while_django_is_down() {
@@ -134,6 +135,41 @@ async fn a_client_that_resets_is_gone_at_once() {
         gateway.api().connected("42", 0).await;
     }
     assert_eq!(gateway.stop().await, 0);
+}
+
+#[tokio::test]
+async fn out_of_descriptors_it_stays_alive_does_not_spin_and_recovers() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let setup = Gateway::in_front_of(&django).set("limits.tls_timeout", "1m");
+    let gateway = Process::start_with_descriptors(setup, 80).await;
+    let ann = gateway.browser_of("anns-session");
+    let mut open = ann.socket(NOTIFICATIONS).await;
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(TcpStream::connect(gateway.https()).await.unwrap());
+    }
+    open.expect_nothing().await;
+    let before = gateway.cpu_ticks();
+    // CPU time is measured over wall time; there is no condition to wait for.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let ticks = gateway.cpu_ticks() - before;
+    assert!(
+        ticks < 20,
+        "{ticks} ticks of 10 ms in a second of doing nothing"
+    );
+    open.expect_nothing().await;
+    drop(crowd);
+    let page = eventually_some(PATIENCE, async || {
+        let attempt = ann.ask(Method::GET, "/").try_send();
+        let limited = tokio::time::timeout(Duration::from_secs(2), attempt);
+        limited.await.ok()?.ok()
+    })
+    .await;
+    assert_eq!(page.status, 200);
+    open.expect_nothing().await;
+    gateway.terminate();
+    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.log());
 }
 
 #[tokio::test]

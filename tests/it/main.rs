@@ -29,6 +29,7 @@
 
 mod cli;
 mod config_errors;
+mod drain;
 mod faults;
 mod files;
 mod frames;
@@ -39,6 +40,7 @@ mod publish_api;
 mod rehearsal;
 mod relay;
 mod request_grammar;
+mod secrets;
 mod slow_consumer;
 mod traps;
 mod tunnel;

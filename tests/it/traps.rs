@@ -27,7 +27,7 @@ use http::Version;
 
 use crate::harness::gateway::NOTIFICATIONS;
 use crate::harness::raw::Answered;
-use crate::harness::{Answer, Browser, Django, Gateway, json};
+use crate::harness::{Answer, Browser, Django, Gateway, Process, json};
 
 async fn stage() -> (Django, Gateway, Browser) {
     let django = Django::start().await;
@@ -204,6 +204,36 @@ async fn trap_5_exactly_one_host_of_ours_in_strict_grammar() {
     }
     assert!(django.requests().is_empty(), "{:?}", django.requests());
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn trap_8_an_idle_socket_costs_little() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django).spawn().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut sockets = Vec::new();
+    let mut open = async |count: usize| {
+        for _ in 0..count {
+            sockets.push(ann.socket(NOTIFICATIONS).await);
+        }
+        private_kib(&gateway)
+    };
+    let before = open(50).await;
+    let after = open(200).await;
+    // tungstenite's defaults alone are 138 KiB each. A debug build and glibc are not the release.
+    let each = after.saturating_sub(before) / 200;
+    assert!(each < 60, "{each} KiB for each idle socket");
+}
+
+fn private_kib(process: &Process) -> u64 {
+    let path = format!("/proc/{}/smaps_rollup", process.pid().as_raw_nonzero());
+    let text = std::fs::read_to_string(path).unwrap();
+    let private = text.lines().filter(|line| line.starts_with("Private_"));
+    private
+        .map(|line| line.split_whitespace().nth(1).unwrap())
+        .map(|kib| kib.parse::<u64>().unwrap())
+        .sum()
 }
 
 #[tokio::test]
