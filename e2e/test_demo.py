@@ -100,7 +100,7 @@ def test_one_command_shows_a_notification_and_ctrl_c_leaves_nothing_running(demo
 
     running.process.signal_group(signal.SIGINT)
 
-    ann.locator("#wire li.note").get_by_text("close 1001").wait_for()
+    ann.locator("#wire li.event").get_by_text("close 1001").wait_for()
     running.process.wait()
     assert_all_gone(processes)
     browser.close()

@@ -155,6 +155,8 @@ def test_admin_login_works(site, visitor):
     page.click("input[type=submit]")
 
     page.wait_for_selector("#user-tools")
+    # The gateway serves the admin's own files from STATIC_ROOT.
+    page.wait_for_function("getComputedStyle(document.querySelector('#header')).display === 'flex'")
     page.click("text=Users")
     page.wait_for_selector("#result_list >> text=bob")
 

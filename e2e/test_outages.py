@@ -37,7 +37,7 @@ def test_sockets_stay_open_while_django_restarts(start_site):
     send(bob, "user:ann", "after the restart")
 
     wait_for_title(ann, "after the restart")
-    notes = ann.locator("#wire li.note span").all_inner_texts()
+    notes = ann.locator("#wire li.event span").all_inner_texts()
     assert notes == ["open"]
 
 
@@ -61,7 +61,7 @@ def test_a_socket_that_comes_while_django_is_away_is_not_sent_to_the_login_page(
 
     page.reload()
 
-    page.locator("#wire li.note").get_by_text("close 1013").first.wait_for()
+    page.locator("#wire li.event").get_by_text("close 1013").first.wait_for()
     site.start_django()
     wait_for_socket(page, "open")
 
@@ -73,6 +73,6 @@ def test_sigterm_closes_sockets_with_1001_and_exits_0(start_site):
 
     site.gateway.signal(signal.SIGTERM)
 
-    page.locator("#wire li.note").get_by_text("close 1001").wait_for()
+    page.locator("#wire li.event").get_by_text("close 1001").wait_for()
     assert site.gateway.wait() == 0
     wait_until(lambda: not listens(site.https_port), "the port is free again")

@@ -30,7 +30,7 @@ def test_hmr_updates_the_page_without_a_reload_and_the_socket_stays_open(vite_si
 
     assert page.evaluate("window.neverReloaded") is True
     wait_for_socket(page, "open")
-    assert page.locator("#wire li.note span").all_inner_texts() == ["open"]
+    assert page.locator("#wire li.event span").all_inner_texts() == ["open"]
 
 
 def test_a_page_of_the_dev_server_reloads_when_its_html_changes(vite_site):

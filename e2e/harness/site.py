@@ -52,6 +52,7 @@ class Site:
         frontend = f'root = "{WWW}"'
         if self._with_vite:
             frontend = f'upstream = "http://127.0.0.1:{self.start_vite()}"'
+        (self.folder / "static").mkdir()
         config = self.folder / "gateway.toml"
         config.write_text(self._config(frontend))
         command = [gateway_binary(), "run", "--config", config, "--log-format", "json"]
@@ -60,6 +61,7 @@ class Site:
         self.https_port, self.http_port, self.internal_port = (ready[name] for name in ("https", "http", "internal"))
         self.manage("migrate", "--verbosity=0")
         self.manage("demo_users")
+        self.manage("collectstatic", "--no-input", "--verbosity=0")
         self.start_django()
         return self
 
@@ -124,6 +126,7 @@ class Site:
             "PYTHONDONTWRITEBYTECODE": "1",
             "DJANGO_SETTINGS_MODULE": "probes.settings",
             "DEMO_DATABASE": str(self.folder / "db.sqlite3"),
+            "DEMO_STATIC_ROOT": str(self.folder / "static"),
             "DEMO_SECRET_KEY": "only-for-these-tests-" + "x" * 40,
             "GATEPOST_SECRET": self.secret,
             "GATEPOST_URL": internal,
@@ -140,11 +143,15 @@ lan = false
 
 [django]
 upstream = "http://127.0.0.1:{self.django_port}"
-paths = ["/api/", "/admin/", "/accounts/", "/static/"]
+paths = ["/api/", "/admin/", "/accounts/"]
 hold = "{self._hold}"
 
 [frontend]
 {frontend}
+
+[[files]]
+path = "/static/"
+root = "{self.folder / "static"}"
 
 [[sockets]]
 path = "{SOCKET}"

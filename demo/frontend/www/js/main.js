@@ -32,7 +32,7 @@ function openSocket() {
     opened() {
       attempt = 0;
       state.socket = { phase: 'open', code: null };
-      wire('note', 'open');
+      wire('event', 'open');
     },
     notification(data) {
       wire('in', JSON.stringify(data));
@@ -45,7 +45,7 @@ function openSocket() {
     closed(code, reason) {
       if (current !== socket) return; // a newer socket took its place
       state.socket = { phase: 'closed', code };
-      wire('note', reason ? `close ${code} (${reason})` : `close ${code}`);
+      wire('event', reason ? `close ${code} (${reason})` : `close ${code}`);
       const delay = reconnectDelay(code, reason, attempt);
       attempt += 1;
       if (delay !== null) setTimeout(openSocket, delay);

@@ -85,7 +85,7 @@ function notificationItem({ data, at }) {
 }
 
 function wireItem({ direction, text, at }) {
-  const arrow = { in: '↓', out: '↑', note: '·' }[direction];
+  const arrow = { in: '↓', out: '↑', event: '·' }[direction];
   return node('li', direction, [node('i', '', [arrow]), node('span', '', [text]), time(at)]);
 }
 
