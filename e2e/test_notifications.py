@@ -161,6 +161,31 @@ def test_admin_login_works(site, visitor):
     page.wait_for_selector("#result_list >> text=bob")
 
 
+def test_the_gateways_log_holds_no_session_cookie(site, visitor):
+    person = visitor()
+    page = person.new_page()
+    log_in(page, site.origin, "ann")
+    page.click("#ping")
+    cookies = {cookie["name"]: cookie["value"] for cookie in person.cookies()}
+
+    page.click("#logout")
+    wait_for_socket(page, "closed", 4001)
+
+    assert len(cookies["sessionid"]) == 32
+    assert cookies["sessionid"] not in site.gateway.output()
+    assert cookies["csrftoken"] not in site.gateway.output()
+
+
+def test_everything_works_over_unix_sockets(start_site):
+    site = start_site(unix=True)
+    page = site.browser.visitor().new_page()
+    log_in(page, site.origin, "ann")
+
+    send(page, "user:ann", "over two unix sockets")
+
+    wait_for_title(page, "over two unix sockets")
+
+
 def contract_script():
     """The document's JavaScript; only its host and port lines are filled in, as the document itself tells."""
     code = re.search(r"```javascript\n(.*?)```", CONTRACT.read_text(), re.DOTALL)[1]

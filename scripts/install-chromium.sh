@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 . scripts/apt.sh
 
 missing=()
-command -v chromium >/dev/null || missing+=(chromium)
+command -v chromium >/dev/null || missing+=(chromium fonts-dejavu-core)
 command -v certutil >/dev/null || missing+=(libnss3-tools)
 if [ "${#missing[@]}" -gt 0 ]; then
     apt_install "${missing[@]}"

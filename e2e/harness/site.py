@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .browser import Browser
 from .process import Process
-from .wait import free_port, listens, wait_until
+from .wait import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo"
@@ -33,10 +33,12 @@ def gateway_binary():
 class Site:
     """`start()` starts gateway and Django; everything lives under `folder` and ends with `stop()`."""
 
-    def __init__(self, folder, playwright, *, vite=False, hold="20s"):
+    def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False):
         self.folder = folder
         self.secret = secrets.token_hex(32)
         self.django_port = free_port()
+        self._django_bind = f"unix:{folder / 'd.sock'}" if unix else f"127.0.0.1:{self.django_port}"
+        self._internal = f"unix:{folder / 'i.sock'}" if unix else "127.0.0.1:0"
         self.django = None
         self.vite = None
         self.gateway = None
@@ -58,7 +60,9 @@ class Site:
         command = [gateway_binary(), "run", "--config", config, "--log-format", "json"]
         self.gateway = Process("gatepost", command, self.folder, {"GATEPOST_SECRET": self.secret})
         ready = self.gateway.wait_for_line(ready_addresses, "the line that says it is ready")
-        self.https_port, self.http_port, self.internal_port = (ready[name] for name in ("https", "http", "internal"))
+        self.https_port, self.http_port = ready["https"], ready["http"]
+        if "internal" in ready:
+            self._internal = f"http://127.0.0.1:{ready['internal']}"
         self.manage("migrate", "--verbosity=0")
         self.manage("demo_users")
         self.manage("collectstatic", "--no-input", "--verbosity=0")
@@ -67,11 +71,10 @@ class Site:
 
     def start_django(self):
         """Starts gunicorn at the address the gateway knows, and waits until it answers there."""
-        command = [sys.executable, "-m", "gunicorn", "demosite.wsgi", "--bind", f"127.0.0.1:{self.django_port}"]
+        command = [sys.executable, "-m", "gunicorn", "demosite.wsgi", "--bind", self._django_bind]
         command += ["--workers", "2", "--worker-class", "gthread", "--threads", "4"]
         self.django = Process("gunicorn", command, BACKEND, self._django_environment())
         self.django.wait_for_line(lambda line: "Listening at" in line, "gunicorn listens")
-        wait_until(lambda: listens(self.django_port), "gunicorn accepts connections")
 
     def start_vite(self):
         """Serves a copy of the demo's frontend, which a test may edit."""
@@ -120,7 +123,6 @@ class Site:
         assert process.wait() == 0, process.output()
 
     def _django_environment(self):
-        internal = f"http://127.0.0.1:{self.internal_port}"
         return {
             "PYTHONPATH": os.pathsep.join(str(path) for path in PYTHONPATH),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -129,20 +131,21 @@ class Site:
             "DEMO_STATIC_ROOT": str(self.folder / "static"),
             "DEMO_SECRET_KEY": "only-for-these-tests-" + "x" * 40,
             "GATEPOST_SECRET": self.secret,
-            "GATEPOST_URL": internal,
+            "GATEPOST_URL": self._internal,
         }
 
     def _config(self, frontend):
+        upstream = self._django_bind if self._django_bind.startswith("unix:") else f"http://{self._django_bind}"
         return f"""
 [server]
 https = "127.0.0.1:0"
 http = "127.0.0.1:0"
-internal = "127.0.0.1:0"
+internal = "{self._internal}"
 hosts = ["localhost"]
 lan = false
 
 [django]
-upstream = "http://127.0.0.1:{self.django_port}"
+upstream = "{upstream}"
 paths = ["/api/", "/admin/", "/accounts/"]
 hold = "{self._hold}"
 
@@ -158,14 +161,17 @@ path = "{SOCKET}"
 
 [limits]
 drain_spread = "200ms"
+
+[log]
+level = "debug"
 """
 
 
 def ready_addresses(line):
-    """The bound ports by listener, from the gateway's `ready` line."""
-    with_json = line.startswith("{") and '"ready"' in line
-    if not with_json:
+    """The bound ports by listener, from the gateway's `ready` line; a Unix socket has none."""
+    if not line.startswith("{") or '"ready"' not in line:
         return None
     fields = json.loads(line)
     fields = fields.get("fields", fields)
-    return {name: int(re.search(r":(\d+)", str(fields[name]))[1]) for name in ("https", "http", "internal")}
+    found = {name: re.search(r":(\d+)", str(fields.get(name))) for name in ("https", "http", "internal")}
+    return {name: int(match[1]) for name, match in found.items() if match}
