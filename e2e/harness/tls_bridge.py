@@ -13,13 +13,13 @@ async def tls_bridge(https_port, ca_file):
     context = ssl.create_default_context(cafile=str(ca_file))
 
     async def bridge(reader, writer):
-        with contextlib.suppress(OSError):
-            far_reader, far_writer = await asyncio.open_connection("localhost", https_port, ssl=context)
-            outward = asyncio.ensure_future(pump(reader, far_writer))
-            await pump(far_reader, writer)
-            outward.cancel()
-            writer.close()
-            far_writer.close()
+        far_reader, far_writer = await asyncio.open_connection("localhost", https_port, ssl=context)
+        outward = asyncio.ensure_future(pump(reader, far_writer))
+        # The gateway ends the connection, as a server does after the closing handshake.
+        await pump(far_reader, writer)
+        outward.cancel()
+        writer.close()
+        far_writer.close()
 
     server = await asyncio.start_server(bridge, "127.0.0.1", 0)
     async with server:
