@@ -2,21 +2,19 @@
 //! the pace.
 //!
 //! Called by `connection`. The surprise: one alarm a connection, moved only when it would ring too
-//! late; a deadline that moved away is found out when the alarm rings.
+//! late; a deadline that moved away is found out when the alarm rings. And it is never further than
+//! the write time, because the bodies of HTTP/2 are polled in tasks of their own, and one that waits
+//! for its client's window wakes nobody here.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::pace::{Due, Pace, Told};
 use crate::net::drain::DrainWatch;
-
-/// How far ahead to look where nothing is due.
-const FAR: Duration = Duration::from_hours(24);
 
 /// Why a connection ended before its time.
 #[derive(Debug, Error)]
@@ -43,7 +41,7 @@ where
     let mut draining = pin!(drain.draining());
     let mut watch = Watch {
         pace,
-        alarm: pin!(sleep_until(Instant::now() + FAR)),
+        alarm: pin!(sleep_until(pace.look_by())),
         told: None,
     };
     // The first look enrols this task's waker; afterwards the flag is cheaper than the future.
@@ -101,8 +99,8 @@ impl Watch<'_> {
                     Some(told) if self.pace.moves_on(told) => self.told = Some(self.pace.told()),
                     _ => return Poll::Ready(due),
                 },
-                Some((at, _)) => self.alarm.as_mut().reset(at),
-                None => self.alarm.as_mut().reset(now + FAR),
+                Some((at, _)) => self.alarm.as_mut().reset(at.min(self.pace.look_by())),
+                None => self.alarm.as_mut().reset(self.pace.look_by()),
             }
         }
     }

@@ -161,6 +161,11 @@ impl Pace {
         })
     }
 
+    /// When to look again at the latest.
+    pub(super) fn look_by(&self) -> Instant {
+        Instant::now() + self.allowed.write
+    }
+
     /// Whether a client that was told to go still takes its last answers.
     pub(super) fn moves_on(&self, told: Told) -> bool {
         self.stalled.load(Relaxed) == 0

@@ -41,6 +41,8 @@ mod rehearsal;
 mod relay;
 mod request_grammar;
 mod secrets;
+mod slow_clients;
 mod slow_consumer;
+mod tls;
 mod traps;
 mod tunnel;

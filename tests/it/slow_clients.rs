@@ -1,0 +1,159 @@
+//! Whoever is slow is cut in time, and nobody else waits for it.
+
+use std::time::{Duration, Instant};
+
+use http::Version;
+use tokio::task::JoinSet;
+
+use crate::harness::gateway::{NOTIFICATIONS, Setup};
+use crate::harness::raw::Raw;
+use crate::harness::{Answer, Django, Gateway, PATIENCE, eventually, in_time, json};
+
+const SHORT: Duration = Duration::from_millis(400);
+
+/// A gateway that gives clients little time.
+fn strict(django: &Django) -> Setup {
+    Gateway::in_front_of(django)
+        .set("limits.tls_timeout", "400ms")
+        .set("limits.header_timeout", "400ms")
+        .set("limits.body_timeout", "400ms")
+        .set("limits.idle_timeout", "400ms")
+        .set("limits.write_timeout", "400ms")
+}
+
+#[tokio::test]
+async fn slow_clients_of_every_kind_are_cut_while_others_are_served() {
+    let django = Django::start().await;
+    django.answers("/huge/", Answer::huge(64 * 1024 * 1024));
+    let gateway = strict(&django).start().await;
+    let began = Instant::now();
+    let mut slow = JoinSet::new();
+    for _ in 0..5 {
+        let address = gateway.https();
+        slow.spawn(async move {
+            let mut raw = Raw::tcp(address).await;
+            raw.send([0x16, 3, 1, 2]).await;
+            raw.expect_end().await;
+        });
+        for half in [
+            "",
+            "GET / HT",
+            "GET / HTTP/1.1\r\nHost: localhost\r\n",
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhal",
+        ] {
+            let half = half.replace("localhost", gateway.browser().host());
+            let mut raw = gateway.browser().raw().await;
+            slow.spawn(async move {
+                raw.send(half).await;
+                raw.expect_end().await;
+            });
+        }
+        let mut raw = gateway.browser().raw().await;
+        slow.spawn(async move {
+            while raw.try_send("GET / HTTP/1.1\r\nDrip: a\r\n").await {
+                tokio::time::sleep(SHORT / 10).await;
+            }
+        });
+    }
+    while !slow.is_empty() {
+        assert_eq!(gateway.browser().get("/").await.status, 200);
+        while let Some(ended) = slow.try_join_next() {
+            ended.unwrap();
+        }
+    }
+    assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_cut() {
+    let django = Django::start().await;
+    django.answers("/huge/", Answer::huge(64 * 1024 * 1024));
+    let gateway = strict(&django).start().await;
+    let browser = gateway.browser().with_small_receive_buffer();
+    let mut http1 = browser.raw().await;
+    let head = format!("GET /huge/ HTTP/1.1\r\nHost: {}\r\n\r\n", browser.host());
+    http1.send(head).await;
+    let mut http2 = browser.connect(Version::HTTP_2).await;
+    let request = browser
+        .ask(http::Method::GET, "/huge/")
+        .over_http2()
+        .finish();
+    let unread = in_time("a head", http2.send(request)).await.unwrap();
+    assert_eq!(unread.status(), 200);
+    in_time("the cut", async {
+        while !http2.is_closed() {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    })
+    .await;
+    // Whoever were still served would have to be aborted.
+    assert_eq!(gateway.stop().await, 0);
+    http1.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_ends_in_good_order_once_it_idles() {
+    let django = Django::start().await;
+    let gateway = strict(&django).start().await;
+    let browser = gateway.browser();
+    let mut raw = browser.raw().await;
+    let head = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", browser.host());
+    for _ in 0..2 {
+        raw.send(&head).await;
+        assert_eq!(raw.answer().await.status(), 200);
+    }
+    let began = Instant::now();
+    // rustls makes an error of an end without close_notify.
+    let more = in_time("the end", raw.wire.more()).await;
+    assert!(!more.unwrap());
+    assert!(began.elapsed() >= SHORT / 2, "{:?}", began.elapsed());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn sockets_and_slow_upstreams_are_no_slow_clients() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let pieces = ["a", "b", "c", "d"];
+    django.answers("/trickle/", Answer::trickle(pieces, SHORT));
+    let gateway = strict(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    assert_eq!(ann.get("/trickle/").await.text(), "abcd");
+    let publication = json!({"to": {"user": "42"}, "frame": {"n": 1}});
+    assert_eq!(gateway.api().publish(&publication).await["sockets"], 1);
+    socket.expect_frame(r#"{"n":1}"#).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn clients_beyond_the_limit_wait_until_somebody_leaves() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django).set("limits.connections", 1);
+    let gateway = setup.start().await;
+    let mut held = JoinSet::new();
+    // As many as there are, and the few that the gateway keeps spare.
+    for _ in 0..100 {
+        let browser = gateway.browser();
+        held.spawn(async move { browser.try_tls(&[b"http/1.1"]).await });
+    }
+    let mut inside = Vec::new();
+    in_time("the first clients", async {
+        while inside.len() < 65 {
+            inside.push(held.join_next().await.unwrap().unwrap().unwrap());
+        }
+    })
+    .await;
+    let full = tokio::time::timeout(SHORT, held.join_next()).await;
+    assert!(full.is_err(), "there is no room for more");
+    inside.clear();
+    eventually(PATIENCE, || {
+        while let Some(entered) = held.try_join_next() {
+            inside.push(entered.unwrap().unwrap());
+        }
+        inside.len() == 35
+    })
+    .await;
+    gateway.stop().await;
+}

@@ -1,0 +1,194 @@
+//! One HTTPS origin: its certificate, its protocols, the way to it from plain HTTP.
+
+use std::path::Path;
+
+use http::Version;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::CertificateDer;
+
+use crate::harness::gateway::{NOTIFICATIONS, Setup};
+use crate::harness::raw::Raw;
+use crate::harness::{Browser, Django, Gateway, PATIENCE, eventually, eventually_some, json};
+
+/// A site's certificate authority, as a company has one.
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self {
+            pem: params.self_signed(&key).unwrap().pem(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    /// A certificate for `localhost`, and its key.
+    fn issue(&self) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        (cert.pem(), key.serialize_pem())
+    }
+
+    /// A gateway with a certificate of this authority, which the harness's clients trust.
+    fn certifies(&self, setup: Setup) -> Setup {
+        let (cert, key) = self.issue();
+        setup
+            .set("tls.cert", "certs/site.pem")
+            .set("tls.key", "certs/site.key")
+            .file("certs/ca.pem", self.pem.clone())
+            .file("certs/site.pem", cert)
+            .file("certs/site.key", key)
+    }
+}
+
+fn replace(folder: &Path, (cert, key): (String, String)) {
+    std::fs::write(folder.join("certs/site.pem"), cert).unwrap();
+    std::fs::write(folder.join("certs/site.key"), key).unwrap();
+}
+
+async fn presented(browser: &Browser) -> Option<CertificateDer<'static>> {
+    let stream = browser.tls(&[b"http/1.1"]).await;
+    let chain = stream.get_ref().1.peer_certificates()?;
+    Some(chain.first()?.clone().into_owned())
+}
+
+#[tokio::test]
+async fn the_local_ca_vouches_for_hosts_and_addresses_of_this_machine() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django)
+        .set("server.hosts", vec!["localhost", "shop.test"])
+        .set("server.lan", true);
+    let gateway = setup.start().await;
+    for name in ["localhost", "shop.test", "127.0.0.1"] {
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            let browser = gateway.browser_calling(name);
+            let page = browser.ask_over(version, "/").send().await;
+            assert_eq!(page.status, 200, "{name}");
+            assert_eq!(page.version, version);
+        }
+    }
+    for address in gatepost::net::interfaces::addresses() {
+        // What was written into the certificate is a host as well.
+        let host = address.to_string();
+        if address.is_ipv4() {
+            assert_eq!(gateway.browser_calling(&host).get("/").await.status, 200);
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_protocol_is_refused_in_the_handshake() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let refused = gateway.browser().try_tls(&[b"spdy/3"]).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("NoApplicationProtocol"),
+        "{refused}"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_served_and_drops_nobody() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let authority = Authority::new();
+    let gateway = authority
+        .certifies(Gateway::in_front_of(&django))
+        .start()
+        .await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let link = ann.connect(Version::HTTP_2).await;
+    let first = presented(&ann).await.unwrap();
+
+    replace(gateway.folder(), authority.issue());
+    eventually_some(PATIENCE, async || {
+        (presented(&ann).await.unwrap() != first).then_some(())
+    })
+    .await;
+
+    let publication = json!({"to": {"user": "42"}, "frame": {"n": 1}});
+    assert_eq!(gateway.api().publish(&publication).await["sockets"], 1);
+    socket.expect_frame(r#"{"n":1}"#).await;
+    assert!(!link.is_closed());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_renewal_keeps_the_old_certificate_and_is_said_once() {
+    let django = Django::start().await;
+    let authority = Authority::new();
+    let gateway = authority
+        .certifies(Gateway::in_front_of(&django))
+        .spawn()
+        .await;
+    let browser = gateway.browser();
+    let first = presented(&browser).await.unwrap();
+    let said = || {
+        gateway
+            .log()
+            .matches("the certificate stays the old one")
+            .count()
+    };
+
+    let (cert, _) = authority.issue();
+    let (_, key) = authority.issue();
+    replace(gateway.folder(), (cert, key));
+    eventually(PATIENCE, || said() == 1).await;
+    assert!(gateway.log().contains("does not belong to the certificate"));
+    assert_eq!(presented(&browser).await.unwrap(), first);
+
+    replace(gateway.folder(), authority.issue());
+    eventually_some(PATIENCE, async || {
+        (presented(&browser).await.unwrap() != first).then_some(())
+    })
+    .await;
+    assert_eq!(said(), 1);
+    gateway.terminate();
+    assert!(gateway.exit().await.success());
+}
+
+#[tokio::test]
+async fn plain_http_is_sent_to_the_same_place_over_https() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django).set("server.http", "127.0.0.1:0");
+    let gateway = setup.start().await;
+    let port = gateway.https().port();
+    let ask = async |host: &str| {
+        let mut raw = Raw::tcp(gateway.http()).await;
+        let head = format!("GET /a%20b/?next=%2F HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        raw.send(head).await;
+        raw.answer().await
+    };
+    let sent_on = ask("localhost:8080").await;
+    assert_eq!(sent_on.status(), 308);
+    let expected = format!("https://localhost:{port}/a%20b/?next=%2F");
+    assert_eq!(sent_on.header("location"), Some(expected));
+    assert_eq!(ask("evil.example").await.status(), 421);
+    assert!(
+        django.requests().is_empty(),
+        "nothing goes to Django unencrypted"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn plain_http_at_the_https_port_is_told_what_is_wrong() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let mut raw = Raw::tcp(gateway.https()).await;
+    raw.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let answer = raw.answer().await;
+    assert_eq!(answer.status(), 400);
+    assert!(answer.text().contains("https://"), "{}", answer.text());
+    raw.expect_end().await;
+    gateway.stop().await;
+}
