@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::upload::Progress;
+use super::streamed::Progress;
 use super::upstream::Lease;
 use crate::web::body::BodyError;
 

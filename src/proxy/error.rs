@@ -36,9 +36,15 @@ pub(super) enum Failure {
     /// The connection broke before the answer's head was complete.
     #[error("upstream {at} broke the connection without an answer")]
     Lost { at: Place, source: hyper::Error },
-    /// What came was not HTTP, or more of it than is taken.
+    /// What came was not HTTP.
     #[error("upstream {at} answered with something that is not HTTP")]
     NotHttp { at: Place, source: hyper::Error },
+    /// Its head is longer than is taken.
+    #[error("upstream {at} answered with a head of more than 128 KiB or 100 fields")]
+    LongHead { at: Place },
+    /// Its body has a transfer coding that nobody agreed upon.
+    #[error("upstream {at} answered with a Transfer-Encoding other than chunked")]
+    BadFraming { at: Place },
     /// No answer came in time.
     #[error("upstream {at} did not answer within {limit:?}")]
     Timeout { at: Place, limit: Duration },
@@ -107,6 +113,17 @@ impl ToProblem for ForwardError {
 }
 
 impl Failure {
+    /// A connection that broke, told apart by what came before.
+    pub(super) fn broken(at: Place, source: hyper::Error) -> Self {
+        if source.is_parse_too_large() {
+            return Self::LongHead { at };
+        }
+        if source.is_parse() {
+            return Self::NotHttp { at, source };
+        }
+        Self::Lost { at, source }
+    }
+
     fn to_problem(&self, kind: UpstreamKind) -> Problem {
         let (status, code, retry) = self.class();
         let problem = Problem::new(status, code, self.public_sentence());
@@ -123,6 +140,8 @@ impl Failure {
             Self::Refused { .. } => (StatusCode::BAD_GATEWAY, "upstream_refused", Some(2)),
             Self::Lost { .. } => (StatusCode::BAD_GATEWAY, "upstream_lost", Some(2)),
             Self::NotHttp { .. } => (StatusCode::BAD_GATEWAY, "upstream_not_http", None),
+            Self::LongHead { .. } => (StatusCode::BAD_GATEWAY, "upstream_long_head", None),
+            Self::BadFraming { .. } => (StatusCode::BAD_GATEWAY, "upstream_bad_framing", None),
             Self::UnaskedUpgrade { .. } => (StatusCode::BAD_GATEWAY, "upstream_upgraded", None),
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", Some(2)),
             Self::ConnectTimeout { .. } | Self::Timeout { .. } => {
@@ -141,7 +160,10 @@ impl Failure {
             Self::Lost { at, .. } => {
                 format!("The server \"{}\" broke off without an answer.", at.name)
             }
-            Self::NotHttp { at, .. } | Self::UnaskedUpgrade { at } => {
+            Self::NotHttp { at, .. }
+            | Self::LongHead { at }
+            | Self::BadFraming { at }
+            | Self::UnaskedUpgrade { at } => {
                 format!(
                     "The server \"{}\" gave an answer that makes no sense.",
                     at.name
@@ -183,6 +205,8 @@ impl Failure {
                     .into(),
                 _ => "Does an HTTP server listen there, without TLS?".into(),
             },
+            Self::LongHead { .. } => "Which field is it? Many cookies set at once, or a huge policy?".into(),
+            Self::BadFraming { .. } => "HTTP servers behind a gateway may only use chunked.".into(),
             Self::UnaskedUpgrade { .. } => "Requests to Django are never upgraded here; name sockets in [[sockets]], or \
                 route an ASGI server with [[upstreams]]."
                 .into(),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use http::header;
+use http::header::{self, HeaderMap};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -15,22 +15,19 @@ use tokio::time::Instant;
 
 use super::download::{Borrowed, Download, Patience};
 use super::error::{Failure, ForwardError, UploadFault};
-use super::pool::IDLE_LIMIT;
+use super::reuse;
 use super::rewrite::{self, LocalName};
+use super::streamed::{Progress, Unwanted};
 use super::tunnel;
-use super::upload::{Progress, Unwanted, Upload, UploadLimits};
+use super::upload::{Upload, UploadLimits};
 use super::upstream::{Lease, Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
 use crate::web::request::Downstream;
 
-/// A request with a body is not risked on a connection that idled longer.
-const FRESH_ENOUGH: Duration = Duration::from_millis(200);
 /// How often a request is sent in all.
 const ATTEMPTS: usize = 3;
-/// `Keep-Alive: timeout` is honoured up to here.
-const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 /// How an upstream is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,27 +112,23 @@ impl Forwarder {
         let sends_first =
             parts.version < Version::HTTP_2 && !parts.headers.contains_key(header::EXPECT);
         let unwanted = if sends_first {
-            Unwanted::ThrownAway(&self.drain)
+            Unwanted::ThrownAway(self.drain.clone())
         } else {
-            Unwanted::Left
+            Unwanted::Left(self.drain.clone())
         };
         let upload = Upload::receive(body, self.limits, unwanted).await?;
         self.send(self.rewritten(parts, upload, downstream)).await
     }
 
     async fn send(&self, mut request: Request<Upload>) -> Result<Response<ResponseBody>, Failure> {
-        let repeatable = is_repeatable(&request);
+        let repeatable = reuse::is_repeatable(&request);
         let progress = request.body().progress();
-        let mut reuse = Reuse::Within(if repeatable {
-            LONGEST_IDLE
-        } else {
-            FRESH_ENOUGH
-        });
+        let mut reuse = if repeatable { reuse::ANY } else { reuse::FRESH };
         let mut attempt = 0;
         loop {
             attempt += 1;
             let mut lease = self.upstream.lease(reuse).await?;
-            let spare = (repeatable && lease.reused).then(|| copy(&request));
+            let spare = (repeatable && lease.reused).then(|| reuse::copy(&request));
             let sent = lease.sender.try_send_request(request);
             let mut error = match self.head(sent, &lease, progress.as_ref()).await? {
                 Ok(response) => return self.answer(response, lease, progress),
@@ -188,7 +181,10 @@ impl Forwarder {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UnaskedUpgrade { at: lease.place() });
         }
-        let keep = keep(&response);
+        if !is_plainly_framed(response.headers()) {
+            return Err(Failure::BadFraming { at: lease.place() });
+        }
+        let keep = reuse::keep(&response);
         let borrowed = Borrowed {
             lease,
             keep,
@@ -241,48 +237,13 @@ impl Forwarder {
     }
 }
 
-/// Whether sending it twice does no harm and is possible.
-fn is_repeatable(request: &Request<Upload>) -> bool {
-    let harmless = matches!(
-        *request.method(),
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
-    );
-    harmless && matches!(request.body(), Upload::Empty)
-}
-
-/// The same request without a body.
-fn copy(request: &Request<Upload>) -> Request<Upload> {
-    let mut copy = Request::new(Upload::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
-}
-
-/// How long the connection may idle after this answer; zero where it must not be used again.
-fn keep<B>(response: &Response<B>) -> Duration {
-    let fields = response.headers();
-    if response.version() != Version::HTTP_11
-        || headers::has_token(fields, &header::CONNECTION, "close")
-    {
-        return Duration::ZERO;
-    }
-    let Some(promise) = fields
-        .get("keep-alive")
-        .and_then(|value| value.to_str().ok())
-    else {
-        return IDLE_LIMIT;
-    };
-    let seconds = promise
-        .split(',')
-        .find_map(|part| part.trim().strip_prefix("timeout="))
-        .and_then(|seconds| seconds.parse().ok());
-    // Half a second for the request that is on its way when the upstream's time is up.
-    seconds.map_or(IDLE_LIMIT, |seconds| {
-        Duration::from_secs(seconds)
-            .saturating_sub(Duration::from_millis(500))
-            .min(LONGEST_IDLE)
-    })
+/// Whether its body is what hyper took it for, whoever reads it next.
+fn is_plainly_framed(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = codings
+        .next()
+        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    chunked && codings.next().is_none()
 }
 
 /// Whose fault it is that no answer came.
@@ -291,8 +252,5 @@ fn broken(error: hyper::Error, lease: &Lease, progress: Option<&Progress>) -> Fa
         return fault.into();
     }
     let at = lease.place();
-    if error.is_parse() {
-        return Failure::NotHttp { at, source: error };
-    }
-    Failure::Lost { at, source: error }
+    Failure::broken(at, error)
 }

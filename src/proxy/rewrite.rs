@@ -134,6 +134,11 @@ pub(super) fn response(parts: &mut response::Parts) {
     if fields.contains_key(header::TRANSFER_ENCODING) || parts.status == StatusCode::NO_CONTENT {
         fields.remove(header::CONTENT_LENGTH);
     }
+    // The same length twice is one length; hyper has refused two different ones.
+    let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
+    if let (Some(length), Some(_)) = (lengths.next().cloned(), lengths.next()) {
+        fields.insert(header::CONTENT_LENGTH, length);
+    }
     headers::remove_hop_by_hop(fields);
     headers::remove_gateway_fields(fields);
 }

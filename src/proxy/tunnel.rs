@@ -15,7 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::download::{Download, Patience};
-use super::error::{Failure, Place};
+use super::error::Failure;
 use super::rewrite;
 use super::upload::Upload;
 use super::upstream::Upstream;
@@ -40,7 +40,7 @@ pub(super) async fn open(
     let path = request.uri().path().to_owned();
     let (stream, backend) = upstream.connect(upstream.next_backend()).await?;
     let at = upstream.place(backend);
-    let lost = |source: hyper::Error| failure(source, at.clone());
+    let lost = |source| Failure::broken(at.clone(), source);
 
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     drain.spawn(async move {
@@ -102,11 +102,4 @@ async fn join(downstream: OnUpgrade, upstream: OnUpgrade, drain: DrainWatch) {
 fn set_upgrade(fields: &mut HeaderMap) {
     fields.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     fields.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-}
-
-fn failure(source: hyper::Error, at: Place) -> Failure {
-    if source.is_parse() {
-        return Failure::NotHttp { at, source };
-    }
-    Failure::Lost { at, source }
 }

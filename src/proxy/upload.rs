@@ -1,10 +1,9 @@
 //! Request bodies on their way to an upstream, always with a known length.
 //!
-//! Made by `forward`, polled by the connection to the upstream. The surprise: hyper reports a body
-//! that fails as an error of the *upstream* request; [`Progress`] remembers whose fault it was.
+//! Made by `forward`, polled by the connection to the upstream. The surprise: only a large body whose
+//! length is known is streamed; all others are complete before an upstream's worker is taken for them.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,20 +11,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
 use super::error::UploadFault;
 use super::spool::{Spool, Spooled, SpooledFile};
-use crate::net::drain::DrainWatch;
+use super::streamed::{Progress, Streamed, Unwanted};
 use crate::web::body::BodyError;
 
 /// A body of at most this size is read before an upstream's worker is taken for it, so that a slow
 /// client does not occupy one.
 const READ_FIRST: u64 = 64 * 1024;
-
-/// What is thrown away of a body that is too large, behind the answer that says so: so many bytes,
-/// while they come in such a time.
-const THROWN_AWAY: (u64, Duration) = (1 << 30, Duration::from_secs(2));
 
 /// What a request body may take.
 #[derive(Clone, Copy, Debug)]
@@ -49,34 +43,12 @@ pub(super) enum Upload {
     Stream(Box<Streamed>),
 }
 
-/// A body that comes from the client as it is sent.
-#[derive(Debug)]
-pub(super) struct Streamed {
-    body: Incoming,
-    stall: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
-    progress: Progress,
-}
-
-/// How far a streamed body has come. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(super) struct Progress {
-    inner: Arc<Mutex<ProgressInner>>,
-}
-
-#[derive(Debug)]
-struct ProgressInner {
-    last: Instant,
-    done: bool,
-    fault: Option<UploadFault>,
-}
-
 impl Upload {
     /// Takes a client's body. Reads it here unless it is large and its length is known.
     pub(super) async fn receive(
         mut body: Incoming,
         limits: UploadLimits,
-        unwanted: Unwanted<'_>,
+        unwanted: Unwanted,
     ) -> Result<Self, UploadFault> {
         if body.is_end_stream() {
             return Ok(Self::Empty);
@@ -84,13 +56,13 @@ impl Upload {
         let received = match body.size_hint().exact() {
             Some(length) if length > limits.size => Err(UploadFault::TooLarge(limits.size)),
             Some(length) if length > READ_FIRST => {
-                return Ok(Self::Stream(Box::new(Streamed::new(body, limits.stall))));
+                let streamed = Streamed::new(body, limits.stall, unwanted);
+                return Ok(Self::Stream(Box::new(streamed)));
             }
             _ => spool(&mut body, limits).await,
         };
-        if let (Err(UploadFault::TooLarge(_)), Unwanted::ThrownAway(drain)) = (&received, unwanted)
-        {
-            drain.spawn(throw_away(body));
+        if matches!(received, Err(UploadFault::TooLarge(_))) {
+            unwanted.dispose(body);
         }
         received
     }
@@ -106,7 +78,7 @@ impl Upload {
     /// How far it has come, where it is streamed.
     pub(super) fn progress(&self) -> Option<Progress> {
         match self {
-            Self::Stream(streamed) => Some(streamed.progress.clone()),
+            Self::Stream(streamed) => Some(streamed.progress()),
             _ => None,
         }
     }
@@ -135,28 +107,6 @@ async fn spool(body: &mut Incoming, limits: UploadLimits) -> Result<Upload, Uplo
     })
 }
 
-/// What becomes of a body that is too large.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Unwanted<'a> {
-    /// Its client has not begun to send it, or can be told to stop.
-    Left,
-    /// Its client sends first and reads afterwards: cut off, it would report a broken pipe instead
-    /// of the answer. The answer leaves at once; this goes on behind it.
-    ThrownAway(&'a DrainWatch),
-}
-
-async fn throw_away(mut body: Incoming) {
-    let (mut left, pause) = THROWN_AWAY;
-    while let Ok(Some(Ok(frame))) = tokio::time::timeout(pause, body.frame()).await {
-        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
-        left = left.saturating_sub(size);
-        if left == 0 {
-            // Who sends still more is cut off after all.
-            return;
-        }
-    }
-}
-
 impl Body for Upload {
     type Data = Bytes;
     type Error = BodyError;
@@ -181,7 +131,7 @@ impl Body for Upload {
             Self::Empty => true,
             Self::Ready(bytes) => bytes.is_empty(),
             Self::File(file) => file.left() == 0,
-            Self::Stream(streamed) => streamed.body.is_end_stream(),
+            Self::Stream(streamed) => streamed.is_end_stream(),
         }
     }
 
@@ -190,97 +140,7 @@ impl Body for Upload {
             Self::Empty => SizeHint::with_exact(0),
             Self::Ready(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::File(file) => SizeHint::with_exact(file.left()),
-            Self::Stream(streamed) => streamed.body.size_hint(),
+            Self::Stream(streamed) => streamed.size_hint(),
         }
-    }
-}
-
-impl Streamed {
-    fn new(body: Incoming, stall: Duration) -> Self {
-        let progress = Progress::new();
-        Self {
-            body,
-            stall,
-            timer: None,
-            progress,
-        }
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => return self.poll_stall(context),
-        };
-        self.timer = None;
-        match frame {
-            Some(Ok(frame)) if frame.is_data() => {
-                self.progress.moved(self.body.is_end_stream());
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Ok(_)) | None => {
-                self.progress.moved(true);
-                Poll::Ready(None)
-            }
-            Some(Err(error)) => {
-                self.progress.failed(UploadFault::Broken);
-                Poll::Ready(Some(Err(error.into())))
-            }
-        }
-    }
-
-    fn poll_stall(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let stall = self.stall;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
-        if timer.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.progress.failed(UploadFault::Stalled(stall));
-        Poll::Ready(Some(Err(UploadFault::Stalled(stall).into())))
-    }
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self {
-            inner: Arc::new(Mutex::new(ProgressInner {
-                last: Instant::now(),
-                done: false,
-                fault: None,
-            })),
-        }
-    }
-
-    fn moved(&self, done: bool) {
-        let mut inner = self.lock();
-        inner.last = Instant::now();
-        inner.done = done;
-    }
-
-    fn failed(&self, fault: UploadFault) {
-        self.lock().fault = Some(fault);
-    }
-
-    /// When the last part went by.
-    pub(super) fn last(&self) -> Instant {
-        self.lock().last
-    }
-
-    /// Whether all of it went by.
-    pub(super) fn is_done(&self) -> bool {
-        self.lock().done
-    }
-
-    /// What the client did wrong, told once.
-    pub(super) fn fault(&self) -> Option<UploadFault> {
-        self.lock().fault.take()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, ProgressInner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::dial::{DialError, Stream, dial};
 use super::error::{Failure, Place};
+use super::patient::Patient;
 use super::pool::Pool;
 use super::turns::{Turn, Turns};
 use super::upload::Upload;
@@ -129,7 +130,7 @@ impl Upstream {
         let (stream, backend) = self.connect(first).await?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Patient::new(stream)))
             .await
             .map_err(|source| Failure::Lost {
                 at: self.place(backend),

@@ -576,3 +576,81 @@ async fn answers_have_no_hop_by_hop_fields() {
     }
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_an_upload_reaches_who_sends_first() {
+    let (django, gateway, browser) = stage().await;
+    django.answers("/early/", Answer::status(403, "CSRF").early().closing());
+    let mut raw = browser.raw().await;
+    let length = 8 << 20;
+    raw.send(format!(
+        "POST /early/ HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n",
+        browser.host()
+    ))
+    .await;
+    raw.send(vec![b'x'; length]).await;
+    assert_eq!(raw.answer().await.status(), 403);
+    raw.send(format!(
+        "GET / HTTP/1.1\r\nHost: {}\r\n\r\n",
+        browser.host()
+    ))
+    .await;
+    assert_eq!(
+        raw.answer().await.status(),
+        200,
+        "and the connection goes on"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_first_still_reads_that_django_is_away() {
+    let django = Django::not_running().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let browser = gateway.browser();
+    let mut raw = browser.raw().await;
+    let length = 8 << 20;
+    raw.send(format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: {length}\r\n\r\n",
+        browser.host()
+    ))
+    .await;
+    raw.send(vec![b'x'; length]).await;
+    assert_eq!(raw.answer().await.status(), 502);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn informational_answers_are_passed_over() {
+    let (django, gateway, browser) = stage().await;
+    let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n";
+    django.answers(
+        "/",
+        Answer::raw(format!(
+            "{hints}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+        )),
+    );
+    for version in BOTH {
+        assert_eq!(browser.ask_over(version, "/").send().await.text(), "ok");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_with_two_framings_is_a_502_or_has_one() {
+    let (django, gateway, browser) = stage().await;
+    let twice = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok";
+    let both = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let coded = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let differing = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok";
+    for (answer, status) in [(twice, 200), (both, 200), (coded, 502), (differing, 502)] {
+        django.answers("/", Answer::raw(answer));
+        for version in BOTH {
+            let page = browser.ask_over(version, "/").send().await;
+            assert_eq!(page.status, status, "{answer}");
+            assert!(status == 502 || page.text() == "ok");
+            page.header("content-length");
+        }
+    }
+    gateway.stop().await;
+}

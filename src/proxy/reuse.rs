@@ -1,0 +1,98 @@
+//! Which requests may be sent again, and which connections used again.
+//!
+//! Asked by `forward`. The surprise: a connection that the upstream closes in the very moment a
+//! request is written to it cannot be told from one that died over the request.
+
+use std::time::Duration;
+
+use http::{Method, Request, Response, Version, header};
+
+use super::pool::IDLE_LIMIT;
+use super::upload::Upload;
+use super::upstream::Reuse;
+use crate::web::headers;
+
+/// For a request that can be sent again: any connection will do.
+pub(super) const ANY: Reuse = Reuse::Within(LONGEST_IDLE);
+/// For all others: a new connection, or one that was used this very moment.
+pub(super) const FRESH: Reuse = Reuse::Within(Duration::from_millis(200));
+/// `Keep-Alive: timeout` is honoured up to here.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+/// Whether sending it twice does no harm and is possible.
+pub(super) fn is_repeatable(request: &Request<Upload>) -> bool {
+    let harmless = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE
+    );
+    harmless && matches!(request.body(), Upload::Empty)
+}
+
+/// The same request without a body.
+pub(super) fn copy(request: &Request<Upload>) -> Request<Upload> {
+    let mut copy = Request::new(Upload::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// How long the connection may idle after this answer; zero where it must not be used again.
+pub(super) fn keep<B>(response: &Response<B>) -> Duration {
+    let fields = response.headers();
+    if response.version() != Version::HTTP_11
+        || headers::has_token(fields, &header::CONNECTION, "close")
+    {
+        return Duration::ZERO;
+    }
+    let Some(promise) = fields
+        .get("keep-alive")
+        .and_then(|value| value.to_str().ok())
+    else {
+        return IDLE_LIMIT;
+    };
+    let seconds = promise
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("timeout="))
+        .and_then(|seconds| seconds.parse().ok());
+    // Half a second for the request that is on its way when the upstream's time is up.
+    seconds.map_or(IDLE_LIMIT, |seconds| {
+        Duration::from_secs(seconds)
+            .saturating_sub(Duration::from_millis(500))
+            .min(LONGEST_IDLE)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(version: Version, fields: &[(&str, &str)]) -> Duration {
+        let mut builder = Response::builder().version(version);
+        for (name, value) in fields {
+            builder = builder.header(*name, *value);
+        }
+        keep(&builder.body(()).unwrap())
+    }
+
+    #[test]
+    fn a_connection_is_kept_as_long_as_the_upstream_lets_us() {
+        let (new, old) = (Version::HTTP_11, Version::HTTP_10);
+        assert_eq!(answered(new, &[]), IDLE_LIMIT);
+        assert_eq!(answered(old, &[]), Duration::ZERO);
+        assert_eq!(answered(new, &[("connection", "x, Close")]), Duration::ZERO);
+        assert_eq!(
+            answered(new, &[("keep-alive", "timeout=5, max=9")]),
+            Duration::from_millis(4500)
+        );
+        assert_eq!(
+            answered(new, &[("keep-alive", "timeout=0")]),
+            Duration::ZERO
+        );
+        assert_eq!(
+            answered(new, &[("keep-alive", "timeout=86400")]),
+            LONGEST_IDLE
+        );
+        assert_eq!(answered(new, &[("keep-alive", "timeout=soon")]), IDLE_LIMIT);
+    }
+}

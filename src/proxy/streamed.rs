@@ -1,0 +1,216 @@
+//! A request body that goes to the upstream while it comes from the client.
+//!
+//! Made by `upload` for large bodies whose length is known. The surprise: hyper reports a body that
+//! fails as an error of the *upstream* request; [`Progress`] remembers whose fault it was. And an
+//! upstream may answer before it has read the body: the client still gets to send the rest.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use super::error::UploadFault;
+use crate::net::drain::DrainWatch;
+use crate::web::body::BodyError;
+
+/// What is thrown away of a body that nobody wants: so many bytes, while they come in such a time.
+const THROWN_AWAY: (u64, Duration) = (1 << 30, Duration::from_secs(2));
+
+/// A body that comes from the client as it is sent.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    /// Gone when it failed.
+    body: Option<Incoming>,
+    stall: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    progress: Progress,
+    unwanted: Unwanted,
+}
+
+/// What becomes of a body that nobody wants, of an HTTP/1.1 client.
+#[derive(Clone, Debug)]
+pub(super) enum Unwanted {
+    /// Its client has not begun to send it, or can be told to stop.
+    Left(DrainWatch),
+    /// Its client sends first and reads afterwards: cut off, it would report a broken pipe instead
+    /// of the answer. The answer leaves at once; the rest is thrown away behind it.
+    ThrownAway(DrainWatch),
+}
+
+impl Unwanted {
+    /// Leaves a body, or throws its rest away.
+    pub(super) fn dispose(self, body: Incoming) {
+        if let Self::ThrownAway(drain) = self
+            && !body.is_end_stream()
+        {
+            drain.spawn(throw_away(body));
+        }
+    }
+
+    /// A body once asked for comes, whatever the client waited for before.
+    fn begun(&mut self) {
+        if let Self::Left(drain) = self {
+            *self = Self::ThrownAway(drain.clone());
+        }
+    }
+}
+
+async fn throw_away(mut body: Incoming) {
+    let (mut left, pause) = THROWN_AWAY;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(pause, body.frame()).await {
+        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+        left = left.saturating_sub(size);
+        if left == 0 {
+            // Who sends still more is cut off after all.
+            return;
+        }
+    }
+}
+
+impl Streamed {
+    /// A body of which nothing was asked for yet.
+    pub(super) fn new(body: Incoming, stall: Duration, unwanted: Unwanted) -> Self {
+        Self {
+            body: Some(body),
+            stall,
+            timer: None,
+            progress: Progress::new(),
+            unwanted,
+        }
+    }
+
+    /// How far it has come.
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Whether all of it went by.
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_some_and(Body::is_end_stream)
+    }
+
+    /// How much is still to come.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, Body::size_hint)
+    }
+
+    /// The next part.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.unwanted.begun();
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = match Pin::new(&mut *body).poll_frame(context) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => return self.poll_stall(context),
+        };
+        self.timer = None;
+        match frame {
+            Some(Ok(frame)) if frame.is_data() => {
+                self.progress.moved(body.is_end_stream());
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Ok(_)) | None => {
+                self.progress.moved(true);
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => self.fail(UploadFault::Broken, error.into()),
+        }
+    }
+
+    fn poll_stall(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let stall = self.stall;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
+        if timer.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.fail(
+            UploadFault::Stalled(stall),
+            UploadFault::Stalled(stall).into(),
+        )
+    }
+
+    fn fail<T>(
+        &mut self,
+        fault: UploadFault,
+        error: BodyError,
+    ) -> Poll<Option<Result<T, BodyError>>> {
+        self.body = None;
+        self.progress.lock().fault = Some(fault);
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl Drop for Streamed {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take() {
+            self.unwanted.clone().dispose(body);
+        }
+    }
+}
+
+/// How far a streamed body has come. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    inner: Arc<Mutex<ProgressInner>>,
+}
+
+#[derive(Debug)]
+struct ProgressInner {
+    last: Instant,
+    done: bool,
+    fault: Option<UploadFault>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            inner: Arc::new(Mutex::new(ProgressInner {
+                last: Instant::now(),
+                done: false,
+                fault: None,
+            })),
+        }
+    }
+
+    fn moved(&self, done: bool) {
+        let mut inner = self.lock();
+        inner.last = Instant::now();
+        inner.done = done;
+    }
+
+    /// When the last part went by.
+    pub(super) fn last(&self) -> Instant {
+        self.lock().last
+    }
+
+    /// Whether all of it went by.
+    pub(super) fn is_done(&self) -> bool {
+        self.lock().done
+    }
+
+    /// What the client did wrong, told once.
+    pub(super) fn fault(&self) -> Option<UploadFault> {
+        self.lock().fault.take()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, ProgressInner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
