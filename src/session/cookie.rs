@@ -29,7 +29,7 @@ impl SessionCookies {
     /// The cookies in `names`, or `None` where there is no usable session cookie.
     pub fn pick(header: &HeaderValue, names: &CookieNames) -> Option<Self> {
         let mut picked: Vec<u8> = Vec::new();
-        let mut session = None;
+        let mut session: Option<Box<[u8]>> = None;
         for pair in header.as_bytes().split(|byte| *byte == b';') {
             let pair = pair.trim_ascii();
             let Some(cookie) = std::str::from_utf8(pair)
@@ -48,7 +48,7 @@ impl SessionCookies {
             }
             picked.extend_from_slice(pair);
         }
-        let session: Box<[u8]> = session.filter(|value: &Box<[u8]>| is_plain(value))?;
+        let session = session.filter(|value| is_plain(value))?;
         let mut header = HeaderValue::from_maybe_shared(bytes::Bytes::from(picked)).ok()?;
         header.set_sensitive(true);
         Some(Self { header, session })

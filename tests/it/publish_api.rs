@@ -430,7 +430,7 @@ async fn a_revocation_says_code_and_reason() {
         r#"{"user":"42","code":1006}"#,
         r#"{"user":"42","code":999}"#,
         r#"{"user":"42","users":["42"]}"#,
-        r#"{}"#,
+        r"{}",
     ] {
         let answer = gateway.api().post("/v1/revoke", body).await;
         assert_problem(&answer, 400, "json_refused");
