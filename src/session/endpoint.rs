@@ -17,7 +17,7 @@ use crate::secret::Secrets;
 use crate::web::signature::{self, BodyHash, SignedParts};
 
 /// An answer has a handful of members; more is not an answer.
-const LARGEST_ANSWER: usize = 64 * 1024;
+pub const LARGEST_ANSWER: usize = 64 * 1024;
 /// Below gunicorn's two seconds, so that the pool rarely meets a connection Django has just closed.
 const POOL_IDLE: Duration = Duration::from_millis(1500);
 

@@ -11,4 +11,4 @@ mod endpoint;
 
 pub use authority::{Authority, LoggedIn, Reach, Verdict};
 pub use cookie::{CookieNames, SessionCookies};
-pub use endpoint::{AuthError, AuthRequest, AuthSettings, AuthorityError};
+pub use endpoint::{AuthError, AuthRequest, AuthSettings, AuthorityError, LARGEST_ANSWER};

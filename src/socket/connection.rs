@@ -88,10 +88,8 @@ impl Connection {
     }
 
     async fn serve(&mut self, greeting: Vec<Frame>) -> End {
-        for frame in greeting {
-            if let Err(end) = self.send(frame).await {
-                return end;
-            }
+        if let Err(end) = self.greet(greeting).await {
+            return end;
         }
         // The first ping comes early and at random, so that a crowd's pings never align.
         let timer = tokio::time::sleep_until(self.next_wake(0.5));
@@ -110,6 +108,15 @@ impl Connection {
                 return end;
             }
         }
+    }
+
+    /// Sends the frames of the judgement, before anything that was published since.
+    async fn greet(&mut self, greeting: Vec<Frame>) -> Result<(), End> {
+        for frame in greeting {
+            let write = self.socket.send(Message::Text(frame.text()));
+            bounded(self.settings.write_timeout, write).await?;
+        }
+        Ok(())
     }
 
     /// Sends a frame and what waits behind it as one write.

@@ -20,6 +20,8 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use crate::session::LARGEST_ANSWER;
+
 pub use accept::HandshakeError;
 pub use handshake::{SocketParts, SocketRoute};
 pub use origin::{OriginError, OriginRule};
@@ -50,7 +52,11 @@ pub struct SocketSettings {
 impl SocketSettings {
     /// tungstenite's settings; its defaults would cost 138 KiB a connection and bound nothing.
     fn codec(&self) -> WebSocketConfig {
-        let largest_answer = self.largest_frame.max(self.message_size);
+        // A publication, a pong, or a frame of Django's judgement.
+        let largest_answer = self
+            .largest_frame
+            .max(self.message_size)
+            .max(LARGEST_ANSWER);
         WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
