@@ -37,6 +37,7 @@ mod handshake;
 mod harness;
 mod proxying;
 mod publish_api;
+mod regressions;
 mod rehearsal;
 mod relay;
 mod request_grammar;

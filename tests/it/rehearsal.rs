@@ -8,7 +8,7 @@ use crate::harness::raw::{Raw, frame};
 use crate::harness::server::Server;
 use crate::harness::signature::Signed;
 use crate::harness::socket::KEY;
-use crate::harness::{Answer, Django, Frontend, Gate, PATIENCE, eventually, json};
+use crate::harness::{Answer, Django, Frontend, Gate, Gateway, PATIENCE, eventually, json};
 
 const GET: &str = "GET /a?b=c HTTP/1.1\r\nHost: x\r\nCookie: sessionid=s1\r\n\r\n";
 
@@ -169,4 +169,11 @@ fn the_signature_is_the_one_of_the_published_vectors() {
             text("name")
         );
     }
+}
+
+#[tokio::test]
+#[should_panic(expected = "the test leaks its gateway")]
+async fn a_gateway_that_nobody_stops_is_noticed() {
+    let django = Django::start().await;
+    drop(Gateway::in_front_of(&django).start().await);
 }

@@ -112,6 +112,7 @@ async fn a_client_that_stops_reading_is_closed_1013_and_nobody_else_notices() {
     assert!(received < published);
     assert_eq!(u16::from_be_bytes([closed[0], closed[1]]), 1013);
     slow.expect_end().await;
+    drop(slow);
     gateway.stop().await;
 }
 
@@ -132,6 +133,7 @@ async fn the_number_of_waiting_frames_is_bounded_too() {
         assert!(taken <= 8, "more than outbox_frames wait");
     }
     assert_eq!(slow.closed().await.code, 1013);
+    drop(slow);
     gateway.stop().await;
 }
 
@@ -167,6 +169,7 @@ async fn of_a_key_a_slow_client_keeps_only_the_newest() {
     assert_eq!(plain, (0..before as u64).collect::<Vec<_>>());
     assert_eq!(keyed.last(), Some(&1039));
     assert!(keyed.len() < 10, "{keyed:?}");
+    drop(slow);
     gateway.stop().await;
 }
 
@@ -192,6 +195,7 @@ async fn a_frame_whose_time_is_over_is_not_sent() {
             frame => assert!(frame["n"].is_u64(), "{frame}"),
         }
     }
+    drop(slow);
     gateway.stop().await;
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -12,6 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::browser::Browser;
 use super::raw::{Answered, Raw};
+use super::wire::Wire;
 use super::{PATIENCE, in_time};
 
 /// The key of RFC 6455 section 1.3, and what it makes of itself.
@@ -28,12 +31,18 @@ pub struct Handshake<'a> {
     body: Vec<u8>,
 }
 
-/// An open WebSocket.
+/// An open WebSocket. Like a browser's it always reads, and answers pings and closes by itself,
+/// whether or not the page (the test) looks at what came.
 pub struct Socket {
-    inner: WebSocketStream<TlsStream<TcpStream>>,
+    events: mpsc::UnboundedReceiver<Message>,
+    orders: mpsc::Sender<Order>,
+    pump: AbortHandle,
     /// The 101.
     pub response: Answered,
 }
+
+/// Something to send, and whom to tell how that went.
+type Order = (Message, oneshot::Sender<Result<(), Error>>);
 
 /// How a socket ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,14 +149,17 @@ impl<'a> Handshake<'a> {
     /// Sends it; `Err` is an answer other than 101.
     pub async fn send(self) -> Result<Socket, Answered> {
         let (raw, response) = self.send_raw().await?;
-        let inner = WebSocketStream::from_partially_read(
-            raw.wire.stream,
-            raw.wire.ahead,
-            Role::Client,
-            None,
-        )
-        .await;
-        Ok(Socket { inner, response })
+        let Wire { stream, ahead } = raw.wire;
+        let stream = WebSocketStream::from_partially_read(stream, ahead, Role::Client, None).await;
+        let (came, events) = mpsc::unbounded_channel();
+        let (orders, ordered) = mpsc::channel(1);
+        let pump = tokio::spawn(pump(stream, came, ordered)).abort_handle();
+        Ok(Socket {
+            events,
+            orders,
+            pump,
+            response,
+        })
     }
 
     /// Sends it and keeps the frames raw; `Err` is an answer other than 101.
@@ -184,13 +196,17 @@ impl<'a> Handshake<'a> {
 impl Socket {
     /// Sends a text message.
     pub async fn send(&mut self, text: &str) {
-        let sent = self.inner.send(Message::text(text));
-        in_time("sending", sent).await.unwrap();
+        self.try_send(Message::text(text)).await.unwrap();
     }
 
     /// Sends any message; an error says that the gateway has hung up.
     pub async fn try_send(&mut self, message: Message) -> Result<(), Error> {
-        in_time("sending", self.inner.send(message)).await
+        let (done, result) = oneshot::channel();
+        let sent = async {
+            let _ = self.orders.send((message, done)).await;
+            result.await.unwrap_or(Err(Error::AlreadyClosed))
+        };
+        in_time("sending", sent).await
     }
 
     /// The next text message, as it came.
@@ -275,21 +291,18 @@ impl Socket {
         }
     }
 
-    /// The next protocol ping or pong of the peer, past nothing else.
+    /// The next thing of any kind, protocol pings and pongs included.
     pub async fn control(&mut self) -> Option<Message> {
-        in_time("a control frame", self.inner.next())
-            .await
-            .and_then(Result::ok)
+        in_time("a control frame", self.events.recv()).await
     }
 
     /// The next text, binary or close; `None` when the connection ends without one.
     pub async fn event(&mut self, patience: Duration) -> Option<Message> {
         let next = async {
             loop {
-                match self.inner.next().await {
-                    Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                    Some(Ok(message)) => return Some(message),
-                    Some(Err(_)) | None => return None,
+                match self.events.recv().await {
+                    Some(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                    other => return other,
                 }
             }
         };
@@ -300,10 +313,34 @@ impl Socket {
 
     /// Says goodbye and waits for the gateway's.
     pub async fn close(mut self) {
-        let _ = self.inner.close(None).await;
+        let _ = self.try_send(Message::Close(None)).await;
         in_time("the closing handshake", async {
-            while let Some(Ok(_)) = self.inner.next().await {}
+            while self.events.recv().await.is_some() {}
         })
         .await;
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.pump.abort();
+    }
+}
+
+async fn pump(
+    mut stream: WebSocketStream<TlsStream<TcpStream>>,
+    came: mpsc::UnboundedSender<Message>,
+    mut ordered: mpsc::Receiver<Order>,
+) {
+    loop {
+        tokio::select! {
+            message = stream.next() => match message {
+                Some(Ok(message)) => drop(came.send(message)),
+                Some(Err(_)) | None => return,
+            },
+            Some((message, done)) = ordered.recv() => {
+                let _ = done.send(stream.send(message).await);
+            }
+        }
     }
 }
