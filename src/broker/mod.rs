@@ -38,10 +38,8 @@ struct State {
 pub struct Receipt {
     /// Its number.
     pub position: Position,
-    /// Connections that were given the frame.
-    pub sockets: usize,
-    /// Addressed users without any connection.
-    pub offline: usize,
+    /// How far it got.
+    pub delivery: Delivery,
     /// Whether it was published before under the same id: this is the answer of that time.
     pub duplicate: bool,
 }
@@ -81,15 +79,13 @@ impl Broker {
                 generation: self.generation,
                 sequence: state.sequence,
             },
-            sockets: 0,
-            offline: 0,
+            delivery: Delivery::default(),
             duplicate: false,
         };
         if let Some(fingerprint) = fingerprint {
             state.remembered.insert(fingerprint, receipt, now);
         }
-        let Delivery { sockets, offline } = self.hub.deliver(publication);
-        (receipt.sockets, receipt.offline) = (sockets, offline);
+        receipt.delivery = self.hub.deliver(publication);
         if let Some(fingerprint) = fingerprint {
             state.remembered.amend(fingerprint, receipt);
         }

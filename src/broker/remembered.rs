@@ -84,6 +84,7 @@ impl Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::Delivery;
     use crate::ids::UserId;
     use crate::publication::Position;
 
@@ -93,8 +94,7 @@ mod tests {
                 generation: 1,
                 sequence,
             },
-            sockets: 1,
-            offline: 0,
+            delivery: Delivery::default(),
             duplicate: false,
         }
     }

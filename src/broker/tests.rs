@@ -64,7 +64,7 @@ fn publications_are_counted_within_one_generation() {
     let second = broker.publish(&publication(user("2"), "{}"), None);
     assert_eq!(first.position.generation, second.position.generation);
     assert_eq!(second.position.sequence, first.position.sequence + 1);
-    assert_eq!((first.sockets, first.offline), (0, 1));
+    assert_eq!((first.delivery.sockets, first.delivery.offline), (0, 1));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_same_id_is_one_message_and_one_answer() {
     let tab = join(&hub, "1");
     let broker = Broker::new(hub, Duration::from_secs(299));
     let first = broker.publish(&publication(user("1"), "1"), Some("order-7"));
-    assert_eq!((first.sockets, first.duplicate), (1, false));
+    assert_eq!((first.delivery.sockets, first.duplicate), (1, false));
     drop(join(&broker.hub, "1"));
     for _ in 0..2 {
         let again = broker.publish(&publication(user("1"), "2"), Some("order-7"));

@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use outbox::Room;
 pub use outbox::{Outbox, OutboxLimits, Taken};
 
 use crate::close::CloseReason;
@@ -60,6 +61,9 @@ pub struct Delivery {
     pub sockets: usize,
     /// Addressed users without any connection here.
     pub offline: usize,
+    /// Whether the outbox of one of these connections is more than half full: whoever has more to
+    /// say should let the client read first.
+    pub crowded: bool,
 }
 
 /// What `GET /v1/connections` tells of one connection.
@@ -116,8 +120,11 @@ impl Hub {
             let mut found = false;
             self.registry.each(audience, |member| {
                 found = true;
-                if wants(member, publication) && member.outbox.push(publication, self.limits) {
+                if wants(member, publication)
+                    && let Some(room) = member.outbox.push(publication, self.limits)
+                {
                     delivery.sockets += 1;
+                    delivery.crowded |= room == Room::Little;
                 }
             });
             if !found && matches!(audience, Audience::User(_)) {

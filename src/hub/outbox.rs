@@ -55,6 +55,15 @@ struct Waiting {
     expires: Option<Instant>,
 }
 
+/// What is left in an outbox behind a frame that was just queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// At least half.
+    Enough,
+    /// Less: whoever has more to say should let the client read first.
+    Little,
+}
+
 /// What the connection's task gets.
 #[derive(Debug)]
 pub enum Taken {
@@ -65,12 +74,12 @@ pub enum Taken {
 }
 
 impl Outbox {
-    /// Queues a frame. False when the connection is closing, or closes because of this frame.
-    pub(super) fn push(&self, publication: &Publication, limits: OutboxLimits) -> bool {
+    /// Queues a frame. `None` when the connection is closing, or closes because of this frame.
+    pub(super) fn push(&self, publication: &Publication, limits: OutboxLimits) -> Option<Room> {
         let size = publication.frame.size();
         let mut queue = self.lock();
         if !matches!(queue.end, End::Open) {
-            return false;
+            return None;
         }
         if let Some(key) = &publication.key {
             queue.conflate(key);
@@ -88,9 +97,10 @@ impl Outbox {
             queue.bytes = 0;
             queue.end = End::Closing(Box::new(CloseReason::TooSlow));
         }
+        let room = queue.room(limits);
         drop(queue);
         self.waker.wake();
-        fits
+        fits.then_some(room)
     }
 
     /// Asks the connection to close after what waits. False when it is closing already.
@@ -140,6 +150,14 @@ impl Outbox {
 }
 
 impl Queue {
+    fn room(&self, limits: OutboxLimits) -> Room {
+        if self.waiting.len() > limits.frames / 2 || self.bytes > limits.bytes / 2 {
+            Room::Little
+        } else {
+            Room::Enough
+        }
+    }
+
     /// Drops the waiting frame of `key`: a newer one takes its place at the end.
     fn conflate(&mut self, key: &str) {
         let same = |waiting: &Waiting| waiting.key.as_deref() == Some(key);
@@ -207,10 +225,26 @@ mod tests {
     }
 
     #[test]
+    fn a_push_tells_whether_half_of_the_room_is_left() {
+        let limits = OutboxLimits {
+            frames: 4,
+            bytes: 100,
+        };
+        let outbox = Outbox::default();
+        let room = |text: &str| outbox.push(&publication(text, None), limits);
+        assert_eq!(room("1"), Some(Room::Enough));
+        assert_eq!(room("2"), Some(Room::Enough));
+        assert_eq!(room("3"), Some(Room::Little));
+        let large = Outbox::default();
+        let pushed = large.push(&publication(&"x".repeat(51), None), limits);
+        assert_eq!(pushed, Some(Room::Little));
+    }
+
+    #[test]
     fn frames_come_out_in_order_and_all_at_once() {
         let outbox = Outbox::default();
-        assert!(outbox.push(&publication("1", None), LIMITS));
-        assert!(outbox.push(&publication("2", None), LIMITS));
+        assert!(outbox.push(&publication("1", None), LIMITS).is_some());
+        assert!(outbox.push(&publication("2", None), LIMITS).is_some());
         assert_eq!(texts(&outbox), ["1", "2"]);
         assert!(take(&outbox).is_none());
     }
@@ -219,10 +253,10 @@ mod tests {
     fn too_many_frames_close_the_slow_client() {
         let outbox = Outbox::default();
         for _ in 0..3 {
-            assert!(outbox.push(&publication("1", None), LIMITS));
+            assert!(outbox.push(&publication("1", None), LIMITS).is_some());
         }
-        assert!(!outbox.push(&publication("1", None), LIMITS));
-        assert!(!outbox.push(&publication("1", None), LIMITS));
+        assert!(outbox.push(&publication("1", None), LIMITS).is_none());
+        assert!(outbox.push(&publication("1", None), LIMITS).is_none());
         assert!(matches!(
             take(&outbox),
             Some(Taken::Close(CloseReason::TooSlow))
@@ -232,8 +266,16 @@ mod tests {
     #[test]
     fn too_many_bytes_close_the_slow_client() {
         let outbox = Outbox::default();
-        assert!(outbox.push(&publication(&"x".repeat(60), None), LIMITS));
-        assert!(!outbox.push(&publication(&"x".repeat(60), None), LIMITS));
+        assert!(
+            outbox
+                .push(&publication(&"x".repeat(60), None), LIMITS)
+                .is_some()
+        );
+        assert!(
+            outbox
+                .push(&publication(&"x".repeat(60), None), LIMITS)
+                .is_none()
+        );
     }
 
     #[test]
@@ -241,7 +283,7 @@ mod tests {
         let outbox = Outbox::default();
         for text in ["old", "other", "new"] {
             let key = (text != "other").then_some("k");
-            assert!(outbox.push(&publication(text, key), LIMITS));
+            assert!(outbox.push(&publication(text, key), LIMITS).is_some());
         }
         assert_eq!(texts(&outbox), ["other", "new"]);
     }

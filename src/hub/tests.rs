@@ -71,7 +71,8 @@ fn users_without_connections_are_counted_as_offline() {
         hub.deliver(&both),
         Delivery {
             sockets: 1,
-            offline: 1
+            offline: 1,
+            crowded: false,
         }
     );
 }
@@ -105,7 +106,8 @@ fn exclude_and_socket_narrow_the_audience() {
         hub.deliver(&narrowed),
         Delivery {
             sockets: 0,
-            offline: 0
+            offline: 0,
+            crowded: false,
         }
     );
 }

@@ -17,6 +17,7 @@ use http_body::Body;
 use super::body::BodyReader;
 use super::caller::Claim;
 use super::error::PublishError;
+use super::pacer::Pacer;
 use super::publication::{self, Decoded};
 use super::{connections, revocation};
 use crate::broker::{Broker, Receipt};
@@ -31,9 +32,6 @@ const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
 /// The most lines of a batch: their answers are made in memory.
 const MOST_LINES: usize = 50_000;
-
-/// After so many lines of a batch the sockets' tasks get their turn.
-const LINES_AT_ONCE: usize = 32;
 
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
@@ -126,17 +124,18 @@ impl Api {
         let body = self.bodies.read(&request.headers, body).await?;
         claim.prove(&self.secrets, request, &body)?;
         match call {
-            Call::Publish => self.publish(&body),
+            Call::Publish => self.publish(&body).await,
             Call::PublishBatch => self.publish_batch(&body).await,
             Call::Revoke => self.revoke(&body),
             Call::Connections => self.connections(request),
         }
     }
 
-    fn publish(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
+    async fn publish(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
         let decoded = publication::decode(body, self.frame_size, Instant::now())?;
         let mut answer = Vec::with_capacity(128);
-        self.take(&decoded, &mut answer);
+        let receipt = self.take(&decoded, &mut answer);
+        Pacer::default().let_read(receipt).await;
         Ok(response(StatusCode::ACCEPTED, JSON, answer))
     }
 
@@ -146,29 +145,28 @@ impl Api {
             return Err(PublishError::TooManyLines { limit: MOST_LINES });
         }
         let mut answers = Vec::with_capacity(128 * lines);
+        let mut pacer = Pacer::default();
         for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
             if line.trim_ascii().is_empty() {
                 continue;
             }
             match publication::decode(line, self.frame_size, Instant::now()) {
-                Ok(decoded) => self.take(&decoded, &mut answers),
+                Ok(decoded) => pacer.let_read(self.take(&decoded, &mut answers)).await,
                 Err(error) => answers.extend(PublishError::Body(error).into_line(index + 1)),
             }
             answers.push(b'\n');
-            if index % LINES_AT_ONCE == LINES_AT_ONCE - 1 {
-                tokio::task::yield_now().await;
-            }
         }
         Ok(response(StatusCode::ACCEPTED, NDJSON, answers))
     }
 
-    fn take(&self, decoded: &Decoded, answer: &mut Vec<u8>) {
+    fn take(&self, decoded: &Decoded, answer: &mut Vec<u8>) -> Receipt {
         let id = decoded.id.as_deref();
         let receipt = self.broker.publish(&decoded.publication, id);
         if !receipt.duplicate {
             self.metrics.publications.inc();
         }
         write_receipt(answer, id, &receipt);
+        receipt
     }
 
     fn revoke(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
@@ -191,10 +189,11 @@ impl Api {
             error,
             PublishError::NoSecret | PublishError::WrongSecret | PublishError::Signature(_)
         );
+        // Only these texts are the gateway's own: others may quote the caller's body.
         if denied && !self.refused.swap(true, Ordering::Relaxed) {
             tracing::warn!(%error, "call to the internal API refused; further ones at debug level");
         } else {
-            tracing::debug!(%error, "call to the internal API refused");
+            tracing::debug!(code = error.code(), "call to the internal API refused");
         }
     }
 }
@@ -273,7 +272,7 @@ fn write_receipt(answer: &mut Vec<u8>, id: Option<&str>, receipt: &Receipt) {
         Some(id) => serde_json::to_writer(&mut *answer, id).map_err(Into::into),
         None => write!(answer, r#""{position}""#),
     };
-    let (sockets, offline) = (receipt.sockets, receipt.offline);
+    let (sockets, offline) = (receipt.delivery.sockets, receipt.delivery.offline);
     let _ = write!(
         answer,
         r#","position":"{position}","sockets":{sockets},"offline":{offline}"#

@@ -71,6 +71,11 @@ impl ToProblem for PublishError {
 }
 
 impl PublishError {
+    /// The stable machine code.
+    pub(super) fn code(&self) -> &'static str {
+        self.kind().1
+    }
+
     fn kind(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NoSuchCall => (StatusCode::NOT_FOUND, "no_such_call"),

@@ -12,6 +12,7 @@ mod caller;
 mod connections;
 mod error;
 mod json;
+mod pacer;
 mod publication;
 mod revocation;
 mod text;

@@ -91,6 +91,29 @@ async fn a_batch_arrives_in_order_and_a_bad_line_fails_alone() {
     gateway.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_batch_is_no_reason_to_cut_a_client_that_reads() {
+    const FRAMES: usize = 5000;
+    let (_django, gateway) = stage().await;
+    let mut ann = ann(&gateway).await;
+    let text = "x".repeat(200);
+    let lines: String = (0..FRAMES)
+        .map(|n| to_ann(&format!("\"{n} {text}\"")) + "\n")
+        .collect();
+    let call = gateway
+        .api()
+        .call("POST", "/v1/publish", NDJSON, lines.as_bytes());
+    let reading = async {
+        for n in 0..FRAMES {
+            ann.expect_frame(&format!("\"{n} {text}\"")).await;
+        }
+    };
+    let (answer, ()) = tokio::join!(call, reading);
+    assert_eq!(answer.text().lines().count(), FRAMES);
+    ann.close().await;
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn one_id_is_one_message_however_often_it_is_sent() {
     let (_django, gateway) = stage().await;
