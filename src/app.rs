@@ -37,6 +37,9 @@ use listeners::Listeners;
 
 /// Connections besides those that `limits.connections` allows, so that one too many can be told so.
 const SPARE_CONNECTIONS: usize = 64;
+/// Connections of the internal listener: its own, so that a crowd outside keeps nobody from health,
+/// metrics and publishing.
+const INTERNAL_CONNECTIONS: usize = 256;
 /// How often this machine's addresses are looked at.
 const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
 
@@ -143,23 +146,16 @@ impl Gateway {
         let listeners = std::mem::take(&mut self.listeners);
 
         let watch = self.internal_drain.watch();
-        let internal = Arc::new(Serve::new(
-            Arc::clone(&self.internal),
-            limits,
-            watch.clone(),
-        ));
+        let own = ServeLimits {
+            connections: INTERNAL_CONNECTIONS,
+            ..limits
+        };
+        let internal = Arc::new(Serve::new(Arc::clone(&self.internal), own, watch.clone()));
         if let Some(listener) = listeners.internal {
             watch.spawn(internal.run_plain(listener));
         }
 
         let watch = self.drain.watch();
-        let port = listeners.https.iter().find_map(Listener::local_address);
-        let redirect = Redirect::new(port.map_or(443, |at| at.port()), Arc::clone(&self.hosts));
-        let redirect = Arc::new(Serve::new(Arc::new(redirect), limits, watch.clone()));
-        for listener in listeners.http {
-            watch.spawn(Arc::clone(&redirect).run_plain(listener));
-        }
-
         let limits = ServeLimits {
             connections,
             ..limits
@@ -169,6 +165,13 @@ impl Gateway {
             limits,
             watch.clone(),
         ));
+        let port = listeners.https.iter().find_map(Listener::local_address);
+        let redirect = Redirect::new(port.map_or(443, |at| at.port()), Arc::clone(&self.hosts));
+        let redirect = Serve::new(Arc::new(redirect), limits, watch.clone()).sharing(&public);
+        let redirect = Arc::new(redirect);
+        for listener in listeners.http {
+            watch.spawn(Arc::clone(&redirect).run_plain(listener));
+        }
         for listener in listeners.https {
             watch.spawn(Arc::clone(&public).run_tls(listener, Arc::clone(&self.store)));
         }

@@ -5,8 +5,8 @@
 //! who then waits in the kernel's backlog, costs no descriptor, and comes in as soon as somebody leaves.
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -23,6 +23,9 @@ use crate::net::stream::Stream;
 use crate::tls::accept::Protocol;
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
+
+/// The least time between two log lines about a full gateway, which stays full for a while.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Whatever answers requests.
 pub trait Answer: Send + Sync + 'static {
@@ -77,6 +80,8 @@ pub struct Serve<A> {
     pub(super) drain: DrainWatch,
     pub(super) speech: Speech,
     permits: Arc<Semaphore>,
+    /// When the log was last told that all permits are out.
+    complained: Mutex<Option<Instant>>,
 }
 
 impl<A: Answer> Serve<A> {
@@ -89,7 +94,15 @@ impl<A: Answer> Serve<A> {
             limits,
             drain,
             permits: Arc::new(Semaphore::new(permits)),
+            complained: Mutex::new(None),
         }
+    }
+
+    /// Takes its connections from those of `other`, so that the two together keep to one limit.
+    #[must_use]
+    pub fn sharing<B>(mut self, other: &Serve<B>) -> Self {
+        self.permits = Arc::clone(&other.permits);
+        self
     }
 
     /// Serves HTTPS, by HTTP/1.1 and HTTP/2, until the drain begins.
@@ -121,9 +134,10 @@ impl<A: Answer> Serve<A> {
     /// The next client for whom there is room; `None` when the gateway ends.
     async fn next(&self, listener: &mut Listener) -> Option<(Stream, Peer, OwnedSemaphorePermit)> {
         let next = async {
-            let permit = self.room().await?;
+            // Not kept while nobody comes: listeners share the permits.
+            drop(self.room().await?);
             let (stream, peer) = listener.accept().await;
-            Some((stream, peer, permit))
+            Some((stream, peer, self.room().await?))
         };
         tokio::select! {
             biased;
@@ -136,11 +150,22 @@ impl<A: Answer> Serve<A> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Some(permit);
         }
+        self.complain();
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    fn complain(&self) {
+        let mut complained = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if complained.is_some_and(|last| last.elapsed() < QUIET) {
+            return;
+        }
+        *complained = Some(Instant::now());
         tracing::warn!(
-            connections = self.limits.connections,
             "all connections are in use, further clients wait; raise `limits.connections` or the \
              limit of open files (ulimit -n)"
         );
-        Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 }

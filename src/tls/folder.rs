@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -46,6 +46,15 @@ impl LockedFolder {
         let target = self.path.join(name);
         self.replace(&target, text, readers)
             .map_err(|source| TlsError::write(&target, source))
+    }
+
+    /// Closes a key to others, which copying a folder may have opened.
+    pub(super) fn close_to_others(&self, name: &str) {
+        let path = self.path.join(name);
+        let open = fs::metadata(&path).is_ok_and(|found| found.mode() & 0o077 != 0);
+        if open && fs::set_permissions(&path, Permissions::from_mode(0o600)).is_ok() {
+            tracing::warn!(key = %path.display(), "a key was open to others; its mode is 0600 now");
+        }
     }
 
     fn replace(&self, target: &Path, text: &str, readers: Readers) -> std::io::Result<()> {

@@ -54,6 +54,8 @@ impl LocalCa {
     pub(super) fn leaf(&self, names: &CertificateNames) -> Result<Pair, TlsError> {
         let wanted = Wanted::new(names)?;
         let folder = LockedFolder::lock(&self.directory)?;
+        folder.close_to_others("ca.key");
+        folder.close_to_others("leaf.key");
         let mut ca = match self.read_ca()? {
             Some(ca) => ca,
             None => self.make_ca(&folder, &wanted)?,

@@ -272,6 +272,18 @@ fn openssl_accepts_the_leaf_and_keys_are_private() {
 }
 
 #[test]
+fn a_key_that_became_readable_is_closed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let wanted = names(&["localhost"], &[]);
+    drop(local(folder.path(), &wanted));
+    let key = folder.path().join("ca.key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(local(folder.path(), &wanted));
+    let mode = fs::metadata(&key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
 fn a_start_keeps_ca_and_leaf_and_a_new_name_only_the_ca() {
     let folder = tempfile::tempdir().unwrap();
     let read = |file: &str| fs::read_to_string(folder.path().join(file)).unwrap();

@@ -130,7 +130,10 @@ async fn sockets_and_slow_upstreams_are_no_slow_clients() {
 #[tokio::test]
 async fn clients_beyond_the_limit_wait_until_somebody_leaves() {
     let django = Django::start().await;
-    let setup = Gateway::in_front_of(&django).set("limits.connections", 1);
+    let setup = Gateway::in_front_of(&django)
+        .set("server.http", "127.0.0.1:0")
+        .set("limits.header_timeout", "60s")
+        .set("limits.connections", 1);
     let gateway = setup.start().await;
     let mut held = JoinSet::new();
     // As many as there are, and the few that the gateway keeps spare.
@@ -147,6 +150,18 @@ async fn clients_beyond_the_limit_wait_until_somebody_leaves() {
     .await;
     let full = tokio::time::timeout(SHORT, held.join_next()).await;
     assert!(full.is_err(), "there is no room for more");
+    let mut redirected = Raw::tcp(gateway.http()).await;
+    redirected
+        .send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await;
+    let answered = tokio::time::timeout(SHORT, redirected.try_answer()).await;
+    assert!(answered.is_err(), "plain HTTP counts as well");
+    let ready = gateway.api().without_secret().get("/ready").await;
+    assert_eq!(
+        ready.status(),
+        200,
+        "the internal listener has room of its own"
+    );
     inside.clear();
     eventually(PATIENCE, || {
         while let Some(entered) = held.try_join_next() {
