@@ -104,8 +104,8 @@ fn check_no_browser(headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<(),
         Some(host) if local && !is_local_name(host) => Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "host_refused",
-            "On loopback the internal listener answers to an IP address, `localhost` or a name \
-             without dots: any other name may be a web page's.",
+            "On loopback the internal listener answers to an IP address, `localhost` or another name \
+             that nobody can register: any other may be a web page's. Call it by its address.",
         )),
         _ => Ok(()),
     }
@@ -122,10 +122,17 @@ fn is_local_name(host: &HeaderValue) -> bool {
     };
     name.is_some_and(|name| {
         let name = name.strip_suffix('.').unwrap_or(name);
-        !name.contains('.') && !name.contains(':')
+        !name.contains(['.', ':'])
             || name.parse::<IpAddr>().is_ok()
-            || name.to_ascii_lowercase().ends_with(".localhost")
+            || is_private(&name.to_ascii_lowercase())
     })
+}
+
+/// Domains that nobody can register, such as that of `host.docker.internal`.
+fn is_private(name: &str) -> bool {
+    [".localhost", ".internal", ".test"]
+        .iter()
+        .any(|domain| name.ends_with(domain))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use http::header::AUTHORIZATION;
 use http_body_util::{BodyExt, Full, StreamBody};
+use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
@@ -360,4 +361,40 @@ async fn connections_are_asked_for_by_user() {
         (200, r#"{"connections":[]}"#)
     );
     assert_eq!(ask(&api(), get("")).await.status, 400);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_line_of_a_batch_has_its_answer(
+        lines in proptest::collection::vec(
+            prop_oneof![
+                Just(PUBLICATION.as_bytes().to_vec()),
+                Just(b" \t".to_vec()),
+                proptest::collection::vec(any::<u8>(), 0..40),
+            ],
+            0..20,
+        )
+    ) {
+        let body = lines.join(&b'\n');
+        let wanted = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.trim_ascii().is_empty())
+            .count();
+        let request = post("/v1/publish", NDJSON).body(Full::new(Bytes::from(body))).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let said = runtime.block_on(ask(&api(), request));
+        prop_assert_eq!(said.status, 202);
+        let answers: Vec<Value> = said
+            .text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        prop_assert_eq!(answers.len(), wanted);
+        for answer in answers {
+            let (taken, refused) = (answer.get("position"), answer.get("error"));
+            prop_assert!(taken.is_some() != refused.is_some());
+        }
+    }
 }

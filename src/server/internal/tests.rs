@@ -111,6 +111,7 @@ async fn a_rebound_name_is_refused_on_loopback() {
         "127.0.0.1.evil.example",
         "1.2.3",
         "a.localhost.evil.example",
+        "internal.example",
     ] {
         let request = Request::get("/metrics").header("host", host);
         assert_eq!(status(request, loopback()).await, 421, "{host}");
@@ -123,6 +124,7 @@ async fn a_rebound_name_is_refused_on_loopback() {
         "LOCALHOST.:9400",
         "gatepost:9400",
         "web.localhost",
+        "host.docker.internal:9400",
     ] {
         let request = Request::get("/metrics").header("host", host);
         assert_eq!(status(request, loopback()).await, 200, "{host}");
