@@ -1,8 +1,8 @@
 //! Sockets that clients connect to.
 //!
-//! Bound by the composition root, drained by `server`. The surprise: [`Listener::accept`] cannot fail.
-//! Errors of one socket are passed over, and where descriptors are out it waits instead of spinning
-//! (the kernel keeps the client in its backlog meanwhile).
+//! Bound by the composition root, drained by `server`. The surprise: [`Listener::accept`] cannot
+//! fail. Errors of one socket are passed over, and where descriptors are out it waits instead of
+//! spinning (the kernel keeps the client in its backlog meanwhile).
 
 use std::fs;
 use std::io::{self, ErrorKind};

@@ -1,4 +1,5 @@
-//! Listeners, this machine's addresses and descriptors, and the orderly end of everything that runs.
+//! Listeners, this machine's addresses and descriptors, and the orderly end of everything that
+//! runs.
 
 pub mod descriptors;
 pub mod drain;

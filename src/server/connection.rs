@@ -34,8 +34,8 @@ const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
     Connection: close\r\n\r\n\
     This port speaks HTTPS: begin the address with https:// instead.\n";
 
-/// For a TLS handshake under way when the gateway begins to end: whoever only holds one open must not
-/// hold the end up.
+/// For a TLS handshake under way when the gateway begins to end: whoever only holds one open must
+/// not hold the end up.
 const HANDSHAKE_GRACE: Duration = Duration::from_secs(1);
 
 /// How HTTP is spoken, set up once.
@@ -127,7 +127,8 @@ async fn handshake(
     }
 }
 
-/// Completes when the gateway has been ending for so long that nobody should still be shaking hands.
+/// Completes when the gateway has been ending for so long that nobody should still be shaking
+/// hands.
 async fn late(drain: &DrainWatch) {
     drain.draining().await;
     tokio::time::sleep(HANDSHAKE_GRACE).await;

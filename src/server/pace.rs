@@ -1,7 +1,9 @@
-//! The pace a connection must keep: notes of when what began, compared by the connection's own task.
+//! The pace a connection must keep: notes of when what began, compared by the connection's own
+//! task.
 //!
-//! Made by `connection` for each client; `wrap` fills it in. The surprise: nothing here owns a timer,
-//! so a socket that was upgraded away from HTTP keeps a small record that costs nothing while idle.
+//! Made by `connection` for each client; `wrap` fills it in. The surprise: nothing here owns a
+//! timer, so a socket that was upgraded away from HTTP keeps a small record that costs nothing
+//! while idle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -78,7 +80,8 @@ impl Pace {
         })
     }
 
-    /// The handshake is over, and a first request expected at once: whoever connects wants something.
+    /// The handshake is over, and a first request expected at once: whoever connects wants
+    /// something.
     pub(super) fn speaks(&self, protocol: Protocol) {
         let now = self.now();
         self.idle.store(now, Relaxed);

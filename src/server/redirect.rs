@@ -1,7 +1,7 @@
 //! The plain HTTP listener: the way to the same place over HTTPS.
 //!
-//! The composition root serves it on `server.http`. The surprise: only a host of this origin is sent
-//! on, so that nobody can borrow the gateway to send people elsewhere.
+//! The composition root serves it on `server.http`. The surprise: only a host of this origin is
+//! sent on, so that nobody can borrow the gateway to send people elsewhere.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! The accept loop.
 //!
 //! Made and run by the composition root, one [`Serve`] for each kind of listener; each client is
-//! handed to a task of its own. The surprise: when all permits are out, no further client is accepted,
-//! who then waits in the kernel's backlog, costs no descriptor, and comes in as soon as somebody leaves.
+//! handed to a task of its own. The surprise: when all permits are out, no further client is
+//! accepted, who then waits in the kernel's backlog, costs no descriptor, and comes in as soon as
+//! somebody leaves.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};

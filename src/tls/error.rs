@@ -1,6 +1,7 @@
 //! Why there is no certificate to serve.
 //!
-//! Made by this module only; a start stops with it, a running gateway logs it and keeps what it has.
+//! Made by this module only; a start stops with it, a running gateway logs it and keeps what it
+//! has.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,7 +44,10 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// PEM that breaks off or does not decode.
-    #[error("the {role} {} is broken PEM; copy the file anew from where it was issued", path.display())]
+    #[error(
+        "the {role} {} is broken PEM; copy the file anew from where it was issued",
+        path.display()
+    )]
     Pem {
         /// What the file should hold.
         role: Role,
@@ -76,7 +80,10 @@ pub enum TlsError {
         source: rustls::Error,
     },
     /// The local CA cannot be kept.
-    #[error("cannot write {}; the local CA is kept there, so the gateway's user must be able to", path.display())]
+    #[error(
+        "cannot write {}; the local CA is kept there, so the gateway's user must be able to",
+        path.display()
+    )]
     Write {
         /// The file or folder.
         path: PathBuf,

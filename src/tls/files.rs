@@ -96,8 +96,8 @@ fn broken(role: Role, path: &Path, source: pem::Error) -> TlsError {
     }
 }
 
-/// Which version of `path` is on the disk. Follows links, as certbot and Kubernetes renew by turning
-/// a link.
+/// Which version of `path` is on the disk. Follows links, as certbot and Kubernetes renew by
+/// turning a link.
 pub(super) fn version(path: &Path) -> Option<Version> {
     use std::os::unix::fs::MetadataExt;
     let found = fs::metadata(path).ok()?;

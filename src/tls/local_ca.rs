@@ -1,9 +1,9 @@
 //! The local CA: a certificate for developers, made on first start and kept under `certs/`.
 //!
-//! Called by the store. The CA can vouch for local names, `server.hosts` and this machine's addresses
-//! only, so that trusting it gives nobody the rest of the web. The surprise: trust is never thrown
-//! away for an address. A CA that cannot vouch for a new address leaves it out and says so; only a
-//! host that the user has configured makes a new CA.
+//! Called by the store. The CA can vouch for local names, `server.hosts` and this machine's
+//! addresses only, so that trusting it gives nobody the rest of the web. The surprise: trust is
+//! never thrown away for an address. A CA that cannot vouch for a new address leaves it out and
+//! says so; only a host that the user has configured makes a new CA.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -64,11 +64,12 @@ impl LocalCa {
             return Ok(pair);
         }
         if let Some(host) = wanted.hosts.iter().find(|host| !ca.covers(host)) {
-            let host = issue::written(host);
+            let (host, file) = (issue::written(host), self.ca_file());
             tracing::warn!(
                 host,
+                ca = %file.display(),
                 "the local CA may not vouch for a configured host and is made anew: \
-                 browsers must be told to trust certs/ca.pem again"
+                 browsers must be told to trust it again"
             );
             ca = self.make_ca(&folder, &wanted)?;
         }
@@ -78,13 +79,15 @@ impl LocalCa {
     /// The kept CA; `None` where there is none or where it ends soon.
     fn read_ca(&self) -> Result<Option<Ca>, TlsError> {
         let (cert, key) = (self.ca_file(), self.directory.join("ca.key"));
-        if !cert.exists() && !key.exists() {
+        // A key alone is what a start leaves that was cut off in between.
+        if !cert.exists() {
             return Ok(None);
         }
         let broken = |source| TlsError::broken_ca(&self.directory, source);
         let ca = Ca::read(&cert, &key).map_err(broken)?;
         if ends_soon(&ca.cert) {
-            tracing::warn!("the local CA ends soon and is made anew: trust certs/ca.pem again");
+            let ca = cert.display();
+            tracing::warn!(%ca, "the local CA ends and is made anew: trust it again");
             return Ok(None);
         }
         Ok(Some(ca))

@@ -20,8 +20,8 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-/// Makes aws-lc-rs the provider of every TLS client and server in the process. To be called first in
-/// `main`: with a second provider in the tree, builders that were not told which to use panic.
+/// Makes aws-lc-rs the provider of every TLS client and server in the process. To be called first
+/// in `main`: with a second provider in the tree, builders that were not told which to use panic.
 pub fn install_provider() {
     // An error says that a provider is installed already, which is what was asked for.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());

@@ -1,8 +1,8 @@
 //! The certificate the gateway serves now, and its renewal while connections go on.
 //!
 //! Made by the composition root, which also runs [`CertificateStore::watch`]; `server` takes the
-//! configuration of now for each handshake. The surprise: every configuration is complete and new, but
-//! all share one ticketer, so that a reload costs no client its resumption.
+//! configuration of now for each handshake. The surprise: every configuration is complete and new,
+//! but all share one ticketer, so that a reload costs no client its resumption.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -182,8 +182,8 @@ impl Source {
 }
 
 impl Looked {
-    /// Whether the files differ from those judged, and rest: the two are written one after the other,
-    /// and a half-done change is no error.
+    /// Whether the files differ from those judged, and rest: the two are written one after the
+    /// other, and a half-done change is no error.
     fn files_changed(&mut self, now: [Option<Version>; 2]) -> bool {
         let rests = self.seen == now;
         self.seen = now;
@@ -207,7 +207,8 @@ fn server_config(
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(pair.key)));
     config.alpn_protocols = accept::OFFERED.map(<[u8]>::to_vec).to_vec();
     config.ticketer = ticketer;
-    // Tickets resume without any memory here; the default keeps 256 sessions besides, and sends two.
+    // Tickets resume without any memory here; the default keeps 256 sessions besides, and sends
+    // two.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     // Early data can be replayed by whoever has recorded it.

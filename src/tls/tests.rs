@@ -361,9 +361,10 @@ fn gateways_that_start_together_share_one_ca() {
 }
 
 #[test]
-fn half_a_ca_is_an_error_that_says_what_to_do() {
+fn a_key_alone_is_replaced_and_a_ca_without_key_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let wanted = names(&["localhost"], &[]);
+    fs::write(folder.path().join("ca.key"), "cut off").unwrap();
     drop(local(folder.path(), &wanted));
     fs::remove_file(folder.path().join("ca.key")).unwrap();
     let config = TlsConfig::LocalCa {
