@@ -205,7 +205,8 @@ async fn bounded(
     match tokio::time::timeout(limit, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(closing::end_of(&error)),
-        Err(_) => Err(End::Gone),
+        // What is half written stays in the codec's buffer, so the close frame still fits behind it.
+        Err(_) => Err(End::Close(CloseReason::TooSlow)),
     }
 }
 
