@@ -9,7 +9,9 @@ use tokio::net::TcpStream;
 
 use crate::harness::gateway::NOTIFICATIONS;
 use crate::harness::server::Server;
-use crate::harness::{Answer, Django, Gateway, PATIENCE, Process, eventually_some, json};
+use crate::harness::{
+    Answer, Django, Gateway, PATIENCE, Process, eventually, eventually_some, json,
+};
 
 #[tokio::test]
 async fn sockets_stay_open_and_publications_go_on_while_django_is_down() {
@@ -192,4 +194,87 @@ async fn one_dead_upstream_does_not_take_the_others_along() {
     other.listen();
     assert_eq!(browser.get("/other/").await.status, 200);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_django_that_restarts_under_load_costs_no_get() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django).set("django.hold", "10s");
+    let gateway = setup.start().await;
+    let browser = gateway.browser();
+    let done = std::cell::Cell::new(false);
+    let load = |version: Version| {
+        let (browser, done) = (&browser, &done);
+        async move {
+            let mut answered = 0;
+            while !done.get() {
+                let page = browser.ask_over(version, "/page/").send().await;
+                assert_eq!(page.status, 200, "{}", page.text());
+                answered += 1;
+            }
+            answered
+        }
+    };
+    let restarts = async {
+        for _ in 0..4 {
+            let before = django.requests().len();
+            eventually(PATIENCE, || django.requests().len() > before + 20).await;
+            django.refuse().await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            django.listen();
+        }
+        done.set(true);
+    };
+    let (http1, http2, more, ()) = tokio::join!(
+        load(Version::HTTP_11),
+        load(Version::HTTP_2),
+        load(Version::HTTP_11),
+        restarts
+    );
+    assert!(http1 + http2 + more > 80);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn however_clients_come_and_go_nothing_is_left_behind() {
+    let django = Django::start().await;
+    django.judges_everybody(Answer::user("42"));
+    let gateway = Gateway::in_front_of(&django)
+        .set("limits.message_rate", "1000/s")
+        .start()
+        .await;
+    let ann = &gateway.browser_of("anns-session");
+    let api = &gateway.api();
+    let clients = (0..40u32).map(|n| async move {
+        for round in 0..3 {
+            let mut socket = ann.socket(NOTIFICATIONS).await;
+            match (n + round) % 5 {
+                0 => socket.close().await,
+                1 => drop(socket),
+                2 => {
+                    socket.send("not allowed").await;
+                    assert_eq!(socket.closed().await.code, 1008);
+                }
+                3 => {
+                    let (raw, _) = ann.handshake(NOTIFICATIONS).send_raw().await.unwrap();
+                    let (tcp, _) = raw.wire.stream.into_inner();
+                    SockRef::from(&tcp)
+                        .set_linger(Some(Duration::ZERO))
+                        .unwrap();
+                }
+                _ => {
+                    let frame = json!({"to": {"user": "42"}, "frame": {"n": n}});
+                    api.publish(&frame).await;
+                    socket.frame().await;
+                }
+            }
+        }
+    });
+    futures_util::future::join_all(clients).await;
+    api.connected("42", 0).await;
+    eventually_some(PATIENCE, async || {
+        (api.metric("gatepost_connections").await == 0.0).then_some(())
+    })
+    .await;
+    assert_eq!(gateway.stop().await, 0);
 }

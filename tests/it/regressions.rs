@@ -184,3 +184,66 @@ async fn a_request_that_waits_for_django_is_answered_when_it_comes_up() {
     assert_eq!(django.requests().len(), 1);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_large_batch_is_no_fault_of_a_client_that_reads() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django).spawn().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let lines: Vec<_> = (0..5000)
+        .map(|n| json!({"to": {"user": "42"}, "frame": {"n": n}}).to_string())
+        .collect();
+    let body = lines.join("\n");
+    let api = gateway.api();
+    let answer = api.call(
+        "POST",
+        "/v1/publish",
+        "application/x-ndjson",
+        body.as_bytes(),
+    );
+    assert_eq!(answer.await.status(), 202);
+    for n in 0..5000 {
+        socket.expect_frame(&json!({"n": n}).to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn limits_of_requests_do_not_concern_open_sockets() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django)
+        .set("limits.idle_timeout", "200ms")
+        .set("limits.header_timeout", "200ms")
+        .set("limits.body_timeout", "200ms")
+        .set("limits.write_timeout", "200ms")
+        .set("limits.upstream_timeout", "200ms")
+        .set("delivery.ping", "1s")
+        .start()
+        .await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    for _ in 0..2 {
+        let ping = socket.control().await;
+        assert!(ping.is_some_and(|message| message.is_ping()));
+    }
+    socket.expect_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn of_several_djangos_one_may_be_down() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let dead = Django::not_running().await;
+    let setup =
+        Gateway::in_front_of(&django).set("django.upstream", vec![dead.url(), django.url()]);
+    let gateway = setup.start().await;
+    let ann = gateway.browser_of("anns-session");
+    for _ in 0..6 {
+        assert_eq!(ann.get("/").await.status, 200);
+        ann.socket(NOTIFICATIONS).await.expect_nothing().await;
+    }
+    gateway.stop().await;
+}

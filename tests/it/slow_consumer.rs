@@ -214,3 +214,15 @@ async fn a_client_that_never_reads_again_is_cut_after_the_write_timeout() {
     drop(slow);
     assert_eq!(gateway.stop().await, 0, "its task is gone before the drain");
 }
+
+#[tokio::test]
+async fn a_client_that_reads_again_after_the_write_timeout_learns_why_it_was_closed() {
+    let (_django, gateway) = stage(|setup| setup.set("limits.write_timeout", "500ms")).await;
+    let mut slow = slow(&gateway).await;
+    let user = json!({"user": "1"});
+    publish_until(&gateway, &user, async |_| queued(&gateway, "1").await > 0).await;
+    gateway.api().connected("1", 0).await;
+    assert_eq!(slow.closed().await.code, 1013);
+    slow.expect_end().await;
+    gateway.stop().await;
+}
