@@ -64,25 +64,43 @@ pub(super) fn ca(owner: &str, names: &[ServerName<'static>]) -> Result<Issued, r
 }
 
 fn permitted(names: &[ServerName<'static>]) -> Vec<GeneralSubtree> {
-    let local_names = LOCAL_NAMES.iter().map(|name| (*name).to_owned());
-    let local_networks = LOCAL_NETWORKS
-        .iter()
-        .filter_map(|(network, bits)| Some((network.parse().ok()?, *bits)));
-    let further_names = names.iter().filter_map(|name| match name {
-        ServerName::DnsName(name) => Some(name.as_ref().to_owned()),
-        _ => None,
-    });
-    let further_addresses = names.iter().filter_map(|name| match name {
-        ServerName::IpAddress(address) => Some(exactly((*address).into())),
-        _ => None,
-    });
-    let subtree =
+    let mut domains = LOCAL_NAMES.map(str::to_owned).to_vec();
+    let networks = LOCAL_NETWORKS.iter();
+    let mut networks: Vec<(IpAddr, u8)> = networks
+        .filter_map(|(network, bits)| Some((network.parse().ok()?, *bits)))
+        .collect();
+    for name in names {
+        match name {
+            ServerName::DnsName(name) if !is_local(name.as_ref()) => {
+                domains.push(name.as_ref().to_owned());
+            }
+            ServerName::IpAddress(address) => {
+                let (address, bits) = exactly((*address).into());
+                if !networks.iter().any(|network| holds(*network, address)) {
+                    networks.push((address, bits));
+                }
+            }
+            _ => {}
+        }
+    }
+    let network =
         |(network, bits)| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(network, bits));
-    local_names
-        .chain(further_names)
-        .map(GeneralSubtree::DnsName)
-        .chain(local_networks.chain(further_addresses).map(subtree))
-        .collect()
+    let domains = domains.into_iter().map(GeneralSubtree::DnsName);
+    domains.chain(networks.into_iter().map(network)).collect()
+}
+
+fn is_local(name: &str) -> bool {
+    let last = name.rsplit('.').next();
+    last.is_some_and(|last| LOCAL_NAMES.contains(&last))
+}
+
+fn holds((network, bits): (IpAddr, u8), address: IpAddr) -> bool {
+    let differ = match (network, address) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    differ >= bits.into()
 }
 
 fn exactly(address: IpAddr) -> (IpAddr, u8) {

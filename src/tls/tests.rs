@@ -229,6 +229,29 @@ async fn the_name_constraints_hold_against_the_ca_s_own_key() {
     }
 }
 
+#[test]
+fn constraints_say_once_what_is_permitted() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = ["localhost", "a.shop.test", "example.com"];
+    let addresses = [
+        "127.0.0.1",
+        "10.9.9.9",
+        "198.51.100.4",
+        "fd00::7",
+        "2001:db8::7",
+    ];
+    drop(local(folder.path(), &names(&hosts, &addresses)));
+    let shown = Command::new("openssl")
+        .args(["x509", "-noout", "-ext", "nameConstraints", "-in"])
+        .arg(folder.path().join("ca.pem"))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let count = |kind: &str| shown.matches(kind).count();
+    assert_eq!((count("DNS:"), count("IP:")), (3, 11), "{shown}");
+    assert!(shown.contains("critical") && shown.contains("IP:198.51.100.4/255.255.255.255"));
+}
+
 fn openssl_verifies(folder: &Path, leaf: &Path) -> bool {
     let verified = Command::new("openssl")
         .args(["verify", "-x509_strict", "-purpose", "sslserver", "-CAfile"])
