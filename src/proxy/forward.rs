@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::download::{Borrowed, Download, Patience};
 use super::error::{Failure, ForwardError, UploadFault};
-use super::reuse;
+use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
 use super::streamed::{Progress, Unwanted};
 use super::tunnel;
@@ -122,16 +122,16 @@ impl Forwarder {
 
     async fn send(&self, mut request: Request<Upload>) -> Result<Response<ResponseBody>, Failure> {
         let repeatable = reuse::is_repeatable(&request);
-        let progress = request.body().progress();
+        let sent = Sent::of(request.body());
         let mut reuse = if repeatable { reuse::ANY } else { reuse::FRESH };
         let mut attempt = 0;
         loop {
             attempt += 1;
             let mut lease = self.upstream.lease(reuse).await?;
             let spare = (repeatable && lease.reused).then(|| reuse::copy(&request));
-            let sent = lease.sender.try_send_request(request);
-            let mut error = match self.head(sent, &lease, progress.as_ref()).await? {
-                Ok(response) => return self.answer(response, lease, progress),
+            let answer = lease.sender.try_send_request(request);
+            let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
+                Ok(response) => return self.answer(response, lease, sent),
                 Err(error) => error,
             };
             // The message comes back where nothing of it was written.
@@ -141,7 +141,7 @@ impl Forwarder {
                 .filter(|_| attempt < ATTEMPTS)
             {
                 Some(again) => request = again,
-                None => return Err(broken(error.into_error(), &lease, progress.as_ref())),
+                None => return Err(broken(error.into_error(), &lease, sent.progress.as_ref())),
             }
             reuse = Reuse::Never;
         }
@@ -176,7 +176,7 @@ impl Forwarder {
         &self,
         response: Response<Incoming>,
         lease: Lease,
-        upload: Option<Progress>,
+        sent: Sent,
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UnaskedUpgrade { at: lease.place() });
@@ -184,7 +184,12 @@ impl Forwarder {
         if !is_plainly_framed(response.headers()) {
             return Err(Failure::BadFraming { at: lease.place() });
         }
-        let keep = reuse::keep(&response);
+        let keep = if sent.was_heard(response.status()) {
+            reuse::keep(&response)
+        } else {
+            Duration::ZERO
+        };
+        let upload = sent.progress;
         let borrowed = Borrowed {
             lease,
             keep,

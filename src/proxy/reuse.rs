@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, Response, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 
 use super::pool::IDLE_LIMIT;
+use super::streamed::Progress;
 use super::upload::Upload;
 use super::upstream::Reuse;
 use crate::web::headers;
@@ -35,6 +36,41 @@ pub(super) fn copy(request: &Request<Upload>) -> Request<Upload> {
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
     copy
+}
+
+/// What is known of a request that was sent.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// How far its body has come, where it is streamed.
+    pub(super) progress: Option<Progress>,
+    body: SentBody,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SentBody {
+    Some,
+    None,
+}
+
+impl Sent {
+    /// Reads it off the body.
+    pub(super) fn of(body: &Upload) -> Self {
+        Self {
+            progress: body.progress(),
+            body: match body {
+                Upload::Empty => SentBody::None,
+                _ => SentBody::Some,
+            },
+        }
+    }
+
+    /// Whether its body, if it had one, was surely read. Who refuses an upload often does not read
+    /// it, and closes the connection somewhat later (gunicorn).
+    pub(super) fn was_heard(&self, status: StatusCode) -> bool {
+        let all = self.progress.as_ref().is_none_or(Progress::is_done);
+        let refused = status.is_client_error() || status.is_server_error();
+        all && !(refused && self.body == SentBody::Some)
+    }
 }
 
 /// How long the connection may idle after this answer; zero where it must not be used again.

@@ -106,6 +106,20 @@ async fn a_post_takes_a_new_connection_when_the_old_one_idled() {
 }
 
 #[tokio::test]
+async fn a_connection_over_which_a_body_was_refused_is_not_used_again() {
+    let refused = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    let upstream = Scripted::start(&[
+        &[Step::Read("pay"), Step::Send(refused), Step::ReadToEnd],
+        &[Step::Read("pay"), Step::Send(OK), Step::Hang],
+    ])
+    .await;
+    let gateway = before(upstream.address).serve().await;
+    assert_eq!(ask(gateway, post("pay")).await.0, 403);
+    assert_eq!(ask(gateway, post("pay")).await.0, 200);
+    assert_eq!(upstream.heard().len(), 2);
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_before_the_upstream_would() {
     let upstream =
         Scripted::start(&[&[Step::Read("\r\n\r\n"), Step::Send(OK), Step::ReadToEnd]]).await;
