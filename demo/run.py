@@ -74,7 +74,7 @@ def install(options: argparse.Namespace) -> Path:
     binary = os.environ.get("GATEPOST_BIN")
     if not binary:
         step("building the gateway (some minutes the first time)")
-        run("cargo", "build", "--locked", "--quiet", cwd=ROOT)
+        run("cargo", "build", "--locked", *[] if sys.stderr.isatty() else ["--quiet"])
         binary = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "gatepost"
     step("preparing the database, the accounts and the static files")
     environment = django_environment(options)
@@ -256,7 +256,7 @@ def print_banner(options: argparse.Namespace) -> None:
       bob   bob-gatepost
 
     The certificate comes from a local CA made on this machine. Import this file into your browser as a
-    certificate authority, or accept the warning once:
+    certificate authority (certs/README.md says how), or accept the warning once:
       {authority}
 
     Ctrl-C stops everything.
