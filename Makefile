@@ -5,6 +5,9 @@
 #   make demo DEV=1        the same with runserver and a Vite dev server, hot module replacement included
 #   make demo PORT=9443    on another port (HTTP_PORT=9080 for the redirect to https)
 
+# Node.js where scripts/install-node.sh had to bring its own.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
 .PHONY: demo test fmt fmt-check lint unit it python e2e conformance bench doc build rust

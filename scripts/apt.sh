@@ -1,19 +1,29 @@
 # Sourced by the install scripts: installs Debian packages, saying which, only when they are missing.
 
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
 apt_install() {
     if ! command -v apt-get >/dev/null; then
         echo "cannot install $*: this machine has no apt-get; install them with its own package manager" >&2
         exit 1
     fi
-    local root=()
-    if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null; then
-            echo "cannot install $*: not root and no sudo; run as root: apt-get install $*" >&2
-            exit 1
-        fi
-        root=(sudo)
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        echo "cannot install $*: not root and no sudo; run as root: apt-get install $*" >&2
+        exit 1
     fi
     echo "installing Debian packages: $*"
-    "${root[@]}" apt-get update -qq
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Whether Debian has this package.
+apt_has() {
+    command -v apt-cache >/dev/null && as_root apt-get update -qq &&
+        apt-cache policy "$1" | grep -q 'Candidate: [^(]'
 }

@@ -4,17 +4,15 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/apt.sh
 
-missing=()
-command -v cc >/dev/null || missing+=(gcc libc6-dev)
-command -v cargo >/dev/null || missing+=(rustup)
-if [ "${#missing[@]}" -gt 0 ]; then
-    if [[ " ${missing[*]} " == *" rustup "* ]] && ! apt-cache show rustup >/dev/null 2>&1; then
-        echo "cargo is missing and this Debian has no rustup package: install Rust from https://rustup.rs and try again" >&2
+command -v cc >/dev/null || apt_install gcc libc6-dev
+if ! command -v cargo >/dev/null; then
+    if ! apt_has rustup; then
+        echo "cargo is missing, and this system has no package rustup: install Rust from https://rustup.rs" >&2
         exit 1
     fi
-    apt_install "${missing[@]}"
+    apt_install rustup
+    rustup default stable
 fi
-cargo --version >/dev/null 2>&1 || rustup default stable
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 found=$(cargo --version | cut -d' ' -f2)

@@ -15,6 +15,7 @@ const state = {
 };
 let keys = 0;
 let attempt = 0;
+let logouts = 0;
 let current = null;
 
 function add(list, entry) {
@@ -49,15 +50,25 @@ function openSocket() {
       const delay = reconnectDelay(code, reason, attempt);
       attempt += 1;
       if (delay !== null) setTimeout(openSocket, delay);
-      else refreshAccount();
+      if (code === 4001) signedOut();
     },
   });
   current = socket;
 }
 
+// The gateway closes a session's sockets at the moment of the logout, when Django may still be about to end the
+// session: what it answers to a question asked before then is out of date.
+function signedOut() {
+  logouts += 1;
+  state.me = { user: null, users: [], groups: [] };
+  view.draw(state);
+}
+
 async function refreshAccount() {
+  const asked = logouts;
   try {
-    state.me = await whoAmI();
+    const me = await whoAmI();
+    if (asked === logouts) state.me = me;
   } catch {
     // Django is away: what the page knew still stands, and the socket tells when it is back.
   }
