@@ -146,6 +146,19 @@ def test_a_made_up_session_cookie_gets_4001(site, visitor):
     wait_for_socket(page, "closed", 4001)
 
 
+def test_logging_in_in_another_tab_opens_the_first_tabs_socket_when_it_is_looked_at(site, visitor):
+    person = visitor()
+    first = person.new_page()
+    first.goto(site.origin)
+    wait_for_socket(first, "closed", 4001)
+    log_in(person.new_page(), site.origin, "bob")
+
+    first.evaluate("window.dispatchEvent(new Event('focus'))")
+
+    wait_for_socket(first, "open")
+    first.wait_for_selector("#user-name:text-is('bob')")
+
+
 def test_admin_login_works(site, visitor):
     page = visitor().new_page()
     page.goto(f"{site.origin}/admin/")

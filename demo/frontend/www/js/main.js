@@ -99,6 +99,12 @@ window.addEventListener('pageshow', (event) => {
     openSocket();
   }
 });
+// Somebody may have logged in in another tab meanwhile: the cookie is this tab's, too.
+window.addEventListener('focus', async () => {
+  if (state.socket.code !== 4001) return;
+  await refreshAccount();
+  if (state.me?.user && state.socket.code === 4001) openSocket();
+});
 
 view.draw(state);
 refreshAccount();
