@@ -224,14 +224,22 @@ impl Failure {
 
 fn start_advice(kind: UpstreamKind, at: &Place) -> String {
     match kind {
-        UpstreamKind::Django => format!(
-            "Is Django running there? Start it with: python manage.py runserver {}\n\
-             [django] upstream in gateway.toml says where it is looked for.",
-            at.address
-        ),
-        UpstreamKind::DevServer => "Is the dev server running there? Start it with: npm run dev\n\
-             [frontend] upstream in gateway.toml says where it is looked for."
-            .into(),
+        UpstreamKind::Django => {
+            let start = if at.address.starts_with("unix:") {
+                format!("gunicorn --bind {} yourproject.wsgi", at.address)
+            } else {
+                format!("python manage.py runserver {}", at.address)
+            };
+            format!(
+                "Is Django running there? Start it with: `{start}`\n\
+                 `[django] upstream` in gateway.toml says where it is looked for."
+            )
+        }
+        UpstreamKind::DevServer => {
+            "Is the dev server running there? Start it with: `npm run dev`\n\
+             `[frontend] upstream` in gateway.toml says where it is looked for."
+                .into()
+        }
         UpstreamKind::Plain => "Start it, or correct its address in gateway.toml.".into(),
     }
 }

@@ -61,10 +61,7 @@ pub(super) fn html(shown: &Shown<'_>) -> String {
         Escaped(&problem.detail),
     );
     if let Some(hint) = shown.hint {
-        add(
-            &mut page,
-            format_args!("<p class=\"hint\">{}</p>\n", Escaped(hint)),
-        );
+        add_hint(&mut page, hint);
     }
     if shown.reload == Reload::WhenBack {
         page.push_str(
@@ -73,6 +70,20 @@ pub(super) fn html(shown: &Shown<'_>) -> String {
     }
     add_foot(&mut page, shown);
     page
+}
+
+/// What stands between backticks is something to type or to look for.
+fn add_hint(page: &mut String, hint: &str) {
+    page.push_str("<p class=\"hint\">");
+    for (index, part) in hint.split('`').enumerate() {
+        let part = Escaped(part);
+        if index % 2 == 1 {
+            add(page, format_args!("<code>{part}</code>"));
+        } else {
+            add(page, format_args!("{part}"));
+        }
+    }
+    page.push_str("</p>\n");
 }
 
 fn add_foot(page: &mut String, shown: &Shown<'_>) {

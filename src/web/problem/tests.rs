@@ -25,7 +25,7 @@ fn away() -> Problem {
         "upstream_refused",
         "The server \"<django>\" is away.",
     )
-    .with_hint("Nothing listens at 127.0.0.1:8000.")
+    .with_hint("Nothing listens at 127.0.0.1:8000: `run <it>`.")
     .retry_after(1)
 }
 
@@ -45,7 +45,7 @@ async fn a_developer_sees_the_hint_and_a_page_that_reloads() {
     assert_eq!(response.headers()["x-request-id"], id);
     let page = text(response).await;
     assert!(page.contains("&lt;django&gt;") && !page.contains("<django>"));
-    assert!(page.contains("127.0.0.1:8000"));
+    assert!(page.contains("127.0.0.1:8000: <code>run &lt;it&gt;</code>."));
     assert!(page.contains("<script nonce=") && page.contains(&id));
 }
 
