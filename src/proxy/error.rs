@@ -11,6 +11,7 @@ use http::StatusCode;
 
 use super::forward::UpstreamKind;
 use crate::web::problem::{Problem, ToProblem};
+use crate::web::request::Downstream;
 
 /// A request that was not answered by its upstream.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +123,18 @@ impl Failure {
             return Self::NotHttp { at, source };
         }
         Self::Lost { at, source }
+    }
+
+    /// Ties the request id on the public's page to the cause. An upstream that is away was told of
+    /// once, when it went; a client's fault is nobody's news.
+    pub(super) fn log(&self, downstream: &Downstream) {
+        let (request_id, error) = (downstream.request_id, self.why());
+        match self {
+            Self::Refused { .. } | Self::ConnectTimeout { .. } | Self::Upload(_) => {
+                tracing::debug!(%request_id, error, "request was not forwarded");
+            }
+            _ => tracing::warn!(%request_id, error, "request was not answered"),
+        }
     }
 
     fn to_problem(&self, kind: UpstreamKind) -> Problem {

@@ -89,7 +89,10 @@ impl Forwarder {
         } else {
             self.exchange(request, downstream).await
         };
-        let mut response = answered.map_err(|failure| ForwardError::new(self.kind, failure))?;
+        let mut response = answered.map_err(|failure| {
+            failure.log(downstream);
+            ForwardError::new(self.kind, failure)
+        })?;
         if self.kind == UpstreamKind::DevServer {
             rewrite::response_of_dev_server(response.headers_mut(), downstream, &self.local);
         }
@@ -224,7 +227,10 @@ impl Forwarder {
         if !body.is_end_stream() {
             return Err(UploadFault::OnHandshake.into());
         }
-        let request = self.rewritten(parts, Upload::Empty, downstream);
+        let mut request = self.rewritten(parts, Upload::Empty, downstream);
+        if self.kind == UpstreamKind::DevServer {
+            rewrite::name_origin(request.headers_mut(), &self.local);
+        }
         tunnel::open(&self.upstream, request, on_upgrade, &self.drain).await
     }
 

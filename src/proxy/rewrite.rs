@@ -95,6 +95,17 @@ pub(super) fn request_for_dev_server(
     }
 }
 
+/// A program that is no browser names no origin, and Vite then skips the check of its token
+/// (CVE-2026-39363): it gets the origin that has to show one.
+pub(super) fn name_origin(fields: &mut HeaderMap, local: &LocalName) {
+    if fields.contains_key(header::ORIGIN) {
+        return;
+    }
+    if let Ok(origin) = HeaderValue::from_str(&format!("http://{}", local.authority)) {
+        fields.insert(header::ORIGIN, origin);
+    }
+}
+
 /// Undoes it where a dev server redirects to itself by its whole URL.
 pub(super) fn response_of_dev_server(
     fields: &mut HeaderMap,

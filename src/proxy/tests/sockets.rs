@@ -57,6 +57,19 @@ async fn both_sides_are_joined_after_an_accepted_handshake() {
 }
 
 #[tokio::test]
+async fn a_handshake_without_an_origin_does_not_slip_past_the_dev_servers_token() {
+    let (upstream, gateway) = dev_server(&[Step::Read("\r\n\r\n"), Step::ReadToEnd]).await;
+    let mut client = Client::connect(gateway).await;
+    client
+        .send(&HANDSHAKE.replace("Origin: https://localhost:8443\r\n", ""))
+        .await;
+    let origin = format!("origin: http://localhost:{}\r\n", upstream.address.port());
+    upstream
+        .hears(0, |text| text.to_lowercase().contains(&origin))
+        .await;
+}
+
+#[tokio::test]
 async fn a_refused_handshake_is_passed_on() {
     let refusal = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 3\r\n\r\nno!";
     let (_upstream, gateway) = dev_server(&[Step::Read("\r\n\r\n"), Step::Send(refusal)]).await;
