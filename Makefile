@@ -1,8 +1,8 @@
-# `make demo` shows Gatepost in front of a real Django project; `make test` runs every test. Both install what is
-# missing (see scripts/), so a fresh clone on Debian needs nothing but make.
+# `make demo` shows Gatepost in front of a real Django project; `make test` runs every test. Both
+# install what is missing (see scripts/), so a fresh clone on Debian needs nothing but make.
 #
 #   make demo              https://localhost:8443/ with gunicorn and the frontend's files
-#   make demo DEV=1        the same with runserver and a Vite dev server, hot module replacement included
+#   make demo DEV=1        the same with runserver, a Vite dev server and its HMR
 #   make demo PORT=9443    on another port (HTTP_PORT=9080 for the redirect to https)
 
 # Node.js where scripts/install-node.sh had to bring its own.
@@ -15,7 +15,8 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 demo: rust
 	@scripts/install-python.sh
 	@$(if $(DEV),scripts/install-node.sh)
-	@exec python3 demo/run.py $(if $(DEV),--dev) $(if $(PORT),--port $(PORT)) $(if $(HTTP_PORT),--http-port $(HTTP_PORT))
+	@exec python3 demo/run.py $(if $(DEV),--dev) \
+		$(if $(PORT),--port $(PORT)) $(if $(HTTP_PORT),--http-port $(HTTP_PORT))
 
 test: fmt-check lint unit it python e2e
 	@echo "all green"

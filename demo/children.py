@@ -1,4 +1,8 @@
-"""One process of the demo: its output passes through with its name in front, and its last lines are remembered."""
+"""One process of the demo.
+
+Its output passes through with its name in front, and its last lines are remembered for the case
+that it ends by itself.
+"""
 
 import contextlib
 import os
@@ -11,7 +15,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 REMEMBERED_LINES = 20
-# The gateway drains first: it finishes requests and closes sockets, within its own drain_timeout of 30 s at most.
+# The gateway drains first: it finishes requests and closes sockets, within its own drain_timeout of
+# 30 s at most.
 STOP_TIMEOUT = 35.0
 COLOURS = {"django": "32", "vite": "35", "gatepost": "36"}
 
@@ -19,7 +24,14 @@ COLOURS = {"django": "32", "vite": "35", "gatepost": "36"}
 class Child:
     """Starts the process in a group of its own; when it ends, it puts itself into `events`."""
 
-    def __init__(self, name: str, command: list[str], folder: Path, environment: dict[str, str], events: SimpleQueue):
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        folder: Path,
+        environment: dict[str, str],
+        events: SimpleQueue,
+    ):
         self.name = name
         self.last_lines: deque[str] = deque(maxlen=REMEMBERED_LINES)
         # Set when the demo is up: until then a server's own banner would name a second, wrong URL.
@@ -43,7 +55,7 @@ class Child:
         return self.process.poll() is None
 
     def stop(self, events: SimpleQueue) -> None:
-        """Asks the process to end and waits; a second signal to the demo, or the time-out, ends it by force."""
+        """Asks the process to end and waits; a second signal or the time-out ends it by force."""
         signals_before = _drop_ended(events)
         if self.running():
             self.process.terminate()
@@ -78,7 +90,8 @@ class Child:
             self.last_lines.append(line.rstrip("\n"))
             if not self.shown:
                 continue
-            # The reader of our own output may be gone; the child must still not block on a full pipe.
+            # The reader of our own output may be gone; the child must still not block on a full
+            # pipe.
             with contextlib.suppress(BrokenPipeError):
                 sys.stdout.write(label + line)
                 sys.stdout.flush()

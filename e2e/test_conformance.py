@@ -49,7 +49,9 @@ def gateway(tmp_path):
     command = [gateway_binary(), "run", "--config", config, "--log-format", "json"]
     process = Process("gatepost", command, tmp_path, {})
     try:
-        process.https_port = process.wait_for_line(ready_addresses, "the line that says it is ready")["https"]
+        process.https_port = process.wait_for_line(
+            ready_addresses, "the line that says it is ready"
+        )["https"]
         process.ca_file = tmp_path / "certs" / "ca.pem"
         yield process
     finally:
@@ -59,7 +61,9 @@ def gateway(tmp_path):
 async def run_cases(gateway):
     async with tls_bridge(gateway.https_port, gateway.ca_file) as port:
         try:
-            return await kosoku.run_fuzzingclient(f"ws://localhost:{port}/echo/", None, EXCLUDED, concurrency=4)
+            return await kosoku.run_fuzzingclient(
+                f"ws://localhost:{port}/echo/", None, EXCLUDED, concurrency=4
+            )
         except kosoku.FailureError as failure:
             return failure.results
 
@@ -67,7 +71,11 @@ async def run_cases(gateway):
 def test_all_cases_of_rfc_6455_pass(gateway):
     results = asyncio.run(run_cases(gateway))
 
-    failed = {result.case_id: f"{result.behavior.value}: {result.result}" for result in results if not result.passed}
+    failed = {
+        result.case_id: f"{result.behavior.value}: {result.result}"
+        for result in results
+        if not result.passed
+    }
     print(Counter(result.behavior.value for result in results))
     assert failed == {}
     assert len(results) == CASES + PERFORMANCE_CASES

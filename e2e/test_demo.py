@@ -29,8 +29,12 @@ class Demo:
 
     def wait_for_url(self):
         """The one URL that it prints, and the CA file that it names."""
-        ca = self.process.wait_for_line(lambda line: re.fullmatch(r"\s*(/.+\.pem)", line), "the CA file", FIRST_RUN)
-        urls = re.findall(r"https://\S+", "\n".join(line for line in self.process.lines if " | " not in line))
+        ca = self.process.wait_for_line(
+            lambda line: re.fullmatch(r"\s*(/.+\.pem)", line), "the CA file", FIRST_RUN
+        )
+        urls = re.findall(
+            r"https://\S+", "\n".join(line for line in self.process.lines if " | " not in line)
+        )
         assert len(urls) == 1, urls
         return urls[0].rstrip("/"), Path(ca[1])
 
@@ -54,7 +58,10 @@ class Demo:
 def command_line(pid):
     """The arguments of a process, or None where there is no such process (any more)."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace") or None
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            or None
+        )
     except OSError:
         return None
 
@@ -83,7 +90,9 @@ def demo(tmp_path):
 
 
 @pytest.mark.parametrize("settings", [[], ["DEV=1"]], ids=["gunicorn", "runserver and Vite"])
-def test_one_command_shows_a_notification_and_ctrl_c_leaves_nothing_running(demo, settings, playwright, tmp_path):
+def test_one_command_shows_a_notification_and_ctrl_c_leaves_nothing_running(
+    demo, settings, playwright, tmp_path
+):
     running = demo(*settings)
     url, ca_file = running.wait_for_url()
     browser = Browser(playwright, tmp_path / "home", ca_file)
@@ -93,7 +102,9 @@ def test_one_command_shows_a_notification_and_ctrl_c_leaves_nothing_running(demo
     log_in(bob, url, "bob")
     send(bob, "group:staff", "from the demo")
     wait_for_title(ann, "from the demo")
-    has_vite = ann.evaluate("fetch('/@vite/client').then(async (answer) => (await answer.text()).includes('HMR'))")
+    has_vite = ann.evaluate(
+        "fetch('/@vite/client').then(async (answer) => (await answer.text()).includes('HMR'))"
+    )
     assert has_vite == bool(settings)
     processes = running.descendants()
     assert any("gatepost run" in str(line) for line in processes.values())
@@ -123,7 +134,9 @@ def test_when_one_part_ends_the_demo_says_which_and_stops_the_rest(demo):
 def test_a_busy_port_is_named_with_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        refused = Process("make demo", ["make", "demo", f"PORT={taken}"], ROOT, {"MAKEFLAGS": "", "MAKELEVEL": ""})
+        refused = Process(
+            "make demo", ["make", "demo", f"PORT={taken}"], ROOT, {"MAKEFLAGS": "", "MAKELEVEL": ""}
+        )
         assert refused.wait() != 0
 
     assert f"port {taken} on 127.0.0.1 is in use" in refused.output()

@@ -1,4 +1,4 @@
-"""What the product is for: log in, the socket opens, notifications arrive, logging out closes it."""
+"""What the product is for: log in, a socket opens, notifications arrive, log out."""
 
 import re
 from pathlib import Path
@@ -58,7 +58,8 @@ def test_user_group_and_everyone_reach_whom_they_name(site, visitor):
     send(ann, "group:staff", "to staff")
     send(ann, "everyone", "to everyone")
 
-    # Order is kept per audience; what came last has arrived, so what was not for a page is not under way either.
+    # Order is kept per audience; what came last has arrived, so what was not for a page is not
+    # under way either.
     wait_for_title(ann, "to everyone")
     wait_for_title(bob, "to everyone")
     wait_for_title(ann, "to staff")
@@ -200,10 +201,17 @@ def test_everything_works_over_unix_sockets(start_site):
 
 
 def contract_script():
-    """The document's JavaScript; only its host and port lines are filled in, as the document itself tells."""
+    """The document's JavaScript; its host and port are filled in, as the document itself tells."""
     code = re.search(r"```javascript\n(.*?)```", CONTRACT.read_text(), re.DOTALL)[1]
-    code, hosts = re.subn(r"^const backendHost = .*$", "const backendHost = window.location.hostname;", code, flags=re.M)
-    code, ports = re.subn(r"^const port = .*$", "const port = `:${window.location.port}`;", code, flags=re.M)
+    code, hosts = re.subn(
+        r"^const backendHost = .*$",
+        "const backendHost = window.location.hostname;",
+        code,
+        flags=re.M,
+    )
+    code, ports = re.subn(
+        r"^const port = .*$", "const port = `:${window.location.port}`;", code, flags=re.M
+    )
     assert (hosts, ports) == (1, 1)
     return code
 
@@ -225,7 +233,9 @@ def test_the_documents_own_javascript_runs_unchanged(site, visitor):
     page.clock.install()
     with page.expect_console_message(lambda message: "connected" in message.text):
         page.add_script_tag(content=contract_script())
-    with page.expect_console_message(lambda message: message.text == "Notification: by the document hello"):
+    with page.expect_console_message(
+        lambda message: message.text == "Notification: by the document hello"
+    ):
         send(sender, "user:ann", "by the document")
     with page.expect_console_message(lambda message: message.text == "Pong"):
         page.clock.run_for(30_000)

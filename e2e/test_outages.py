@@ -5,7 +5,8 @@ import signal
 from harness.browser import log_in, send, wait_for_socket, wait_for_title
 from harness.wait import listens, wait_until
 
-# How long requests wait for Django: longer than gunicorn takes to start, where the test is about that.
+# How long requests wait for Django: longer than gunicorn takes to start, where the test is about
+# that.
 LONG_HOLD = "20s"
 SHORT_HOLD = "300ms"
 

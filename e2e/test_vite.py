@@ -23,7 +23,11 @@ def test_hmr_updates_the_page_without_a_reload_and_the_socket_stays_open(vite_si
         log_in(page, vite_site.origin, "ann")
     page.evaluate("window.neverReloaded = true")
 
-    edit(vite_site.www / "js" / "view.js", "Nothing yet. What is sent", "Edited just now. What is sent")
+    edit(
+        vite_site.www / "js" / "view.js",
+        "Nothing yet. What is sent",
+        "Edited just now. What is sent",
+    )
     page.locator("#empty-text").get_by_text("Edited just now.").wait_for()
     edit(vite_site.www / "style.css", "--ground: #f4f2ec;", "--ground: rgb(1 2 3);")
     page.wait_for_function("getComputedStyle(document.body).backgroundColor === 'rgb(1, 2, 3)'")

@@ -1,4 +1,5 @@
-# Sourced by the install scripts: installs Debian packages, saying which, only when they are missing.
+# Sourced by the install scripts: installs Debian packages, saying which, only when they are
+# missing.
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
@@ -10,7 +11,7 @@ as_root() {
 
 apt_install() {
     if ! command -v apt-get >/dev/null; then
-        echo "cannot install $*: this machine has no apt-get; install them with its own package manager" >&2
+        echo "cannot install $*: there is no apt-get; use the package manager of this system" >&2
         exit 1
     fi
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
@@ -19,7 +20,8 @@ apt_install() {
     fi
     echo "installing Debian packages: $*"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 # Whether Debian has this package.

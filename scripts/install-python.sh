@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What the demo and the tests in Python need: Python 3.10 or newer that can make a virtual environment.
+# What the demo and the tests in Python need: Python 3.10 or newer that can make a virtual
+# environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/apt.sh

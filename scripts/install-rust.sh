@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What building the gateway needs: cargo of the version Cargo.toml names, and a C compiler for aws-lc.
+# What building the gateway needs: cargo of the version Cargo.toml names, and a C compiler for
+# aws-lc.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/apt.sh
@@ -7,7 +8,7 @@ cd "$(dirname "$0")/.."
 command -v cc >/dev/null || apt_install gcc libc6-dev
 if ! command -v cargo >/dev/null; then
     if ! apt_has rustup; then
-        echo "cargo is missing, and this system has no package rustup: install Rust from https://rustup.rs" >&2
+        echo "cargo is missing, and rustup is no package here: get it from https://rustup.rs" >&2
         exit 1
     fi
     apt_install rustup

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# npm-packages.sh FOLDER: installs the npm packages that the folder's package-lock.json names, unless they are there.
+# npm-packages.sh FOLDER: installs the npm packages that the folder's package-lock.json names,
+# unless they are there.
 set -euo pipefail
 folder=$1
 
@@ -8,6 +9,7 @@ if cmp -s "$folder/package-lock.json" "$stamp"; then
     exit 0
 fi
 echo "installing the npm packages of $folder"
-# Not `npm ci`: it refuses a lock file that lacks the builds for other platforms, which not every registry has.
+# Not `npm ci`: it refuses a lock file that lacks the builds for other platforms, which not every
+# registry has.
 npm install --prefix "$folder" --no-save --loglevel=error --no-audit --no-fund
 cp "$folder/package-lock.json" "$stamp"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# venv.sh FOLDER REQUIREMENTS: makes the virtual environment, or brings it up to date when the file changed.
+# venv.sh FOLDER REQUIREMENTS: makes the virtual environment, or brings it up to date when the file
+# changed.
 set -euo pipefail
 folder=$1
 requirements=$2

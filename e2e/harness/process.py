@@ -46,7 +46,9 @@ class Process:
                 if answer := matches(line):
                     return answer
             if self._popen.poll() is not None:
-                raise AssertionError(f"{self.name} ended with {self._popen.returncode}:\n{self.output()}")
+                raise AssertionError(
+                    f"{self.name} ended with {self._popen.returncode}:\n{self.output()}"
+                )
             return None
 
         try:
@@ -71,7 +73,9 @@ class Process:
         try:
             code = self._popen.wait(timeout=patience)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} still runs after {patience:.0f} s:\n{self.output()}") from None
+            raise AssertionError(
+                f"{self.name} still runs after {patience:.0f} s:\n{self.output()}"
+            ) from None
         self._reader.join(timeout=patience)
         return code
 

@@ -1,4 +1,4 @@
-"""A whole site: the gateway's binary, a real Django behind gunicorn, and on demand Vite and a browser."""
+"""A whole site: the gateway's binary, a real Django behind gunicorn, Vite and a browser."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def gateway_binary():
 
 
 class Site:
-    """`start()` starts gateway and Django; everything lives under `folder` and ends with `stop()`."""
+    """Gateway and Django from `start()` to `stop()`; everything lives under `folder`."""
 
     def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False):
         self.folder = folder
@@ -108,7 +108,7 @@ class Site:
 
     @property
     def browser(self):
-        """Chromium, trusting this site's CA as a user's browser would: through its certificate store."""
+        """Chromium, trusting this site's CA as a user's would: by its certificate store."""
         if self._browser is None:
             self._browser = Browser(self._playwright, self.folder / "home", self.ca_file)
         return self._browser
@@ -119,7 +119,12 @@ class Site:
 
     def manage(self, *command):
         """Runs `manage.py`."""
-        process = Process("manage.py", [sys.executable, "manage.py", *command], BACKEND, self._django_environment())
+        process = Process(
+            "manage.py",
+            [sys.executable, "manage.py", *command],
+            BACKEND,
+            self._django_environment(),
+        )
         assert process.wait() == 0, process.output()
 
     def _django_environment(self):
@@ -135,7 +140,11 @@ class Site:
         }
 
     def _config(self, frontend):
-        upstream = self._django_bind if self._django_bind.startswith("unix:") else f"http://{self._django_bind}"
+        upstream = (
+            self._django_bind
+            if self._django_bind.startswith("unix:")
+            else f"http://{self._django_bind}"
+        )
         return f"""
 [server]
 https = "127.0.0.1:0"
@@ -173,5 +182,7 @@ def ready_addresses(line):
         return None
     fields = json.loads(line)
     fields = fields.get("fields", fields)
-    found = {name: re.search(r":(\d+)", str(fields.get(name))) for name in ("https", "http", "internal")}
+    found = {
+        name: re.search(r":(\d+)", str(fields.get(name))) for name in ("https", "http", "internal")
+    }
     return {name: int(match[1]) for name, match in found.items() if match}

@@ -1,4 +1,4 @@
-"""A plain TCP port that leads to the gateway's TLS port: the conformance suite itself speaks no TLS."""
+"""A plain TCP port that leads to the gateway's TLS port: the conformance suite speaks no TLS."""
 
 import asyncio
 import contextlib

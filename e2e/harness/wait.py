@@ -8,7 +8,7 @@ PATIENCE = 30.0
 
 
 def wait_until(condition, what, patience=PATIENCE):
-    """Returns the first true answer of `condition`; fails, naming `what`, when the deadline is over."""
+    """Returns the first true answer of `condition`; fails, naming `what`, at the deadline."""
     deadline = time.monotonic() + patience
     while True:
         answer = condition()

@@ -3,7 +3,6 @@
 from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group as AuthGroup
-
 from gatepost import Everyone, Group
 
 

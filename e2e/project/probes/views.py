@@ -12,7 +12,9 @@ def request_as_seen(request):
     """The request's headers as WSGI has them, and what Django concludes from them."""
     return JsonResponse(
         {
-            "meta": {name: value for name, value in request.META.items() if name.startswith("HTTP_")},
+            "meta": {
+                name: value for name, value in request.META.items() if name.startswith("HTTP_")
+            },
             "remote_addr": request.META["REMOTE_ADDR"],
             "host": request.get_host(),
             "secure": request.is_secure(),

@@ -12,7 +12,8 @@ export async function sendNotification(form) {
   body.set('csrfmiddlewaretoken', csrfToken());
   let answer;
   try {
-    answer = await fetch(form.action, { method: 'POST', body, headers: { Accept: 'application/json' } });
+    const headers = { Accept: 'application/json' };
+    answer = await fetch(form.action, { method: 'POST', body, headers });
   } catch {
     return 'The gateway cannot be reached.';
   }

@@ -1,4 +1,5 @@
-// Wires the page: state here, the socket in socket.js, Django's calls in api.js, the screen in view.js.
+// Wires the page: state here, the socket in socket.js, Django's calls in api.js, the screen in
+// view.js.
 
 import { csrfToken, sendNotification, whoAmI } from './api.js';
 import { connect, reconnectDelay } from './socket.js';
@@ -56,8 +57,8 @@ function openSocket() {
   current = socket;
 }
 
-// The gateway closes a session's sockets at the moment of the logout, when Django may still be about to end the
-// session: what it answers to a question asked before then is out of date.
+// The gateway closes a session's sockets at the moment of the logout, when Django may still be
+// about to end the session: what it answers to a question asked before then is out of date.
 function signedOut() {
   logouts += 1;
   state.me = { user: null, users: [], groups: [] };
@@ -92,7 +93,8 @@ document.getElementById('logout-form').addEventListener('submit', (event) => {
   event.currentTarget.elements.csrfmiddlewaretoken.value = csrfToken();
 });
 document.getElementById('ping').addEventListener('click', () => current.ping());
-// A page that comes back from the browser's back/forward cache has lost its socket without being told.
+// A page that comes back from the browser's back/forward cache has lost its socket without being
+// told.
 window.addEventListener('pageshow', (event) => {
   if (event.persisted) {
     refreshAccount();

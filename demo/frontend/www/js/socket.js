@@ -1,5 +1,6 @@
-// The WebSocket of the session contract: Django's session cookie and nothing else. The URL, the handlers and the
-// ping are those that the contract shows; what a page does with them is handed in by main.js.
+// The WebSocket of the session contract: Django's session cookie and nothing else. The URL, the
+// handlers and the ping are those that the contract shows; what a page does with them is handed in
+// by main.js.
 
 export function connect(handlers) {
   // Build WebSocket URL (same scheme as page: ws for http, wss for https)
@@ -42,11 +43,12 @@ export function connect(handlers) {
   return { ping };
 }
 
-// The codes after which connecting again would be answered the same way: log in, or mend something, first.
+// The codes after which connecting again would be answered the same way: log in, or mend something,
+// first.
 const FINAL = new Set([4001, 1008, 1009, 1011]);
 
-// How long to wait before connecting again, in milliseconds; null: do not. A gateway that is going away (1001) says
-// how long in the close reason, so that a crowd does not come back all at once.
+// How long to wait before connecting again, in milliseconds; null: do not. A gateway that is going
+// away (1001) says how long in the close reason, so that a crowd does not come back all at once.
 export function reconnectDelay(code, reason, attempt) {
   if (FINAL.has(code)) return null;
   const asked = code === 1001 ? Number.parseInt(reason.replace(/\D+/g, ''), 10) : NaN;

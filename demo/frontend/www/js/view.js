@@ -1,5 +1,6 @@
-// Draws the state; keeps none. Text from outside only ever becomes textContent, so no notification can bring markup.
-// Under Vite this module is replaced while the page lives: the socket and the list stay (see main.js).
+// Draws the state; keeps none. Text from outside only ever becomes textContent, so no notification
+// can bring markup. Under Vite this module is replaced while the page lives: the socket and the
+// list stay (see main.js).
 
 const $ = (id) => document.getElementById(id);
 
@@ -42,7 +43,7 @@ function drawAccount(me) {
 function drawChoices(me) {
   const choices = [
     ['everyone', 'Everyone'],
-    ...(me?.users ?? []).map((name) => [`user:${name}`, name === me.user?.name ? `${name} (you)` : name]),
+    ...(me?.users ?? []).map((name) => [`user:${name}`, name + (name === me.user.name ? ' (you)' : '')]),
     ...(me?.groups ?? []).map((name) => [`group:${name}`, `Group ${name}`]),
   ];
   const select = $('send-to');
@@ -58,14 +59,16 @@ function drawSocket({ phase, code }) {
   if (code) socket.dataset.code = code;
   else delete socket.dataset.code;
   $('socket-state').textContent = phase === 'closed' ? `closed ${code}` : phase;
-  $('explain').textContent = SENTENCES[phase === 'closed' ? code : phase] ?? `The socket was closed with ${code}.`;
+  const sentence = SENTENCES[phase === 'closed' ? code : phase];
+  $('explain').textContent = sentence ?? `The socket was closed with ${code}.`;
   $('ping').disabled = phase !== 'open';
 }
 
 // Newest first. Only new entries are made, so that what is on the screen does not flicker.
 function drawList(list, entries, item) {
   const drawn = new Map([...list.children].map((child) => [child.dataset.key, child]));
-  list.replaceChildren(...entries.map((entry) => drawn.get(String(entry.key)) ?? keyed(item(entry), entry.key)));
+  const draw = (entry) => drawn.get(String(entry.key)) ?? keyed(item(entry), entry.key);
+  list.replaceChildren(...entries.map(draw));
 }
 
 function keyed(element, key) {

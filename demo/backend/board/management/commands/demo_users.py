@@ -1,4 +1,4 @@
-"""`manage.py demo_users`: the accounts that `make demo` prints. Running it again changes nothing."""
+"""`manage.py demo_users`: the accounts that `make demo` prints, as they should be."""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
