@@ -12,14 +12,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use outbox::Room;
 pub use outbox::{Outbox, OutboxLimits, Taken};
+use outbox::{Room, Waiting};
 
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, UserId};
 use crate::publication::{Audience, Publication};
-use registry::Registry;
+use registry::{Place, Registry};
 use tombstones::Tombstones;
 
 /// All connections of this process.
@@ -51,6 +51,7 @@ pub struct Member {
 #[derive(Debug)]
 pub struct Membership {
     hub: Arc<Hub>,
+    place: Place,
     member: Arc<Member>,
 }
 
@@ -97,9 +98,10 @@ impl Hub {
         asked: Instant,
     ) -> Result<Membership, CloseReason> {
         let member = Arc::new(member);
-        self.registry.insert(&member);
+        let place = self.registry.insert(&member);
         let membership = Membership {
             hub: Arc::clone(self),
+            place,
             member,
         };
         // Looked up after inserting: a revocation either finds the connection or is found here.
@@ -116,12 +118,13 @@ impl Hub {
             return Delivery::default();
         }
         let mut delivery = Delivery::default();
+        let waiting = Waiting::of(publication);
         for audience in &publication.to {
             let mut found = false;
             self.registry.each(audience, |member| {
                 found = true;
                 if wants(member, publication)
-                    && let Some(room) = member.outbox.push(publication, self.limits)
+                    && let Some(room) = member.outbox.push(&waiting, self.limits)
                 {
                     delivery.sockets += 1;
                     delivery.crowded |= room == Room::Little;
@@ -207,7 +210,7 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.hub.registry.remove(&self.member);
+        self.hub.registry.remove(self.place, &self.member);
     }
 }
 

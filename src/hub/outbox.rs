@@ -5,7 +5,7 @@
 //! learns why it was closed.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Arc<Waiting>>,
     bytes: usize,
     taken: u64,
     end: End,
@@ -48,8 +48,9 @@ enum End {
     Closed,
 }
 
+/// What waits, made once and shared by all outboxes: a queue of it is small.
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     frame: Frame,
     key: Option<Box<str>>,
     expires: Option<Instant>,
@@ -75,23 +76,19 @@ pub enum Taken {
 
 impl Outbox {
     /// Queues a frame. `None` when the connection is closing, or closes because of this frame.
-    pub(super) fn push(&self, publication: &Publication, limits: OutboxLimits) -> Option<Room> {
-        let size = publication.frame.size();
+    pub(super) fn push(&self, waiting: &Arc<Waiting>, limits: OutboxLimits) -> Option<Room> {
+        let size = waiting.frame.size();
         let mut queue = self.lock();
         if !matches!(queue.end, End::Open) {
             return None;
         }
-        if let Some(key) = &publication.key {
+        if let Some(key) = &waiting.key {
             queue.conflate(key);
         }
         let fits = queue.waiting.len() < limits.frames && queue.bytes + size <= limits.bytes;
         if fits {
             queue.bytes += size;
-            queue.waiting.push_back(Waiting {
-                frame: publication.frame.clone(),
-                key: publication.key.clone(),
-                expires: publication.expires,
-            });
+            queue.waiting.push_back(Arc::clone(waiting));
         } else {
             queue.waiting = VecDeque::new();
             queue.bytes = 0;
@@ -149,6 +146,17 @@ impl Outbox {
     }
 }
 
+impl Waiting {
+    /// What waits where this was published.
+    pub(super) fn of(publication: &Publication) -> Arc<Self> {
+        Arc::new(Self {
+            frame: publication.frame.clone(),
+            key: publication.key.clone(),
+            expires: publication.expires,
+        })
+    }
+}
+
 impl Queue {
     fn room(&self, limits: OutboxLimits) -> Room {
         if self.waiting.len() > limits.frames / 2 || self.bytes > limits.bytes / 2 {
@@ -160,7 +168,7 @@ impl Queue {
 
     /// Drops the waiting frame of `key`: a newer one takes its place at the end.
     fn conflate(&mut self, key: &str) {
-        let same = |waiting: &Waiting| waiting.key.as_deref() == Some(key);
+        let same = |waiting: &Arc<Waiting>| waiting.key.as_deref() == Some(key);
         if let Some(old) = self
             .waiting
             .iter()
@@ -181,7 +189,7 @@ impl Queue {
             }
             if next.expires.is_none_or(|expires| Instant::now() < expires) {
                 self.taken += 1;
-                return Some(next.frame);
+                return Some(next.frame.clone());
             }
         }
         None
@@ -198,15 +206,19 @@ mod tests {
         bytes: 100,
     };
 
-    fn publication(text: &str, key: Option<&str>) -> Publication {
-        Publication {
+    fn publication(text: &str, key: Option<&str>) -> Arc<Waiting> {
+        expiring(text, key, None)
+    }
+
+    fn expiring(text: &str, key: Option<&str>, expires: Option<Instant>) -> Arc<Waiting> {
+        Waiting::of(&Publication {
             to: vec![Audience::Everyone],
             frame: Frame::new(text),
             key: key.map(Into::into),
-            expires: None,
+            expires,
             exclude: None,
             socket: None,
-        }
+        })
     }
 
     fn take(outbox: &Outbox) -> Option<Taken> {
@@ -291,9 +303,7 @@ mod tests {
     #[test]
     fn an_expired_frame_is_not_sent() {
         let outbox = Outbox::default();
-        let mut old = publication("old", None);
-        old.expires = Some(Instant::now());
-        outbox.push(&old, LIMITS);
+        outbox.push(&expiring("old", None, Some(Instant::now())), LIMITS);
         outbox.push(&publication("new", None), LIMITS);
         assert_eq!(texts(&outbox), ["new"]);
     }

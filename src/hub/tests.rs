@@ -47,6 +47,20 @@ fn join(hub: &Arc<Hub>, user: &str, groups: &[&str]) -> Membership {
 }
 
 #[test]
+fn a_crowd_is_visited_in_the_order_it_came() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let crowd: Vec<_> = (0..600).map(|_| join(&hub, "1", &["staff"])).collect();
+    let came: Vec<_> = crowd.iter().map(|one| one.member().id).collect();
+    let staff = Audience::Group(GroupName::new("staff"));
+    for audience in [Audience::Everyone, staff] {
+        let mut visited = Vec::new();
+        hub.registry
+            .each(&audience, |member| visited.push(member.id));
+        assert_eq!(visited, came, "{audience:?}");
+    }
+}
+
+#[test]
 fn every_audience_finds_its_connections_and_no_others() {
     let hub = Arc::new(Hub::new(LIMITS));
     let first = join(&hub, "1", &["staff"]);

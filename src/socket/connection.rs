@@ -4,6 +4,7 @@
 //! revocation included, comes through the outbox, so that an idle connection waits on three things
 //! only and costs nothing between pings.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -66,25 +67,22 @@ impl Connection {
     pub(super) async fn run(mut self, greeting: Vec<Frame>) {
         self.metrics.connections.inc();
         let end = self.serve(greeting).await;
-        self.metrics.connections.dec();
-        let Self {
-            socket,
-            membership,
-            metrics,
-            ..
-        } = self;
+        self.leave(end).await;
+    }
+
+    /// Takes the connection out of the hub, then ends it. Boxed, and no part of `run`: a connection
+    /// lives long and ends once, so its task should hold no room for the end.
+    fn leave(self, end: End) -> Pin<Box<impl Future<Output = ()>>> {
+        let metrics = &self.metrics;
+        metrics.connections.dec();
         if let End::Close(reason) = &end {
-            metrics
-                .closes
-                .get_or_create(&Code {
-                    code: reason.code().into(),
-                })
-                .inc();
+            let code = reason.code().into();
+            metrics.closes.get_or_create(&Code { code }).inc();
         }
-        tracing::debug!(connection = %membership.member().id, ?end, "connection ends");
-        drop(membership);
-        // Boxed: a connection lives long and ends once.
-        Box::pin(closing::finish(socket, end)).await;
+        let id = self.membership.member().id;
+        tracing::debug!(connection = %id, ?end, "connection ends");
+        drop(self.membership);
+        Box::pin(closing::finish(self.socket, end))
     }
 
     async fn serve(&mut self, greeting: Vec<Frame>) -> End {
@@ -174,7 +172,7 @@ impl Connection {
     }
 
     /// The session's end, or time for a ping.
-    async fn wake(&mut self, timer: std::pin::Pin<&mut Sleep>) -> Result<(), End> {
+    async fn wake(&mut self, timer: Pin<&mut Sleep>) -> Result<(), End> {
         if self.expires.is_some_and(|end| end <= Instant::now()) {
             return Err(End::Close(CloseReason::SessionEnded(
                 "session expired".into(),

@@ -203,7 +203,8 @@ impl SocketRoute {
             let stream = TokioIo::new(upgraded);
             let socket = WebSocketStream::from_raw_socket(stream, Role::Server, codec).await;
             match admission {
-                Admission::Echo => echo::run(socket, parts.drain.clone()).await,
+                // Boxed: every connection's task would hold room for it.
+                Admission::Echo => Box::pin(echo::run(socket, parts.drain.clone())).await,
                 Admission::Close(reason) => {
                     let code = Code {
                         code: reason.code().into(),
