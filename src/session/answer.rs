@@ -73,7 +73,7 @@ fn judge_ok(headers: &HeaderMap, body: &[u8]) -> Meaning {
     if !kind.eq_ignore_ascii_case("application/json") {
         return fault("the auth path answers no JSON: does it reach Django's auth view?");
     }
-    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else {
+    let Some(answer) = decode(body) else {
         return fault("the auth view's JSON is not an auth answer");
     };
     let user = match answer.user {
@@ -103,6 +103,14 @@ fn judge_ok(headers: &HeaderMap, body: &[u8]) -> Meaning {
             .map(|frame| Frame::new(frame.get()))
             .collect(),
     }
+}
+
+/// serde takes a JSON array for a struct, too, with defaults for what it lacks.
+fn decode(body: &[u8]) -> Option<Answer<'_>> {
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
 }
 
 fn judge_redirect(headers: &HeaderMap) -> Meaning {
@@ -211,6 +219,8 @@ mod tests {
             "{\"user\":{\"$ne\":null}}",
             "{\"user\":1.5}",
             "{\"user\":[\"1\"]}",
+            "[\"1\"]",
+            " [\"1\",[\"staff\"],null,null]",
             "{\"user\":\"1\",\"groups\":\"staff\"}",
             "{\"user\":\"1\",\"groups\":[\"\"]}",
             "{\"user\":\"1\",\"expires_at\":-1}",
