@@ -137,6 +137,8 @@ impl Forwarder {
                 Ok(response) => return self.answer(response, lease, sent),
                 Err(error) => error,
             };
+            // What is no HTTP is an answer all the same: somebody has heard the request.
+            let spare = spare.filter(|_| !error.error().is_parse());
             // The message comes back where nothing of it was written.
             match error
                 .take_message()

@@ -93,6 +93,27 @@ async fn a_post_that_may_have_been_heard_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_got_garbage_for_an_answer_is_not_sent_again() {
+    let upstream = Scripted::start(&[
+        &[
+            Step::Read("\r\n\r\n"),
+            Step::Send(OK),
+            Step::Read("\r\n\r\n"),
+            Step::Send("SSH-2.0-OpenSSH_9\r\n"),
+            Step::ReadToEnd,
+        ],
+        &[Step::Read("\r\n\r\n"), Step::Send(OK), Step::Hang],
+    ])
+    .await;
+    let gateway = before(upstream.address).serve().await;
+    assert_eq!(ask(gateway, get("/")).await.0, 200);
+    let (status, body) = ask(gateway, get("/")).await;
+    assert_eq!(status, 502);
+    assert!(body.contains("upstream_not_http"), "{body}");
+    assert_eq!(upstream.heard().len(), 1);
+}
+
+#[tokio::test]
 async fn a_post_takes_a_new_connection_when_the_old_one_idled() {
     let upstream = Scripted::start(&[
         &[Step::Read("\r\n\r\n"), Step::Send(OK), Step::ReadToEnd],
