@@ -100,6 +100,9 @@ struct Asked {
 
 impl Asked {
     async fn answer(mut self, file: RealFile) -> Result<Response<ResponseBody>, Problem> {
+        if self.headers.get(header::RANGE).is_some_and(is_no_range) {
+            self.headers.remove(header::RANGE);
+        }
         let conditional = self.headers.remove(header::IF_RANGE);
         let mut response = self.read(&file).await?;
         if conditional.is_some_and(|validator| is_stale(&validator, response.headers())) {
@@ -130,6 +133,28 @@ impl Asked {
         })?;
         Ok(response.map(|body| ResponseBody::stream(body.map_err(Into::into))))
     }
+}
+
+/// Whether a `Range` is to be ignored (RFC 9110 14.2): of another unit, or malformed. The library
+/// would answer 416.
+fn is_no_range(range: &HeaderValue) -> bool {
+    let number = |digits: &str| {
+        let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+        digits.parse::<u64>().ok().filter(|_| plain)
+    };
+    let is_spec = |spec: &str| match spec.split_once('-') {
+        Some(("", last)) => number(last).is_some(),
+        Some((first, "")) => number(first).is_some(),
+        Some((first, last)) => number(first)
+            .zip(number(last))
+            .is_some_and(|(first, last)| first <= last),
+        None => false,
+    };
+    let specs = range
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix("bytes="));
+    !specs.is_some_and(|specs| specs.split(',').map(str::trim).all(is_spec))
 }
 
 /// Whether a range was asked for of something that has changed since (RFC 9110 13.1.5).

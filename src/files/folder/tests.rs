@@ -111,6 +111,24 @@ async fn a_browser_that_has_it_is_told_so() {
 }
 
 #[tokio::test]
+async fn a_range_that_is_none_is_ignored() {
+    let site = site(None);
+    for range in [
+        "items=0-1",
+        "bytes=abc",
+        "bytes=3-1",
+        "bytes=+1-2",
+        "bytes=",
+        "bytes=0-99999999999999999999",
+    ] {
+        let whole = site.ask("app.js", &[("range", range)]).await;
+        assert_eq!(whole.status(), 200, "{range}");
+    }
+    let beyond = site.ask("app.js", &[("range", "bytes=10-")]).await;
+    assert_eq!(beyond.status(), 416);
+}
+
+#[tokio::test]
 async fn a_range_is_served_unless_the_file_has_changed_since() {
     let site = site(None);
     let part = site.ask("app.js", &[("range", "bytes=2-4")]).await;
