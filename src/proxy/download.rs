@@ -81,7 +81,7 @@ impl Download {
             return Poll::Pending;
         }
         self.borrowed = None;
-        tracing::debug!(?limit, "upstream stopped in the middle of an answer");
+        tracing::warn!(?limit, "upstream stopped in the middle of an answer");
         Poll::Ready(Some(Err(Stalled(limit).into())))
     }
 }
@@ -125,7 +125,7 @@ impl Body for Download {
             // The client must see a broken answer, never a clean end.
             Some(Err(error)) => {
                 this.borrowed = None;
-                tracing::debug!(%error, "upstream broke off an answer");
+                tracing::warn!(%error, "upstream broke off an answer");
                 Poll::Ready(Some(Err(error.into())))
             }
         }

@@ -247,3 +247,20 @@ async fn of_several_djangos_one_may_be_down() {
     }
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_that_failed_is_found_in_the_log_by_the_id_on_its_page() {
+    let django = Django::start().await;
+    django.answers("/crash/", Answer::reset());
+    let setup = Gateway::in_front_of(&django).set("server.mode", "production");
+    let gateway = setup.spawn().await;
+    let page = gateway.browser().get("/crash/?token=t0ken").await;
+    assert_eq!(page.status, 502);
+    let id = page.header("x-request-id").unwrap();
+    assert!(!page.text().contains(&django.address().to_string()));
+    let log = gateway.log();
+    let line = log.lines().find(|line| line.contains(&id)).unwrap_or(&log);
+    assert!(line.contains("was not answered"), "{line}");
+    assert!(line.contains(&django.address().to_string()), "{line}");
+    assert!(!log.contains("t0ken"), "{log}");
+}
