@@ -1,7 +1,7 @@
 //! The real binary on the command line: what it prints where, and its exit codes.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -183,6 +183,16 @@ impl Running {
     }
 }
 
+/// A child that does not outlive a test that fails, with its ends of the test's pipes.
+struct KilledAtTheEnd(Child);
+
+impl Drop for KilledAtTheEnd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -264,21 +274,23 @@ fn trusting(gateway: &Running) -> Arc<rustls::ClientConfig> {
 #[tokio::test]
 async fn a_log_that_nobody_reads_does_not_end_it() {
     let folder = folder_with(LOCAL);
-    let mut child = gatepost(folder.path(), &["run", "--log-format", "json"])
-        .env("GATEPOST_SECRET", SECRET)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = KilledAtTheEnd(
+        gatepost(folder.path(), &["run", "--log-format", "json"])
+            .env("GATEPOST_SECRET", SECRET)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap(),
+    );
     // Read up to the ready line, then close the pipe: every further line fails with EPIPE.
-    let mut reader = BufReader::new(child.stderr.take().unwrap());
+    let mut reader = BufReader::new(child.0.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("\"ready\"") {
         line.clear();
         assert_ne!(reader.read_line(&mut line).unwrap(), 0);
     }
     drop(reader);
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-    let status = eventually_some(PATIENCE, async || child.try_wait().unwrap()).await;
+    kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
+    let status = eventually_some(PATIENCE, async || child.0.try_wait().unwrap()).await;
     assert_eq!(status.code(), Some(0));
 }
 
@@ -290,17 +302,25 @@ async fn systemd_is_told_when_it_is_ready_and_when_it_stops() {
     systemd.set_read_timeout(Some(PATIENCE)).unwrap();
     let told = || {
         let mut buffer = [0; 256];
-        let length = systemd.recv(&mut buffer).unwrap();
+        let length = loop {
+            // With a time-out, a signal for any other test's child ends the wait (signal(7)).
+            match systemd.recv(&mut buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.unwrap(),
+            }
+        };
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     };
-    let mut child = gatepost(folder.path(), &["run"])
-        .env("NOTIFY_SOCKET", &path)
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = KilledAtTheEnd(
+        gatepost(folder.path(), &["run"])
+            .env("NOTIFY_SOCKET", &path)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap(),
+    );
     assert_eq!(told().trim_end(), "READY=1");
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
     assert_eq!(told().trim_end(), "STOPPING=1");
-    let status = eventually_some(PATIENCE, async || child.try_wait().unwrap()).await;
+    let status = eventually_some(PATIENCE, async || child.0.try_wait().unwrap()).await;
     assert_eq!(status.code(), Some(0));
 }
