@@ -2,7 +2,8 @@
 //!
 //! Called by `server` for routes with an upstream. The surprise: a request is sent twice only where
 //! nothing of the first can have been heard, or where it does no harm: a repeatable request without
-//! a body, whose reused connection died before any byte of an answer.
+//! a body, whose connection died before any byte of an answer (a server that restarts resets those
+//! it had not come to yet).
 
 use std::time::Duration;
 
@@ -131,7 +132,9 @@ impl Forwarder {
         loop {
             attempt += 1;
             let mut lease = self.upstream.lease(reuse).await?;
-            let spare = (repeatable && lease.reused).then(|| reuse::copy(&request));
+            // On a new connection once more only: the request itself may be what kills the server.
+            let harmless = repeatable && (lease.reused || attempt == 1);
+            let spare = harmless.then(|| reuse::copy(&request));
             let answer = lease.sender.try_send_request(request);
             let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
                 Ok(response) => return self.answer(response, lease, sent),
@@ -142,7 +145,7 @@ impl Forwarder {
             // The message comes back where nothing of it was written.
             match error
                 .take_message()
-                .or(spare)
+                .or(spare.filter(|_| !error.error().is_parse()))
                 .filter(|_| attempt < ATTEMPTS)
             {
                 Some(again) => request = again,

@@ -73,6 +73,22 @@ async fn a_reused_connection_that_dies_silently_costs_a_get_nothing() {
 }
 
 #[tokio::test]
+async fn a_get_that_a_restarting_server_left_unanswered_is_sent_once_more() {
+    let dying: &[Step] = &[Step::Read("\r\n\r\n"), Step::Reset];
+    let well: &[Step] = &[Step::Read("\r\n\r\n"), Step::Send(OK), Step::Hang];
+    let upstream = Scripted::start(&[dying, well]).await;
+    let gateway = before(upstream.address).serve().await;
+    assert_eq!(ask(gateway, get("/")).await, (200, "ok".into()));
+
+    // The request itself may be what kills the server.
+    let upstream = Scripted::start(&[dying, dying, well]).await;
+    let gateway = before(upstream.address).serve().await;
+    let (status, body) = ask(gateway, get("/")).await;
+    assert_eq!((status, upstream.heard().len()), (502, 2), "{body}");
+    assert!(body.contains("upstream_lost"), "{body}");
+}
+
+#[tokio::test]
 async fn a_post_that_may_have_been_heard_is_not_sent_again() {
     let upstream = Scripted::start(&[
         &[

@@ -107,8 +107,9 @@ async fn answer(
         audience: ErrorPages::Developer,
     };
     let answered = forwarder.forward(request, &downstream).await;
-    Ok(answered
-        .unwrap_or_else(|error| problem::render(&error.to_problem(), asked, Some(&downstream))))
+    Ok(answered.unwrap_or_else(|error| {
+        problem::render(&error.to_problem(), asked, Some(downstream.reader()))
+    }))
 }
 
 /// What an upstream does on one connection: waits for text, sends text.
