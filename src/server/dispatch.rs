@@ -24,7 +24,7 @@ use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
 use crate::web::problem::{Asked, Problem, ToProblem, render};
-use crate::web::request::{Downstream, ErrorPages};
+use crate::web::request::{Downstream, ErrorPages, Reader};
 
 /// What answers a path.
 #[derive(Debug)]
@@ -148,29 +148,30 @@ struct Told<'a> {
 impl Answer for Dispatch {
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
         let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
-        let address = match peer {
-            Peer::Tcp(address) => address.ip().to_canonical(),
-            Peer::Unix => Ipv4Addr::LOCALHOST.into(),
-        };
+        let address = address_of(peer);
         let (asked, begun) = (Asked::of(&request), Instant::now());
         let uri = request.uri().clone();
         let method = request.method().clone();
-        let response = match self.admission.admit(&mut request) {
-            Err(problem) => render(&problem, asked, None),
+        let audience = self.settings.pages;
+        let answered = match self.admission.admit(&mut request) {
+            Err(problem) => Err(problem),
             Ok(admitted) => {
-                let (host, audience) = (admitted.host, self.settings.pages);
                 let downstream = Downstream {
                     address,
                     request_id: id,
-                    host,
+                    host: admitted.host,
                     audience,
                 };
-                match self.route(request, &admitted.path, &downstream).await {
-                    Ok(response) => response,
-                    Err(problem) => render(&problem, asked, Some(&downstream)),
-                }
+                self.route(request, &admitted.path, &downstream).await
             }
         };
+        let response = answered.unwrap_or_else(|problem| {
+            let reader = Reader {
+                request_id: id,
+                audience,
+            };
+            render(&problem, asked, Some(reader))
+        });
         self.note(
             &Told {
                 method,
@@ -185,6 +186,13 @@ impl Answer for Dispatch {
     }
 }
 
+fn address_of(peer: Peer) -> IpAddr {
+    match peer {
+        Peer::Tcp(address) => address.ip().to_canonical(),
+        Peer::Unix => Ipv4Addr::LOCALHOST.into(),
+    }
+}
+
 /// Opens a WebSocket, or renders why not.
 async fn open(
     socket: &SocketRoute,
@@ -195,7 +203,7 @@ async fn open(
     match socket.answer(request, downstream).await {
         Ok(response) => response,
         Err(error) => {
-            let mut response = render(&error.to_problem(), asked, Some(downstream));
+            let mut response = render(&error.to_problem(), asked, Some(downstream.reader()));
             error.add_fields(version, response.headers_mut());
             response
         }

@@ -210,7 +210,7 @@ fn too_many_fields(limit: usize) -> Problem {
 
 fn misdirected(name: &str) -> Problem {
     let detail = format!("\"{name}\" is not a host of this origin.");
-    let hint = format!("Add it to [server] in gateway.toml: hosts = [\"{name}\"], and restart.");
+    let hint = format!("Add \"{name}\" to `hosts` of [server] in gateway.toml, and restart.");
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail).with_hint(hint)
 }
 

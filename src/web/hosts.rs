@@ -17,7 +17,7 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// `names` are lower-case, the canonical one first; `addresses` are those of this machine that
+    /// `names` are lower-case; `addresses` are those of this machine that
     /// count as hosts too.
     pub fn new(names: Vec<String>, addresses: Vec<IpAddr>) -> Self {
         let literals = names.iter().filter_map(|name| address(name)).collect();
@@ -40,11 +40,6 @@ impl Hosts {
         address(host_without_port).is_some_and(|address| {
             self.literals.contains(&address) || self.addresses.load().contains(&address)
         })
-    }
-
-    /// The name the origin is spoken of by.
-    pub fn canonical(&self) -> &str {
-        self.names.first().map_or("localhost", String::as_str)
     }
 
     /// Replaces the machine's addresses.
@@ -144,7 +139,6 @@ mod tests {
         ] {
             assert!(!hosts.contains(foreign), "{foreign}");
         }
-        assert_eq!(hosts.canonical(), "myapp.test");
     }
 
     #[test]

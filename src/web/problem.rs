@@ -10,7 +10,7 @@ use serde_json::json;
 use super::body::ResponseBody;
 use super::headers::accepts_html;
 use super::page;
-use super::request::{Downstream, ErrorPages};
+use super::request::{ErrorPages, Reader};
 
 /// Names the request in answers and towards upstreams.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -153,15 +153,11 @@ impl Asked {
     }
 }
 
-/// The answer for a problem. Without `downstream` (the request was not admitted) it is written for
-/// the public.
-pub fn render(
-    problem: &Problem,
-    asked: Asked,
-    downstream: Option<&Downstream>,
-) -> Response<ResponseBody> {
-    let audience = downstream.map_or(ErrorPages::Public, |downstream| downstream.audience);
-    let request_id = downstream.map(|downstream| downstream.request_id.to_string());
+/// The answer for a problem. Without a `reader` (a listener whose requests have no names) it is
+/// written for the public.
+pub fn render(problem: &Problem, asked: Asked, reader: Option<Reader>) -> Response<ResponseBody> {
+    let audience = reader.map_or(ErrorPages::Public, |reader| reader.audience);
+    let request_id = reader.map(|reader| reader.request_id.to_string());
     let reload = audience == ErrorPages::Developer
         && asked.navigation == Navigation::Repeatable
         && problem.is_passing();

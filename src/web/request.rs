@@ -22,6 +22,25 @@ pub struct Downstream {
     pub audience: ErrorPages,
 }
 
+impl Downstream {
+    /// Whom errors of this request are told.
+    pub fn reader(&self) -> Reader {
+        Reader {
+            request_id: self.request_id,
+            audience: self.audience,
+        }
+    }
+}
+
+/// Who reads an error, and the name of the request it is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// As in the log.
+    pub request_id: RequestId,
+    /// How it is written.
+    pub audience: ErrorPages,
+}
+
 /// Whom an error page is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorPages {

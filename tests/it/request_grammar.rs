@@ -55,6 +55,26 @@ async fn hosts_are_ours_and_alone() {
 }
 
 #[tokio::test]
+async fn a_host_that_is_not_ours_is_explained_to_developers_alone() {
+    for (mode, told) in [("dev", true), ("production", false)] {
+        let django = Django::start().await;
+        let setup = Gateway::in_front_of(&django).set("server.mode", mode);
+        let gateway = setup.start().await;
+        let ask = "GET / HTTP/1.1\r\nHost: shop.test\r\nAccept: text/html\r\n\r\n";
+        let page = exchange(&gateway.browser(), ask).await.unwrap();
+        assert_eq!(page.status(), 421);
+        assert!(page.header("x-request-id").is_some(), "as in the log");
+        assert_eq!(
+            page.text().contains("gateway.toml"),
+            told,
+            "{}",
+            page.text()
+        );
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn absolute_targets_must_agree_with_host() {
     let (django, gateway, browser) = stage().await;
     let host = browser.host();

@@ -5,11 +5,9 @@ use crate::ids::{NodeId, RequestId};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-fn downstream(audience: ErrorPages) -> Downstream {
-    Downstream {
-        address: "127.0.0.1".parse().unwrap(),
+fn reader(audience: ErrorPages) -> Reader {
+    Reader {
         request_id: RequestId::new(NodeId::random(), 7),
-        host: HeaderValue::from_static("localhost"),
         audience,
     }
 }
@@ -36,12 +34,12 @@ async fn text(response: Response<ResponseBody>) -> String {
 
 #[tokio::test]
 async fn a_developer_sees_the_hint_and_a_page_that_reloads() {
-    let downstream = downstream(ErrorPages::Developer);
-    let response = render(&away(), asked(&Method::GET, BROWSER), Some(&downstream));
+    let reader = reader(ErrorPages::Developer);
+    let response = render(&away(), asked(&Method::GET, BROWSER), Some(reader));
     assert_eq!(response.status(), 502);
     assert_eq!(response.headers()["cache-control"], "no-store");
     assert_eq!(response.headers()["retry-after"], "1");
-    let id = downstream.request_id.to_string();
+    let id = reader.request_id.to_string();
     assert_eq!(response.headers()["x-request-id"], id);
     let page = text(response).await;
     assert!(page.contains("&lt;django&gt;") && !page.contains("<django>"));
@@ -51,17 +49,17 @@ async fn a_developer_sees_the_hint_and_a_page_that_reloads() {
 
 #[tokio::test]
 async fn the_public_sees_neither_hint_nor_script() {
-    let downstream = downstream(ErrorPages::Public);
-    let response = render(&away(), asked(&Method::GET, BROWSER), Some(&downstream));
+    let reader = reader(ErrorPages::Public);
+    let response = render(&away(), asked(&Method::GET, BROWSER), Some(reader));
     let page = text(response).await;
     assert!(!page.contains("127.0.0.1:8000") && !page.contains("<script"));
-    assert!(page.contains(&downstream.request_id.to_string()));
+    assert!(page.contains(&reader.request_id.to_string()));
 }
 
 #[tokio::test]
 async fn a_posted_form_is_not_posted_again() {
-    let downstream = downstream(ErrorPages::Developer);
-    let response = render(&away(), asked(&Method::POST, BROWSER), Some(&downstream));
+    let reader = reader(ErrorPages::Developer);
+    let response = render(&away(), asked(&Method::POST, BROWSER), Some(reader));
     assert!(!text(response).await.contains("<script"));
 }
 
