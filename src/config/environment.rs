@@ -43,6 +43,12 @@ impl Environment {
             Some((name.as_str(), section.to_lowercase(), key.to_lowercase()))
         })
     }
+
+    /// Whether this variable is set, which lacks one of the two lines between section and key.
+    pub(super) fn slip(&self, section: &str, key: &str) -> Option<String> {
+        let slip = format!("{PREFIX}{section}_{key}").to_uppercase();
+        self.0.contains_key(&slip).then_some(slip)
+    }
 }
 
 impl FromIterator<(String, String)> for Environment {

@@ -157,6 +157,18 @@ fn a_number_may_be_spelled_in_every_way_of_toml() {
 }
 
 #[test]
+fn a_variable_with_one_underscore_too_few_is_a_finding_and_others_are_not() {
+    let shown = findings("", &[("GATEPOST_DJANGO_SESSION_COOKIE", "x")]);
+    assert!(shown.contains("GATEPOST_DJANGO_SESSION_COOKIE"), "{shown}");
+    assert!(
+        shown.contains("GATEPOST_DJANGO__SESSION_COOKIE, with"),
+        "{shown}"
+    );
+    let others = [("GATEPOST_URL", "x"), ("GATEPOST_SERVICE_HOST", "x")];
+    assert!(parsed("", &others).is_ok());
+}
+
+#[test]
 fn an_empty_variable_unsets_a_key_without_default() {
     let text = "[frontend]\nupstream = \"http://127.0.0.1:5173\"\n";
     assert!(

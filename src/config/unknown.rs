@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::document::Document;
+use super::environment::Environment;
 use super::error::{ConfigError, Place};
 
 /// Below this similarity a name is another word, not a slip.
@@ -40,7 +41,6 @@ impl Known {
     }
 
     /// Every section with its keys.
-    #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.sections
             .iter()
@@ -182,6 +182,22 @@ impl Document<'_> {
             let finding =
                 ConfigError::new(Place::Variable(variable.to_owned()), message).hint(hint);
             self.findings.push(finding);
+        }
+        self.refuse_single_underscores();
+    }
+
+    /// `GATEPOST_DJANGO_UPSTREAM` would do nothing, and nobody would know why.
+    fn refuse_single_underscores(&mut self) {
+        let known = &self.known;
+        let single = |section: &&str| !known.repeated.contains(section);
+        for (section, key) in known.all().filter(|(section, _)| single(section)) {
+            let Some(slip) = self.environment.slip(section, key) else {
+                continue;
+            };
+            let name = Environment::name_of(section, key);
+            let finding = ConfigError::new(Place::Variable(slip), "stands for no key");
+            let hint = Some(format!("did you mean {name}, with two underscores?"));
+            self.findings.push(finding.hint(hint));
         }
     }
 }
