@@ -54,8 +54,12 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Mea
         }
         401 | 403 => Meaning::Anonymous,
         300..400 => judge_redirect(headers),
-        400 => fault("the auth call got 400: does ALLOWED_HOSTS have this host name?"),
-        404 => fault("the auth path is 404: is include('gatepost.urls') in urls.py?"),
+        400 => fault(
+            "the auth call got 400: add this page's host name (no scheme, no port) to ALLOWED_HOSTS",
+        ),
+        404 => {
+            fault("the auth path is 404: is it Django's, and include('gatepost.urls') in urls.py?")
+        }
         405 => fault("the auth path answers 405: it is not an auth view"),
         429 | 502..=504 => Meaning::Unavailable,
         other => Meaning::Fault(format!("the auth call got {other}: see Django's log").into()),
