@@ -31,7 +31,7 @@ pub(super) enum Readers {
 impl LockedFolder {
     /// Makes the folder where it is missing, and waits until no other gateway changes it.
     pub(super) fn lock(path: &Path) -> Result<Self, TlsError> {
-        fs::create_dir_all(path).map_err(|source| TlsError::write(path, source))?;
+        make(path).map_err(|source| TlsError::write(path, source))?;
         let folder = File::open(path).map_err(|source| TlsError::write(path, source))?;
         flock(&folder, FlockOperation::LockExclusive)
             .map_err(|source| TlsError::write(path, source.into()))?;
@@ -69,4 +69,14 @@ impl LockedFolder {
         file.persist(target)?;
         Ok(())
     }
+}
+
+/// Makes the folder where it is missing; one that is the gateway's alone stays out of the user's
+/// repository, keys and all.
+fn make(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(path)?;
+    fs::write(path.join(".gitignore"), "*\n")
 }

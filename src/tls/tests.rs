@@ -295,6 +295,16 @@ fn openssl_accepts_the_leaf_and_keys_are_private() {
 }
 
 #[test]
+fn a_folder_made_for_the_ca_stays_out_of_git_and_one_that_was_there_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let certs = folder.path().join("certs");
+    local(&certs, &names(&["localhost"], &[]));
+    assert_eq!(fs::read_to_string(certs.join(".gitignore")).unwrap(), "*\n");
+    local(folder.path(), &names(&["localhost"], &[]));
+    assert!(!folder.path().join(".gitignore").exists());
+}
+
+#[test]
 fn a_key_that_became_readable_is_closed_again() {
     let folder = tempfile::tempdir().unwrap();
     let wanted = names(&["localhost"], &[]);
