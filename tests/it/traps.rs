@@ -221,9 +221,10 @@ async fn trap_8_an_idle_socket_costs_little() {
     };
     let before = open(50).await;
     let after = open(200).await;
-    // tungstenite's defaults alone are 138 KiB each. A debug build and glibc are not the release.
+    // Some 40 here, where a debug build and glibc leave crumbs, more of them on a busy machine.
+    // tungstenite's defaults alone would add 136.
     let each = after.saturating_sub(before) / 200;
-    assert!(each < 60, "{each} KiB for each idle socket");
+    assert!(each < 130, "{each} KiB for each idle socket");
 }
 
 fn private_kib(process: &Process) -> u64 {
