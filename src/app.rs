@@ -142,7 +142,10 @@ impl Gateway {
     /// Starts the accept loops.
     fn serve(&mut self) {
         let limits = ServeLimits::from(&self.config.limits);
-        let connections = limits.connections.saturating_add(SPARE_CONNECTIONS);
+        let configured = self.config.limits.connections;
+        // Where the descriptors decide, the rest of them is for upstreams.
+        let spare = configured.map_or(0, |_| SPARE_CONNECTIONS);
+        let connections = limits.connections.saturating_add(spare);
         let listeners = std::mem::take(&mut self.listeners);
 
         let watch = self.internal_drain.watch();

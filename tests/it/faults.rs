@@ -178,6 +178,28 @@ async fn out_of_descriptors_it_stays_alive_does_not_spin_and_recovers() {
 }
 
 #[tokio::test]
+async fn a_crowd_that_takes_every_connection_leaves_descriptors_for_upstreams() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let setup = Gateway::in_front_of(&django).set("limits.tls_timeout", "1m");
+    let gateway = Process::start_with_descriptors(setup, 120).await;
+    let ann = gateway.browser_of("anns-session");
+    let mut link = ann.connect(Version::HTTP_11).await;
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(TcpStream::connect(gateway.https()).await.unwrap());
+    }
+    eventually(PATIENCE, || {
+        gateway.log().contains("all connections are in use")
+    })
+    .await;
+    let page = link.send(ann.ask(Method::GET, "/").finish()).await;
+    assert_eq!(page.unwrap().status(), 200);
+    gateway.terminate();
+    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.log());
+}
+
+#[tokio::test]
 async fn one_dead_upstream_does_not_take_the_others_along() {
     let django = Django::start().await;
     let other = Server::not_listening().await;
