@@ -18,7 +18,7 @@ demo: rust
 	@exec python3 demo/run.py $(if $(DEV),--dev) \
 		$(if $(PORT),--port $(PORT)) $(if $(HTTP_PORT),--http-port $(HTTP_PORT))
 
-test: fmt-check lint unit it python e2e
+test: fmt-check lint doc unit it python e2e
 	@echo "all green"
 
 fmt: rust
