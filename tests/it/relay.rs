@@ -506,3 +506,41 @@ async fn an_idempotent_publication_is_delivered_once() {
     ann.expect_nothing().await;
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_frame_may_fill_the_whole_outbox_and_not_more() {
+    let (_django, gateway) = stage_with(|setup| setup.set("delivery.outbox_size", "64KiB")).await;
+    let mut ann = open(&gateway, "anns-session").await;
+    let publication = |size: usize| json!({"to": {"user": "42"}, "frame": "x".repeat(size - 2)});
+    for _ in 0..3 {
+        gateway.api().publish(&publication(64 * 1024)).await;
+        assert_eq!(ann.frame().await.len(), 64 * 1024);
+    }
+    let too_large = publication(64 * 1024 + 1).to_string();
+    let answer = gateway.api().post("/v1/publish", &too_large).await;
+    assert_eq!(answer.status(), 413, "{}", answer.text());
+    ann.expect_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_ping_may_nest_and_repeat_what_it_likes() {
+    let (_django, gateway) = stage().await;
+    let mut ann = open(&gateway, "anns-session").await;
+    let deep = format!(
+        r#"{{"type":"ping","x":{}1{}}}"#,
+        "[".repeat(30_000),
+        "]".repeat(30_000)
+    );
+    ann.try_send(Message::text(deep.as_str())).await.unwrap();
+    match ann.event(PATIENCE).await {
+        Some(Message::Text(pong)) => assert_eq!(pong.len(), deep.len()),
+        Some(Message::Close(Some(close))) => assert_eq!(u16::from(close.code), 1008),
+        other => panic!("{other:?}"),
+    }
+    let mut bob = open(&gateway, "bobs-session").await;
+    bob.send(r#"{"a":1,"type":"ping","a":2,"a":3}"#).await;
+    bob.expect_frame(r#"{"type":"pong","a":1,"a":2,"a":3}"#)
+        .await;
+    gateway.stop().await;
+}

@@ -1,6 +1,7 @@
 //! RFC 6455 section 4.2.1 to the letter: what is no handshake never becomes a socket.
 
 use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::raw::frame;
 use crate::harness::socket::Handshake;
 use crate::harness::{Browser, Django, Gateway};
 
@@ -190,5 +191,36 @@ async fn after_a_refusal_the_connection_is_still_in_step() {
     {
         assert_eq!(answer.status(), 101);
     }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_kept_connection_can_become_a_socket() {
+    let (_django, gateway, ann) = stage().await;
+    let host = ann.host();
+    let ordinary = format!("GET /page/ HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+    let handshake = ann.handshake(NOTIFICATIONS).bytes();
+    let ping = frame(0x81, br#"{"type":"ping"}"#);
+
+    let mut one_by_one = ann.raw().await;
+    one_by_one.send(&ordinary).await;
+    assert_eq!(one_by_one.answer().await.status(), 200);
+    one_by_one.send(&handshake).await;
+    assert_eq!(one_by_one.answer().await.status(), 101);
+    one_by_one.send(&ping).await;
+    assert_eq!(
+        one_by_one.frame().await.unwrap().payload,
+        br#"{"type":"pong"}"#
+    );
+
+    let mut at_once = ann.raw().await;
+    at_once.send([ordinary, handshake, ping].concat()).await;
+    assert_eq!(at_once.answer().await.status(), 200);
+    assert_eq!(at_once.answer().await.status(), 101);
+    assert_eq!(
+        at_once.frame().await.unwrap().payload,
+        br#"{"type":"pong"}"#
+    );
+    drop((one_by_one, at_once));
     gateway.stop().await;
 }
