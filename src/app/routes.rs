@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Shared;
 use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
 use crate::files::folder::Folder;
@@ -113,6 +115,7 @@ impl Shared {
             message_rate: config.limits.message_rate,
             largest_frame: config.delivery.outbox_size,
             ping: config.delivery.ping,
+            began: Instant::now(),
             write_timeout: config.limits.write_timeout,
         };
         SocketParts {

@@ -191,6 +191,7 @@ impl Connection {
     fn next_wake(&self, least: f64) -> Instant {
         let jitter = least + 0.2 * fraction(self.membership.member().id.low_bits());
         let ping = Instant::now() + self.settings.ping.mul_f64(jitter);
+        let ping = self.settings.slot_end(ping);
         self.expires.map_or(ping, |end| ping.min(end))
     }
 }
