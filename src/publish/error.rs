@@ -9,7 +9,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::json::{DecodeError, Place};
-use crate::web::problem::{Problem, ToProblem};
+use crate::web::problem::{Problem, ProblemDocument, ToProblem};
 use crate::web::signature::SignatureError;
 
 const SECRET_HINT: &str = "send `Authorization: Bearer <secret>` with the secret of gateway.toml's \
@@ -110,7 +110,7 @@ impl PublishError {
     /// The answer of a whole call.
     pub(super) fn into_response(self) -> Response<Bytes> {
         let problem = self.to_problem();
-        let mut response = Response::new(Bytes::from(to_json(&ProblemText::of(&problem))));
+        let mut response = Response::new(Bytes::from(to_json(&ProblemDocument::of(&problem))));
         *response.status_mut() = problem.status;
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
@@ -135,44 +135,13 @@ impl PublishError {
     pub(super) fn into_line(self, line: usize) -> Vec<u8> {
         #[derive(Serialize)]
         struct Line<'a> {
-            error: ProblemText<'a>,
+            error: ProblemDocument<'a>,
         }
 
         let mut problem = self.to_problem();
         problem.position = problem.position.map(|(_, column)| (line, column));
-        let error = ProblemText::of(&problem);
+        let error = ProblemDocument::of(&problem);
         to_json(&Line { error })
-    }
-}
-
-/// The members of a problem document.
-#[derive(Serialize)]
-struct ProblemText<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
-    code: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    column: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<&'a str>,
-}
-
-impl<'a> ProblemText<'a> {
-    fn of(problem: &'a Problem) -> Self {
-        Self {
-            r#type: "about:blank",
-            title: problem.status.canonical_reason().unwrap_or("Error"),
-            status: problem.status.as_u16(),
-            detail: &problem.detail,
-            code: problem.code,
-            line: problem.position.map(|(line, _)| line),
-            column: problem.position.map(|(_, column)| column),
-            hint: problem.hint.as_deref(),
-        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use serde_json::json;
+use serde::Serialize;
 
 use super::body::ResponseBody;
 use super::headers::accepts_html;
@@ -221,24 +221,48 @@ fn add_fields(headers: &mut HeaderMap, shown: &page::Shown<'_>, asked: Asked) {
 }
 
 fn json_text(shown: &page::Shown<'_>) -> String {
-    let problem = shown.problem;
-    let mut object = json!({
-        "type": "about:blank",
-        "title": problem.status.canonical_reason().unwrap_or("Error"),
-        "status": problem.status.as_u16(),
-        "code": problem.code,
-        "detail": problem.detail,
-    });
-    if let Some(hint) = shown.hint {
-        object["hint"] = hint.into();
+    let document = ProblemDocument {
+        hint: shown.hint,
+        request_id: shown.request_id,
+        ..ProblemDocument::of(shown.problem)
+    };
+    // Texts and numbers always serialise.
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+/// A problem as JSON: the only place that names its members.
+#[derive(Debug, Serialize)]
+pub struct ProblemDocument<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+impl<'a> ProblemDocument<'a> {
+    /// Everything that a problem says, hint included.
+    pub fn of(problem: &'a Problem) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: problem.status.canonical_reason().unwrap_or("Error"),
+            status: problem.status.as_u16(),
+            code: problem.code,
+            detail: &problem.detail,
+            hint: problem.hint.as_deref(),
+            line: problem.position.map(|(line, _)| line),
+            column: problem.position.map(|(_, column)| column),
+            request_id: None,
+        }
     }
-    if let Some((line, column)) = problem.position {
-        object["position"] = json!({ "line": line, "column": column });
-    }
-    if let Some(id) = shown.request_id {
-        object["request_id"] = id.into();
-    }
-    object.to_string()
 }
 
 #[cfg(test)]
