@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
 
@@ -129,6 +130,7 @@ impl Shared {
             settings: Arc::new(settings),
             metrics: Arc::clone(&self.metrics),
             drain: self.drain.clone(),
+            refused: AtomicBool::new(false),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! 101 first, then the close that tells why.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use http::{HeaderValue, Request, Response, header};
@@ -47,6 +48,8 @@ pub struct SocketParts {
     pub metrics: Arc<Metrics>,
     /// Runs and ends the connections' tasks.
     pub drain: DrainWatch,
+    /// Whether a refused origin was told of.
+    pub refused: AtomicBool,
 }
 
 /// One socket route.
@@ -82,7 +85,7 @@ impl SocketRoute {
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
-        let mut response = checked.inspect_err(|error| self.count(error.outcome()))?;
+        let mut response = checked.inspect_err(|error| self.note(error))?;
         let admission = self.admit(&request, downstream).await;
         if let Admission::Serve { set_cookies, .. } = &admission {
             for cookie in set_cookies {
@@ -115,6 +118,21 @@ impl SocketRoute {
         let accepted = accept(request)?;
         self.origin.check(request.headers(), &downstream.host)?;
         Ok(accepted)
+    }
+
+    /// Browsers do not tell pages why a handshake failed, so the first wrong origin is logged: more
+    /// likely a page that names the wrong host than an attack.
+    fn note(&self, error: &HandshakeError) {
+        self.count(error.outcome());
+        if !matches!(error, HandshakeError::Origin(_)) {
+            return;
+        }
+        let path = &*self.path;
+        if self.parts.refused.swap(true, Ordering::Relaxed) {
+            tracing::debug!(path, %error, "handshake refused");
+        } else {
+            tracing::warn!(path, %error, "handshake refused; further ones at debug level");
+        }
     }
 
     /// Judges the session.

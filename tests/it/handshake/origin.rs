@@ -67,6 +67,20 @@ async fn a_foreign_origin_gets_403_and_django_is_not_asked() {
 }
 
 #[tokio::test]
+async fn the_first_foreign_origin_is_logged_and_a_flood_of_them_is_not() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).spawn().await;
+    let page = gateway.browser_of("anns-session");
+    for origin in ["https://first.test", "https://second.test"] {
+        let handshake = page.handshake(NOTIFICATIONS).origin(origin);
+        assert_eq!(handshake.refused().await.status(), 403);
+    }
+    let log = gateway.log();
+    assert!(log.contains("https://first.test"), "{log}");
+    assert!(!log.contains("https://second.test"), "{log}");
+}
+
+#[tokio::test]
 async fn two_origins_are_refused_even_if_both_are_our_own() {
     let django = Django::start().await;
     let gateway = Gateway::in_front_of(&django).start().await;
