@@ -180,6 +180,8 @@ def _accepted(answer: client.Answer, what: str) -> bool:
     hint = ""
     if answer.status in (401, 403):
         hint = " Gateway and Django must have the same secret (GATEPOST_SECRET on both sides)."
+    elif answer.status in (308, 404, 421):
+        hint = " GATEPOST['URL'] must be the address of `internal` in gateway.toml, not the site's."
     logger.error(
         "the gateway refused to %s (%d): %s.%s",
         what,

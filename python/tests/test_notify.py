@@ -307,6 +307,12 @@ def test_another_secret_is_logged_with_what_to_do(gateway, caplog):
     assert "(401): the signature does not hold. Gateway and Django must have" in caplog.text
 
 
+def test_the_site_instead_of_the_internal_address_is_logged_with_what_to_do(gateway, caplog):
+    gateway.script = [lambda handler: fakes.respond(handler, 308, b"")]
+    say(1)
+    assert "must be the address of `internal` in gateway.toml" in caplog.text
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]\nnull\n", b"\xff\xfe"])
 def test_garbage_for_an_answer_is_survived(gateway, body, caplog):
     gateway.script = [lambda handler: fakes.respond(handler, 202, body)]
