@@ -29,6 +29,7 @@ use crate::session::{
 };
 use crate::telemetry::metrics::{Code, Metrics, Outcome};
 use crate::web::body::ResponseBody;
+use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
 
 /// What all socket routes share.
@@ -131,7 +132,8 @@ impl SocketRoute {
         if self.parts.refused.swap(true, Ordering::Relaxed) {
             tracing::debug!(path, %error, "handshake refused");
         } else {
-            tracing::warn!(path, %error, "handshake refused; further ones at debug level");
+            let hint = error.to_problem().hint;
+            tracing::warn!(path, %error, hint, "handshake refused; further ones at debug level");
         }
     }
 

@@ -76,7 +76,9 @@ async fn the_first_foreign_origin_is_logged_and_a_flood_of_them_is_not() {
         assert_eq!(handshake.refused().await.status(), 403);
     }
     let log = gateway.log();
-    assert!(log.contains("https://first.test"), "{log}");
+    for told in ["https://first.test", "allowed_origins"] {
+        assert!(log.contains(told), "{told} in {log}");
+    }
     assert!(!log.contains("https://second.test"), "{log}");
 }
 
