@@ -7,12 +7,16 @@ cd "$(dirname "$0")/.."
 
 command -v cc >/dev/null || apt_install gcc libc6-dev
 if ! command -v cargo >/dev/null; then
-    if ! apt_has rustup; then
-        echo "cargo is missing, and rustup is no package here: get it from https://rustup.rs" >&2
+    if apt_has rustup; then
+        apt_install rustup
+        rustup default stable
+    elif apt_has cargo-web; then
+        # Debian 12: the Rust that its browsers are built with, kept up to date like them.
+        apt_install cargo-web rustc-web rustfmt-web
+    else
+        echo "cargo is missing, and no package here has it: get Rust from https://rustup.rs" >&2
         exit 1
     fi
-    apt_install rustup
-    rustup default stable
 fi
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
