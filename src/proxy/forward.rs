@@ -132,20 +132,18 @@ impl Forwarder {
         loop {
             attempt += 1;
             let mut lease = self.upstream.lease(reuse).await?;
-            // On a new connection once more only: the request itself may be what kills the server.
-            let harmless = repeatable && (lease.reused || attempt == 1);
-            let spare = harmless.then(|| reuse::copy(&request));
+            let spare = repeatable.then(|| reuse::copy(&request));
             let answer = lease.sender.try_send_request(request);
             let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
                 Ok(response) => return self.answer(response, lease, sent),
                 Err(error) => error,
             };
-            // What is no HTTP is an answer all the same: somebody has heard the request.
-            let spare = spare.filter(|_| !error.error().is_parse());
-            // The message comes back where nothing of it was written.
+            let harmless = lease.reused || attempt == 1 || reuse::was_unread(error.error());
+            // The message comes back where nothing of it was written. What is no HTTP is an answer all
+            // the same: somebody has heard the request.
             match error
                 .take_message()
-                .or(spare.filter(|_| !error.error().is_parse()))
+                .or(spare.filter(|_| harmless && !error.error().is_parse()))
                 .filter(|_| attempt < ATTEMPTS)
             {
                 Some(again) => request = again,

@@ -3,6 +3,7 @@
 //! Asked by `forward`. The surprise: a connection that the upstream closes in the very moment a
 //! request is written to it cannot be told from one that died over the request.
 
+use std::io;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, Version, header};
@@ -36,6 +37,20 @@ pub(super) fn copy(request: &Request<Upload>) -> Request<Upload> {
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
     copy
+}
+
+/// Whether nobody read the request. On a new connection a repeatable request is sent once more only,
+/// for it may be what kills the server; but a server that dies over a request has read it, and its
+/// connection is closed then. Reset is one whose bytes are unread: it was waiting to be accepted.
+pub(super) fn was_unread(error: &hyper::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return error.kind() == io::ErrorKind::ConnectionReset;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What is known of a request that was sent.

@@ -74,7 +74,7 @@ async fn a_reused_connection_that_dies_silently_costs_a_get_nothing() {
 
 #[tokio::test]
 async fn a_get_that_a_restarting_server_left_unanswered_is_sent_once_more() {
-    let dying: &[Step] = &[Step::Read("\r\n\r\n"), Step::Reset];
+    let dying: &[Step] = &[Step::Read("\r\n\r\n")];
     let well: &[Step] = &[Step::Read("\r\n\r\n"), Step::Send(OK), Step::Hang];
     let upstream = Scripted::start(&[dying, well]).await;
     let gateway = before(upstream.address).serve().await;
@@ -106,6 +106,26 @@ async fn a_post_that_may_have_been_heard_is_not_sent_again() {
     assert_eq!(status, 502);
     assert!(body.contains("upstream_lost"), "{body}");
     assert_eq!(upstream.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_get_survives_a_restart_that_resets_its_second_connection_too() {
+    let upstream = Scripted::start(&[
+        &[
+            Step::Read("\r\n\r\n"),
+            Step::Send(OK),
+            Step::Read("\r\n\r\n"),
+            Step::Reset,
+        ],
+        &[Step::Read("GET"), Step::Reset],
+        &[Step::Read("\r\n\r\n"), Step::Send(OK), Step::Hang],
+    ])
+    .await;
+    let gateway = before(upstream.address).serve().await;
+    for _ in 0..2 {
+        assert_eq!(ask(gateway, get("/")).await, (200, "ok".into()));
+    }
+    assert_eq!(upstream.heard().len(), 3);
 }
 
 #[tokio::test]
