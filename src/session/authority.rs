@@ -19,8 +19,9 @@ use crate::publication::Frame;
 use crate::secret::Secrets;
 use crate::telemetry::metrics::{Metrics, Outcome};
 
-/// A handshake that waited so long for its turn is told to come back later.
-const LONGEST_TURN: Duration = Duration::from_secs(30);
+/// A handshake that waited so long for its turn is told to come back later. Less than the minute
+/// for which the hub remembers revocations.
+const LONGEST_TURN: Duration = Duration::from_secs(50);
 
 /// Asks Django.
 #[derive(Debug)]
