@@ -1,8 +1,8 @@
 //! The indexes of the hub: every connection by its id and by each audience it belongs to.
 //!
-//! Used by the hub alone. The surprise: a crowd is visited in the order it came, in which its sockets,
-//! tasks and buffers were allocated. In the order of a hash nearly every touch misses the caches: the
-//! bench's limit program, which does nothing else, gets 11 to 26 % slower that way.
+//! Used by the hub alone. The surprise: a crowd is visited in the order it came, in which its
+//! sockets, tasks and buffers were allocated. In the order of a hash nearly every touch misses the
+//! caches, and a broadcast costs a tenth more (docs/benchmarks.md).
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
