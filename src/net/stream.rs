@@ -1,6 +1,6 @@
-//! One accepted connection, over TCP or a Unix socket.
+//! One connection, over TCP or a Unix socket.
 //!
-//! Made by the listener, wrapped by `server`.
+//! Made by the listener for clients and by `proxy` for upstreams; wrapped by `server` and hyper.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// One accepted connection.
+/// One connection.
 #[derive(Debug)]
 pub enum Stream {
     /// Over TCP.

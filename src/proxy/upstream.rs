@@ -12,7 +12,7 @@ use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::dial::{DialError, Stream, dial};
+use super::dial::{DialError, dial};
 use super::error::{Failure, Place};
 use super::patient::Patient;
 use super::pool::Pool;
@@ -20,6 +20,7 @@ use super::turns::{Turn, Turns};
 use super::upload::Upload;
 use crate::config::UpstreamAddress;
 use crate::net::drain::DrainWatch;
+use crate::net::stream::Stream;
 
 /// Pauses between attempts while nobody listens grow from the first to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
