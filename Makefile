@@ -41,6 +41,7 @@ it: rust
 
 python:
 	@scripts/install-python.sh
+	python/run-lint
 	python/run-tests
 
 e2e: build

@@ -1,7 +1,7 @@
-"""The app: connects the receiver and registers the checks."""
+"""The app: connects the receivers and registers the checks."""
 
 from django.apps import AppConfig
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.checks import Tags, register
 
 from gatepost import checks, signals
@@ -16,5 +16,8 @@ class GatepostConfig(AppConfig):
     def ready(self) -> None:
         """Wire what Django calls."""
         user_logged_out.connect(signals.close_sockets, dispatch_uid="gatepost.close_sockets")
+        user_logged_in.connect(
+            signals.close_replaced_sockets, dispatch_uid="gatepost.close_replaced_sockets"
+        )
         register(checks.check_secret, Tags.security)
         register(checks.check_keys, Tags.security)

@@ -1,7 +1,7 @@
-"""Logging out closes the session's sockets: django.md 2.1."""
+"""A session that ends closes its sockets, by a logout or by another user's login."""
 
 import pytest
-from django.contrib.auth import logout
+from django.contrib.auth import get_user_model, login, logout
 from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.models import Session
 from django.db import connections, transaction
@@ -107,3 +107,36 @@ def test_logout_by_hand_in_a_transaction_that_fails_is_still_a_logout(gateway, l
     with pytest.raises(RuntimeError):
         leave_and_fail()
     assert len(gateway.revocations) == 1
+
+
+BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+def log_in_over(browser, user):
+    """Logs a user in over whatever session the browser has, as a login form does."""
+    request = browser.get("/").wsgi_request
+    login(request, user, backend=BACKEND)
+
+
+@pytest.mark.parametrize("engine", ["db", "cached_db", "cache", "file"])
+def test_another_users_login_closes_the_sockets_of_the_one_before(
+    gateway, log_in, settings, engine
+):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
+    browser = log_in()
+    key = browser.cookies["sessionid"].value
+    log_in_over(browser, get_user_model().objects.create_user("another"))
+    expected = {"session": digest(settings, key), "code": 4001, "reason": "logged in anew"}
+    assert gateway.revocations == [expected]
+
+
+def test_the_same_users_login_closes_nothing(gateway, log_in, user):
+    log_in_over(log_in(), user)
+    assert gateway.calls == []
+
+
+def test_a_login_over_a_cookie_session_closes_nothing(gateway, log_in, user, settings):
+    """Its key changes with every write, so a new one does not mean a new session."""
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
+    log_in_over(log_in(), user)
+    assert gateway.calls == []
