@@ -159,6 +159,16 @@ fn a_session_that_ended_is_refused_even_to_who_asks_anew() {
     );
 }
 
+#[tokio::test]
+async fn a_handshake_older_than_the_drain_is_refused() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let asked = Instant::now();
+    hub.drain(Duration::ZERO).await;
+    let refused = hub.register(member("1", &[], "/ws/"), asked);
+    assert_eq!(refused.unwrap_err().code(), 1001);
+    assert!(hub.is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_closes_everyone_spread_over_its_window() {
     let hub = Arc::new(Hub::new(LIMITS));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::Socket;
@@ -43,8 +43,7 @@ pub(super) fn end_of(error: &Error) -> End {
     }
 }
 
-fn is_disconnect(problem: &tokio_tungstenite::tungstenite::error::ProtocolError) -> bool {
-    use tokio_tungstenite::tungstenite::error::ProtocolError;
+fn is_disconnect(problem: &ProtocolError) -> bool {
     matches!(
         problem,
         ProtocolError::ResetWithoutClosingHandshake | ProtocolError::ReceivedAfterClosing

@@ -84,10 +84,13 @@ impl SocketRoute {
         mut request: Request<Incoming>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
+        // Before the check: a handshake that passes it while a shutdown or a revocation begins is
+        // older than that, and so refused when it registers.
+        let asked = Instant::now();
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
         let mut response = checked.inspect_err(|error| self.note(error))?;
-        let admission = self.admit(&request, downstream).await;
+        let admission = self.admit(&request, downstream, asked).await;
         if let Admission::Serve { set_cookies, .. } = &admission {
             for cookie in set_cookies {
                 response
@@ -138,7 +141,12 @@ impl SocketRoute {
     }
 
     /// Judges the session.
-    async fn admit(&self, request: &Request<Incoming>, downstream: &Downstream) -> Admission {
+    async fn admit(
+        &self,
+        request: &Request<Incoming>,
+        downstream: &Downstream,
+        asked: Instant,
+    ) -> Admission {
         if self.echo {
             return Admission::Echo;
         }
@@ -151,7 +159,6 @@ impl SocketRoute {
             self.count("no_cookie");
             return Admission::Close(CloseReason::NotLoggedIn);
         };
-        let asked = Instant::now();
         let question = AuthRequest {
             cookies: &cookies,
             headers: request.headers(),

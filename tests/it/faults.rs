@@ -245,6 +245,7 @@ async fn a_django_that_restarts_under_load_costs_no_get() {
             let before = django.requests().len();
             eventually(PATIENCE, || django.requests().len() > before + 20).await;
             django.refuse().await;
+            // How long it is away is the fault itself; there is no condition to wait for.
             tokio::time::sleep(Duration::from_millis(150)).await;
             django.listen();
         }
