@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test fmt fmt-check lint unit it python e2e conformance bench doc build rust
+.PHONY: demo test fmt fmt-check lint unit it python e2e conformance bench doc build wheel rust
 
 demo: rust
 	@scripts/install-python.sh
@@ -58,6 +58,11 @@ doc: rust
 
 build: rust
 	cargo build --locked
+
+# For this platform and every Python: the Django package and the gateway in one file, in python/dist/.
+wheel: rust
+	@scripts/install-python.sh
+	python/build-wheel --release --features jemalloc --out dist
 
 rust:
 	@scripts/install-rust.sh

@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import sync_playwright
 
+from harness.fresh import build_wheel, install
 from harness.site import Site
 
 
@@ -49,3 +50,15 @@ def visitor(site):
     yield make
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    """The wheel of this tree."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def environment(wheel, tmp_path_factory):
+    """A virtual environment with the wheel in it, and what that depends on."""
+    return install(wheel, tmp_path_factory.mktemp("environment") / "venv")

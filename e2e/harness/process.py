@@ -12,13 +12,14 @@ from .wait import PATIENCE, wait_until
 class Process:
     """Runs a command in a process group of its own."""
 
-    def __init__(self, name, command, folder, environment):
+    def __init__(self, name, command, folder, environment, *, exactly=None):
+        """Adds `environment` to the variables of this process, or has `exactly` those."""
         self.name = name
         self.lines = []
         self._popen = subprocess.Popen(
             [str(part) for part in command],
             cwd=folder,
-            env=os.environ | environment,
+            env=os.environ | environment if exactly is None else exactly,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

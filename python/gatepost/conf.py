@@ -54,6 +54,9 @@ def declared() -> dict[str, Any]:
 
 def value(key: str) -> Any:
     """Return one setting, or its default."""
+    if key == "URL" and key not in declared():
+        # Where `rungateway` had to choose another port, it tells Django so.
+        return os.environ.get("GATEPOST_URL") or DEFAULTS[key]
     return declared().get(key, DEFAULTS[key])
 
 

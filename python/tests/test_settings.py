@@ -13,6 +13,7 @@ from gatepost import conf
 def _no_environment(monkeypatch, settings, tmp_path):
     monkeypatch.delenv("GATEPOST_SECRET", raising=False)
     monkeypatch.delenv("GATEPOST_SECRET_PREVIOUS", raising=False)
+    monkeypatch.delenv("GATEPOST_URL", raising=False)
     settings.BASE_DIR = tmp_path / "project" / "backend"
     settings.BASE_DIR.mkdir(parents=True)
 
@@ -94,6 +95,14 @@ def test_defaults(settings):
     assert conf.value("URL") == "http://127.0.0.1:9400"
     assert conf.value("TIMEOUT") == 1.0
     assert conf.function("GROUPS") is None
+
+
+def test_rungateway_tells_django_the_url_where_the_project_names_none(settings, monkeypatch):
+    monkeypatch.setenv("GATEPOST_URL", "http://127.0.0.1:9444")
+    settings.GATEPOST = {}
+    assert conf.value("URL") == "http://127.0.0.1:9444"
+    settings.GATEPOST = {"URL": "unix:/run/gatepost.sock"}
+    assert conf.value("URL") == "unix:/run/gatepost.sock"
 
 
 @pytest.mark.parametrize("named", [42, "gatepost.conf.DEFAULTS"])
