@@ -9,7 +9,7 @@
 //! | 9 | [`cli`]: one file a command |
 //! | 8 | [`app`]: the only place that constructs and wires |
 //! | 7 | [`server`]: accept, TLS, hyper, dispatch |
-//! | 6 | [`socket`], [`admin`] |
+//! | 6 | [`socket`], [`admin`], [`django`] |
 //! | 5 | [`publish`]: the internal API |
 //! | 4 | [`session`], [`broker`] |
 //! | 3 | [`proxy`], [`files`], [`hub`] |
@@ -23,6 +23,7 @@ pub mod broker;
 pub mod cli;
 pub mod close;
 pub mod config;
+pub mod django;
 pub mod files;
 pub mod hub;
 pub mod identity;

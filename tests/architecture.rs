@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["app"],
     &["server"],
-    &["admin", "socket"],
+    &["admin", "django", "socket"],
     &["publish"],
     &["session", "broker"],
     &["proxy", "files", "hub"],

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
+use crate::django::edge::Edge;
 use crate::files::folder::Folder;
 use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
+use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
 use crate::server::dispatch::Route;
@@ -82,13 +84,19 @@ impl Shared {
             timeout: config.limits.upstream_timeout,
             hold: config.django.hold,
         };
+        let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
         let settings = ForwardSettings {
             upstream: Upstream::new(settings, self.drain.clone()),
             kind,
             body_size: config.limits.body_size,
             body_timeout: config.limits.body_timeout,
+            intercept,
         };
         Forwarder::new(settings, self.drain.clone())
+    }
+
+    fn edge(&self) -> Arc<dyn Intercept> {
+        Arc::new(Edge::new(&self.secrets))
     }
 
     fn sockets(&self, config: &Config) -> Vec<(String, Arc<Route>)> {

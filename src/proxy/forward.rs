@@ -5,6 +5,7 @@
 //! a body, whose connection died before any byte of an answer (a server that restarts resets those
 //! it had not come to yet).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap};
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 
 use super::download::{Borrowed, Download, Patience};
 use super::error::{Failure, ForwardError, UploadFault};
+use super::intercept::{Asked, Intercept, Outgoing};
 use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
 use super::streamed::{Progress, Unwanted};
@@ -52,6 +54,8 @@ pub struct ForwardSettings {
     pub body_size: u64,
     /// For the next bytes of a request's body.
     pub body_timeout: Duration,
+    /// Who else has a say in what passes.
+    pub intercept: Option<Arc<dyn Intercept>>,
 }
 
 /// Forwards requests to one upstream.
@@ -61,6 +65,7 @@ pub struct Forwarder {
     kind: UpstreamKind,
     limits: UploadLimits,
     local: LocalName,
+    intercept: Option<Arc<dyn Intercept>>,
     drain: DrainWatch,
 }
 
@@ -75,6 +80,7 @@ impl Forwarder {
                 size: settings.body_size,
                 stall: settings.body_timeout,
             },
+            intercept: settings.intercept,
             drain,
         }
     }
@@ -121,10 +127,15 @@ impl Forwarder {
             Unwanted::Left(self.drain.clone())
         };
         let upload = Upload::receive(body, self.limits, unwanted).await?;
-        self.send(self.rewritten(parts, upload, downstream)).await
+        let request = self.rewritten(parts, upload, downstream);
+        self.send(request, downstream).await
     }
 
-    async fn send(&self, mut request: Request<Upload>) -> Result<Response<ResponseBody>, Failure> {
+    async fn send(
+        &self,
+        mut request: Request<Upload>,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, Failure> {
         let repeatable = reuse::is_repeatable(&request);
         let sent = Sent::of(request.body());
         let mut reuse = if repeatable { reuse::ANY } else { reuse::FRESH };
@@ -132,10 +143,11 @@ impl Forwarder {
         loop {
             attempt += 1;
             let mut lease = self.upstream.lease(reuse).await?;
+            let asked = self.show(&mut request, downstream);
             let spare = repeatable.then(|| reuse::copy(&request));
             let answer = lease.sender.try_send_request(request);
             let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
-                Ok(response) => return self.answer(response, lease, sent),
+                Ok(response) => return self.answer(response, lease, (sent, asked)),
                 Err(error) => error,
             };
             let harmless = lease.reused || attempt == 1 || reuse::was_unread(error.error());
@@ -151,6 +163,21 @@ impl Forwarder {
             }
             reuse = Reuse::Never;
         }
+    }
+
+    /// Lets the interceptor add to a request in the moment it leaves: it may have waited for long.
+    fn show(&self, request: &mut Request<Upload>, downstream: &Downstream) -> Option<Asked> {
+        let intercept = self.intercept.as_ref()?;
+        let asked = Asked::of(request, downstream);
+        // Cheap to clone, both: neither a method nor a URI that hyper read holds text of its own.
+        let (method, uri) = (request.method().clone(), request.uri().clone());
+        let outgoing = Outgoing {
+            method: &method,
+            uri: &uri,
+            fields: request.headers_mut(),
+        };
+        intercept.outgoing(outgoing, downstream);
+        Some(asked)
     }
 
     /// Waits for the answer's head; while the request's body moves, nobody is late.
@@ -182,13 +209,16 @@ impl Forwarder {
         &self,
         response: Response<Incoming>,
         lease: Lease,
-        sent: Sent,
+        (sent, asked): (Sent, Option<Asked>),
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UnaskedUpgrade { at: lease.place() });
         }
         if !is_plainly_framed(response.headers()) {
             return Err(Failure::BadFraming { at: lease.place() });
+        }
+        if let (Some(intercept), Some(asked)) = (&self.intercept, asked) {
+            intercept.incoming(&asked, response.headers());
         }
         let keep = if sent.was_heard(response.status()) {
             reuse::keep(&response)

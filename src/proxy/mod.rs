@@ -1,4 +1,5 @@
-//! Forwards requests to servers behind the gateway; knows nothing of Django's meaning.
+//! Forwards requests to servers behind the gateway; knows nothing of Django's meaning: whoever does
+//! looks on through [`intercept`].
 //!
 //! `route` finds who answers, `forward` rewrites and streams, `upstream` lends connections, `upload`
 //! and `spool` carry request bodies, `download` carries answers, `tunnel` joins foreign WebSockets.
@@ -7,6 +8,7 @@ mod dial;
 mod download;
 mod error;
 pub mod forward;
+pub mod intercept;
 mod patient;
 mod pool;
 mod reuse;

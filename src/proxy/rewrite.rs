@@ -190,6 +190,7 @@ mod tests {
             request_id: RequestId::new(NodeId::random(), 1),
             host: HeaderValue::from_static("localhost:8443"),
             audience: ErrorPages::Public,
+            claimed: None,
         }
     }
 

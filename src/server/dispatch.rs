@@ -161,6 +161,7 @@ impl Answer for Dispatch {
                     request_id: id,
                     host: admitted.host,
                     audience,
+                    claimed: admitted.claimed,
                 };
                 self.route(request, &admitted.path, &downstream).await
             }

@@ -7,13 +7,17 @@
 
 use std::sync::Arc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Version};
 
 use super::headers;
 use super::hosts::{Hosts, split_authority};
 use super::path;
 use super::problem::Problem;
+use crate::ids::ConnectionId;
+
+/// How a page names its own connection, and how Django hears of it.
+pub const CONNECTION_CLAIM: HeaderName = HeaderName::from_static("gatepost-connection");
 
 /// Judges requests.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Admitted {
     pub host: HeaderValue,
     /// The path, decoded once.
     pub path: String,
+    /// The connection that the client says it has, taken out of the request: no more than a claim.
+    pub claimed: Option<ConnectionId>,
 }
 
 impl Admission {
@@ -55,6 +61,7 @@ impl Admission {
         check_expect(request.headers())?;
 
         let fields = request.headers_mut();
+        let claimed = claimed_connection(fields);
         headers::remove_claims(fields);
         headers::join_cookies(fields);
         if fields.contains_key(header::UPGRADE) && !headers::is_websocket_upgrade(fields) {
@@ -63,7 +70,11 @@ impl Admission {
         if fields.len() > self.limits.headers {
             return Err(too_many_fields(self.limits.headers));
         }
-        Ok(Admitted { host, path })
+        Ok(Admitted {
+            host,
+            path,
+            claimed,
+        })
     }
 
     fn check_target<B>(&self, request: &Request<B>) -> Result<String, Problem> {
@@ -135,6 +146,16 @@ fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
             Ok(field.clone())
         }
     }
+}
+
+/// A claim that is made twice, or in other words, is none.
+fn claimed_connection(fields: &HeaderMap) -> Option<ConnectionId> {
+    let mut claims = fields.get_all(CONNECTION_CLAIM).iter();
+    let claim = claims.next()?;
+    if claims.next().is_some() {
+        return None;
+    }
+    claim.to_str().ok()?.parse().ok()
 }
 
 fn check_method(method: &Method) -> Result<(), Problem> {

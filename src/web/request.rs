@@ -6,10 +6,9 @@ use std::net::IpAddr;
 
 use http::HeaderValue;
 
-use crate::ids::RequestId;
+use crate::ids::{ConnectionId, RequestId};
 
-/// Where an admitted request comes from. All of it is the gateway's own knowledge, never a claim of
-/// the client.
+/// Where an admitted request comes from. All of it but `claimed` is the gateway's own knowledge.
 #[derive(Clone, Debug)]
 pub struct Downstream {
     /// The client's address.
@@ -20,6 +19,9 @@ pub struct Downstream {
     pub host: HeaderValue,
     /// How error pages are written.
     pub audience: ErrorPages,
+    /// The connection that the page says it has (`Gatepost-Connection`): to be checked by whoever
+    /// tells it to anybody.
+    pub claimed: Option<ConnectionId>,
 }
 
 impl Downstream {

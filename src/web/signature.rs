@@ -1,16 +1,23 @@
 //! The signature on what passes between gateway and Django: `Gatepost-Signature: t=…,v1=…`.
 //!
-//! `session` signs its calls to Django, `publish` checks callers of the internal listener. The
-//! surprise: the message names `Host` and the forwarded headers too, so that a signed call cannot be
+//! `session` signs its calls to Django, `django` every request that goes there, `publish` checks
+//! callers of the internal listener. The surprise: the message names `Host` and the forwarded headers too, so that a signed call cannot be
 //! replayed as a call for another host or another client.
 
+use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use aws_lc_rs::{constant_time, digest, hmac};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use crate::secret::{Secret, Secrets};
 
 /// The header that carries the signature.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("gatepost-signature");
+
+/// The signed target as it was sent, for servers that keep only the decoded path from Django.
+pub const TARGET: HeaderName = HeaderName::from_static("gatepost-target");
 
 /// How far the two clocks may differ, either way, in seconds.
 pub const TOLERANCE: u64 = 60;
@@ -93,13 +100,14 @@ impl<'a> SignedParts<'a> {
         }
     }
 
-    fn tag(&self, secret: &Secret, time: u64) -> hmac::Tag {
+    fn tag(&self, key: &hmac::Key, time: u64) -> hmac::Tag {
         let mut message = Vec::with_capacity(256);
         message.extend_from_slice(b"v1\n");
         message.extend_from_slice(self.method.as_str().as_bytes());
         message.push(b'\n');
         message.extend_from_slice(self.path_and_query.as_bytes());
-        message.extend_from_slice(format!("\n{time}").as_bytes());
+        // Writing to a vector never fails.
+        let _ = write!(message, "\n{time}");
         for field in [self.host, self.forwarded_for, self.forwarded_proto] {
             message.push(b'\n');
             message.extend_from_slice(field);
@@ -109,21 +117,44 @@ impl<'a> SignedParts<'a> {
             BodyHash::Sha256(hash) => push_hex(&mut message, hash),
             BodyHash::Streamed => message.push(b'-'),
         }
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
-        hmac::sign(&key, &message)
+        hmac::sign(key, &message)
+    }
+}
+
+/// Signs with one secret, whose key is worked out once.
+#[derive(Clone, Debug)]
+pub struct Signer(hmac::Key);
+
+impl Signer {
+    /// Signs with this secret.
+    pub fn new(secret: &Secret) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose()))
+    }
+
+    /// The header for a request that is sent at `now`, in unix seconds.
+    #[expect(
+        clippy::expect_used,
+        clippy::missing_panics_doc,
+        reason = "digits, letters, `=` and `,` are a header value"
+    )]
+    pub fn sign(&self, parts: &SignedParts<'_>, now: u64) -> HeaderValue {
+        let mut text = Vec::with_capacity(LONGEST_HEADER);
+        // Writing to a vector never fails.
+        let _ = write!(text, "t={now},v1=");
+        push_hex(&mut text, parts.tag(&self.0, now).as_ref());
+        HeaderValue::from_maybe_shared(Bytes::from(text)).expect("visible ASCII is a header value")
     }
 }
 
 /// The header for a request that is sent at `now`, in unix seconds.
-#[expect(
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "digits, letters, `=` and `,` are a header value"
-)]
 pub fn sign(secret: &Secret, parts: &SignedParts<'_>, now: u64) -> HeaderValue {
-    let mut text = format!("t={now},v1=").into_bytes();
-    push_hex(&mut text, parts.tag(secret, now).as_ref());
-    HeaderValue::from_bytes(&text).expect("visible ASCII is a header value")
+    Signer::new(secret).sign(parts, now)
+}
+
+/// This moment, as signatures tell the time.
+pub fn unix_seconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
 }
 
 /// Checks a request that arrived at `now`, in unix seconds. The time taken does not tell which
@@ -136,7 +167,8 @@ pub fn verify(
 ) -> Result<(), SignatureError> {
     let (time, claimed) = parse(header.as_bytes()).ok_or(SignatureError::Malformed)?;
     let believed = secrets.believed().fold(false, |believed, secret| {
-        let tag = parts.tag(secret, time);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
+        let tag = parts.tag(&key, time);
         constant_time::verify_slices_are_equal(tag.as_ref(), &claimed).is_ok() | believed
     });
     if !believed {

@@ -30,6 +30,7 @@
 mod cli;
 mod config_errors;
 mod drain;
+mod edge;
 mod faults;
 mod files;
 mod frames;

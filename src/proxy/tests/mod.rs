@@ -68,6 +68,7 @@ impl Setup {
             kind: self.kind,
             body_size: self.body_size,
             body_timeout: self.body_timeout,
+            intercept: None,
         };
         Forwarder::new(settings, drain.clone())
     }
@@ -105,6 +106,7 @@ async fn answer(
         request_id: RequestId::new(NodeId::random(), 1),
         host: host.unwrap_or(HeaderValue::from_static("localhost")),
         audience: ErrorPages::Developer,
+        claimed: None,
     };
     let answered = forwarder.forward(request, &downstream).await;
     Ok(answered.unwrap_or_else(|error| {

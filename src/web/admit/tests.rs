@@ -199,3 +199,26 @@ fn claims_and_foreign_upgrades_are_removed() {
     admission().admit(&mut socket).unwrap();
     assert!(socket.headers().contains_key("upgrade"));
 }
+
+#[test]
+fn the_connection_a_client_claims_is_kept_aside_and_never_passed_on() {
+    let claim = "0123456789abcdef";
+    let admitted = |fields: &[(&str, &str)]| {
+        let mut fields = fields.to_vec();
+        fields.push(("host", "localhost:8443"));
+        let mut request = request("/", &fields);
+        let claimed = admission().admit(&mut request).unwrap().claimed;
+        assert_eq!(request.headers().len(), 1, "{:?}", request.headers());
+        claimed
+    };
+    let found = admitted(&[("gatepost-connection", claim)]);
+    assert_eq!(found, claim.parse().ok());
+    assert_eq!(admitted(&[("gatepost_connection", claim)]), None);
+    assert_eq!(admitted(&[("gatepost-connection", "me")]), None);
+    let twice = [
+        ("gatepost-connection", claim),
+        ("gatepost-connection", claim),
+    ];
+    assert_eq!(admitted(&twice), None);
+    assert_eq!(admitted(&[]), None);
+}

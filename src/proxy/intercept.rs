@@ -1,0 +1,72 @@
+//! For whoever has a say in what passes between browsers and one upstream.
+//!
+//! Called by `forward`; `django` is the only one so far. The surprise: an answer is shown before its
+//! head goes to the browser, and also where the browser has left, so that nothing it says to the
+//! gateway is lost.
+
+use std::fmt::Debug;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Uri};
+
+use crate::web::request::Downstream;
+
+/// Sees every request to one upstream and every answer of it.
+pub trait Intercept: Debug + Send + Sync {
+    /// Adds to a request, whose head is otherwise what is sent. Called again where it is sent again.
+    fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream);
+
+    /// Reads an answer's fields before they are made fit for a browser. Must not block.
+    fn incoming(&self, asked: &Asked, fields: &HeaderMap);
+}
+
+/// A request that is about to be sent.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Its method.
+    pub method: &'a Method,
+    /// Its path and query.
+    pub uri: &'a Uri,
+    /// Its fields.
+    pub fields: &'a mut HeaderMap,
+}
+
+/// What is remembered of a request until its answer comes.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// When it was sent.
+    pub at: Instant,
+    /// Its path and query.
+    pub uri: Uri,
+    /// The authority, as the browser wrote it.
+    pub host: HeaderValue,
+    /// The client.
+    pub address: IpAddr,
+    /// Its `Cookie` field.
+    pub cookies: Option<HeaderValue>,
+    /// Its `User-Agent` field.
+    pub user_agent: Option<HeaderValue>,
+    /// Its `Accept-Language` field.
+    pub accept_language: Option<HeaderValue>,
+    /// Its `Origin` field.
+    pub origin: Option<HeaderValue>,
+}
+
+impl Asked {
+    /// Remembers a request that is sent now. Copies no text: the fields share it.
+    pub(super) fn of<B>(request: &Request<B>, downstream: &Downstream) -> Self {
+        let field = |name| request.headers().get(name).cloned();
+        Self {
+            at: Instant::now(),
+            uri: request.uri().clone(),
+            host: downstream.host.clone(),
+            address: downstream.address,
+            cookies: field(header::COOKIE),
+            user_agent: field(header::USER_AGENT),
+            accept_language: field(header::ACCEPT_LANGUAGE),
+            origin: field(header::ORIGIN),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the gateway adds to requests for Django, and does about Django's answers.
+
+mod signing;
