@@ -1,17 +1,19 @@
 """Signed HTTP calls to the gateway's internal listener.
 
-``publishing`` is the caller. One kept-alive connection a thread, dropped after a fork. The
-surprise: nothing here raises. A view must not fail because the gateway is away, so a call that
-came to nothing is logged, with what to do, and answered None.
+The HTTP backend, ``presence`` and the management commands call it. One kept-alive connection a
+thread and gateway, dropped after a fork. The surprise: after a failure calls are not even tried for
+a while (see ``breaker``), so that a gateway that is away costs requests nothing.
 """
 
 import http.client
+import json
 import logging
 import os
 import socket
 import threading
 import time
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from gatepost import conf, signature
@@ -23,12 +25,35 @@ logger = logging.getLogger("gatepost")
 LONGEST_ANSWER = 8 * 1024 * 1024
 
 
+class GatewayError(Exception):
+    """A gateway could not be reached, or refused; the text says why and what to do."""
+
+    #: How loud it is where it is only logged.
+    level = logging.ERROR
+
+
+class UnreachableError(GatewayError):
+    """There was no answer."""
+
+    level = logging.WARNING
+
+
+class SkippedError(GatewayError):
+    """It was not tried, because a gateway could not be reached just now; that was said then."""
+
+    level = logging.DEBUG
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the gateway said."""
 
     status: int
     body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """Return the JSON object that it said; empty where it is none."""
+        return decode(self.body)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -46,7 +71,6 @@ class _UnixConnection(http.client.HTTPConnection):
 class _Kept:
     """A thread's connection; closed with the thread, without Python's warning about it."""
 
-    url: str
     connection: http.client.HTTPConnection
 
     def __del__(self) -> None:
@@ -77,69 +101,116 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=reset)
 
 
-def post(path: str, body: bytes, *, content_type: str) -> Answer | None:
-    """Send one signed POST; None where there was no answer (it is logged then)."""
-    url = str(conf.value("URL"))
+def urls() -> list[str]:
+    """Return the addresses of the gateways: nearly always one."""
+    named = conf.value("URL")
+    return [str(url) for url in named] if isinstance(named, list | tuple) else [str(named)]
+
+
+def get(path: str, *, url: str | None = None) -> Answer:
+    """Send one signed GET (to the first gateway) and return what was answered with success.
+
+    Raises :class:`GatewayError` where it was not.
+    """
+    return _call(url or urls()[0], _Request("GET", path))
+
+
+def post(path: str, body: bytes, *, content_type: str, url: str | None = None) -> Answer:
+    """Send one signed POST, as :func:`get` does a GET."""
+    return _call(url or urls()[0], _Request("POST", path, body, content_type))
+
+
+@dataclass(frozen=True)
+class _Request:
+    method: str
+    path: str
+    body: bytes = b""
+    content_type: str | None = None
+
+
+def _call(url: str, request: _Request) -> Answer:
     breaker = _state.breaker(url)
     if not breaker.allows():
-        logger.debug("gateway at %s not called: it could not be reached just now", url)
-        return None
+        raise SkippedError(f"gateway at {url} not called: it could not be reached just now")
     try:
-        answer = _exchange(url, path, (body, content_type))
+        answer = _exchange(url, request)
     except conf.SecretMissingError as error:
-        logger.error("nothing sent to the gateway at %s: %s", url, error)
-        return None
+        raise GatewayError(f"nothing sent to the gateway at {url}: {error}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        _log_failure(url, error, breaker.failed())
-        return None
+        raise UnreachableError(_explain(url, error, breaker.failed())) from error
     skipped = breaker.succeeded()
     if skipped is not None:
         logger.warning("gateway at %s reached again; %d calls were not made", url, skipped)
+    if not 200 <= answer.status < 300:
+        raise GatewayError(_refusal(request, answer))
     return answer
 
 
-def _log_failure(url: str, error: Exception, pause: float) -> None:
-    logger.warning(
-        "cannot reach the gateway at %s (%s): what was to be sent is lost. Start it with `gatepost"
-        " run`, or set GATEPOST['URL'] to the address of `internal` in its gateway.toml. Calls"
-        " are skipped for %g s.",
-        url,
-        str(error) or type(error).__name__,
-        pause,
+def _explain(url: str, error: Exception, pause: float) -> str:
+    reason = str(error) or type(error).__name__
+    return (
+        f"cannot reach the gateway at {url} ({reason}): what was to be sent is lost. Start it with"
+        " `gatepost run`, or set GATEPOST['URL'] to the address of `internal` in its gateway.toml."
+        f" Calls are skipped for {pause:g} s."
     )
 
 
-def _exchange(url: str, path: str, content: tuple[bytes, str]) -> Answer:
+def _refusal(request: _Request, answer: Answer) -> str:
+    hint = ""
+    if answer.status in (401, 403):
+        hint = " Gateway and Django must have the same secret (GATEPOST_SECRET on both sides)."
+    elif answer.status in (308, 404, 421):
+        hint = " GATEPOST['URL'] must be the address of `internal` in gateway.toml, not the site's."
+    what = request.path.partition("?")[0].removeprefix("/v1/")
+    return f"the gateway refused to {what} ({answer.status}): {problem(answer.json())}.{hint}"
+
+
+def problem(said: dict[str, Any]) -> str:
+    """Return what an RFC 9457 problem says."""
+    return str(said.get("detail") or said.get("title") or "no reason given").rstrip(".")
+
+
+def decode(text: bytes) -> dict[str, Any]:
+    """Return the JSON object that a text is; empty where it is none."""
+    try:
+        said = json.loads(text)
+    except ValueError:
+        said = None
+    return said if isinstance(said, dict) else {}
+
+
+def _exchange(url: str, request: _Request) -> Answer:
     """Send over the kept connection, or a fresh one where that turns out to be dead.
 
     Sending again is safe: publications carry ids, which the gateway takes once, and a session
     cannot be revoked twice.
     """
-    kept: _Kept | None = getattr(_state.local, "kept", None)
-    if kept is not None and kept.url == url and not _is_stale(kept.connection):
+    all_kept: dict[str, _Kept] = _state.local.__dict__
+    kept = all_kept.get(url)
+    if kept is not None and not _is_stale(kept.connection):
         try:
-            return _attempt(kept.connection, path, content)
+            return _attempt(kept.connection, request)
         except (ConnectionError, http.client.BadStatusLine):
             pass  # It was closed at this very moment (BadStatusLine: without an answer).
     if kept is not None:
         kept.connection.close()
-    fresh = _state.local.kept = _Kept(url, _open(url))
-    return _attempt(fresh.connection, path, content)
+    fresh = all_kept[url] = _Kept(_open(url))
+    return _attempt(fresh.connection, request)
 
 
-def _attempt(
-    connection: http.client.HTTPConnection, path: str, content: tuple[bytes, str]
-) -> Answer:
-    body, content_type = content
+def _attempt(connection: http.client.HTTPConnection, request: _Request) -> Answer:
     host = _host_header(connection)
-    parts = signature.Parts("POST", path, host, body_hash=signature.hash_body(body))
+    parts = signature.Parts(
+        request.method, request.path, host, body_hash=signature.hash_body(request.body)
+    )
     headers = {
         "Host": host,
-        "Content-Type": content_type,
         signature.HEADER: signature.sign(conf.secret(), parts, at=int(time.time())),
     }
+    if request.content_type:
+        headers["Content-Type"] = request.content_type
     try:
-        connection.request("POST", path, body, headers)
+        connection.request(request.method, request.path, request.body or None, headers)
         response = connection.getresponse()
         answer = Answer(response.status, response.read(LONGEST_ANSWER))
         if not response.isclosed():

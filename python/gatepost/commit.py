@@ -1,33 +1,32 @@
-"""Holds calls back until the transaction commits, and then makes them together.
+"""Holds calls back until the transaction commits, and then hands them on together.
 
-``publishing`` hands its calls over. The surprise: Django tells each ``on_commit`` callback that it
-may run, but nobody that it was rolled back with a savepoint, nor which one is the last. So every
-call is one callback *object* that only Django's list keeps alive: the first that runs takes along
-those that are still alive, and what was rolled back no longer is. That needs reference counts;
-on other Pythons each call is made on its own.
+``publishing`` hands its calls over; they go to the backend of the moment. The surprise: Django
+tells each ``on_commit`` callback that it may run, but nobody that it was rolled back with a
+savepoint, nor which one is the last. So every call is one callback *object* that only Django's list
+keeps alive: the first that runs takes along those that are still alive, and what was rolled back no
+longer is. That needs reference counts; on other Pythons each call is made on its own.
 """
 
 import sys
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db import connections, transaction
 
-Send = Callable[[list[Any]], None]
+from gatepost import backends, conf
+from gatepost.calls import Call
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
 _waiting = threading.local()
 
 
-class _Call:
+class _Waiting:
     """One call that waits for the commit."""
 
-    def __init__(self, call: Any, send: Send, using: str) -> None:
+    def __init__(self, call: Call, using: str) -> None:
         self.call = call
-        self.send = send
         self.using = using
         self.sent = False
 
@@ -37,9 +36,9 @@ class _Call:
         together = self._and_later() if _COUNTS_REFERENCES else [self]
         for one in together:
             one.sent = True
-        self.send([one.call for one in together])
+        at_once([one.call for one in together])
 
-    def _and_later(self) -> list["_Call"]:
+    def _and_later(self) -> list["_Waiting"]:
         """Return this call and those after it that were not rolled back, in order.
 
         Not those before it: a test that captures callbacks runs only the ones it captured.
@@ -48,35 +47,44 @@ class _Call:
         position = next((i for i, one in enumerate(alive) if one is self), None)
         if position is None:
             return [self]  # Another thread commits than the one that called.
-        return [one for one in alive[position:] if one.send is self.send and not one.sent]
+        return [one for one in alive[position:] if not one.sent]
 
 
-def after_commit(call: Any, send: Send) -> None:
-    """Pass a call to ``send``, in a list with its neighbours, when the transaction commits.
+def after_commit(call: Call) -> None:
+    """Make a call, together with its neighbours, when the transaction commits.
 
     Outside of a transaction that is at once.
     """
-    using = _open_transaction()
+    using = None
+    if conf.value("ON_COMMIT") and not backends.current().in_transaction:
+        using = _open_transaction()
     if using is None:
-        send([call])
+        at_once([call])
         return
-    waiting = _Call(call, send, using)
+    waiting = _Waiting(call, using)
     _list(using)[:] = [weakref.ref(one) for one in (*_alive(using), waiting) if not one.sent]
-    transaction.on_commit(waiting, using=using, robust=True)
+    transaction.on_commit(waiting, using=using, robust=bool(conf.value("FAIL_SILENTLY")))
+
+
+def at_once(calls: Sequence[Call]) -> None:
+    """Make calls without waiting for anything."""
+    if calls:
+        backends.current().send(calls)
 
 
 def _open_transaction() -> str | None:
-    """Return the alias of the database whose transaction is open: the default one, if it is."""
+    """Return the alias of the database whose transaction is open: ``DATABASE``, if it is."""
     # Not on_commit() itself: without a transaction it connects to the database to find out.
     known = connections.all(initialized_only=True)
     aliases = [connection.alias for connection in known if connection.in_atomic_block]
-    return DEFAULT_DB_ALIAS if DEFAULT_DB_ALIAS in aliases else next(iter(aliases), None)
+    preferred = str(conf.value("DATABASE"))
+    return preferred if preferred in aliases else next(iter(aliases), None)
 
 
-def _alive(using: str) -> list[_Call]:
+def _alive(using: str) -> list[_Waiting]:
     return [one for reference in _list(using) if (one := reference()) is not None]
 
 
-def _list(using: str) -> list["weakref.ref[_Call]"]:
-    lists: dict[str, list[weakref.ref[_Call]]] = _waiting.__dict__
+def _list(using: str) -> list["weakref.ref[_Waiting]"]:
+    lists: dict[str, list[weakref.ref[_Waiting]]] = _waiting.__dict__
     return lists.setdefault(using, [])

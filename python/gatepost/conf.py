@@ -17,12 +17,29 @@ from django.utils.module_loading import import_string
 
 #: Every key of ``GATEPOST`` with its default.
 DEFAULTS: dict[str, Any] = {
+    # Signs both ways; at least 32 bytes. None: GATEPOST_SECRET, or with DEBUG the gateway's file.
     "SECRET": None,
+    # Still believed while secrets are rotated. None: GATEPOST_SECRET_PREVIOUS.
     "SECRET_PREVIOUS": None,
+    # The gateway's internal address: http://host:port, unix:/path, or a list for several gateways.
     "URL": "http://127.0.0.1:9400",
+    # Where calls go, as a dotted path. None: the gateway, or with OUTBOX the transactional outbox.
+    "BACKEND": None,
+    # Whether calls are stored in the transaction (app gatepost.outbox) and pulled by the gateway.
+    "OUTBOX": False,
+    # How many seconds a call to the gateway may take.
     "TIMEOUT": 1.0,
+    # Whether a gateway that cannot be reached is only logged; False raises GatewayError.
+    "FAIL_SILENTLY": True,
+    # Whether calls wait for the transaction's commit.
+    "ON_COMMIT": True,
+    # The database whose transaction is waited for, where several are open.
+    "DATABASE": "default",
+    # Function (or its dotted path): user -> names of groups. None: the names of user.groups.
     "GROUPS": None,
+    # Function (or its dotted path): user -> the frames that a new socket gets first.
     "INITIAL_FRAMES": None,
+    # Whether a session that ends (logout, another user's login) closes its sockets.
     "REVOKE_ON_LOGOUT": True,
 }
 

@@ -1,53 +1,34 @@
 """``notify`` and ``revoke``: what a project calls.
 
 Frames are encoded where ``notify`` is called, so a later change of the object, or a mistake, is
-the caller's own line; they leave after the commit. The surprise: every publication gets an id,
-because only then may a call be repeated over a connection that broke.
+the caller's own line; they leave after the commit (see ``commit``). The surprise: every publication
+gets an id, because only then may a call be repeated over a connection that broke.
 """
 
-import json
 import logging
 import re
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
-
-from gatepost import client, conf
-from gatepost.commit import after_commit
+from gatepost import conf
+from gatepost.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation, encode
+from gatepost.commit import after_commit, at_once
 from gatepost.targets import Connection, Session, audience
 
 logger = logging.getLogger("gatepost")
 
-#: The close code that means "go and log in".
-NOT_LOGGED_IN = 4001
-
 #: How many bytes the reason of a close frame may have (RFC 6455, 5.5).
 LONGEST_REASON = 123
 
-#: The gateway takes so many users in a publication, and more bytes and lines than these in a call.
+#: The gateway takes so many users in a publication.
 MOST_USERS = 10_000
-LARGEST_BODY = 4 * 1024 * 1024
-MOST_LINES = 10_000
 
 #: A year, in seconds: a gateway keeps nothing for longer.
 LONGEST_TTL = 365 * 86400
 
 _DURATION = re.compile(r"[0-9]{1,9}(ms|s|m|h|d)", re.ASCII)
-
-
-@dataclass(frozen=True)
-class _Publication:
-    line: bytes
-
-
-@dataclass(frozen=True)
-class _Revocation:
-    body: bytes
 
 
 def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
@@ -72,56 +53,67 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     TypeError or ValueError at once.
     """
     options = {
-        "id": str(id) if id is not None else uuid.uuid4().hex,
         "ttl": _duration(ttl),
         "key": key,
         "exclude": exclude.id if isinstance(exclude, Connection) else exclude,
         "socket": socket,
     }
-    encoded = _encode(frame)
+    encoded = encode(frame)
     to = _audience(target)
     if to is None:
         return
-    said = {name: value for name, value in options.items() if value is not None}
-    for part in _parts(to, said):
-        # The gateway passes on the frame's own bytes, so they are put in as they are.
-        line = f'{_encode(part)[:-1]},"frame":{encoded}}}'
-        after_commit(_Publication(line.encode()), _send)
+    for part, name in _parts(to, str(id) if id is not None else uuid.uuid4().hex):
+        after_commit(Publication(part, encoded, name, **options))
 
 
 def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session ended") -> None:
     """Close the sockets of a user, of several, or of one ``Session``, after the commit."""
-    for revocation in _revocations(target, code, reason):
-        after_commit(revocation, _send)
+    said = _fitting(reason)
+    for who in _sessions(target, "revoke"):
+        after_commit(Revocation(who, said, code))
 
 
 def revoke_now(session: Session, *, reason: str) -> None:
     """Close a session's sockets without waiting for a commit, as a logout must."""
-    _send(list(_revocations(session, NOT_LOGGED_IN, reason)))
+    at_once([Revocation(who, reason) for who in _sessions(session, "revoke")])
 
 
-def _parts(to: dict[str, Any], said: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the publications that one is: several where the gateway would refuse so many users."""
+def recheck(target: Any) -> None:
+    """Have the gateway ask Django again who a user, several, or one ``Session`` is.
+
+    It asks after the commit. For what changes who somebody is, or in which groups: sockets stay
+    open with what is true now, and close where it no longer allows them.
+    """
+    for who in _sessions(target, "recheck"):
+        after_commit(Recheck(who))
+
+
+def _parts(to: dict[str, Any], id: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield what one publication is: several where the gateway would refuse so many users."""
     users = to.get("users", [])
     if len(users) <= MOST_USERS:
-        yield {"to": to, **said}
+        yield to, id
         return
     for number, start in enumerate(range(0, len(users), MOST_USERS)):
-        part = {"users": users[start : start + MOST_USERS]}
-        yield {"to": part, **said, "id": f"{said['id']}.{number}"}
+        yield {"users": users[start : start + MOST_USERS]}, f"{id}.{number}"
 
 
-def _revocations(target: Any, code: int, reason: str) -> Iterator[_Revocation]:
-    if len(reason.encode()) > LONGEST_REASON:
-        raise ValueError(f"a close reason has at most {LONGEST_REASON} bytes: {reason!r}")
+def _sessions(target: Any, verb: str) -> list[dict[str, str]]:
+    """Return whose sessions are meant, one by one, as the gateway's API names them."""
     to = _audience(target)
     if to is None:
-        return
+        return []
     users = to.get("users")
-    for one in [{"user": user} for user in users] if users else [to]:
-        if not one.keys() <= {"user", "session"}:
-            raise TypeError("revoke() takes a user, users or a Session")
-        yield _Revocation(_encode({**one, "code": code, "reason": reason}).encode())
+    several = [{"user": user} for user in users] if users else [to]
+    if not all(one.keys() <= {"user", "session"} for one in several):
+        raise TypeError(f"{verb}() takes a user, users or a Session")
+    return several
+
+
+def _fitting(reason: str) -> str:
+    if len(reason.encode()) > LONGEST_REASON:
+        raise ValueError(f"a close reason has at most {LONGEST_REASON} bytes: {reason!r}")
+    return reason
 
 
 def _audience(target: Any) -> dict[str, Any] | None:
@@ -130,83 +122,6 @@ def _audience(target: Any) -> dict[str, Any] | None:
     except conf.SecretMissingError as error:
         logger.error("nothing sent to the gateway: %s", error)
         return None
-
-
-def _send(calls: list[_Publication | _Revocation]) -> None:
-    """Make the calls in their order; neighbouring publications share one."""
-    for kind, run in groupby(calls, type):
-        if kind is _Publication:
-            for lines in _bodies([call.line for call in run if isinstance(call, _Publication)]):
-                _publish(lines)
-        else:
-            for call in run:
-                if isinstance(call, _Revocation):
-                    _revoke(call.body)
-
-
-def _bodies(lines: list[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines in as few calls as the gateway takes them: nearly always in one."""
-    body: list[bytes] = []
-    size = 0
-    for line in lines:
-        if body and (size + len(line) > LARGEST_BODY or len(body) == MOST_LINES):
-            yield body
-            body, size = [], 0
-        body.append(line)
-        size += len(line)
-    yield body
-
-
-def _publish(lines: list[bytes]) -> None:
-    body = b"\n".join(lines) + b"\n"
-    answer = client.post("/v1/publish", body, content_type="application/x-ndjson")
-    if answer is None or not _accepted(answer, "publish"):
-        return
-    for number, line in enumerate(answer.body.splitlines(), start=1):
-        error = _decode(line).get("error")
-        if isinstance(error, dict):
-            logger.warning("the gateway refused publication %d: %s", number, _problem(error))
-
-
-def _revoke(body: bytes) -> None:
-    answer = client.post("/v1/revoke", body, content_type="application/json")
-    if answer is not None:
-        _accepted(answer, "revoke")
-
-
-def _accepted(answer: client.Answer, what: str) -> bool:
-    if 200 <= answer.status < 300:
-        return True
-    hint = ""
-    if answer.status in (401, 403):
-        hint = " Gateway and Django must have the same secret (GATEPOST_SECRET on both sides)."
-    elif answer.status in (308, 404, 421):
-        hint = " GATEPOST['URL'] must be the address of `internal` in gateway.toml, not the site's."
-    logger.error(
-        "the gateway refused to %s (%d): %s.%s",
-        what,
-        answer.status,
-        _problem(_decode(answer.body)),
-        hint,
-    )
-    return False
-
-
-def _problem(said: dict[str, Any]) -> str:
-    return str(said.get("detail") or said.get("title") or "no reason given").rstrip(".")
-
-
-def _decode(text: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(text)
-    except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {}
-
-
-def _encode(said: Any) -> str:
-    # NaN and Infinity are not JSON: the gateway would refuse them later, far from the mistake.
-    return json.dumps(said, cls=DjangoJSONEncoder, separators=(",", ":"), allow_nan=False)
 
 
 def _duration(ttl: float | str | timedelta | None) -> str | None:

@@ -29,7 +29,8 @@ def sign(method, target, *, secret=SECRET, at=None, body=b"", **headers):
 class Call:
     """One request that the fake gateway got."""
 
-    def __init__(self, path, headers, body, connection):
+    def __init__(self, method, path, headers, body, connection):
+        self.method = method
         self.path = path
         self.headers = headers
         self.body = body
@@ -44,7 +45,7 @@ class Call:
         given = self.headers["Gatepost-Signature"]
         at = int(given.split(",")[0].removeprefix("t="))
         host = self.headers["Host"]
-        made = sign("POST", self.path, at=at, body=self.body, host=host)
+        made = sign(self.method, self.path, at=at, body=self.body, host=host)
         return given == made and abs(at - time.time()) <= 60
 
 
@@ -52,10 +53,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        call = Call(self.path, self.headers, body, id(self.connection))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        call = Call(self.command, self.path, self.headers, body, id(self.connection))
         self.server.gateway.calls.append(call)
         self.server.gateway.answer(self, call)
+
+    do_GET = do_POST
 
     def address_string(self):
         return "client"

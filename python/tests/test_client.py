@@ -138,7 +138,8 @@ def test_a_late_answer_is_not_taken_for_the_next(gateway, settings, clock):
             return
 
     gateway.script = [answer_late]
-    assert client.post("/v1/publish", b"{}", content_type="application/json") is None
+    with pytest.raises(client.UnreachableError):
+        client.post("/v1/publish", b"{}", content_type="application/json")
     release.set()
     clock.now += 2
     assert client.post("/v1/publish", b"{}", content_type="application/json").status == 202

@@ -270,7 +270,7 @@ def test_more_users_than_the_gateway_takes_are_several_publications(gateway, use
 
 @pytest.mark.parametrize("limit", ["MOST_LINES", "LARGEST_BODY"])
 def test_more_than_the_gateway_takes_at_once_is_several_calls(gateway, monkeypatch, limit):
-    monkeypatch.setattr(f"gatepost.publishing.{limit}", 3 if limit == "MOST_LINES" else 300)
+    monkeypatch.setattr(f"gatepost.backends.http.{limit}", 3 if limit == "MOST_LINES" else 300)
     with transaction.atomic():
         for n in range(7):
             say(n)
@@ -344,7 +344,7 @@ def test_revoking_a_user_closes_the_sockets_of_that_user(gateway, user):
 
 
 def test_revoking_several_is_a_call_for_each(gateway, user):
-    other = uuid.uuid4() if isinstance(user.pk, uuid.UUID) else 7
+    other = uuid.uuid4() if isinstance(user.pk, uuid.UUID) else 4242
     revoke([user, other], code=4003)
     assert [(said["user"], said["code"]) for said in gateway.revocations] == [
         (str(user.pk), 4003),

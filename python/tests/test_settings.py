@@ -156,7 +156,7 @@ def test_an_unknown_key_names_the_nearest(settings):
     near, far = said("gatepost.E010")
     assert near.msg == "GATEPOST['Secrets'] is unknown."
     assert near.hint == "Did you mean 'SECRET'?"
-    assert "Known keys: GROUPS, INITIAL_FRAMES," in far.hint
+    assert "Known keys: BACKEND, DATABASE," in far.hint
 
 
 def test_settings_of_another_type_are_an_error(settings):

@@ -1,0 +1,13 @@
+"""Sends nothing to anybody; for projects that switch Gatepost off."""
+
+from collections.abc import Sequence
+
+from gatepost.backends import Backend as Base
+from gatepost.calls import Call
+
+
+class Backend(Base):
+    """``"BACKEND": "gatepost.backends.dummy.Backend"``."""
+
+    def send(self, calls: Sequence[Call]) -> None:
+        """Do nothing."""

@@ -1,0 +1,79 @@
+"""Makes the calls at the gateway's internal listener: the backend where none is named.
+
+The surprise: ``GATEPOST["URL"]`` may name several gateways, and each is told everything. The ids of
+the publications let gateways that share a broker take each one once.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from gatepost import client, conf
+from gatepost.backends import Backend as Base
+from gatepost.calls import Call, Publication, Revocation
+
+logger = logging.getLogger("gatepost")
+
+#: The gateway takes at most so many bytes and lines in a call.
+LARGEST_BODY = 4 * 1024 * 1024
+MOST_LINES = 10_000
+
+_Request = tuple[str, str, bytes]
+
+_NDJSON = "application/x-ndjson"
+_JSON = "application/json"
+
+
+class Backend(Base):
+    """``"BACKEND": "gatepost.backends.http.Backend"``, which need not be said."""
+
+    rides = True
+
+    def send(self, calls: Sequence[Call]) -> None:
+        """Make the calls in their order; neighbouring publications share one."""
+        failure: client.GatewayError | None = None
+        for url in client.urls():
+            for request in _requests(calls):
+                try:
+                    _make(request, url)
+                except client.GatewayError as error:
+                    logger.log(error.level, "%s", error)
+                    failure = failure or error
+        if failure is not None and not conf.value("FAIL_SILENTLY"):
+            raise failure
+
+
+def _requests(calls: Sequence[Call]) -> Iterator[_Request]:
+    for kind, run in groupby(calls, type):
+        lines = [call.json().encode() for call in run]
+        if kind is Publication:
+            for body in _bodies(lines):
+                yield "/v1/publish", _NDJSON, body
+        else:
+            path = "/v1/revoke" if kind is Revocation else "/v1/recheck"
+            for line in lines:
+                yield path, _JSON, line
+
+
+def _bodies(lines: list[bytes]) -> Iterator[bytes]:
+    """Yield the lines in as few calls as the gateway takes them: nearly always in one."""
+    body: list[bytes] = []
+    size = 0
+    for line in lines:
+        if body and (size + len(line) > LARGEST_BODY or len(body) == MOST_LINES):
+            yield b"\n".join(body) + b"\n"
+            body, size = [], 0
+        body.append(line)
+        size += len(line)
+    yield b"\n".join(body) + b"\n"
+
+
+def _make(request: _Request, url: str) -> None:
+    path, content_type, body = request
+    answer = client.post(path, body, content_type=content_type, url=url)
+    if path != "/v1/publish":
+        return
+    for number, line in enumerate(answer.body.splitlines(), start=1):
+        error = client.decode(line).get("error")
+        if isinstance(error, dict):
+            logger.warning("the gateway refused publication %d: %s", number, client.problem(error))

@@ -1,0 +1,72 @@
+"""What Django asks of the gateway: a publication, a revocation, or a recheck.
+
+``publishing`` and ``signals`` make them, ``commit`` holds them back, the backends pass them on.
+The surprise: a frame is kept as the JSON text that browsers get, encoded where ``notify`` was
+called, so that nothing can change it, or find it wrong, later.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+#: The close code that means "go and log in".
+NOT_LOGGED_IN = 4001
+
+
+def encode(said: Any) -> str:
+    """Return what JSON can say, as short as it can be."""
+    # NaN and Infinity are not JSON: the gateway would refuse them later, far from the mistake.
+    return json.dumps(said, cls=DjangoJSONEncoder, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A frame for an audience."""
+
+    to: dict[str, Any]
+    #: JSON text.
+    frame: str
+    #: Makes it idempotent: the gateway takes an id once in five minutes.
+    id: str
+    ttl: str | None = None
+    key: str | None = None
+    exclude: str | None = None
+    socket: str | None = None
+
+    def json(self) -> str:
+        """Return the body that ``POST /v1/publish`` takes."""
+        names = ("to", "id", "ttl", "key", "exclude", "socket")
+        said = {name: value for name in names if (value := getattr(self, name)) is not None}
+        # The gateway passes on the frame's own bytes, so they are put in as they are.
+        return f'{encode(said)[:-1]},"frame":{self.frame}}}'
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """The end of a session, or of all sessions of a user: their sockets are closed."""
+
+    #: ``{"user": id}`` or ``{"session": digest}``.
+    who: dict[str, str]
+    reason: str
+    code: int = NOT_LOGGED_IN
+
+    def json(self) -> str:
+        """Return the body that ``POST /v1/revoke`` takes."""
+        return encode({**self.who, "code": self.code, "reason": self.reason})
+
+
+@dataclass(frozen=True)
+class Recheck:
+    """A user, or a session, that may have changed: the gateway asks Django again, now."""
+
+    #: ``{"user": id}`` or ``{"session": digest}``.
+    who: dict[str, str]
+
+    def json(self) -> str:
+        """Return the body that ``POST /v1/recheck`` takes."""
+        return encode(self.who)
+
+
+Call = Publication | Revocation | Recheck
