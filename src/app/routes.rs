@@ -4,7 +4,8 @@
 //! that nothing else does, so a project without one needs no list of paths.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
 use crate::server::dispatch::Route;
 use crate::session::CookieNames;
-use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, SocketSettings};
+use crate::socket::{OriginRule, SocketParts, SocketRoute, SocketSettings};
 
 /// Never answered to the outside: Django's auth view lives here.
 const RESERVED: &str = "/_gatepost/";
@@ -133,12 +134,11 @@ impl Shared {
                 others: config.auth.cookies.clone(),
             },
             hub: Arc::clone(&self.hub),
-            entrance: Arc::new(Entrance::new(&config.limits)),
-            slowing: Slowing::new(Arc::clone(&self.metrics)),
+            connections: config.limits.connections,
             settings: Arc::new(settings),
             metrics: Arc::clone(&self.metrics),
             drain: self.drain.clone(),
-            told: Mutex::default(),
+            refused: AtomicBool::new(false),
         }
     }
 }

@@ -11,8 +11,9 @@ use http::{HeaderValue, header};
 use tokio::sync::Semaphore;
 
 use super::answer::Meaning;
-use super::endpoint::{Answered, AuthError, AuthRequest, AuthSettings, AuthorityError, Endpoint};
-use super::place::describe;
+use super::endpoint::{
+    Answered, AuthError, AuthRequest, AuthSettings, AuthorityError, Endpoint, describe,
+};
 use crate::identity::Identity;
 use crate::publication::Frame;
 use crate::secret::Secrets;

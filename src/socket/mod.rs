@@ -9,13 +9,9 @@ mod accept;
 mod closing;
 mod connection;
 mod echo;
-mod entrance;
 mod handshake;
 mod message;
 mod origin;
-mod parts;
-mod slots;
-mod slowing;
 
 use std::time::Duration;
 
@@ -28,11 +24,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::session::LARGEST_ANSWER;
 
 pub use accept::HandshakeError;
-pub use entrance::Entrance;
-pub use handshake::SocketRoute;
+pub use handshake::{SocketParts, SocketRoute};
 pub use origin::{OriginError, OriginRule};
-pub use parts::SocketParts;
-pub use slowing::Slowing;
 
 /// The stream of one connection.
 type Socket = WebSocketStream<TokioIo<Upgraded>>;

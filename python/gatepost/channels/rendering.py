@@ -1,0 +1,167 @@
+"""Lets a consumer write its frames in the process that sends, without a socket.
+
+``layer`` calls :func:`render` for each event. The consumer is made, its handler is called as
+Channels would call it, and what it sends is kept. The surprise: the handler runs in the producer's
+own thread and transaction, so it sees rows that are not committed yet, and must not close the
+database connection that the producer is reading from.
+"""
+
+import inspect
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from asgiref.sync import sync_to_async
+from channels.consumer import get_handler_name
+from django.db import connections
+
+#: Ends every sentence about a handler that only a connection could run.
+WAY_OUT = (
+    "The gateway holds the connection, not this process. Let the producer put what the handler"
+    " needs into the event, or leave this group out of RENDER and set UNWRAP, which sends a part"
+    " of the event as it is."
+)
+
+
+#: The code of a close() that says none.
+NORMAL_CLOSURE = 1000
+
+_LINE_ENDS = str.maketrans("\r\n", "  ")
+
+
+class RenderError(Exception):
+    """No frame can be made of an event; says why, and the way out."""
+
+
+class _NoScope(Mapping[str, Any]):
+    """Stands where a connection's scope would be."""
+
+    def __getitem__(self, key: str) -> NoReturn:
+        raise RenderError(f"reads self.scope[{key!r}]. {WAY_OUT}")
+
+    def __iter__(self) -> Iterator[str]:
+        raise RenderError(f"reads self.scope. {WAY_OUT}")
+
+    def __len__(self) -> int:
+        raise RenderError(f"reads self.scope. {WAY_OUT}")
+
+
+@dataclass(frozen=True)
+class Close:
+    """What a handler does that calls ``self.close()``."""
+
+    code: int
+    reason: str
+
+
+async def render(consumer_class: type, event: dict[str, Any], layer: Any) -> list[str | Close]:
+    """Return what a consumer's handler sends for an event: JSON texts, or a close, in order."""
+    sent: list[dict[str, Any]] = []
+    consumer = _consumer(consumer_class, sent, layer)
+    handler = _handler(consumer, event)
+    what = f"{consumer_class.__name__}.{handler.__name__}()"
+    async with _database_kept_open():
+        try:
+            await _call(handler, deepcopy(event), is_sync=getattr(consumer, "_sync", False))
+        except RenderError as error:
+            raise RenderError(f"{what} {error}") from error
+        except AttributeError as error:
+            if getattr(error, "obj", None) is not consumer:
+                raise
+            raise RenderError(
+                f"{what} reads self.{error.name}, which only a connection has (connect() sets it)."
+                f" {WAY_OUT}"
+            ) from error
+    return [_read(message, what) for message in sent]
+
+
+def _consumer(consumer_class: type, sent: list[dict[str, Any]], layer: Any) -> Any:
+    consumer: Any = consumer_class()
+    consumer.scope = _NoScope()
+    consumer.channel_layer = layer  # A handler may pass an event on to another group.
+
+    async def keep(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    consumer.base_send = sent.append if getattr(consumer, "_sync", False) else keep
+    return consumer
+
+
+def _handler(consumer: Any, event: dict[str, Any]) -> Any:
+    try:
+        name = get_handler_name(event)
+    except (ValueError, AttributeError) as error:
+        raise RenderError(f"the event has no usable 'type': {error}") from error
+    handler = getattr(consumer, name, None)
+    if handler is None:
+        raise RenderError(
+            f"{type(consumer).__name__} has no handler {name}() for events of type"
+            f" {event['type']!r}. Name the consumer that has it in RENDER."
+        )
+    return handler
+
+
+async def _call(handler: Any, event: dict[str, Any], *, is_sync: bool) -> None:
+    if is_sync:
+        await sync_to_async(handler)(event)
+        return
+    answer = handler(event)
+    if inspect.isawaitable(answer):
+        await answer
+
+
+@asynccontextmanager
+async def _database_kept_open() -> AsyncIterator[None]:
+    """Let no ``database_sync_to_async`` close a connection that the producer has open.
+
+    It closes what CONN_MAX_AGE says is old, which by default is everything: in a consumer's process
+    nobody minds, but here it may end the cursor over which the producer iterates.
+    """
+    kept = await sync_to_async(_take_ages)()
+    try:
+        yield
+    finally:
+        if kept:
+            await sync_to_async(_give_ages)(kept)
+
+
+def _take_ages() -> list[tuple[Any, float]]:
+    kept = []
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and connection.close_at is not None:
+            kept.append((connection, connection.close_at))
+            connection.close_at = None
+    return kept
+
+
+def _give_ages(kept: list[tuple[Any, float]]) -> None:
+    for connection, close_at in kept:
+        if connection.connection is not None and connection.close_at is None:
+            connection.close_at = close_at
+
+
+def _read(message: dict[str, Any], what: str) -> str | Close:
+    kind = message.get("type")
+    if kind == "websocket.close":
+        return Close(message.get("code", NORMAL_CLOSURE), message.get("reason", ""))
+    if kind != "websocket.send":
+        raise RenderError(f"{what} sends {kind!r}, which is not a frame of an open WebSocket.")
+    text = message.get("text")
+    if text is None:
+        raise RenderError(f"{what} sends bytes, but the gateway's frames are JSON texts.")
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except ValueError as error:
+        raise RenderError(
+            f"{what} sends a text that is not JSON ({error}). The gateway's frames are JSON: let"
+            " the handler use send_json() or json.dumps()."
+        ) from error
+    # Line ends separate the publications of a call; between JSON's tokens they mean nothing.
+    return str(text).translate(_LINE_ENDS)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
