@@ -2,7 +2,6 @@
 
 from django.apps import AppConfig
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.core.checks import Tags, register
 
 from gatepost import checks, signals
 
@@ -19,5 +18,4 @@ class GatepostConfig(AppConfig):
         user_logged_in.connect(
             signals.close_replaced_sockets, dispatch_uid="gatepost.close_replaced_sockets"
         )
-        register(checks.check_secret, Tags.security)
-        register(checks.check_keys, Tags.security)
+        checks.register_all()

@@ -116,7 +116,7 @@ def test_a_setting_that_should_be_callable_must_be(settings, named):
 
 
 def test_a_good_secret_passes():
-    assert run_checks() == []
+    assert said("gatepost.E001") == said("gatepost.E010") == []
 
 
 def test_a_missing_secret_is_an_error_and_in_development_a_warning(settings):

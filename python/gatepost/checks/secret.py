@@ -1,6 +1,6 @@
-"""What ``manage.py check`` says about ``settings.GATEPOST``.
+"""What is wrong with the secret, and with the keys of ``settings.GATEPOST``.
 
-Registered by ``apps``. The surprise: a *missing* secret is only a warning with DEBUG on, because
+Registered by the package. The surprise: a *missing* secret is only a warning with DEBUG on, because
 the gateway makes one at its first start and ``migrate`` usually comes before that.
 """
 

@@ -1,0 +1,15 @@
+"""Reads ``settings.GATEPOST`` for checks, which must get by with whatever it holds."""
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from gatepost import conf
+
+
+def value(key: str) -> Any:
+    """Return a setting; its default where ``GATEPOST`` is no dict, which ``secret`` reports."""
+    try:
+        return conf.value(key) if key in conf.DEFAULTS else conf.declared().get(key)
+    except ImproperlyConfigured:
+        return conf.DEFAULTS.get(key)

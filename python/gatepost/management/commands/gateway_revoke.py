@@ -1,0 +1,50 @@
+"""``manage.py gateway_revoke --user 42``: closes sockets by hand."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from gatepost import client, operations
+from gatepost.calls import NOT_LOGGED_IN
+from gatepost.management.targets import add_user_options, user_option
+
+
+class Command(BaseCommand):
+    """Says how many were closed. The sessions live on: who is still logged in may come back."""
+
+    help = (
+        "Closes the sockets of a user, a session or a connection. It does not log anybody out:"
+        " with the code 4001 the page is told to go to the login page, and the session's key is"
+        " refused for a minute."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take whose sockets, and what they are closed with."""
+        add_user_options(parser, what="the sockets")
+        parser.add_argument(
+            "--session", metavar="DIGEST", help="as gateway_connections --json shows it"
+        )
+        parser.add_argument("--connection", metavar="ID", help="as gateway_connections shows it")
+        parser.add_argument(
+            "--code", type=int, default=NOT_LOGGED_IN, help="the close code (default: 4001)"
+        )
+        parser.add_argument(
+            "--reason", default="closed by an operator", help="what the page is told, 123 bytes"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Revoke and say what came of it."""
+        named = {
+            "user": user_option(options),
+            "session": options["session"],
+            "connection": options["connection"],
+        }
+        who = {kind: name for kind, name in named.items() if name is not None}
+        if len(who) != 1:
+            raise CommandError("Name one of --user, --username, --session and --connection.")
+        try:
+            closed = operations.revoke(who, code=options["code"], reason=options["reason"])
+        except client.GatewayError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write("1 socket closed." if closed == 1 else f"{closed} sockets closed.")

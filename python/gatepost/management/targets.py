@@ -1,0 +1,59 @@
+"""Whom the commands address, as people type it."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management.base import CommandError
+
+from gatepost import targets
+
+#: What ``gateway_publish`` takes.
+FORMS = "user:42, username:ann, group:staff, session:<digest>, connection:<id> or everyone"
+
+
+def parse_target(text: str) -> tuple[str, str]:
+    """Split ``kind:name``; for argparse."""
+    kind, colon, name = text.partition(":")
+    known = {form.partition(":")[0] for form in FORMS.replace(" or ", ", ").split(", ")}
+    if kind not in known or bool(name) == (kind == "everyone") or (colon and not name):
+        raise ArgumentTypeError(f"{text!r} is not one of {FORMS}")
+    return kind, name
+
+
+def audience(kind: str, name: str) -> dict[str, Any]:
+    """Return whom a target addresses, in the words of the gateway's API."""
+    if kind == "everyone":
+        return {"everyone": True}
+    if kind == "username":
+        return {"user": _user_id(_user_named(name))}
+    return {kind: _user_id(name) if kind == "user" else name}
+
+
+def add_user_options(parser: ArgumentParser, *, what: str) -> None:
+    """Add ``--user`` and ``--username``, of which one may be given."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--user", metavar="KEY", help=f"{what} of the user with this primary key")
+    group.add_argument("--username", metavar="NAME", help=f"{what} of the user of this name")
+
+
+def user_option(options: dict[str, Any]) -> str | None:
+    """Return the id of the user that was given by key or by name."""
+    if options["username"] is not None:
+        return _user_id(_user_named(options["username"]))
+    return _user_id(options["user"]) if options["user"] is not None else None
+
+
+def _user_named(name: str) -> Any:
+    users = get_user_model()
+    try:
+        return users._default_manager.get_by_natural_key(name)
+    except users.DoesNotExist as error:
+        raise CommandError(f"There is no user {name!r}.") from error
+
+
+def _user_id(user: Any) -> str:
+    try:
+        return str(targets.user_id(user))
+    except ValueError as error:
+        raise CommandError(f"{error}. To name a user by name, use `username`.") from error

@@ -1,0 +1,224 @@
+"""The commands that ask the gateway something, or tell it something, by hand."""
+
+import io
+import json
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import CommandError, call_command, load_command_class
+
+import fakes
+
+
+def run(name, *arguments):
+    out = io.StringIO()
+    call_command(name, *arguments, stdout=out)
+    return out.getvalue().strip()
+
+
+def answers(said):
+    return lambda handler: fakes.respond(
+        handler, 200, json.dumps(said).encode(), "application/json"
+    )
+
+
+def test_wrong_settings_keep_no_operator_from_looking(settings, gateway, capsys):
+    settings.ALLOWED_HOSTS = ["http://wrong"]  # gatepost.E006
+    gateway.script.append(answers({"connections": []}))
+    load_command_class("gatepost", "gateway_connections").run_from_argv(
+        ["manage.py", "gateway_connections"]
+    )
+    assert capsys.readouterr().out == "Nobody is connected.\n"
+
+
+# gateway_publish
+
+
+@pytest.fixture
+def delivered(gateway):
+    """What the gateway answers to the next publication."""
+
+    def answer(sockets=1, offline=0):
+        said = {"id": "x", "position": "1.1", "sockets": sockets, "offline": offline}
+        gateway.script.append(answers(said))
+
+    answer()
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("target", "to"),
+    [
+        ("group:staff: night", {"group": "staff: night"}),
+        ("session:" + "ab" * 32, {"session": "ab" * 32}),
+        ("connection:9f8e", {"connection": "9f8e"}),
+        ("everyone", {"everyone": True}),
+    ],
+)
+def test_a_frame_is_published(gateway, delivered, target, to):
+    assert run("gateway_publish", target, '{"type": "test", "n": 1.50}') == "Sent to 1 socket."
+    (call,) = gateway.calls
+    said = json.loads(call.body)
+    assert said["to"] == to
+    assert said["frame"] == {"type": "test", "n": 1.5}
+    assert call.signature_holds
+
+
+def test_a_user_is_named_by_key_or_by_name(gateway, delivered, user):
+    delivered()
+    run("gateway_publish", f"user:{user.pk}", "{}")
+    run("gateway_publish", "username:ann", "{}")
+    assert [json.loads(call.body)["to"] for call in gateway.calls] == [{"user": str(user.pk)}] * 2
+
+
+def test_the_options_of_a_publication_are_passed_on(gateway, delivered):
+    options = {"ttl": "60s", "key": "k", "id": "once", "socket": "/ws/a/"}
+    run("gateway_publish", "everyone", "1", *[f"--{name}={o}" for name, o in options.items()])
+    said = json.loads(gateway.calls[0].body)
+    assert {name: said[name] for name in options} == options
+
+
+def test_a_frame_may_come_from_stdin(gateway, delivered, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO('["from", "a pipe"]'))
+    run("gateway_publish", "everyone", "-")
+    assert json.loads(gateway.calls[0].body)["frame"] == ["from", "a pipe"]
+
+
+def test_it_is_said_who_got_it(gateway, delivered):
+    gateway.script.clear()
+    delivered(sockets=3, offline=2)
+    delivered(sockets=0, offline=1)
+    said = run("gateway_publish", "everyone", "1")
+    assert said == "Sent to 3 sockets. 2 of the users had none."
+    assert "nobody who was addressed is connected" in run("gateway_publish", "everyone", "1")
+
+
+@pytest.mark.parametrize("target", ["ann", "user:", "users:1", "everyone:1", ":1", "everyone:"])
+def test_what_is_no_target_is_refused(gateway, target):
+    with pytest.raises(CommandError, match=r"is not one of user:42, username:ann"):
+        run("gateway_publish", target, "{}")
+    assert gateway.calls == []
+
+
+def test_what_is_no_json_is_refused(gateway):
+    with pytest.raises(CommandError, match=r"not JSON.*single quotes"):
+        run("gateway_publish", "everyone", "{type: test}")
+    assert gateway.calls == []
+
+
+@pytest.mark.django_db
+def test_an_unknown_user_is_named(gateway):
+    with pytest.raises(CommandError, match="no user 'zoe'"):
+        run("gateway_publish", "username:zoe", "1")
+    with pytest.raises(CommandError, match="'ann' is not a primary key"):
+        run("gateway_publish", "user:ann", "1")
+
+
+def test_a_refusal_is_a_sentence(gateway):
+    gateway.script.append(fakes.problem(401, "the signature does not hold"))
+    with pytest.raises(CommandError, match="same secret"):
+        run("gateway_publish", "everyone", "1")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("gateway_publish", "everyone", "1"),
+        ("gateway_connections",),
+        ("gateway_revoke", "--connection=9f"),
+    ],
+)
+def test_a_gateway_that_is_away_is_a_sentence(gateway, command):
+    gateway.close()
+    with pytest.raises(CommandError, match=r"cannot reach the gateway at http://127\.0\.0\.1"):
+        run(*command)
+
+
+def test_several_gateways_are_all_told(settings, gateway, delivered):
+    other = fakes.FakeGateway.on_tcp()
+    try:
+        settings.GATEPOST = {**settings.GATEPOST, "URL": [gateway.url, other.url]}
+        other.script.append(answers({"sockets": 2, "offline": 0}))
+        assert run("gateway_publish", "everyone", "1") == "Sent to 3 sockets."
+        other.script.append(answers({"connections": [{"user": "2", "since": 1}]}))
+        gateway.script.append(answers({"connections": [{"user": "1", "since": 2}]}))
+        lines = run("gateway_connections", "--json").splitlines()
+        assert [json.loads(line)["user"] for line in lines] == ["2", "1"]
+    finally:
+        other.close()
+
+
+# gateway_connections
+
+CONNECTION = {
+    "connection": "9f8e7d6c5b4a3921",
+    "user": "42",
+    "session": "ab" * 32,
+    "groups": ["staff"],
+    "socket": "/ws/notifications/",
+    "transport": "websocket",
+    "address": "192.0.2.7",
+    "since": 1794000000,
+    "sent": 3,
+    "queued": 0,
+}
+
+
+def test_who_is_connected(settings, gateway):
+    settings.TIME_ZONE = "Europe/Berlin"
+    gateway.script.append(answers({"connections": [CONNECTION]}))
+    header, row = run("gateway_connections").splitlines()
+    assert header == (
+        "user  socket              address    since                sent  queued  connection"
+    )
+    assert row == (
+        "42    /ws/notifications/  192.0.2.7  2026-11-06 22:20:00  3     0       9f8e7d6c5b4a3921"
+    )
+    (call,) = gateway.calls
+    assert call.path == "/v1/connections"
+
+
+def test_of_one_user(gateway, user):
+    gateway.script += [answers({"connections": []})] * 2
+    assert run("gateway_connections", f"--user={user.pk}") == "Nobody is connected."
+    run("gateway_connections", "--username=ann")
+    assert [call.path for call in gateway.calls] == [f"/v1/connections?user={user.pk}"] * 2
+
+
+def test_for_programs(gateway):
+    gateway.script.append(answers({"connections": [CONNECTION, CONNECTION]}))
+    lines = run("gateway_connections", "--json").splitlines()
+    assert [json.loads(line) for line in lines] == [CONNECTION] * 2
+
+
+# gateway_revoke
+
+
+def test_sockets_are_closed(gateway, user):
+    gateway.script += [answers({"closed": 1}), answers({"closed": 2})]
+    assert run("gateway_revoke", "--username=ann") == "1 socket closed."
+    assert run("gateway_revoke", f"--session={'ab' * 32}", "--code=4007", "--reason=moved") == (
+        "2 sockets closed."
+    )
+    assert gateway.revocations == [
+        {"user": str(user.pk), "code": 4001, "reason": "closed by an operator"},
+        {"session": "ab" * 32, "code": 4007, "reason": "moved"},
+    ]
+
+
+@pytest.mark.parametrize("arguments", [(), ("--connection=9f", "--session=ab")])
+def test_whose_sockets_must_be_said_once(gateway, arguments):
+    with pytest.raises(CommandError, match="Name one of"):
+        run("gateway_revoke", *arguments)
+    assert gateway.calls == []
+
+
+@pytest.mark.django_db
+def test_a_user_that_is_gone_can_still_be_disconnected(gateway):
+    key = get_user_model()._meta.pk.to_python(
+        "7d9a1c52-6d3f-4c39-9f57-2f3a4f1e9b11"
+        if "UUID" in type(get_user_model()._meta.pk).__name__
+        else "77"
+    )
+    gateway.script.append(answers({"closed": 0}))
+    assert run("gateway_revoke", f"--user={key}") == "0 sockets closed."
