@@ -3,10 +3,10 @@
 //! Called by `cli`, and by the integration tests. The surprise: the internal listener has a drain of
 //! its own, because health and publishing stay up until the last socket is closed.
 
+mod addresses;
 mod listeners;
 mod routes;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use crate::broker::Broker;
 use crate::config::{Config, ConfigError, Mode, SecretSource, secret_file};
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::drain::{Drain, DrainWatch};
-use crate::net::interfaces;
 use crate::net::listener::{ListenError, Listener};
 use crate::publish::api::{Api, ApiParts, ApiSettings};
 use crate::secret::Secrets;
@@ -32,6 +31,7 @@ use crate::tls::store::{CertificateNames, CertificateStore};
 use crate::web::admit::{Admission, AdmitLimits};
 use crate::web::hosts::Hosts;
 use crate::web::request::ErrorPages;
+use addresses::own_addresses;
 pub use listeners::Addresses;
 use listeners::Listeners;
 
@@ -40,8 +40,6 @@ const SPARE_CONNECTIONS: usize = 64;
 /// Connections of the internal listener: its own, so that a crowd outside keeps nobody from health,
 /// metrics and publishing.
 const INTERNAL_CONNECTIONS: usize = 256;
-/// How often this machine's addresses are looked at.
-const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -179,31 +177,6 @@ impl Gateway {
             watch.spawn(Arc::clone(&public).run_tls(listener, Arc::clone(&self.store)));
         }
     }
-
-    /// Keeps certificate and hosts in step with this machine's addresses.
-    fn watch_addresses(&self) {
-        let (mode, lan) = (self.config.mode, self.config.server.lan);
-        let store = Arc::clone(&self.store);
-        let drain = self.drain.watch();
-        let watch = async move {
-            tokio::select! {
-                () = store.watch(move || own_addresses(mode, lan)) => {}
-                () = drain.draining() => {}
-            }
-        };
-        self.drain.watch().spawn(watch);
-        let (hosts, drain) = (Arc::clone(&self.hosts), self.drain.watch());
-        let watch = async move {
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep(LOOK_AT_ADDRESSES) => {}
-                    () = drain.draining() => return,
-                }
-                hosts.set_addresses(own_addresses(mode, lan));
-            }
-        };
-        self.drain.watch().spawn(watch);
-    }
 }
 
 impl Shared {
@@ -225,7 +198,9 @@ impl Shared {
         Ok(Self {
             secrets,
             hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
-            hub: Arc::new(Hub::new(outbox)),
+            hub: Arc::new(
+                Hub::new(outbox).with_connections_per_user(config.limits.connections_per_user),
+            ),
             authority: Arc::new(Authority::build(&auth, Arc::clone(&metrics))?),
             metrics,
             drain,
@@ -285,15 +260,5 @@ fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings {
         connect_timeout: config.limits.upstream_connect_timeout,
         concurrency: config.auth.concurrency,
         secrets: secrets.clone(),
-    }
-}
-
-/// The addresses that count as names of this origin: in dev loopback and, with `lan`, all others of
-/// this machine.
-fn own_addresses(mode: Mode, lan: bool) -> Vec<IpAddr> {
-    match mode {
-        Mode::Dev if lan => interfaces::addresses(),
-        Mode::Dev => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        Mode::Production => Vec::new(),
     }
 }

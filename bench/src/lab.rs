@@ -175,6 +175,8 @@ url = "{auth}"
 
 [limits]
 body_size = "4GiB"
+connections_per_user = 0
+handshakes_per_address = "0/s"
 
 [log]
 level = "warn"

@@ -4,8 +4,7 @@
 //! that nothing else does, so a project without one needs no list of paths.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 
@@ -19,7 +18,7 @@ use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
 use crate::server::dispatch::Route;
 use crate::session::CookieNames;
-use crate::socket::{OriginRule, SocketParts, SocketRoute, SocketSettings};
+use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, SocketSettings};
 
 /// Never answered to the outside: Django's auth view lives here.
 const RESERVED: &str = "/_gatepost/";
@@ -134,11 +133,12 @@ impl Shared {
                 others: config.auth.cookies.clone(),
             },
             hub: Arc::clone(&self.hub),
-            connections: config.limits.connections,
+            entrance: Arc::new(Entrance::new(&config.limits)),
+            slowing: Slowing::new(Arc::clone(&self.metrics)),
             settings: Arc::new(settings),
             metrics: Arc::clone(&self.metrics),
             drain: self.drain.clone(),
-            refused: AtomicBool::new(false),
+            told: Mutex::default(),
         }
     }
 }

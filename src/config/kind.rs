@@ -41,11 +41,17 @@ pub(super) const SIZE: Kind<u64> = Kind {
 
 pub(super) const RATE: Kind<u32> = Kind {
     expected: "a rate above zero such as \"20/s\"",
-    parse: |text| {
-        let number = text.strip_suffix("/s").ok_or(None)?;
-        number.parse().ok().filter(|value| *value > 0).ok_or(None)
-    },
+    parse: |text| rate(text).filter(|value| *value > 0).ok_or(None),
 };
+
+pub(super) const RATE_OR_ZERO: Kind<u32> = Kind {
+    expected: "a rate such as \"200/s\" (\"0/s\": no limit)",
+    parse: |text| rate(text).ok_or(None),
+};
+
+fn rate(text: &str) -> Option<u32> {
+    text.strip_suffix("/s")?.parse().ok()
+}
 
 pub(super) const FILE: Kind<PathBuf> = Kind {
     expected: "a path",
@@ -307,5 +313,7 @@ mod tests {
         for text in ["20", "0/s", "20/m", "-1/s"] {
             assert!((RATE.parse)(text).is_err(), "{text:?}");
         }
+        assert_eq!((RATE_OR_ZERO.parse)("0/s").unwrap(), 0);
+        assert!((RATE_OR_ZERO.parse)("0").is_err());
     }
 }

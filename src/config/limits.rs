@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::document::Document;
-use super::kind::{DURATION, DURATION_OR_ZERO, RATE, SIZE};
+use super::kind::{DURATION, DURATION_OR_ZERO, RATE, RATE_OR_ZERO, SIZE};
 use super::section::Section;
 
 /// `[limits]`: what a client may take.
@@ -26,6 +26,12 @@ pub struct Limits {
     pub message_rate: u32,
     /// Connections in all; `None`: what the descriptors allow.
     pub connections: Option<usize>,
+    /// Connections of one user; `None`: any number.
+    pub connections_per_user: Option<usize>,
+    /// Connections at socket routes from one address (of IPv6: from one /64); `None`: any number.
+    pub connections_per_address: Option<usize>,
+    /// Handshakes a second from one address; `None`: any number.
+    pub handshakes_per_address: Option<u32>,
     /// For the TLS handshake.
     pub tls_timeout: Duration,
     /// For a request's header section.
@@ -56,6 +62,9 @@ impl Default for Limits {
             message_size: 64 << 10,
             message_rate: 20,
             connections: None,
+            connections_per_user: Some(50),
+            connections_per_address: None,
+            handshakes_per_address: Some(200),
             tls_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -75,6 +84,7 @@ impl Limits {
         let mut limits = Self::default();
         let mut section = document.section("limits");
         limits.read_sizes(&mut section);
+        limits.read_crowds(&mut section);
         limits.read_timeouts(&mut section);
         if limits.uri_size > limits.header_size {
             section.refuse(
@@ -107,8 +117,25 @@ impl Limits {
             section.size("message_size", 1..=64 << 20),
         );
         set(&mut self.message_rate, section.value("message_rate", &RATE));
-        let connections = section.count("connections", 0..=100_000_000);
-        self.connections = connections.filter(|connections| *connections > 0);
+    }
+
+    /// Zero is no limit in all of them.
+    fn read_crowds(&mut self, section: &mut Section<'_, '_>) {
+        let mut crowd = |field: &mut Option<usize>, key| {
+            let count = section.count(key, 0..=100_000_000);
+            set(
+                field,
+                count.map(|count| Some(count).filter(|count| *count > 0)),
+            );
+        };
+        crowd(&mut self.connections, "connections");
+        crowd(&mut self.connections_per_user, "connections_per_user");
+        crowd(&mut self.connections_per_address, "connections_per_address");
+        let rate = section.value("handshakes_per_address", &RATE_OR_ZERO);
+        set(
+            &mut self.handshakes_per_address,
+            rate.map(|rate| Some(rate).filter(|rate| *rate > 0)),
+        );
     }
 
     fn read_timeouts(&mut self, section: &mut Section<'_, '_>) {

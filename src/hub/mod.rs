@@ -28,6 +28,7 @@ pub struct Hub {
     registry: Registry,
     tombstones: Tombstones,
     limits: OutboxLimits,
+    connections_per_user: usize,
 }
 
 /// One connection, as the hub knows it.
@@ -85,13 +86,22 @@ impl Hub {
             registry: Registry::new(),
             tombstones: Tombstones::default(),
             limits,
+            connections_per_user: usize::MAX,
         }
+    }
+
+    /// Takes no more than so many connections of one user.
+    #[must_use]
+    pub fn with_connections_per_user(mut self, limit: Option<usize>) -> Self {
+        self.connections_per_user = limit.unwrap_or(usize::MAX);
+        self
     }
 
     /// Adds a connection whose identity was asked for at `asked`.
     ///
     /// Fails with the reason of a revocation that came after the asking: the identity may then be
-    /// older than the revocation.
+    /// older than the revocation. Fails with [`CloseReason::Policy`] where the user has as many
+    /// connections as allowed; looked up after inserting, too, so that a crowd gets exactly these.
     pub fn register(
         self: &Arc<Self>,
         member: Member,
@@ -105,10 +115,20 @@ impl Hub {
             member,
         };
         // Looked up after inserting: a revocation either finds the connection or is found here.
-        match self.tombstones.of(&membership.member, asked) {
-            Some(reason) => Err(reason),
-            None => Ok(membership),
+        if let Some(reason) = self.tombstones.of(&membership.member, asked) {
+            return Err(reason);
         }
+        if self.is_crowded(&membership) {
+            return Err(CloseReason::Policy("too many connections"));
+        }
+        Ok(membership)
+    }
+
+    /// Whether the user had as many connections as allowed before this one.
+    fn is_crowded(&self, new: &Membership) -> bool {
+        let limit = self.connections_per_user;
+        let user = &new.member.identity.user;
+        limit < usize::MAX && self.registry.of_user_before(new.place, user) >= limit
     }
 
     /// Hands a frame to every connection of its audiences. Never waits for a client.

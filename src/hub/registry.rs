@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Member;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, UserId};
 use crate::publication::Audience;
 
 /// Connects and disconnects write, so the lock is split; a power of two.
@@ -107,6 +107,15 @@ impl Registry {
                 Some(Members::Many(members)) => members.values().for_each(visit),
                 None => {}
             },
+        }
+    }
+
+    /// How many connections of a user came before the one at `place`.
+    pub(super) fn of_user_before(&self, place: Place, user: &UserId) -> usize {
+        let audience = Audience::User(user.clone());
+        match self.audience_shard(&audience).get(&audience) {
+            Some(Members::Many(members)) => members.range(..place).count(),
+            _ => 0,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Listeners, this machine's addresses and descriptors, and the orderly end of everything that
 //! runs.
 
+pub mod block;
 pub mod descriptors;
 pub mod drain;
 pub mod interfaces;

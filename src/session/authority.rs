@@ -11,9 +11,8 @@ use http::{HeaderValue, header};
 use tokio::sync::Semaphore;
 
 use super::answer::Meaning;
-use super::endpoint::{
-    Answered, AuthError, AuthRequest, AuthSettings, AuthorityError, Endpoint, describe,
-};
+use super::endpoint::{Answered, AuthError, AuthRequest, AuthSettings, AuthorityError, Endpoint};
+use super::place::describe;
 use crate::identity::Identity;
 use crate::publication::Frame;
 use crate::secret::Secrets;

@@ -5,21 +5,20 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::answer::{self, Meaning};
 use super::cookie::SessionCookies;
+use super::place::{Call, Place, PlaceSettings, describe, put};
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::ids::RequestId;
 use crate::secret::Secrets;
-use crate::web::signature::{self, BodyHash, SignedParts};
 
 /// An answer has a handful of members; more is not an answer.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
-/// Below gunicorn's two seconds, so that the pool rarely meets a connection Django has just closed.
-const POOL_IDLE: Duration = Duration::from_millis(1500);
 
 /// What the authority needs to know.
 #[derive(Clone, Debug)]
@@ -101,12 +100,7 @@ pub(super) struct Answered {
 
 #[derive(Debug)]
 pub(super) struct Endpoint {
-    client: reqwest::Client,
-    url: reqwest::Url,
-    /// The path and query of `url`, as they are signed.
-    target: String,
-    /// For people: where it is.
-    place: String,
+    place: Place,
 }
 
 impl AuthRequest<'_> {
@@ -120,7 +114,6 @@ impl AuthRequest<'_> {
         }
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::COOKIE, self.cookies.header().clone());
-        headers.insert(header::HOST, self.host.clone());
         put(&mut headers, "x-original-uri", self.target);
         put(&mut headers, "x-request-id", &self.request_id.to_string());
         headers
@@ -130,59 +123,13 @@ impl AuthRequest<'_> {
 impl Endpoint {
     /// The endpoints of the settings: one for a whole URL, one for each of Django's addresses else.
     pub(super) fn build(settings: &AuthSettings) -> Result<Vec<Self>, AuthorityError> {
-        let client = || {
-            reqwest::Client::builder()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(settings.connect_timeout)
-                .timeout(settings.timeout)
-                .pool_idle_timeout(POOL_IDLE)
-                .http1_only()
-        };
-        let path = match &settings.url {
-            AuthUrl::Absolute(url) => return Ok(vec![Self::new(client(), url, url.clone())?]),
-            AuthUrl::Path(path) => path,
-        };
-        let at = |address: &UpstreamAddress| match address {
-            UpstreamAddress::Tcp { host, port } => {
-                let host = if host.contains(':') {
-                    format!("[{host}]")
-                } else {
-                    host.clone()
-                };
-                let url = format!("http://{host}:{port}{path}");
-                Self::new(client(), &url, url.clone())
-            }
-            UpstreamAddress::Unix(socket) => {
-                let place = format!("{path} at unix:{}", socket.display());
-                let client = client().unix_socket(socket.as_path());
-                Self::new(client, &format!("http://localhost{path}"), place)
-            }
-        };
-        settings.upstream.iter().map(at).collect()
-    }
-
-    fn new(
-        client: reqwest::ClientBuilder,
-        url: &str,
-        place: String,
-    ) -> Result<Self, AuthorityError> {
-        let url = reqwest::Url::parse(url).map_err(|cause| AuthorityError::Url {
-            url: url.to_owned(),
-            cause: cause.to_string(),
+        let places = Place::build(&PlaceSettings {
+            url: &settings.url,
+            upstream: &settings.upstream,
+            timeout: settings.timeout,
+            connect_timeout: settings.connect_timeout,
         })?;
-        let query = url
-            .query()
-            .map(|query| format!("?{query}"))
-            .unwrap_or_default();
-        let target = format!("{}{query}", url.path());
-        let client = client.build().map_err(AuthorityError::Client)?;
-        Ok(Self {
-            client,
-            url,
-            target,
-            place,
-        })
+        Ok(places.into_iter().map(|place| Self { place }).collect())
     }
 
     /// Sends one call.
@@ -191,31 +138,15 @@ impl Endpoint {
         request: &AuthRequest<'_>,
         secrets: &Secrets,
     ) -> Result<reqwest::Response, reqwest::Error> {
-        let address = request.address.to_canonical().to_string();
-        let mut headers = request.passed_on();
-        put(&mut headers, "x-forwarded-for", &address);
-        put(&mut headers, "x-forwarded-proto", "https");
-        let parts = SignedParts {
-            method: &Method::GET,
-            path_and_query: &self.target,
-            host: request.host.as_bytes(),
-            forwarded_for: address.as_bytes(),
-            forwarded_proto: b"https",
-            body: BodyHash::of(b""),
+        let call = Call {
+            method: Method::GET,
+            query: "",
+            host: request.host,
+            address: request.address,
+            headers: request.passed_on(),
+            body: Bytes::new(),
         };
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        headers.insert(
-            signature::SIGNATURE,
-            signature::sign(&secrets.current, &parts, now),
-        );
-        self.client
-            .get(self.url.clone())
-            .headers(headers)
-            .send()
-            .await
+        self.place.call(call, secrets).await
     }
 
     /// Reads a bounded answer.
@@ -247,34 +178,15 @@ impl Endpoint {
 
     pub(super) fn unreachable(&self, cause: String) -> AuthError {
         AuthError::Unreachable {
-            place: self.place.clone(),
+            place: self.place.name().to_owned(),
             cause,
         }
     }
 
     fn misconfigured(&self, diagnosis: Cow<'static, str>) -> AuthError {
         AuthError::Misconfigured {
-            place: self.place.clone(),
+            place: self.place.name().to_owned(),
             diagnosis,
         }
     }
-}
-
-/// Adds a field of ours. A value that is no field text (it never is) is left out.
-fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(HeaderName::from_static(name), value);
-    }
-}
-
-/// The innermost cause, which is the one that tells something ("connection refused").
-pub(super) fn describe(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it took longer than auth.timeout".into();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -8,7 +8,9 @@ mod answer;
 mod authority;
 mod cookie;
 mod endpoint;
+mod place;
 
 pub use authority::{Authority, LoggedIn, Reach, Verdict};
 pub use cookie::{CookieNames, SessionCookies};
 pub use endpoint::{AuthError, AuthRequest, AuthSettings, AuthorityError, LARGEST_ANSWER};
+pub use place::{Call, Place, PlaceSettings, describe};

@@ -21,6 +21,12 @@ pub enum HandshakeError {
     /// As many connections as allowed.
     #[error("no more connections are accepted just now")]
     Full,
+    /// As many connections as one address may have.
+    #[error("there are too many connections from this address")]
+    AddressFull,
+    /// More handshakes than one address may begin.
+    #[error("there are too many handshakes from this address")]
+    TooFast,
     /// Not a `GET`.
     #[error("a WebSocket handshake is a GET")]
     Method,
@@ -107,10 +113,20 @@ impl HandshakeError {
         }
     }
 
+    /// Whether a setting is the likelier reason than a client that means harm.
+    pub(super) fn is_of_settings(&self) -> bool {
+        matches!(
+            self,
+            Self::Origin(_) | Self::Full | Self::AddressFull | Self::TooFast
+        )
+    }
+
     pub(super) fn outcome(&self) -> &'static str {
         match self {
             Self::Draining => "draining",
             Self::Full => "full",
+            Self::AddressFull => "address_full",
+            Self::TooFast => "too_fast",
             Self::NotAnUpgrade => "not_an_upgrade",
             Self::Method | Self::Version | Self::Malformed(_) => "malformed",
             Self::Origin(_) => "origin_refused",
@@ -123,7 +139,15 @@ impl ToProblem for HandshakeError {
         let problem = |status, code| Problem::new(status, code, self.to_string());
         match self {
             Self::Draining => problem(StatusCode::SERVICE_UNAVAILABLE, "draining").retry_after(5),
-            Self::Full => problem(StatusCode::SERVICE_UNAVAILABLE, "full").retry_after(30),
+            Self::Full => problem(StatusCode::SERVICE_UNAVAILABLE, "full")
+                .with_hint("`limits.connections` in gateway.toml says how many there may be")
+                .retry_after(30),
+            Self::AddressFull => problem(StatusCode::TOO_MANY_REQUESTS, "address_full")
+                .with_hint("`limits.connections_per_address` in gateway.toml says how many")
+                .retry_after(30),
+            Self::TooFast => problem(StatusCode::TOO_MANY_REQUESTS, "too_fast")
+                .with_hint("`limits.handshakes_per_address` in gateway.toml says how many a second")
+                .retry_after(1),
             Self::Method => problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NotAnUpgrade => problem(StatusCode::UPGRADE_REQUIRED, "upgrade_required"),
             Self::Version => problem(StatusCode::UPGRADE_REQUIRED, "websocket_version"),

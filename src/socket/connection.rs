@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::closing::{self, End};
+use super::entrance::Seat;
 use super::{Socket, SocketSettings, message};
 use crate::close::CloseReason;
 use crate::hub::{Membership, Taken};
@@ -63,10 +64,11 @@ impl Connection {
         }
     }
 
-    /// Sends `greeting`, then serves until the client leaves or is closed.
-    pub(super) async fn run(mut self, greeting: Vec<Frame>) {
+    /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
+    pub(super) async fn run(mut self, greeting: Vec<Frame>, seat: Seat) {
         self.metrics.connections.inc();
         let end = self.serve(greeting).await;
+        drop(seat);
         self.leave(end).await;
     }
 

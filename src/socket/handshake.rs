@@ -5,10 +5,9 @@
 //! 101 first, then the close that tells why.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -16,42 +15,19 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::accept::{HandshakeError, accept, join_connection};
-use super::closing::{self, End};
 use super::connection::Connection;
-use super::{OriginRule, SocketSettings, echo};
+use super::entrance::Seat;
+use super::parts::SocketParts;
+use super::{OriginRule, echo};
 use crate::close::CloseReason;
-use crate::hub::{Hub, Member, Membership, Outbox};
+use crate::hub::{Member, Membership, Outbox};
 use crate::ids::ConnectionId;
-use crate::net::drain::DrainWatch;
+use crate::net::block::AddressBlock;
 use crate::publication::Frame;
-use crate::session::{
-    AuthError, AuthRequest, Authority, CookieNames, LoggedIn, SessionCookies, Verdict,
-};
-use crate::telemetry::metrics::{Code, Metrics, Outcome};
+use crate::session::{AuthError, AuthRequest, LoggedIn, SessionCookies, Verdict};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
-
-/// What all socket routes share.
-#[derive(Debug)]
-pub struct SocketParts {
-    /// Asks Django.
-    pub authority: Arc<Authority>,
-    /// Which cookies matter.
-    pub cookies: CookieNames,
-    /// Who is connected.
-    pub hub: Arc<Hub>,
-    /// How many connections there may be, where that is configured.
-    pub connections: Option<usize>,
-    /// How connections behave.
-    pub settings: Arc<SocketSettings>,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
-    /// Runs and ends the connections' tasks.
-    pub drain: DrainWatch,
-    /// Whether a refused origin was told of.
-    pub refused: AtomicBool,
-}
 
 /// One socket route.
 #[derive(Debug)]
@@ -70,6 +46,8 @@ pub struct SocketRoute {
 enum Admission {
     Echo,
     Close(CloseReason),
+    /// Close 4001, after a while.
+    LogIn(Duration),
     Serve {
         membership: Membership,
         greeting: Vec<Frame>,
@@ -89,7 +67,7 @@ impl SocketRoute {
         let asked = Instant::now();
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
-        let mut response = checked.inspect_err(|error| self.note(error))?;
+        let (mut response, seat) = checked.inspect_err(|error| self.note(error, downstream))?;
         let admission = self.admit(&request, downstream, asked).await;
         if let Admission::Serve { set_cookies, .. } = &admission {
             for cookie in set_cookies {
@@ -99,44 +77,36 @@ impl SocketRoute {
             }
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        self.start(upgrade, admission);
+        self.start(upgrade, admission, seat);
         Ok(response)
     }
 
-    /// Everything that is refused before the upgrade, cheapest first. Gives the 101.
+    /// Everything that is refused before the upgrade, cheapest first. Gives the 101, and a place.
     fn check(
         &self,
         request: &Request<Incoming>,
         downstream: &Downstream,
-    ) -> Result<Response<ResponseBody>, HandshakeError> {
+    ) -> Result<(Response<ResponseBody>, Seat), HandshakeError> {
         if self.parts.drain.is_draining() {
             return Err(HandshakeError::Draining);
         }
-        if self
-            .parts
-            .connections
-            .is_some_and(|limit| self.parts.hub.len() >= limit)
-        {
-            return Err(HandshakeError::Full);
-        }
+        let seat = self.parts.entrance.enter(downstream.address)?;
         let accepted = accept(request)?;
         self.origin.check(request.headers(), &downstream.host)?;
-        Ok(accepted)
+        Ok((accepted, seat))
     }
 
-    /// Browsers do not tell pages why a handshake failed, so the first wrong origin is logged: more
-    /// likely a page that names the wrong host than an attack.
-    fn note(&self, error: &HandshakeError) {
-        self.count(error.outcome());
-        if !matches!(error, HandshakeError::Origin(_)) {
-            return;
-        }
-        let path = &*self.path;
-        if self.parts.refused.swap(true, Ordering::Relaxed) {
-            tracing::debug!(path, %error, "handshake refused");
-        } else {
+    /// Browsers do not tell pages why a handshake failed, so the first refusal of a kind that more
+    /// likely comes of a wrong setting than of an attack is logged with its remedy.
+    fn note(&self, error: &HandshakeError, downstream: &Downstream) {
+        let outcome = error.outcome();
+        self.parts.count(outcome);
+        let (path, address) = (&*self.path, downstream.address);
+        if error.is_of_settings() && self.parts.tells_first(outcome) {
             let hint = error.to_problem().hint;
-            tracing::warn!(path, %error, hint, "handshake refused; further ones at debug level");
+            tracing::warn!(path, %address, %error, hint, "handshake refused; further ones at debug level");
+        } else {
+            tracing::debug!(path, %address, %error, "handshake refused");
         }
     }
 
@@ -151,17 +121,14 @@ impl SocketRoute {
             return Admission::Echo;
         }
         let parts = &self.parts;
-        let cookies = request
-            .headers()
-            .get(header::COOKIE)
-            .and_then(|cookies| SessionCookies::pick(cookies, &parts.cookies));
-        let Some(cookies) = cookies else {
-            self.count("no_cookie");
-            return Admission::Close(CloseReason::NotLoggedIn);
+        let headers = request.headers();
+        let Some(cookies) = parts.pick(headers) else {
+            self.parts.count("no_cookie");
+            return self.send_to_login(headers, downstream, None);
         };
         let question = AuthRequest {
             cookies: &cookies,
-            headers: request.headers(),
+            headers,
             host: &downstream.host,
             target: request
                 .uri()
@@ -173,7 +140,10 @@ impl SocketRoute {
         // Boxed: the call's future is large, and hyper keeps this one's place for every request.
         let (outcome, admission) = match Box::pin(parts.authority.judge(&question)).await {
             Ok(Verdict::LoggedIn(found)) => self.register(found, asked, downstream),
-            Ok(Verdict::Anonymous) => ("anonymous", Admission::Close(CloseReason::NotLoggedIn)),
+            Ok(Verdict::Anonymous) => (
+                "anonymous",
+                self.send_to_login(headers, downstream, Some(&cookies)),
+            ),
             Err(AuthError::Unreachable { .. }) => (
                 "unreachable",
                 Admission::Close(CloseReason::DjangoUnreachable),
@@ -183,8 +153,23 @@ impl SocketRoute {
                 Admission::Close(CloseReason::Misconfigured(diagnosis)),
             ),
         };
-        self.count(outcome);
+        self.parts.count(outcome);
         admission
+    }
+
+    /// Turns a client away that has to log in first: at once, unless it comes again and again.
+    fn send_to_login(
+        &self,
+        headers: &HeaderMap,
+        downstream: &Downstream,
+        cookies: Option<&SessionCookies>,
+    ) -> Admission {
+        let client = (
+            AddressBlock::of(downstream.address),
+            headers.get(header::USER_AGENT),
+            cookies.map(SessionCookies::header),
+        );
+        Admission::LogIn(self.parts.slowing.delay(client))
     }
 
     /// Makes a connection of a session with a user, unless that was revoked since `asked`.
@@ -216,12 +201,13 @@ impl SocketRoute {
                     set_cookies,
                 },
             ),
+            Err(reason @ CloseReason::Policy(_)) => ("user_full", Admission::Close(reason)),
             Err(reason) => ("revoked", Admission::Close(reason)),
         }
     }
 
-    /// Starts the connection's task, which waits for the 101 to be sent.
-    fn start(&self, upgrade: OnUpgrade, admission: Admission) {
+    /// Starts the connection's task, which waits for the 101 to be sent and keeps the place.
+    fn start(&self, upgrade: OnUpgrade, admission: Admission, seat: Seat) {
         let parts = Arc::clone(&self.parts);
         let run = async move {
             // An error means that the client left before the 101.
@@ -232,13 +218,8 @@ impl SocketRoute {
             match admission {
                 // Boxed: every connection's task would hold room for it.
                 Admission::Echo => Box::pin(echo::run(socket, parts.drain.clone())).await,
-                Admission::Close(reason) => {
-                    let code = Code {
-                        code: reason.code().into(),
-                    };
-                    parts.metrics.closes.get_or_create(&code).inc();
-                    Box::pin(closing::finish(socket, End::Close(reason))).await;
-                }
+                Admission::Close(reason) => Box::pin(parts.close(socket, reason)).await,
+                Admission::LogIn(delay) => Box::pin(parts.send_to_login(socket, delay)).await,
                 Admission::Serve {
                     membership,
                     greeting,
@@ -246,19 +227,11 @@ impl SocketRoute {
                 } => {
                     let (settings, metrics) = (parts.settings.clone(), parts.metrics.clone());
                     Connection::new(socket, membership, settings, metrics)
-                        .run(greeting)
+                        .run(greeting, seat)
                         .await;
                 }
             }
         };
         self.parts.drain.spawn(run);
-    }
-
-    fn count(&self, outcome: &'static str) {
-        self.parts
-            .metrics
-            .handshakes
-            .get_or_create(&Outcome { outcome })
-            .inc();
     }
 }

@@ -9,9 +9,13 @@ mod accept;
 mod closing;
 mod connection;
 mod echo;
+mod entrance;
 mod handshake;
 mod message;
 mod origin;
+mod parts;
+mod slots;
+mod slowing;
 
 use std::time::Duration;
 
@@ -24,8 +28,11 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::session::LARGEST_ANSWER;
 
 pub use accept::HandshakeError;
-pub use handshake::{SocketParts, SocketRoute};
+pub use entrance::Entrance;
+pub use handshake::SocketRoute;
 pub use origin::{OriginError, OriginRule};
+pub use parts::SocketParts;
+pub use slowing::Slowing;
 
 /// The stream of one connection.
 type Socket = WebSocketStream<TokioIo<Upgraded>>;

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub handshakes: Family<Outcome, Counter>,
     /// Closes that the gateway started, by code.
     pub closes: Family<Code, Counter>,
+    /// Clients that were told to log in again and again, and were kept waiting for it.
+    pub slowed: Counter,
     /// Auth calls to Django by outcome: `user`, `anonymous`, `unreachable`, `misconfigured`.
     pub auth_calls: Family<Outcome, Counter>,
     /// Publications accepted.
@@ -60,6 +62,11 @@ impl Metrics {
             "closes",
             "Closes the gateway started, by code",
             self.closes.clone(),
+        );
+        r.register(
+            "slowed",
+            "Closes 4001 that were held back, since the client loops",
+            self.slowed.clone(),
         );
         r.register(
             "auth_calls",

@@ -149,7 +149,9 @@ async fn a_client_that_leaves_during_the_judgement_leaves_nothing_behind() {
 async fn a_crowd_that_comes_at_once_is_served_without_a_miss() {
     let django = Django::start().await;
     django.judges_everybody(Answer::user("42"));
-    let setup = Gateway::in_front_of(&django).set("auth.timeout", "10s");
+    let setup = Gateway::in_front_of(&django)
+        .set("auth.timeout", "10s")
+        .set("limits.connections_per_user", 0);
     let gateway = setup.start().await;
     let browsers: Vec<_> = (0..150)
         .map(|n| gateway.browser_of(&format!("session-{}", n % 15)))

@@ -1,0 +1,77 @@
+//! What all socket routes share, and how a client is turned away.
+//!
+//! Made by the composition root, used by the handshake. The surprise: the log is told of the first
+//! refusal of a kind alone, since a crowd meets a limit thousands of times.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, header};
+
+use super::closing::{self, End};
+use super::entrance::Entrance;
+use super::slowing::Slowing;
+use super::{Socket, SocketSettings};
+use crate::close::CloseReason;
+use crate::hub::Hub;
+use crate::net::drain::DrainWatch;
+use crate::session::{Authority, CookieNames, SessionCookies};
+use crate::telemetry::metrics::{Code, Metrics, Outcome};
+
+/// What all socket routes share.
+#[derive(Debug)]
+pub struct SocketParts {
+    /// Asks Django.
+    pub authority: Arc<Authority>,
+    /// Which cookies matter.
+    pub cookies: CookieNames,
+    /// Who is connected.
+    pub hub: Arc<Hub>,
+    /// Lets handshakes in.
+    pub entrance: Arc<Entrance>,
+    /// Slows down who is turned away again and again.
+    pub slowing: Slowing,
+    /// How connections behave.
+    pub settings: Arc<SocketSettings>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Runs and ends the connections' tasks.
+    pub drain: DrainWatch,
+    /// Which refusals the log was told of.
+    pub told: Mutex<HashSet<&'static str>>,
+}
+
+impl SocketParts {
+    /// Whether the log was not told of such a refusal yet; it counts as told from here on.
+    pub(super) fn tells_first(&self, outcome: &'static str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(outcome)
+    }
+
+    /// The cookies of a handshake that Django's authentication reads.
+    pub(super) fn pick(&self, headers: &HeaderMap) -> Option<SessionCookies> {
+        SessionCookies::pick(headers.get(header::COOKIE)?, &self.cookies)
+    }
+
+    /// Ends a connection that was told to log in, after a while.
+    pub(super) async fn send_to_login(&self, mut socket: Socket, delay: Duration) {
+        self.slowing.hold(&mut socket, delay, &self.drain).await;
+        self.close(socket, CloseReason::NotLoggedIn).await;
+    }
+
+    /// Ends a connection that never was registered.
+    pub(super) async fn close(&self, socket: Socket, reason: CloseReason) {
+        let code = reason.code().into();
+        self.metrics.closes.get_or_create(&Code { code }).inc();
+        closing::finish(socket, End::Close(reason)).await;
+    }
+
+    /// Counts a handshake.
+    pub(super) fn count(&self, outcome: &'static str) {
+        self.metrics
+            .handshakes
+            .get_or_create(&Outcome { outcome })
+            .inc();
+    }
+}

@@ -1,0 +1,33 @@
+//! A number for each client, in memory that never grows.
+//!
+//! Used where clients are paced. The surprise: nothing is ever forgotten or swept. A client's number
+//! is in the slot that its keyed hash points to, which it may share with others: a crowd of attackers
+//! finds no memory to fill, and nobody can choose whom to share with.
+
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::AtomicU64;
+
+#[derive(Debug)]
+pub(super) struct Slots {
+    hasher: RandomState,
+    slots: Box<[AtomicU64]>,
+}
+
+impl Slots {
+    /// So many slots, all zero.
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            hasher: RandomState::new(),
+            slots: (0..count).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+
+    /// The slot of a client.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "only the low bits choose the slot"
+    )]
+    pub(super) fn of(&self, client: impl Hash) -> &AtomicU64 {
+        &self.slots[self.hasher.hash_one(client) as usize % self.slots.len()]
+    }
+}
