@@ -24,7 +24,7 @@ use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::internal::Internal;
 use crate::server::redirect::Redirect;
 use crate::server::serve::{Serve, ServeLimits};
-use crate::session::{AuthSettings, Authority, AuthorityError, Reach};
+use crate::session::{AuthSettings, Authority, AuthorityError, LeaseTerms, Reach};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::error::TlsError;
 use crate::tls::store::{CertificateNames, CertificateStore};
@@ -40,6 +40,8 @@ const SPARE_CONNECTIONS: usize = 64;
 /// Connections of the internal listener: its own, so that a crowd outside keeps nobody from health,
 /// metrics and publishing.
 const INTERNAL_CONNECTIONS: usize = 256;
+/// How long what Django said last is relied upon while it cannot be reached.
+const GRACE: Duration = Duration::from_mins(10);
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -195,13 +197,19 @@ impl Shared {
         };
         let metrics = Arc::new(Metrics::default());
         let auth = auth_settings(config, &secrets);
+        let hub = Hub::new(outbox)
+            .with_connections_per_user(config.limits.connections_per_user)
+            .remembering(auth.terms.longest());
+        let hub = Arc::new(hub);
         Ok(Self {
             secrets,
             hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
-            hub: Arc::new(
-                Hub::new(outbox).with_connections_per_user(config.limits.connections_per_user),
-            ),
-            authority: Arc::new(Authority::build(&auth, Arc::clone(&metrics))?),
+            authority: Arc::new(Authority::build(
+                &auth,
+                Arc::clone(&hub),
+                Arc::clone(&metrics),
+            )?),
+            hub,
             metrics,
             drain,
         })
@@ -259,6 +267,10 @@ fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings {
         timeout: config.auth.timeout,
         connect_timeout: config.limits.upstream_connect_timeout,
         concurrency: config.auth.concurrency,
+        terms: LeaseTerms {
+            lease: config.auth.lease,
+            grace: GRACE,
+        },
         secrets: secrets.clone(),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Uri;
 
 use super::document::Document;
-use super::kind::{COOKIE_NAME, DURATION, Kind};
+use super::kind::{COOKIE_NAME, DURATION, DURATION_OR_ZERO, Kind};
 
 /// `[auth]`: how a handshake's session is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct AuthConfig {
     pub timeout: Duration,
     /// Calls under way at once.
     pub concurrency: usize,
+    /// How long an answer is relied upon for further handshakes.
+    pub lease: Duration,
 }
 
 /// Where Django judges sessions.
@@ -36,6 +38,7 @@ impl Default for AuthConfig {
             cookies: Vec::new(),
             timeout: Duration::from_secs(2),
             concurrency: 8,
+            lease: Duration::from_secs(10),
         }
     }
 }
@@ -78,6 +81,9 @@ impl AuthConfig {
             concurrency: section
                 .count("concurrency", 1..=1024)
                 .unwrap_or(default.concurrency),
+            lease: section
+                .value("lease", &DURATION_OR_ZERO)
+                .unwrap_or(default.lease),
         }
     }
 }

@@ -84,7 +84,7 @@ impl Hub {
     pub fn new(limits: OutboxLimits) -> Self {
         Self {
             registry: Registry::new(),
-            tombstones: Tombstones::default(),
+            tombstones: Tombstones::new(Duration::ZERO),
             limits,
             connections_per_user: usize::MAX,
         }
@@ -95,6 +95,19 @@ impl Hub {
     pub fn with_connections_per_user(mut self, limit: Option<usize>) -> Self {
         self.connections_per_user = limit.unwrap_or(usize::MAX);
         self
+    }
+
+    /// Remembers revocations for as long as somebody may rely upon an older answer of Django's.
+    #[must_use]
+    pub fn remembering(mut self, revocations: Duration) -> Self {
+        self.tombstones = Tombstones::new(revocations);
+        self
+    }
+
+    /// The reason for which an identity counts no more of which Django was asked at `asked`, where it
+    /// was revoked since, or its session has just ended.
+    pub fn revoked(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
+        self.tombstones.of(identity, asked)
     }
 
     /// Adds a connection whose identity was asked for at `asked`.
@@ -115,7 +128,7 @@ impl Hub {
             member,
         };
         // Looked up after inserting: a revocation either finds the connection or is found here.
-        if let Some(reason) = self.tombstones.of(&membership.member, asked) {
+        if let Some(reason) = self.tombstones.of(&membership.member.identity, asked) {
             return Err(reason);
         }
         if self.is_crowded(&membership) {

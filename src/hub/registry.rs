@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Member;
+use crate::identity::Identity;
 use crate::ids::{ConnectionId, UserId};
 use crate::publication::Audience;
 
@@ -59,7 +60,7 @@ impl Registry {
     /// Adds a connection to every index; its place is the key to take it out again.
     pub(super) fn insert(&self, member: &Arc<Member>) -> Place {
         let place = Place(self.next.fetch_add(1, Ordering::Relaxed));
-        for audience in audiences(member) {
+        for audience in audiences(&member.identity) {
             match self.audience_shard(&audience).entry(audience) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(Members::One(place, Arc::clone(member)));
@@ -75,7 +76,7 @@ impl Registry {
     }
 
     pub(super) fn remove(&self, place: Place, member: &Member) {
-        for audience in audiences(member) {
+        for audience in audiences(&member.identity) {
             if let Entry::Occupied(mut occupied) = self.audience_shard(&audience).entry(audience)
                 && occupied.get_mut().remove(place)
             {
@@ -169,8 +170,7 @@ impl Members {
 }
 
 /// Every audience that is kept for a connection, besides itself and everyone.
-pub(super) fn audiences(member: &Member) -> impl Iterator<Item = Audience> {
-    let identity = &member.identity;
+pub(super) fn audiences(identity: &Identity) -> impl Iterator<Item = Audience> {
     std::iter::once(Audience::User(identity.user.clone()))
         .chain(identity.groups.iter().cloned().map(Audience::Group))
         .chain(identity.sessions.iter().copied().map(Audience::Session))

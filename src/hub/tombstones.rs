@@ -1,6 +1,6 @@
-//! Revocations of the last minute, which handshakes under way must not slip past.
+//! Revocations of the last minutes, which handshakes under way and leases must not slip past.
 //!
-//! Written by [`Hub::close`](super::Hub::close), read when a connection registers. The surprise: a
+//! Written by [`Hub::close`](super::Hub::close), read when a connection registers or a lease is used. The surprise: a
 //! session that ended (4001) stays refused for the whole minute, because Django signals a logout
 //! before it deletes the session, and an auth call in between still says "logged in".
 
@@ -8,16 +8,19 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Member, registry};
+use super::registry;
 use crate::close::CloseReason;
+use crate::identity::Identity;
 use crate::publication::Audience;
 
-/// How long a revocation is remembered: longer than any handshake may take.
+/// How long a session that ended stays refused, and how long any revocation is remembered at least:
+/// longer than any handshake may take.
 const KEPT: Duration = Duration::from_mins(1);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tombstones {
     stones: Mutex<Stones>,
+    remembered: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -33,10 +36,18 @@ struct Stone {
 }
 
 impl Tombstones {
+    /// Remembers revocations for so long, and at least for a minute.
+    pub(super) fn new(remembered: Duration) -> Self {
+        Self {
+            stones: Mutex::default(),
+            remembered: remembered.max(KEPT),
+        }
+    }
+
     pub(super) fn record(&self, audience: &Audience, reason: &CloseReason) {
         let now = Instant::now();
         let mut stones = self.lock();
-        stones.sweep(now);
+        stones.sweep(now, self.remembered);
         stones.by_audience.insert(
             audience.clone(),
             Stone {
@@ -46,13 +57,13 @@ impl Tombstones {
         );
     }
 
-    /// The reason for which a connection may not live that asked Django at `asked`.
-    pub(super) fn of(&self, member: &Member, asked: Instant) -> Option<CloseReason> {
+    /// The reason for which an identity counts no more of which Django was asked at `asked`.
+    pub(super) fn of(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
         let stones = self.lock();
         if stones.by_audience.is_empty() {
             return None;
         }
-        registry::audiences(member)
+        registry::audiences(identity)
             .chain([Audience::Everyone])
             .find_map(|audience| {
                 let stone = stones.by_audience.get(&audience)?;
@@ -69,7 +80,7 @@ impl Tombstones {
 
 impl Stones {
     /// Forgets what is old, at most once a second: a sweep walks all.
-    fn sweep(&mut self, now: Instant) {
+    fn sweep(&mut self, now: Instant, remembered: Duration) {
         if self
             .swept
             .is_some_and(|swept| now - swept < Duration::from_secs(1))
@@ -77,6 +88,7 @@ impl Stones {
             return;
         }
         self.swept = Some(now);
-        self.by_audience.retain(|_, stone| now - stone.at < KEPT);
+        self.by_audience
+            .retain(|_, stone| now - stone.at < remembered);
     }
 }

@@ -1,18 +1,22 @@
-//! Asks Django who a session is: one signed `GET` for each handshake.
+//! Asks Django who a session is: one signed `GET` for each handshake that no lease answers.
 //!
-//! Called by `socket`. The surprise: at most `auth.concurrency` calls are under way, the rest wait
-//! their turn, so that a crowd coming back never takes all of Django's workers.
+//! Called by `socket`, and by whoever re-checks live sessions. The surprise: at most `auth.concurrency`
+//! calls are under way, the rest wait their turn, so that a crowd coming back never takes all of
+//! Django's workers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, header};
 use tokio::sync::Semaphore;
 
-use super::answer::Meaning;
-use super::endpoint::{Answered, AuthError, AuthRequest, AuthSettings, AuthorityError, Endpoint};
+use super::answer::Answer;
+use super::endpoint::{Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint};
+use super::lease::{Known, Lease, Leases, SessionAt};
 use super::place::describe;
+use super::question::{Question, Recheck};
+use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::publication::Frame;
 use crate::secret::Secrets;
@@ -29,6 +33,7 @@ pub struct Authority {
     next: AtomicUsize,
     turns: Semaphore,
     secrets: Secrets,
+    leases: Arc<Leases>,
     metrics: Arc<Metrics>,
     last: Mutex<Last>,
 }
@@ -71,52 +76,76 @@ pub struct LoggedIn {
     pub frames: Vec<Frame>,
     /// The answer's `Set-Cookie` fields, for the handshake's answer.
     pub set_cookies: Vec<HeaderValue>,
+    /// When Django was asked: a revocation since then wins.
+    pub asked: Instant,
 }
 
 impl Authority {
     /// Makes the clients; connects to nothing yet.
-    pub fn build(settings: &AuthSettings, metrics: Arc<Metrics>) -> Result<Self, AuthorityError> {
+    pub fn build(
+        settings: &AuthSettings,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AuthorityError> {
+        let leases = Leases::new(settings.terms, settings.secrets.clone(), hub);
         Ok(Self {
             endpoints: Endpoint::build(settings)?,
             next: AtomicUsize::new(0),
             turns: Semaphore::new(settings.concurrency),
             secrets: settings.secrets.clone(),
+            leases: Arc::new(leases),
             metrics,
             last: Mutex::default(),
         })
     }
 
+    /// What is relied upon without asking; `None` where Django has to be asked.
+    pub fn known(&self, session: SessionAt<'_>) -> Option<Verdict> {
+        match self.leases.find(&self.leases.key(session)) {
+            Known::Fresh(lease) => Some(Verdict::of(&lease)),
+            Known::Nothing => None,
+        }
+    }
+
     /// Asks who a session is.
-    pub async fn judge(&self, request: &AuthRequest<'_>) -> Result<Verdict, AuthError> {
-        let answered = self.ask(request).await;
-        self.note(&answered);
-        let Answered { meaning, headers } = answered?;
-        let Meaning::User {
-            user,
-            groups,
-            expires_at,
-            frames,
-        } = meaning
-        else {
+    pub async fn judge(&self, question: &Question) -> Result<Verdict, AuthError> {
+        let Question {
+            about,
+            target,
+            request_id,
+        } = question;
+        let handshake = Some((&**target, *request_id));
+        let (answered, asked) = self.ask(AuthCall { about, handshake }).await?;
+        let sessions = about.cookies.digests(&self.secrets);
+        let Some(identity) = answered.answer.identity(sessions) else {
             return Ok(Verdict::Anonymous);
         };
-        let sessions = request.cookies.digests(&self.secrets);
-        let set_cookies = headers
-            .get_all(header::SET_COOKIE)
-            .iter()
-            .cloned()
-            .collect();
-        let identity = Identity {
-            user,
-            groups,
-            sessions,
-            expires_at,
-        };
+        let cookies = answered.headers.get_all(header::SET_COOKIE);
         Ok(Verdict::LoggedIn(LoggedIn {
             identity,
-            frames,
-            set_cookies,
+            frames: answered.answer.frames,
+            set_cookies: cookies.iter().cloned().collect(),
+            asked,
         }))
+    }
+
+    /// Asks again who these sessions are, whatever leases say; the answers come in their order.
+    pub async fn recheck(&self, sessions: &[Recheck]) -> Vec<Result<Answer, AuthError>> {
+        let mut answers = Vec::with_capacity(sessions.len());
+        for about in sessions {
+            let call = AuthCall {
+                about,
+                handshake: None,
+            };
+            let answered = self.ask(call).await;
+            answers.push(answered.map(|(answered, _)| answered.answer));
+        }
+        answers
+    }
+
+    /// What is relied upon without asking.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     /// Whether Django answered the last call.
@@ -124,7 +153,18 @@ impl Authority {
         self.last().reach
     }
 
-    async fn ask(&self, request: &AuthRequest<'_>) -> Result<Answered, AuthError> {
+    /// Asks once in its turn, and keeps the answer.
+    async fn ask(&self, call: AuthCall<'_>) -> Result<(Answered, Instant), AuthError> {
+        let asked = Instant::now();
+        let answered = self.call(call).await;
+        self.note(&answered);
+        let answered = answered?;
+        let session = call.about.session();
+        self.leases.grant(session, &answered.answer, asked);
+        Ok((answered, asked))
+    }
+
+    async fn call(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
         let turn = tokio::time::timeout(LONGEST_TURN, self.turns.acquire()).await;
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len();
         let Ok(Ok(_turn)) = turn else {
@@ -136,7 +176,7 @@ impl Authority {
         let mut last = None;
         for attempt in 0..attempts {
             let endpoint = &self.endpoints[(first + attempt) % self.endpoints.len()];
-            match endpoint.call(request, &self.secrets).await {
+            match endpoint.call(call, &self.secrets).await {
                 Ok(answered) => return endpoint.read(answered).await,
                 Err(error) => {
                     let again = !error.is_timeout();
@@ -153,10 +193,7 @@ impl Authority {
     /// Counts an outcome, and logs a change from the last one.
     fn note(&self, answered: &Result<Answered, AuthError>) {
         let outcome = match answered {
-            Ok(Answered {
-                meaning: Meaning::User { .. },
-                ..
-            }) => "user",
+            Ok(answered) if answered.answer.user.is_some() => "user",
             Ok(_) => "anonymous",
             Err(AuthError::Unreachable { .. }) => "unreachable",
             Err(AuthError::Misconfigured { .. }) => "misconfigured",
@@ -185,5 +222,19 @@ impl Authority {
 
     fn last(&self) -> MutexGuard<'_, Last> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Verdict {
+    fn of(lease: &Lease) -> Self {
+        match &lease.identity {
+            Some(identity) => Self::LoggedIn(LoggedIn {
+                identity: identity.clone(),
+                frames: lease.frames.to_vec(),
+                set_cookies: Vec::new(),
+                asked: lease.asked,
+            }),
+            None => Self::Anonymous,
+        }
     }
 }

@@ -20,6 +20,7 @@ pub struct CookieNames {
 }
 
 /// The picked cookies of one handshake.
+#[derive(Clone)]
 pub struct SessionCookies {
     header: HeaderValue,
     session: Box<[u8]>,

@@ -4,15 +4,16 @@
 //! would run the view on it and plain ASGI answers 500 (Django 5.2 under uvicorn).
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
 
-use super::answer::{self, Meaning};
-use super::cookie::SessionCookies;
+use super::answer::Answer;
+use super::lease::LeaseTerms;
+use super::meaning::{self, Meaning};
 use super::place::{Call, Place, PlaceSettings, describe, put};
+use super::question::Recheck;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::ids::RequestId;
 use crate::secret::Secrets;
@@ -33,29 +34,14 @@ pub struct AuthSettings {
     pub connect_timeout: Duration,
     /// Calls under way at once.
     pub concurrency: usize,
+    /// For how long answers are relied upon.
+    pub terms: LeaseTerms,
     /// Sign the calls and key the digests.
     pub secrets: Secrets,
 }
 
-/// A handshake as the auth call tells it to Django.
-#[derive(Debug)]
-pub struct AuthRequest<'a> {
-    /// The picked cookies.
-    pub cookies: &'a SessionCookies,
-    /// The handshake's own fields, of which a few are passed on.
-    pub headers: &'a HeaderMap,
-    /// The origin's authority as the browser wrote it.
-    pub host: &'a HeaderValue,
-    /// The handshake's path and query.
-    pub target: &'a str,
-    /// The client's address.
-    pub address: IpAddr,
-    /// Names the handshake.
-    pub request_id: RequestId,
-}
-
 /// Why Django's judgement is not known.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AuthError {
     /// Worth trying again: nothing answers, or not in time.
     #[error("cannot reach the auth view at {place}: {cause}")]
@@ -94,7 +80,7 @@ pub enum AuthorityError {
 /// An answer that came.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) meaning: Meaning,
+    pub(super) answer: Answer,
     pub(super) headers: HeaderMap,
 }
 
@@ -103,19 +89,34 @@ pub(super) struct Endpoint {
     place: Place,
 }
 
-impl AuthRequest<'_> {
-    /// The fields that tell Django of the handshake.
-    fn passed_on(&self) -> HeaderMap {
+/// One call: whom it is about, and the handshake that makes it necessary, where there is one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AuthCall<'a> {
+    pub(super) about: &'a Recheck,
+    pub(super) handshake: Option<(&'a str, RequestId)>,
+}
+
+impl AuthCall<'_> {
+    /// The fields that tell Django of it.
+    fn fields(&self) -> HeaderMap {
+        let about = self.about;
         let mut headers = HeaderMap::with_capacity(12);
-        for name in [header::USER_AGENT, header::ACCEPT_LANGUAGE, header::ORIGIN] {
-            if let Some(value) = self.headers.get(&name) {
+        let passed_on = [
+            (header::USER_AGENT, &about.user_agent),
+            (header::ACCEPT_LANGUAGE, &about.accept_language),
+            (header::ORIGIN, &about.origin),
+        ];
+        for (name, value) in passed_on {
+            if let Some(value) = value {
                 headers.insert(name, value.clone());
             }
         }
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(header::COOKIE, self.cookies.header().clone());
-        put(&mut headers, "x-original-uri", self.target);
-        put(&mut headers, "x-request-id", &self.request_id.to_string());
+        headers.insert(header::COOKIE, about.cookies.header().clone());
+        if let Some((target, request_id)) = self.handshake {
+            put(&mut headers, "x-original-uri", target);
+            put(&mut headers, "x-request-id", &request_id.to_string());
+        }
         headers
     }
 }
@@ -135,15 +136,15 @@ impl Endpoint {
     /// Sends one call.
     pub(super) async fn call(
         &self,
-        request: &AuthRequest<'_>,
+        call: AuthCall<'_>,
         secrets: &Secrets,
     ) -> Result<reqwest::Response, reqwest::Error> {
         let call = Call {
             method: Method::GET,
             query: "",
-            host: request.host,
-            address: request.address,
-            headers: request.passed_on(),
+            host: &call.about.host,
+            address: call.about.address,
+            headers: call.fields(),
             body: Bytes::new(),
         };
         self.place.call(call, secrets).await
@@ -169,10 +170,10 @@ impl Endpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        match answer::judge(status, &headers, &body) {
+        match meaning::judge(status, &headers, &body) {
             Meaning::Fault(diagnosis) => Err(self.misconfigured(diagnosis)),
             Meaning::Unavailable => Err(self.unreachable(format!("it answered {status}"))),
-            meaning => Ok(Answered { meaning, headers }),
+            Meaning::Answer(answer) => Ok(Answered { answer, headers }),
         }
     }
 

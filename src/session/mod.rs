@@ -1,6 +1,7 @@
 //! Django's sessions: which cookie carries one, and who it is.
 //!
-//! `socket` asks the [`Authority`] once for each handshake. The surprise: "nobody is logged in" is an
+//! `socket` asks the [`Authority`] for each handshake; [`Leases`] keep what it answered, and what Django
+//! said on ordinary responses. The surprise: "nobody is logged in" is an
 //! answer, everything that went wrong is an [`AuthError`], and the two never mix: only the answer may
 //! send a person to the login page.
 
@@ -8,9 +9,16 @@ mod answer;
 mod authority;
 mod cookie;
 mod endpoint;
+mod lease;
+mod meaning;
 mod place;
+mod question;
+mod shelf;
 
+pub use answer::{Answer, AnswerError};
 pub use authority::{Authority, LoggedIn, Reach, Verdict};
 pub use cookie::{CookieNames, SessionCookies};
-pub use endpoint::{AuthError, AuthRequest, AuthSettings, AuthorityError, LARGEST_ANSWER};
+pub use endpoint::{AuthError, AuthSettings, AuthorityError, LARGEST_ANSWER};
+pub use lease::{LeaseKey, LeaseTerms, Leases, SessionAt};
 pub use place::{Call, Place, PlaceSettings, describe};
+pub use question::{Question, Recheck};

@@ -24,7 +24,7 @@ use crate::hub::{Member, Membership, Outbox};
 use crate::ids::ConnectionId;
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
-use crate::session::{AuthError, AuthRequest, LoggedIn, SessionCookies, Verdict};
+use crate::session::{AuthError, LoggedIn, Question, Recheck, SessionAt, SessionCookies, Verdict};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
@@ -126,19 +126,15 @@ impl SocketRoute {
             self.parts.count("no_cookie");
             return self.send_to_login(headers, downstream, None);
         };
-        let question = AuthRequest {
-            cookies: &cookies,
-            headers,
+        let verdict = match parts.authority.known(SessionAt {
             host: &downstream.host,
-            target: request
-                .uri()
-                .path_and_query()
-                .map_or("/", |target| target.as_str()),
-            address: downstream.address,
-            request_id: downstream.request_id,
+            cookies: &cookies,
+        }) {
+            Some(known) => Ok(known),
+            // Boxed: the call's future is large, and hyper keeps this one's place for every request.
+            None => Box::pin(self.judge(request, downstream, cookies.clone())).await,
         };
-        // Boxed: the call's future is large, and hyper keeps this one's place for every request.
-        let (outcome, admission) = match Box::pin(parts.authority.judge(&question)).await {
+        let (outcome, admission) = match verdict {
             Ok(Verdict::LoggedIn(found)) => self.register(found, asked, downstream),
             Ok(Verdict::Anonymous) => (
                 "anonymous",
@@ -172,6 +168,23 @@ impl SocketRoute {
         Admission::LogIn(self.parts.slowing.delay(client))
     }
 
+    /// Asks Django.
+    async fn judge(
+        &self,
+        request: &Request<Incoming>,
+        downstream: &Downstream,
+        cookies: SessionCookies,
+    ) -> Result<Verdict, AuthError> {
+        let (host, address) = (&downstream.host, downstream.address);
+        let target = request.uri().path_and_query();
+        let question = Question {
+            about: Recheck::of(cookies, request.headers(), host, address),
+            target: target.map_or("/", |target| target.as_str()).into(),
+            request_id: downstream.request_id,
+        };
+        self.parts.authority.judge(&question).await
+    }
+
     /// Makes a connection of a session with a user, unless that was revoked since `asked`.
     fn register(
         &self,
@@ -183,6 +196,7 @@ impl SocketRoute {
             identity,
             frames: greeting,
             set_cookies,
+            asked: of_lease,
         } = found;
         let member = Member {
             id: ConnectionId::random(),
@@ -192,7 +206,7 @@ impl SocketRoute {
             since: SystemTime::now(),
             outbox: Outbox::default(),
         };
-        match self.parts.hub.register(member, asked) {
+        match self.parts.hub.register(member, asked.min(of_lease)) {
             Ok(membership) => (
                 "accepted",
                 Admission::Serve {

@@ -36,6 +36,7 @@ mod files;
 mod frames;
 mod handshake;
 mod harness;
+mod leases;
 mod limits;
 mod proxying;
 mod publish_api;

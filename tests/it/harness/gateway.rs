@@ -66,6 +66,7 @@ impl Gateway {
             .set("django.upstream", upstream)
             .set("django.hold", "100ms")
             .set("auth.timeout", "1s")
+            .set("auth.lease", "0s")
             .set("limits.drain_timeout", "5s")
             .set("limits.drain_spread", "100ms")
             .socket(NOTIFICATIONS)

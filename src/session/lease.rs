@@ -1,0 +1,228 @@
+//! Leases: answers that are relied upon for a while without asking Django again.
+//!
+//! The authority looks here before it asks, and keeps what it was answered; the edge grants what came
+//! on an ordinary response. The surprise: whether a lease was revoked is asked of the hub at each use,
+//! so that nobody who revokes has to think of leases.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_lc_rs::hmac;
+use http::HeaderValue;
+
+use super::answer::Answer;
+use super::cookie::SessionCookies;
+use super::shelf::Shelf;
+use crate::hub::Hub;
+use crate::identity::Identity;
+use crate::publication::Frame;
+use crate::secret::Secrets;
+
+/// Every page of a session may grant a lease, so the lock is split; a power of two.
+const SHARDS: usize = 16;
+/// Leases with a user that one shard keeps. Only Django can make them.
+const MOST_USERS: usize = 8192;
+/// Leases without one. Any client can make them, which is why they have a shelf of their own.
+const MOST_NOBODIES: usize = 1024;
+/// Groups and frames of one answer together, in bytes; more is not kept.
+const LARGEST: usize = 4096;
+
+/// A keyed hash of all that Django is sent to tell a session by: the host and the picked cookies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LeaseKey(pub(super) [u8; 32]);
+
+/// A session as a browser shows it to one host.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionAt<'a> {
+    /// The origin's authority as the browser wrote it.
+    pub host: &'a HeaderValue,
+    /// The picked cookies.
+    pub cookies: &'a SessionCookies,
+}
+
+/// One answer that is relied upon.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    /// Who it is; `None` is nobody.
+    pub(super) identity: Option<Identity>,
+    /// What a new connection gets first.
+    pub(super) frames: Box<[Frame]>,
+    /// When Django was asked, so when this was certainly true.
+    pub(super) asked: Instant,
+    /// Until when nobody asks again.
+    pub(super) until: Instant,
+}
+
+/// What is known of a session.
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    /// Enough to answer a handshake.
+    Fresh(Arc<Lease>),
+    /// Nothing.
+    Nothing,
+}
+
+/// For how long answers are relied upon.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseTerms {
+    /// `auth.lease`: where the answer does not say.
+    pub lease: Duration,
+    /// `auth.grace`: while Django cannot be reached. No lease is longer.
+    pub grace: Duration,
+}
+
+/// All leases of this process.
+#[derive(Debug)]
+pub struct Leases {
+    key: hmac::Key,
+    secrets: Secrets,
+    terms: LeaseTerms,
+    hub: Arc<Hub>,
+    shards: Box<[Mutex<Shard>]>,
+}
+
+#[derive(Debug)]
+struct Shard {
+    users: Shelf<LeaseKey, Arc<Lease>>,
+    nobodies: Shelf<LeaseKey, Arc<Lease>>,
+}
+
+impl Leases {
+    /// No leases yet. The hub must remember revocations for as long as [`LeaseTerms::longest`].
+    pub fn new(terms: LeaseTerms, secrets: Secrets, hub: Arc<Hub>) -> Self {
+        let shard = || {
+            Mutex::new(Shard {
+                users: Shelf::new(MOST_USERS),
+                nobodies: Shelf::new(MOST_NOBODIES),
+            })
+        };
+        Self {
+            key: hmac::Key::new(hmac::HMAC_SHA256, secrets.current.expose()),
+            secrets,
+            terms,
+            hub,
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+        }
+    }
+
+    /// Relies upon what Django said of a session: on a page, or when it was asked again. `asked` is
+    /// when the request went to Django; a newer answer is never replaced by an older one.
+    pub fn grant(&self, session: SessionAt<'_>, answer: &Answer, asked: Instant) {
+        if answer.user.is_some() && weight(answer) > LARGEST {
+            return;
+        }
+        let frames = answer.lease.map(|_| answer.frames.clone().into());
+        let lease = Lease {
+            identity: answer.identity(session.cookies.digests(&self.secrets)),
+            frames: frames.unwrap_or_default(),
+            asked,
+            until: asked + self.terms.of(answer),
+        };
+        self.put(self.key(session), lease);
+    }
+
+    /// What leases of a session are kept under.
+    pub fn key(&self, session: SessionAt<'_>) -> LeaseKey {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(b"gatepost-lease\n");
+        context.update(session.host.as_bytes());
+        // No field value has a line feed, so host and cookies cannot be told in two ways.
+        context.update(b"\n");
+        context.update(session.cookies.header().as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(context.sign().as_ref());
+        LeaseKey(key)
+    }
+
+    /// Puts a lease on its shelf, unless a newer one is there.
+    pub(super) fn put(&self, key: LeaseKey, lease: Lease) {
+        let mut shard = self.shard(&key);
+        let grace = self.terms.grace;
+        let newer = [&shard.users, &shard.nobodies]
+            .into_iter()
+            .any(|shelf| shelf.get(&key).is_some_and(|kept| kept.asked > lease.asked));
+        if newer {
+            return;
+        }
+        let Shard { users, nobodies } = &mut *shard;
+        let (right, wrong) = match lease.identity {
+            Some(_) => (users, nobodies),
+            None => (nobodies, users),
+        };
+        wrong.remove(&key);
+        let now = Instant::now();
+        right.put(key, Arc::new(lease), |old| old.is_over(now, grace));
+    }
+
+    /// What is known of a session. What was revoked since, or has expired, is forgotten.
+    pub(super) fn find(&self, key: &LeaseKey) -> Known {
+        let mut shard = self.shard(key);
+        let now = Instant::now();
+        let found = shard.users.get(key).or_else(|| shard.nobodies.get(key));
+        let Some(lease) = found.cloned() else {
+            return Known::Nothing;
+        };
+        if lease.is_over(now, self.terms.grace) || self.is_revoked(&lease) {
+            shard.users.remove(key);
+            shard.nobodies.remove(key);
+            return Known::Nothing;
+        }
+        if now < lease.until {
+            Known::Fresh(lease)
+        } else {
+            Known::Nothing
+        }
+    }
+
+    fn is_revoked(&self, lease: &Lease) -> bool {
+        let identity = lease.identity.as_ref();
+        identity.is_some_and(|identity| self.hub.revoked(identity, lease.asked).is_some())
+    }
+
+    fn shard(&self, key: &LeaseKey) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[usize::from(key.0[0]) % SHARDS];
+        // A shelf is whole even if some user of it panicked.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LeaseTerms {
+    /// The longest that anything is relied upon.
+    pub fn longest(&self) -> Duration {
+        self.lease.max(self.grace)
+    }
+
+    /// How long an answer is relied upon. One with frames only where it says so itself: unread counts
+    /// of ten seconds ago are wrong.
+    fn of(&self, answer: &Answer) -> Duration {
+        let default = if answer.frames.is_empty() {
+            self.lease
+        } else {
+            Duration::ZERO
+        };
+        answer.lease.unwrap_or(default).min(self.longest())
+    }
+}
+
+impl Lease {
+    /// Whether it admits nobody any more, not even while Django cannot be reached.
+    fn is_over(&self, now: Instant, grace: Duration) -> bool {
+        let expired = |end| end <= SystemTime::now();
+        let Some(identity) = &self.identity else {
+            return self.until <= now;
+        };
+        self.until.max(self.asked + grace) <= now || identity.expires_at.is_some_and(expired)
+    }
+}
+
+impl std::fmt::Debug for LeaseKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LeaseKey(…)")
+    }
+}
+
+fn weight(answer: &Answer) -> usize {
+    let groups = answer.groups.iter().map(|name| name.as_str().len() + 32);
+    let frames = answer.frames.iter().map(Frame::size);
+    groups.chain(frames).sum()
+}
