@@ -80,6 +80,7 @@ struct Shared {
     secrets: Secrets,
     hosts: Arc<Hosts>,
     hub: Arc<Hub>,
+    broker: Arc<Broker>,
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
     drain: DrainWatch,
@@ -201,6 +202,7 @@ impl Shared {
             .with_connections_per_user(config.limits.connections_per_user)
             .remembering(auth.terms.longest());
         let hub = Arc::new(hub);
+        let broker = Broker::new(Arc::clone(&hub), config.delivery.idempotency);
         Ok(Self {
             secrets,
             hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
@@ -210,6 +212,7 @@ impl Shared {
                 Arc::clone(&metrics),
             )?),
             hub,
+            broker: Arc::new(broker),
             metrics,
             drain,
         })
@@ -239,10 +242,7 @@ impl Shared {
             body_timeout: config.limits.body_timeout,
         };
         let parts = ApiParts {
-            broker: Arc::new(Broker::new(
-                Arc::clone(&self.hub),
-                config.delivery.idempotency,
-            )),
+            broker: Arc::clone(&self.broker),
             hub: Arc::clone(&self.hub),
             metrics: Arc::clone(&self.metrics),
         };

@@ -10,12 +10,13 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
-use crate::django::edge::Edge;
+use crate::django::edge::{Edge, EdgeParts};
 use crate::files::folder::Folder;
 use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
+use crate::publish::riding::{Riding, RidingParts};
 use crate::server::dispatch::Route;
 use crate::session::CookieNames;
 use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, SocketSettings};
@@ -83,7 +84,7 @@ impl Shared {
             timeout: config.limits.upstream_timeout,
             hold: config.django.hold,
         };
-        let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
+        let intercept = (kind == UpstreamKind::Django).then(|| self.edge(config));
         let settings = ForwardSettings {
             upstream: Upstream::new(settings, self.drain.clone()),
             kind,
@@ -94,8 +95,17 @@ impl Shared {
         Forwarder::new(settings, self.drain.clone())
     }
 
-    fn edge(&self) -> Arc<dyn Intercept> {
-        Arc::new(Edge::new(&self.secrets))
+    fn edge(&self, config: &Config) -> Arc<dyn Intercept> {
+        let riding = RidingParts {
+            broker: Arc::clone(&self.broker),
+            hub: Arc::clone(&self.hub),
+            metrics: Arc::clone(&self.metrics),
+            frame_size: config.delivery.outbox_size,
+        };
+        Arc::new(Edge::new(EdgeParts {
+            secrets: self.secrets.clone(),
+            riding: Riding::new(riding),
+        }))
     }
 
     fn sockets(&self, config: &Config) -> Vec<(String, Arc<Route>)> {

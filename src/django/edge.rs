@@ -3,25 +3,59 @@
 //! `proxy` calls it through [`Intercept`], for the Django upstream alone; `app` makes it. The surprise:
 //! a request is signed in the moment it is sent, since it may have waited for Django to come back.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::field;
 use super::target::survives_quoting;
 use crate::proxy::intercept::{Asked, Intercept, Outgoing};
+use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
 use crate::web::request::Downstream;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, Signer, TARGET};
+
+const PUBLISH: HeaderName = HeaderName::from_static("gatepost-publish");
+const REVOKE: HeaderName = HeaderName::from_static("gatepost-revoke");
 
 /// Looks on at the Django upstream.
 #[derive(Debug)]
 pub struct Edge {
     signer: Signer,
+    parts: EdgeParts,
+}
+
+/// Whom it tells of what it sees.
+#[derive(Debug)]
+pub struct EdgeParts {
+    /// The current secret signs requests.
+    pub secrets: Secrets,
+    /// Takes what rides on responses.
+    pub riding: Riding,
 }
 
 impl Edge {
-    /// An edge that signs with the current secret.
-    pub fn new(secrets: &Secrets) -> Self {
+    /// An edge of these parts.
+    pub fn new(parts: EdgeParts) -> Self {
         Self {
-            signer: Signer::new(&secrets.current),
+            signer: Signer::new(&parts.secrets.current),
+            parts,
+        }
+    }
+
+    /// What was published in the request goes before what was revoked in it: a session that ends gets
+    /// its last frames first.
+    fn deliver(&self, fields: &HeaderMap) {
+        let riding = &self.parts.riding;
+        for text in field::texts(fields, &PUBLISH) {
+            match text {
+                Ok(array) => riding.publish(&array),
+                Err(error) => riding.refuse(Rider::Publication, &error.to_string()),
+            }
+        }
+        for text in field::texts(fields, &REVOKE) {
+            match text {
+                Ok(array) => riding.revoke(&array),
+                Err(error) => riding.refuse(Rider::Revocation, &error.to_string()),
+            }
         }
     }
 
@@ -47,5 +81,7 @@ impl Intercept for Edge {
         self.sign(request);
     }
 
-    fn incoming(&self, _asked: &Asked, _fields: &HeaderMap) {}
+    fn incoming(&self, _asked: &Asked, fields: &HeaderMap) {
+        self.deliver(fields);
+    }
 }

@@ -3,4 +3,5 @@
 //! `edge` looks on at everything that passes between browsers and the Django upstream.
 
 pub mod edge;
+mod field;
 mod target;

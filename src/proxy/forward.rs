@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use http::header::{self, HeaderMap};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
@@ -15,9 +16,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::carry::Carrier;
 use super::download::{Borrowed, Download, Patience};
 use super::error::{Failure, ForwardError, UploadFault};
-use super::intercept::{Asked, Intercept, Outgoing};
+use super::intercept::Intercept;
 use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
 use super::streamed::{Progress, Unwanted};
@@ -65,13 +67,17 @@ pub struct Forwarder {
     kind: UpstreamKind,
     limits: UploadLimits,
     local: LocalName,
-    intercept: Option<Arc<dyn Intercept>>,
+    carrier: Option<Carrier>,
     drain: DrainWatch,
 }
 
 impl Forwarder {
     /// A forwarder; tunnels it opens end with `drain`.
     pub fn new(settings: ForwardSettings, drain: DrainWatch) -> Self {
+        let limit = settings.upstream.timeout();
+        let carrier = settings
+            .intercept
+            .map(|intercept| Carrier::new(intercept, limit, drain.clone()));
         Self {
             local: LocalName::new(settings.upstream.first_address()),
             upstream: settings.upstream,
@@ -80,7 +86,7 @@ impl Forwarder {
                 size: settings.body_size,
                 stall: settings.body_timeout,
             },
-            intercept: settings.intercept,
+            carrier,
             drain,
         }
     }
@@ -143,11 +149,18 @@ impl Forwarder {
         loop {
             attempt += 1;
             let mut lease = self.upstream.lease(reuse).await?;
-            let asked = self.show(&mut request, downstream);
+            let asked = self
+                .carrier
+                .as_ref()
+                .map(|carrier| (carrier, carrier.show(&mut request, downstream)));
             let spare = repeatable.then(|| reuse::copy(&request));
             let answer = lease.sender.try_send_request(request);
+            let answer = match asked {
+                Some((carrier, asked)) => Either::Left(carrier.carry(answer, asked)),
+                None => Either::Right(answer),
+            };
             let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
-                Ok(response) => return self.answer(response, lease, (sent, asked)),
+                Ok(response) => return self.answer(response, lease, sent),
                 Err(error) => error,
             };
             let harmless = lease.reused || attempt == 1 || reuse::was_unread(error.error());
@@ -163,21 +176,6 @@ impl Forwarder {
             }
             reuse = Reuse::Never;
         }
-    }
-
-    /// Lets the interceptor add to a request in the moment it leaves: it may have waited for long.
-    fn show(&self, request: &mut Request<Upload>, downstream: &Downstream) -> Option<Asked> {
-        let intercept = self.intercept.as_ref()?;
-        let asked = Asked::of(request, downstream);
-        // Cheap to clone, both: neither a method nor a URI that hyper read holds text of its own.
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let outgoing = Outgoing {
-            method: &method,
-            uri: &uri,
-            fields: request.headers_mut(),
-        };
-        intercept.outgoing(outgoing, downstream);
-        Some(asked)
     }
 
     /// Waits for the answer's head; while the request's body moves, nobody is late.
@@ -209,16 +207,13 @@ impl Forwarder {
         &self,
         response: Response<Incoming>,
         lease: Lease,
-        (sent, asked): (Sent, Option<Asked>),
+        sent: Sent,
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UnaskedUpgrade { at: lease.place() });
         }
         if !is_plainly_framed(response.headers()) {
             return Err(Failure::BadFraming { at: lease.place() });
-        }
-        if let (Some(intercept), Some(asked)) = (&self.intercept, asked) {
-            intercept.incoming(&asked, response.headers());
         }
         let keep = if sent.was_heard(response.status()) {
             reuse::keep(&response)

@@ -4,6 +4,7 @@
 //! `route` finds who answers, `forward` rewrites and streams, `upstream` lends connections, `upload`
 //! and `spool` carry request bodies, `download` carries answers, `tunnel` joins foreign WebSockets.
 
+mod carry;
 mod dial;
 mod download;
 mod error;

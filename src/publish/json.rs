@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 
 /// Deeper frames are refused: some receiver's recursive parser would fall over them.
 const DEEPEST: usize = 128;
@@ -54,11 +55,21 @@ pub(super) struct Object<T>(pub(super) T);
 
 /// Decodes a text that is one JSON object.
 pub(super) fn decode<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<(T, &'a str), DecodeError> {
-    let text = std::str::from_utf8(text)
-        .map_err(|error| DecodeError::NotUtf8(Place::of(text, error.valid_up_to())))?;
+    let text = utf8(text)?;
     serde_json::from_str::<Object<T>>(text)
         .map(|object| (object.0, text))
         .map_err(DecodeError::from)
+}
+
+/// Takes a text apart that is one JSON array.
+pub(super) fn decode_array(text: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
+    let text = utf8(text)?;
+    serde_json::from_str(text).map_err(DecodeError::from)
+}
+
+fn utf8(text: &[u8]) -> Result<&str, DecodeError> {
+    std::str::from_utf8(text)
+        .map_err(|error| DecodeError::NotUtf8(Place::of(text, error.valid_up_to())))
 }
 
 impl Place {

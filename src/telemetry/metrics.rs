@@ -23,6 +23,15 @@ pub struct Code {
     pub code: u32,
 }
 
+/// Something that came on a response of Django's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ride {
+    /// `publication`, `revocation` or `identity`.
+    pub what: &'static str,
+    /// `taken` or `refused`.
+    pub outcome: &'static str,
+}
+
 /// The counters, `gatepost_…` in the exposition.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -40,6 +49,8 @@ pub struct Metrics {
     pub publications: Counter,
     /// Frames handed to outboxes.
     pub frames: Counter,
+    /// What came on Django's responses.
+    pub rides: Family<Ride, Counter>,
     /// Requests by outcome: `proxied`, `file`, `refused`, `upstream_error`, ….
     pub requests: Family<Outcome, Counter>,
 }
@@ -79,6 +90,11 @@ impl Metrics {
             self.publications.clone(),
         );
         r.register("frames", "Frames handed to outboxes", self.frames.clone());
+        r.register(
+            "rides",
+            "What came on responses of Django, by kind and outcome",
+            self.rides.clone(),
+        );
         r.register("requests", "Requests by outcome", self.requests.clone());
     }
 }

@@ -1,0 +1,187 @@
+//! What Django publishes and revokes on its own responses.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use http::{Method, Version};
+use serde_json::Value;
+
+use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::{Answer, Django, Frontend, Gate, Gateway, eventually, json};
+
+const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
+const PATIENCE: std::time::Duration = crate::harness::PATIENCE;
+
+fn field(value: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(value.to_string())
+}
+
+fn publishing(publications: &Value) -> Answer {
+    Answer::ok("done").header("Gatepost-Publish", &field(publications))
+}
+
+async fn stage() -> (Django, Gateway) {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    django.signs_in("bobs-session", "43");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    (django, gateway)
+}
+
+#[tokio::test]
+async fn what_a_view_publishes_on_its_response_reaches_sockets_and_not_the_browser() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let bob = gateway.browser_of("bobs-session");
+    let list = json!([{"to": {"user": "42"}, "frame": {"n": 1}}, {"to": {"user": "42"}, "frame": {"n": 2}}]);
+    django.answers("/save/", publishing(&list));
+    for version in BOTH {
+        let page = bob.ask_over(version, "/save/").send().await;
+        assert_eq!(
+            (page.text().as_str(), page.header("gatepost-publish")),
+            ("done", None)
+        );
+        socket.expect_frame(r#"{"n":1}"#).await;
+        socket.expect_frame(r#"{"n":2}"#).await;
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn several_lines_and_padding_are_taken_and_an_id_counts_once() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let entry = |n: u32| json!([{"to": {"user": "42"}, "frame": n, "id": n.to_string()}]);
+    let answer = Answer::ok("")
+        .header("Gatepost-Publish", &URL_SAFE.encode(entry(1).to_string()))
+        .header("Gatepost-Publish", &field(&entry(2)));
+    django.answers("/save/", answer);
+    ann.get("/save/").await;
+    ann.get("/save/").await;
+    socket.expect_frame("1").await;
+    socket.expect_frame("2").await;
+    socket.expect_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_revocation_on_a_response_closes_after_what_was_published_with_it() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let revocations = json!([{"user": "42", "code": 4002, "reason": "deactivated"}]);
+    let answer = publishing(&json!([{"to": {"user": "42"}, "frame": "bye"}]))
+        .header("Gatepost-Revoke", &field(&revocations));
+    django.answers("/deactivate/", answer);
+    let page = gateway.browser_of("bobs-session").get("/deactivate/").await;
+    assert_eq!(page.header("gatepost-revoke"), None);
+    socket.expect_frame("\"bye\"").await;
+    assert_eq!(socket.expect_close(4002).await.reason, "deactivated");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_malformed_or_too_long_is_refused_visibly_and_harms_nothing() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let good = json!({"to": {"user": "42"}, "frame": "good"});
+    let long = json!([{"to": {"user": "42"}, "frame": "x".repeat(7000)}]);
+    let bad = [
+        "%%%".to_owned(),
+        URL_SAFE_NO_PAD.encode("[{\"to\":"),
+        URL_SAFE_NO_PAD.encode([0xff, 0xfe]),
+        field(&good),
+        field(&long),
+        field(&json!([{"to": {"nobody": 1}, "frame": 1}])),
+    ];
+    for value in &bad {
+        django.answers(
+            "/bad/",
+            Answer::ok("page").header("Gatepost-Publish", value),
+        );
+        let page = ann.get("/bad/").await;
+        assert_eq!(
+            (page.text().as_str(), page.header("gatepost-publish")),
+            ("page", None)
+        );
+    }
+    socket.expect_nothing().await;
+    // A bad entry fails alone.
+    django.answers(
+        "/mixed/",
+        publishing(&json!([{"to": {}, "frame": 1}, good])),
+    );
+    ann.get("/mixed/").await;
+    socket.expect_frame("\"good\"").await;
+    let metrics = gateway.api().get("/metrics").await.text();
+    for line in [
+        r#"gatepost_rides_total{what="publication",outcome="refused"} 7"#,
+        r#"gatepost_rides_total{what="publication",outcome="taken"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{metrics}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_but_django_can_publish_on_a_response() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let (frontend, other) = (Frontend::start().await, Frontend::start().await);
+    let gateway = Gateway::in_front_of(&django)
+        .frontend(&frontend)
+        .upstream("/other/", &other)
+        .start()
+        .await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let list = json!([{"to": {"everyone": true}, "frame": "forged"}]);
+    let revocations = json!([{"everyone": true}]);
+    let forged = publishing(&list).header("Gatepost-Revoke", &field(&revocations));
+    frontend.answers_everything(forged.clone());
+    other.answers_everything(forged);
+    for path in ["/", "/other/"] {
+        let page = ann.get(path).await;
+        assert_eq!((page.status.as_u16(), page.text().as_str()), (200, "done"));
+        assert_eq!(page.header("gatepost-publish"), None);
+        assert_eq!(page.header("gatepost-revoke"), None);
+    }
+    // Nor can a client, in a request.
+    let ask = ann.ask(Method::GET, "/api/");
+    ask.header("gatepost-publish", &field(&list)).send().await;
+    assert!(
+        django
+            .only_request_to("/api/")
+            .header("gatepost-publish")
+            .is_none()
+    );
+    socket.expect_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_that_hangs_up_in_mid_request_loses_nothing() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    for version in BOTH {
+        let gate = Gate::closed();
+        let list = json!([{"to": {"user": "42"}, "frame": format!("{version:?}")}]);
+        django.answers("/slow/", publishing(&list).after(&gate));
+        let before = django.requests_to("/slow/").len();
+        let bob = gateway.browser_of("bobs-session");
+        let mut link = bob.connect(version).await;
+        let request = bob.ask_over(version, "/slow/").finish();
+        let leaves = tokio::spawn(async move { drop(link.send(request).await) });
+        eventually(PATIENCE, || django.requests_to("/slow/").len() > before).await;
+        leaves.abort();
+        assert!(leaves.await.unwrap_err().is_cancelled());
+        // The gateway has noticed by the time it has answered another request.
+        bob.get("/").await;
+        gate.open();
+        socket.expect_frame(&format!("\"{version:?}\"")).await;
+    }
+    gateway.stop().await;
+}
