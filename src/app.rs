@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use crate::admin::health::{DjangoState, Health, Readiness};
 use crate::admin::metrics::Exposition;
-use crate::broker::Broker;
 use crate::config::{Config, ConfigError, Mode, SecretSource, secret_file};
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::{ListenError, Listener};
 use crate::publish::api::{Api, ApiParts, ApiSettings};
+use crate::publish::intake::Intake;
 use crate::secret::Secrets;
 use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::internal::Internal;
@@ -80,7 +80,7 @@ struct Shared {
     secrets: Secrets,
     hosts: Arc<Hosts>,
     hub: Arc<Hub>,
-    broker: Arc<Broker>,
+    intake: Arc<Intake>,
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
     drain: DrainWatch,
@@ -202,7 +202,7 @@ impl Shared {
             .with_connections_per_user(config.limits.connections_per_user)
             .remembering(auth.terms.longest());
         let hub = Arc::new(hub);
-        let broker = Broker::new(Arc::clone(&hub), config.delivery.idempotency);
+        let intake = Intake::new(&config.delivery, Arc::clone(&hub), Arc::clone(&metrics));
         Ok(Self {
             secrets,
             hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
@@ -212,7 +212,7 @@ impl Shared {
                 Arc::clone(&metrics),
             )?),
             hub,
-            broker: Arc::new(broker),
+            intake: Arc::new(intake),
             metrics,
             drain,
         })
@@ -238,13 +238,11 @@ impl Shared {
     fn internal(&self, config: &Config, readiness: Readiness) -> Internal {
         let settings = ApiSettings {
             secrets: self.secrets.clone(),
-            frame_size: config.delivery.outbox_size,
             body_timeout: config.limits.body_timeout,
         };
         let parts = ApiParts {
-            broker: Arc::clone(&self.broker),
+            intake: Arc::clone(&self.intake),
             hub: Arc::clone(&self.hub),
-            metrics: Arc::clone(&self.metrics),
         };
         let authority = Arc::clone(&self.authority);
         let django = move || match authority.reach() {

@@ -16,7 +16,7 @@ use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
-use crate::publish::riding::{Riding, RidingParts};
+use crate::publish::riding::Riding;
 use crate::server::dispatch::Route;
 use crate::session::CookieNames;
 use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, SocketSettings};
@@ -84,7 +84,7 @@ impl Shared {
             timeout: config.limits.upstream_timeout,
             hold: config.django.hold,
         };
-        let intercept = (kind == UpstreamKind::Django).then(|| self.edge(config));
+        let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
         let settings = ForwardSettings {
             upstream: Upstream::new(settings, self.drain.clone()),
             kind,
@@ -95,16 +95,10 @@ impl Shared {
         Forwarder::new(settings, self.drain.clone())
     }
 
-    fn edge(&self, config: &Config) -> Arc<dyn Intercept> {
-        let riding = RidingParts {
-            broker: Arc::clone(&self.broker),
-            hub: Arc::clone(&self.hub),
-            metrics: Arc::clone(&self.metrics),
-            frame_size: config.delivery.outbox_size,
-        };
+    fn edge(&self) -> Arc<dyn Intercept> {
         Arc::new(Edge::new(EdgeParts {
             secrets: self.secrets.clone(),
-            riding: Riding::new(riding),
+            riding: Riding::new(Arc::clone(&self.intake)),
         }))
     }
 

@@ -6,7 +6,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -16,14 +16,14 @@ use http_body::Body;
 
 use super::body::BodyReader;
 use super::caller::Claim;
+use super::connections;
 use super::error::PublishError;
+use super::intake::Intake;
 use super::pacer::Pacer;
-use super::publication::{self, Decoded};
-use super::{connections, revocation};
-use crate::broker::{Broker, Receipt};
+use super::publication::Decoded;
+use crate::broker::Receipt;
 use crate::hub::Hub;
 use crate::secret::Secrets;
-use crate::telemetry::metrics::Metrics;
 use crate::web::body::ResponseBody;
 use crate::web::linger;
 
@@ -41,8 +41,6 @@ const NDJSON: &str = "application/x-ndjson";
 pub struct ApiSettings {
     /// Who may call.
     pub secrets: Secrets,
-    /// The largest frame, in bytes: what an outbox takes.
-    pub frame_size: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
 }
@@ -51,11 +49,9 @@ pub struct ApiSettings {
 #[derive(Debug)]
 pub struct Api {
     secrets: Secrets,
-    frame_size: usize,
     bodies: BodyReader,
-    broker: Arc<Broker>,
+    intake: Arc<Intake>,
     hub: Arc<Hub>,
-    metrics: Arc<Metrics>,
     /// Whether somebody was refused already: said once in the log, or anybody could fill it.
     refused: AtomicBool,
 }
@@ -63,12 +59,10 @@ pub struct Api {
 /// Whom the API talks to.
 #[derive(Clone, Debug)]
 pub struct ApiParts {
-    /// Takes publications.
-    pub broker: Arc<Broker>,
-    /// Takes revocations, knows connections.
+    /// Takes publications and revocations.
+    pub intake: Arc<Intake>,
+    /// Knows connections.
     pub hub: Arc<Hub>,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
 }
 
 /// The calls.
@@ -85,11 +79,9 @@ impl Api {
     pub fn new(settings: ApiSettings, parts: ApiParts) -> Self {
         Self {
             secrets: settings.secrets,
-            frame_size: settings.frame_size,
             bodies: BodyReader::new(LARGEST_BODY, settings.body_timeout),
-            broker: parts.broker,
+            intake: parts.intake,
             hub: parts.hub,
-            metrics: parts.metrics,
             refused: AtomicBool::new(false),
         }
     }
@@ -132,7 +124,7 @@ impl Api {
     }
 
     async fn publish(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
-        let decoded = publication::decode(body, self.frame_size, Instant::now())?;
+        let decoded = self.intake.decode(body)?;
         let mut answer = Vec::with_capacity(128);
         let receipt = self.take(&decoded, &mut answer);
         Pacer::default().let_read(receipt).await;
@@ -150,7 +142,7 @@ impl Api {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            match publication::decode(line, self.frame_size, Instant::now()) {
+            match self.intake.decode(line) {
                 Ok(decoded) => pacer.let_read(self.take(&decoded, &mut answers)).await,
                 Err(error) => answers.extend(PublishError::Body(error).into_line(index + 1)),
             }
@@ -160,20 +152,13 @@ impl Api {
     }
 
     fn take(&self, decoded: &Decoded, answer: &mut Vec<u8>) -> Receipt {
-        let id = decoded.id.as_deref();
-        let receipt = self.broker.publish(&decoded.publication, id);
-        if !receipt.duplicate {
-            self.metrics.publications.inc();
-        }
-        write_receipt(answer, id, &receipt);
+        let receipt = self.intake.publish(decoded, None);
+        write_receipt(answer, decoded.id.as_deref(), &receipt);
         receipt
     }
 
     fn revoke(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
-        let revocation = revocation::decode(body)?;
-        let closed = self.hub.close(&revocation.audience, &revocation.reason);
-        let code = revocation.reason.code();
-        tracing::info!(closed, code, "connections revoked");
+        let closed = self.intake.revoke(body)?;
         let answer = format!(r#"{{"closed":{closed}}}"#);
         Ok(response(StatusCode::OK, JSON, answer.into_bytes()))
     }

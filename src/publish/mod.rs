@@ -6,6 +6,7 @@
 //! never parsed into values, so that the browser gets the bytes Django wrote.
 
 pub mod api;
+pub mod intake;
 pub mod riding;
 
 mod body;

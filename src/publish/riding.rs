@@ -6,34 +6,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use super::error::PublishError;
+use super::intake::Intake;
 use super::json::{self, DecodeError};
-use super::{publication, revocation};
-use crate::broker::Broker;
-use crate::hub::Hub;
-use crate::telemetry::metrics::{Metrics, Ride};
+use crate::telemetry::metrics::Ride;
 
 /// Takes what rides on responses.
 #[derive(Debug)]
 pub struct Riding {
-    parts: RidingParts,
+    intake: Arc<Intake>,
     /// Whether something was refused already: a view that says it wrongly says so at each request.
     refused: AtomicBool,
-}
-
-/// Whom it is handed to.
-#[derive(Clone, Debug)]
-pub struct RidingParts {
-    /// Takes publications.
-    pub broker: Arc<Broker>,
-    /// Takes revocations.
-    pub hub: Arc<Hub>,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
-    /// The largest frame, in bytes.
-    pub frame_size: usize,
 }
 
 /// What rides.
@@ -48,24 +32,18 @@ pub enum Rider {
 }
 
 impl Riding {
-    /// Hands over to these parts.
-    pub fn new(parts: RidingParts) -> Self {
+    /// Hands over to this intake.
+    pub fn new(intake: Arc<Intake>) -> Self {
         Self {
-            parts,
+            intake,
             refused: AtomicBool::new(false),
         }
     }
 
     /// Takes a JSON array of publications.
     pub fn publish(&self, array: &[u8]) {
-        let now = Instant::now();
         self.each(Rider::Publication, array, |entry| {
-            let decoded = publication::decode(entry, self.parts.frame_size, now)?;
-            let id = decoded.id.as_deref();
-            let receipt = self.parts.broker.publish(&decoded.publication, id);
-            if !receipt.duplicate {
-                self.parts.metrics.publications.inc();
-            }
+            self.intake.publish(&self.intake.decode(entry)?, None);
             Ok(())
         });
     }
@@ -73,13 +51,7 @@ impl Riding {
     /// Takes a JSON array of revocations.
     pub fn revoke(&self, array: &[u8]) {
         self.each(Rider::Revocation, array, |entry| {
-            let revocation = revocation::decode(entry)?;
-            let closed = self
-                .parts
-                .hub
-                .close(&revocation.audience, &revocation.reason);
-            let code = revocation.reason.code();
-            tracing::info!(closed, code, "connections revoked by a response");
+            self.intake.revoke(entry)?;
             Ok(())
         });
     }
@@ -120,7 +92,7 @@ impl Riding {
     fn count(&self, rider: Rider, outcome: &'static str) {
         let what = rider.name();
         let ride = Ride { what, outcome };
-        self.parts.metrics.rides.get_or_create(&ride).inc();
+        self.intake.metrics.rides.get_or_create(&ride).inc();
     }
 }
 
@@ -155,27 +127,29 @@ fn describe(error: DecodeError, entry: Option<usize>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
+    use super::super::publication;
     use super::*;
-    use crate::hub::OutboxLimits;
+    use crate::config::DeliveryConfig;
+    use crate::hub::{Hub, OutboxLimits};
 
     fn riding() -> Riding {
         let hub = Arc::new(Hub::new(OutboxLimits {
             frames: 8,
             bytes: 1024,
         }));
-        let broker = Broker::new(Arc::clone(&hub), std::time::Duration::from_secs(5));
-        Riding::new(RidingParts {
-            broker: Arc::new(broker),
-            hub,
-            metrics: Arc::default(),
-            frame_size: 1024,
-        })
+        let delivery = DeliveryConfig {
+            outbox_size: 1024,
+            ..DeliveryConfig::default()
+        };
+        Riding::new(Arc::new(Intake::new(&delivery, hub, Arc::default())))
     }
 
     fn counted(riding: &Riding, what: &'static str) -> (u64, u64) {
         let of = |outcome| {
             let ride = Ride { what, outcome };
-            riding.parts.metrics.rides.get_or_create(&ride).get()
+            riding.intake.metrics.rides.get_or_create(&ride).get()
         };
         (of("taken"), of("refused"))
     }
@@ -190,7 +164,7 @@ mod tests {
             riding.publish(text);
         }
         assert_eq!(counted(&riding, "publication"), (2, 6));
-        assert_eq!(riding.parts.metrics.publications.get(), 2);
+        assert_eq!(riding.intake.metrics.publications.get(), 2);
         riding.revoke(br#"[{"user":"1"},{"user":"1","code":1006}]"#);
         assert_eq!(counted(&riding, "revocation"), (1, 1));
     }

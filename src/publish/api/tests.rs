@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::config::DeliveryConfig;
 use crate::hub::OutboxLimits;
 use crate::secret::Secret;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
@@ -25,13 +26,15 @@ fn api() -> Api {
             current: Secret::new(SECRET.into()),
             previous: None,
         },
-        frame_size: 1024,
         body_timeout: Duration::from_secs(5),
     };
+    let delivery = DeliveryConfig {
+        outbox_size: 1024,
+        ..DeliveryConfig::default()
+    };
     let parts = ApiParts {
-        broker: Arc::new(Broker::new(Arc::clone(&hub), Duration::from_secs(5))),
+        intake: Arc::new(Intake::new(&delivery, Arc::clone(&hub), Arc::default())),
         hub,
-        metrics: Arc::default(),
     };
     Api::new(settings, parts)
 }
@@ -93,7 +96,7 @@ async fn a_publication_is_answered_with_its_receipt() {
         .json();
     assert_eq!(again["duplicate"], true);
     assert_eq!(again["position"], receipt["position"]);
-    assert_eq!(api.metrics.publications.get(), 1);
+    assert_eq!(api.intake.metrics.publications.get(), 1);
 }
 
 #[tokio::test]
@@ -235,7 +238,7 @@ async fn without_the_secret_nothing_is_done_and_nothing_is_told() {
         assert!(!said.text.contains("swordfish"));
         assert!(!said.text.contains(SECRET));
     }
-    assert_eq!(api.metrics.publications.get(), 0);
+    assert_eq!(api.intake.metrics.publications.get(), 0);
 }
 
 #[tokio::test]

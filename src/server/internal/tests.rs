@@ -5,10 +5,11 @@ use http_body_util::{BodyExt, Empty, Full};
 
 use super::*;
 use crate::admin::health::{DjangoState, Readiness};
-use crate::broker::Broker;
+use crate::config::DeliveryConfig;
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::drain::Drain;
 use crate::publish::api::{ApiParts, ApiSettings};
+use crate::publish::intake::Intake;
 use crate::secret::{Secret, Secrets};
 use crate::telemetry::metrics::Metrics;
 
@@ -25,9 +26,9 @@ fn internal() -> Internal {
             current: Secret::new(SECRET.into()),
             previous: None,
         },
-        frame_size: 1024,
         body_timeout: Duration::from_secs(5),
     };
+    let delivery = DeliveryConfig::default();
     let readiness = Readiness::new();
     readiness.set_ready();
     Internal {
@@ -36,9 +37,8 @@ fn internal() -> Internal {
         api: Api::new(
             settings,
             ApiParts {
-                broker: Arc::new(Broker::new(Arc::clone(&hub), Duration::from_secs(5))),
+                intake: Arc::new(Intake::new(&delivery, Arc::clone(&hub), metrics)),
                 hub,
-                metrics,
             },
         ),
     }

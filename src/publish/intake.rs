@@ -1,0 +1,63 @@
+//! What Django says, whichever way it came: decoded, counted, handed to the broker or the hub.
+//!
+//! Used by `api` for calls, and by `puller` for what waits in Django's transactional outbox. The
+//! surprise: deciding is synchronous, so that a caller keeps the order of what it takes in; letting
+//! clients read in between is the caller's part (see `pacer`).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::json::DecodeError;
+use super::publication::{self, Decoded};
+use super::revocation;
+use crate::broker::{Broker, Receipt};
+use crate::config::DeliveryConfig;
+use crate::hub::Hub;
+use crate::telemetry::metrics::Metrics;
+
+/// Takes in publications and revocations.
+#[derive(Debug)]
+pub struct Intake {
+    broker: Broker,
+    hub: Arc<Hub>,
+    pub(super) metrics: Arc<Metrics>,
+    /// The largest frame, in bytes: what an outbox takes.
+    frame_size: usize,
+}
+
+impl Intake {
+    /// An intake in front of `hub`.
+    pub fn new(delivery: &DeliveryConfig, hub: Arc<Hub>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            broker: Broker::new(Arc::clone(&hub), delivery.idempotency),
+            hub,
+            metrics,
+            frame_size: delivery.outbox_size,
+        }
+    }
+
+    /// Decodes a publication in the form of `POST /v1/publish`.
+    pub(super) fn decode(&self, text: &[u8]) -> Result<Decoded, DecodeError> {
+        publication::decode(text, self.frame_size, Instant::now())
+    }
+
+    /// Publishes, under the publication's own id or else the one that came along.
+    pub(super) fn publish(&self, decoded: &Decoded, id: Option<&str>) -> Receipt {
+        let id = decoded.id.as_deref().or(id);
+        let receipt = self.broker.publish(&decoded.publication, id);
+        if !receipt.duplicate {
+            self.metrics.publications.inc();
+        }
+        receipt
+    }
+
+    /// Carries out a revocation in the form of `POST /v1/revoke`; returns how many connections it
+    /// closed.
+    pub(super) fn revoke(&self, text: &[u8]) -> Result<usize, DecodeError> {
+        let revocation = revocation::decode(text)?;
+        let closed = self.hub.close(&revocation.audience, &revocation.reason);
+        let code = revocation.reason.code();
+        tracing::info!(closed, code, "connections revoked");
+        Ok(closed)
+    }
+}
