@@ -40,6 +40,8 @@ pub enum CloseReason {
     MessageTooBig,
     /// Gateway or Django are misconfigured; the text is a short diagnosis.
     Misconfigured(Cow<'static, str>),
+    /// What Django said of the session was overtaken while the client was on its way.
+    SessionChanged,
     /// Django cannot be reached just now.
     DjangoUnreachable,
     /// The client read too slowly and its outbox overflowed.
@@ -64,7 +66,7 @@ impl CloseReason {
             Self::Policy(_) => 1008,
             Self::MessageTooBig => 1009,
             Self::Misconfigured(_) => 1011,
-            Self::DjangoUnreachable | Self::TooSlow => 1013,
+            Self::SessionChanged | Self::DjangoUnreachable | Self::TooSlow => 1013,
             Self::Revoked { code, .. } => *code,
         }
     }
@@ -79,6 +81,7 @@ impl CloseReason {
             Self::InvalidUtf8 => "text is not UTF-8".into(),
             Self::Policy(text) => (*text).into(),
             Self::MessageTooBig => "message too big".into(),
+            Self::SessionChanged => "the session has just changed, come back".into(),
             Self::DjangoUnreachable => "Django cannot be reached, try again later".into(),
             Self::TooSlow => "too slow".into(),
             Self::Revoked { text, .. } => Cow::Borrowed(text.as_ref()),

@@ -1,11 +1,10 @@
 use std::net::Ipv4Addr;
 use std::task::{Context, Poll, Waker};
-use std::time::SystemTime;
 
 use super::*;
-use crate::hub::{Member, Membership, Outbox, OutboxLimits, Taken};
+use crate::hub::{Member, Membership, OutboxLimits, Taken};
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, UserId};
+use crate::ids::UserId;
 use crate::publication::{Audience, Frame};
 
 fn hub(frames: usize) -> Arc<Hub> {
@@ -16,19 +15,14 @@ fn hub(frames: usize) -> Arc<Hub> {
 }
 
 fn join(hub: &Arc<Hub>, user: &str) -> Membership {
-    let member = Member {
-        id: ConnectionId::random(),
-        identity: Identity {
-            user: UserId::new(user),
-            groups: [].into(),
-            sessions: [].into(),
-            expires_at: None,
-        },
-        socket: "/ws/".into(),
-        address: Ipv4Addr::LOCALHOST.into(),
-        since: SystemTime::now(),
-        outbox: Outbox::default(),
+    let identity = Identity {
+        user: UserId::new(user),
+        groups: [].into(),
+        sessions: [].into(),
+        expires_at: None,
     };
+    let address = Ipv4Addr::LOCALHOST.into();
+    let member = Member::new(Arc::new(identity), "/ws/".into(), address);
     hub.register(member, Instant::now()).unwrap()
 }
 

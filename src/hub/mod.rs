@@ -4,20 +4,22 @@
 //! revokes. The surprise: a connection is in several indexes (by id, user, groups, session), and only
 //! dropping its [`Membership`] takes it out of all of them.
 
+mod binding;
+mod member;
 mod outbox;
 mod registry;
 mod tombstones;
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+pub use member::Member;
 pub use outbox::{Outbox, OutboxLimits, Taken};
 use outbox::{Room, Waiting};
 
 use crate::close::CloseReason;
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, UserId};
+use crate::ids::UserId;
 use crate::publication::{Audience, Publication};
 use registry::{Place, Registry};
 use tombstones::Tombstones;
@@ -31,28 +33,10 @@ pub struct Hub {
     connections_per_user: usize,
 }
 
-/// One connection, as the hub knows it.
-#[derive(Debug)]
-pub struct Member {
-    /// Its id.
-    pub id: ConnectionId,
-    /// Who it is.
-    pub identity: Identity,
-    /// The path of its socket route.
-    pub socket: Arc<str>,
-    /// The client's address.
-    pub address: IpAddr,
-    /// When it was registered.
-    pub since: SystemTime,
-    /// What waits for it.
-    pub outbox: Outbox,
-}
-
 /// Keeps a connection registered; dropping it takes the connection out of every index.
 #[derive(Debug)]
 pub struct Membership {
     hub: Arc<Hub>,
-    place: Place,
     member: Arc<Member>,
 }
 
@@ -124,24 +108,23 @@ impl Hub {
         let place = self.registry.insert(&member);
         let membership = Membership {
             hub: Arc::clone(self),
-            place,
             member,
         };
+        let identity = membership.member.identity();
         // Looked up after inserting: a revocation either finds the connection or is found here.
-        if let Some(reason) = self.tombstones.of(&membership.member.identity, asked) {
+        if let Some(reason) = self.tombstones.of(&identity, asked) {
             return Err(reason);
         }
-        if self.is_crowded(&membership) {
+        if self.is_crowded(&identity.user, place) {
             return Err(CloseReason::Policy("too many connections"));
         }
         Ok(membership)
     }
 
-    /// Whether the user had as many connections as allowed before this one.
-    fn is_crowded(&self, new: &Membership) -> bool {
+    /// Whether the user had as many connections as allowed before the one at `place`.
+    fn is_crowded(&self, user: &UserId, place: Place) -> bool {
         let limit = self.connections_per_user;
-        let user = &new.member.identity.user;
-        limit < usize::MAX && self.registry.of_user_before(new.place, user) >= limit
+        limit < usize::MAX && self.registry.of_user_before(place, user) >= limit
     }
 
     /// Hands a frame to every connection of its audiences. Never waits for a client.
@@ -209,20 +192,6 @@ impl Hub {
         }
     }
 
-    /// The connections of a user.
-    pub fn connections(&self, user: &UserId) -> Vec<ConnectionSnapshot> {
-        let mut found = Vec::new();
-        self.registry.each(&Audience::User(user.clone()), |member| {
-            let (sent, queued) = member.outbox.counts();
-            found.push(ConnectionSnapshot {
-                member: Arc::clone(member),
-                sent,
-                queued,
-            });
-        });
-        found
-    }
-
     /// How many connections there are.
     pub fn len(&self) -> usize {
         self.registry.len()
@@ -243,7 +212,7 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.hub.registry.remove(self.place, &self.member);
+        self.hub.registry.remove(&self.member);
     }
 }
 

@@ -5,7 +5,7 @@
 //! caches, and a broadcast costs a tenth more (docs/benchmarks.md).
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,16 +57,13 @@ impl Registry {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Adds a connection to every index; its place is the key to take it out again.
+    /// Adds a connection to every index. Gives its place in the order in which all came.
     pub(super) fn insert(&self, member: &Arc<Member>) -> Place {
         let place = Place(self.next.fetch_add(1, Ordering::Relaxed));
-        for audience in audiences(&member.identity) {
-            match self.audience_shard(&audience).entry(audience) {
-                Entry::Vacant(vacant) => {
-                    vacant.insert(Members::One(place, Arc::clone(member)));
-                }
-                Entry::Occupied(mut occupied) => occupied.get_mut().insert(place, member),
-            }
+        let mut standing = member.standing();
+        *standing = Some(place);
+        for audience in audiences(&member.identity()) {
+            self.add(audience, place, member);
         }
         self.connection_shard(member.id)
             .insert(member.id, Arc::clone(member));
@@ -75,17 +72,60 @@ impl Registry {
         place
     }
 
-    pub(super) fn remove(&self, place: Place, member: &Member) {
-        for audience in audiences(&member.identity) {
-            if let Entry::Occupied(mut occupied) = self.audience_shard(&audience).entry(audience)
-                && occupied.get_mut().remove(place)
-            {
-                occupied.remove();
-            }
+    /// Takes a connection out of every index.
+    pub(super) fn remove(&self, member: &Member) {
+        let Some(place) = member.standing().take() else {
+            return;
+        };
+        // Without a standing nobody moves it any more, so its identity stays what it is.
+        for audience in audiences(&member.identity()) {
+            self.take_out(audience, place);
         }
         self.connection_shard(member.id).remove(&member.id);
         if self.place_shard(place).remove(&place).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Makes a connection somebody else. An audience that is both the old and the new one's misses
+    /// nothing meanwhile.
+    pub(super) fn rebind(&self, member: &Arc<Member>, identity: &Arc<Identity>) {
+        let standing = member.standing();
+        let Some(place) = *standing else {
+            return;
+        };
+        let old = member.identity();
+        if old.user == identity.user
+            && old.groups == identity.groups
+            && old.sessions == identity.sessions
+        {
+            return member.set_identity(Arc::clone(identity));
+        }
+        let (left, joined): (HashSet<_>, HashSet<_>) =
+            (audiences(&old).collect(), audiences(identity).collect());
+        for audience in joined.difference(&left) {
+            self.add(audience.clone(), place, member);
+        }
+        member.set_identity(Arc::clone(identity));
+        for audience in left.difference(&joined) {
+            self.take_out(audience.clone(), place);
+        }
+    }
+
+    fn add(&self, audience: Audience, place: Place, member: &Arc<Member>) {
+        match self.audience_shard(&audience).entry(audience) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Members::One(place, Arc::clone(member)));
+            }
+            Entry::Occupied(mut occupied) => occupied.get_mut().insert(place, member),
+        }
+    }
+
+    fn take_out(&self, audience: Audience, place: Place) {
+        if let Entry::Occupied(mut occupied) = self.audience_shard(&audience).entry(audience)
+            && occupied.get_mut().remove(place)
+        {
+            occupied.remove();
         }
     }
 
@@ -108,6 +148,16 @@ impl Registry {
                 Some(Members::Many(members)) => members.values().for_each(visit),
                 None => {}
             },
+        }
+    }
+
+    /// How many connections a user has.
+    pub(super) fn of_user(&self, user: &UserId) -> usize {
+        let audience = Audience::User(user.clone());
+        match self.audience_shard(&audience).get(&audience) {
+            Some(Members::One(..)) => 1,
+            Some(Members::Many(members)) => members.len(),
+            None => 0,
         }
     }
 

@@ -1,6 +1,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::identity::Identity;
 use crate::ids::{GroupName, SessionDigest};
 use crate::publication::Frame;
 use crate::secret::Secret;
@@ -15,19 +16,20 @@ fn session(value: &str) -> SessionDigest {
 }
 
 fn member(user: &str, groups: &[&str], socket: &str) -> Member {
-    Member {
-        id: ConnectionId::random(),
-        identity: Identity {
-            user: UserId::new(user),
-            groups: groups.iter().map(|name| GroupName::new(name)).collect(),
-            sessions: [session(user)].into(),
-            expires_at: None,
-        },
-        socket: socket.into(),
-        address: Ipv4Addr::LOCALHOST.into(),
-        since: SystemTime::now(),
-        outbox: Outbox::default(),
-    }
+    Member::new(
+        identity(user, groups, user),
+        socket.into(),
+        Ipv4Addr::LOCALHOST.into(),
+    )
+}
+
+fn identity(user: &str, groups: &[&str], cookie: &str) -> Arc<Identity> {
+    Arc::new(Identity {
+        user: UserId::new(user),
+        groups: groups.iter().map(|name| GroupName::new(name)).collect(),
+        sessions: [session(cookie)].into(),
+        expires_at: None,
+    })
 }
 
 fn publication(to: Audience) -> Publication {
@@ -98,7 +100,7 @@ fn a_dropped_membership_leaves_no_trace() {
     let second = join(&hub, "1", &["staff"]);
     drop(first);
     assert_eq!(hub.len(), 1);
-    assert_eq!(hub.connections(&UserId::new("1")).len(), 1);
+    assert_eq!(hub.online(&UserId::new("1")), 1);
     drop(second);
     assert!(hub.is_empty());
     assert_eq!(hub.deliver(&publication(Audience::Everyone)).sockets, 0);
@@ -191,4 +193,143 @@ async fn a_drain_closes_everyone_spread_over_its_window() {
         delays.insert(delay);
     }
     assert!(delays.len() > 1, "all would come back together: {delays:?}");
+}
+
+fn rejoin(hub: &Arc<Hub>, identity: &Arc<Identity>) -> Membership {
+    let member = Member::new(
+        Arc::clone(identity),
+        "/ws/".into(),
+        Ipv4Addr::LOCALHOST.into(),
+    );
+    hub.register(member, Instant::now()).unwrap()
+}
+
+fn reached(hub: &Hub, to: Audience) -> usize {
+    hub.deliver(&publication(to)).sockets
+}
+
+fn group(name: &str) -> Audience {
+    Audience::Group(GroupName::new(name))
+}
+
+fn close_of(membership: &Membership) -> Option<CloseReason> {
+    let context = std::task::Context::from_waker(std::task::Waker::noop());
+    match membership.member().outbox.poll_take(&context) {
+        std::task::Poll::Ready(Taken::Close(reason)) => Some(reason),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_rebound_connection_is_found_where_it_belongs_now_and_nowhere_else() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let before = identity("1", &["staff", "press"], "old");
+    let after = identity("1", &["press", "chess"], "new");
+    let (first, second) = (rejoin(&hub, &before), rejoin(&hub, &before));
+    assert_eq!(hub.rebind(&before, &after, Instant::now()), 2);
+    assert_eq!(reached(&hub, group("staff")), 0);
+    assert_eq!(reached(&hub, group("press")), 2);
+    assert_eq!(reached(&hub, group("chess")), 2);
+    assert_eq!(reached(&hub, Audience::Session(session("old"))), 0);
+    assert_eq!(reached(&hub, Audience::Session(session("new"))), 2);
+    assert_eq!(hub.online(&UserId::new("1")), 2);
+    drop((first, second));
+    for audience in [group("press"), group("chess"), Audience::Everyone] {
+        assert_eq!(reached(&hub, audience), 0);
+    }
+}
+
+#[test]
+fn connections_of_the_same_cookie_that_were_judged_apart_are_bound_and_closed_apart() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let (blue, red) = (identity("1", &[], "s"), identity("2", &[], "s"));
+    let (of_blue, of_red) = (rejoin(&hub, &blue), rejoin(&hub, &red));
+    let staff = identity("1", &["staff"], "s");
+    assert_eq!(hub.rebind(&blue, &staff, Instant::now()), 1);
+    assert_eq!(hub.close_bound(&red, &CloseReason::NotLoggedIn), 1);
+    assert_eq!(close_of(&of_red), Some(CloseReason::NotLoggedIn));
+    assert_eq!(close_of(&of_blue), None);
+    assert_eq!(reached(&hub, group("staff")), 1);
+}
+
+#[test]
+fn what_was_revoked_while_django_was_asked_does_not_survive_a_rebind() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let (before, after) = (identity("1", &[], "old"), identity("1", &["staff"], "new"));
+    let member = rejoin(&hub, &before);
+    let asked = Instant::now();
+    let ended = CloseReason::SessionEnded("logged out".into());
+    hub.close(&Audience::Session(session("new")), &ended);
+    hub.rebind(&before, &after, asked);
+    assert_eq!(close_of(&member), Some(ended));
+}
+
+#[test]
+fn a_superseded_session_is_told_to_come_back_at_first_and_to_log_in_later() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let asked = Instant::now();
+    let ended = CloseReason::SessionEnded("replaced".into());
+    hub.supersede(session("1"), &ended);
+    let refused = |asked| hub.register(member("1", &[], "/ws/"), asked).unwrap_err();
+    assert_eq!(refused(asked).code(), 1013);
+    assert_eq!(refused(Instant::now()), ended);
+    assert_eq!(hub.ended(session("1")), Some(ended));
+    hub.lift(session("1"));
+    assert_eq!(hub.ended(session("1")), None);
+    assert!(
+        hub.register(member("1", &[], "/ws/"), Instant::now())
+            .is_ok()
+    );
+}
+
+#[test]
+fn what_django_said_before_a_recheck_counts_no_more_and_an_ended_session_stays_ended() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let asked = Instant::now();
+    hub.close(
+        &Audience::Session(session("2")),
+        &CloseReason::SessionEnded("logged out".into()),
+    );
+    for user in ["1", "2"] {
+        hub.outdate(&Audience::User(UserId::new(user)));
+        hub.outdate(&Audience::Session(session(user)));
+    }
+    let code = |user, asked| {
+        let registered = hub.register(member(user, &[], "/ws/"), asked);
+        registered.map_or_else(|reason| reason.code(), |_| 0)
+    };
+    assert_eq!(code("1", asked), 1013);
+    assert_eq!(code("1", Instant::now()), 0);
+    assert_eq!(code("2", Instant::now()), 4001);
+}
+
+/// Rebinding, leaving and delivering at once leave no trace in any index.
+#[test]
+fn connections_that_leave_while_they_are_rebound_leave_no_trace() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let identities: Vec<_> = (0..4)
+        .map(|n| identity("1", &[["a", "b"][n % 2], "all"], ["x", "y"][n / 2]))
+        .collect();
+    for _ in 0..50 {
+        let crowd: Vec<_> = (0..40).map(|n| rejoin(&hub, &identities[n % 4])).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for n in 0..40 {
+                        let (from, to) = (&identities[n % 4], &identities[(n * 3 + 1) % 4]);
+                        hub.rebind(from, to, Instant::now());
+                    }
+                });
+            }
+            scope.spawn(|| reached(&hub, group("all")));
+            scope.spawn(move || drop(crowd));
+        });
+        for name in ["a", "b", "all"] {
+            assert_eq!(reached(&hub, group(name)), 0, "{name}");
+        }
+        for cookie in ["x", "y"] {
+            assert_eq!(reached(&hub, Audience::Session(session(cookie))), 0);
+        }
+        assert_eq!((hub.online(&UserId::new("1")), hub.len()), (0, 0));
+    }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::registry;
 use crate::close::CloseReason;
 use crate::identity::Identity;
+use crate::ids::SessionDigest;
 use crate::publication::Audience;
 
 /// How long a session that ended stays refused, and how long any revocation is remembered at least:
@@ -20,41 +21,80 @@ const KEPT: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct Tombstones {
     stones: Mutex<Stones>,
-    remembered: Duration,
 }
 
 #[derive(Debug, Default)]
 struct Stones {
     by_audience: HashMap<Audience, Stone>,
     swept: Option<Instant>,
+    remembered: Duration,
 }
 
 #[derive(Debug)]
 struct Stone {
     at: Instant,
+    /// For whoever asked Django before.
     reason: CloseReason,
+    /// For whoever comes with this session, whenever it asked, and since when.
+    ended: Option<(Instant, CloseReason)>,
 }
 
 impl Tombstones {
     /// Remembers revocations for so long, and at least for a minute.
     pub(super) fn new(remembered: Duration) -> Self {
         Self {
-            stones: Mutex::default(),
-            remembered: remembered.max(KEPT),
+            stones: Mutex::new(Stones {
+                remembered: remembered.max(KEPT),
+                ..Stones::default()
+            }),
         }
     }
 
+    /// A revocation.
     pub(super) fn record(&self, audience: &Audience, reason: &CloseReason) {
         let now = Instant::now();
+        let ended = matches!(audience, Audience::Session(_)) && reason.code() == 4001;
+        let ended = ended.then(|| (now, reason.clone()));
+        let reason = reason.clone();
+        let stone = Stone {
+            at: now,
+            reason,
+            ended,
+        };
+        self.lock().put(audience.clone(), stone);
+    }
+
+    /// Another session took this one's place: who comes with the old one late has to log in, but who
+    /// was under way with it has the new one by now.
+    pub(super) fn supersede(&self, session: SessionDigest, ended: &CloseReason) {
+        let now = Instant::now();
+        let stone = Stone {
+            at: now,
+            reason: CloseReason::SessionChanged,
+            ended: Some((now, ended.clone())),
+        };
+        self.lock().put(Audience::Session(session), stone);
+    }
+
+    /// What Django said of this audience before now counts no more.
+    pub(super) fn outdate(&self, audience: &Audience) {
+        let now = Instant::now();
         let mut stones = self.lock();
-        stones.sweep(now, self.remembered);
-        stones.by_audience.insert(
-            audience.clone(),
-            Stone {
-                at: now,
-                reason: reason.clone(),
-            },
-        );
+        let old = stones.by_audience.get_mut(audience);
+        let stone = Stone {
+            at: now,
+            reason: CloseReason::SessionChanged,
+            ended: old.and_then(|stone| stone.ended.take()),
+        };
+        stones.put(audience.clone(), stone);
+    }
+
+    /// Django has just handed this session out, whatever was said of it before.
+    pub(super) fn lift(&self, session: SessionDigest) {
+        let mut stones = self.lock();
+        if let Some(stone) = stones.by_audience.get_mut(&Audience::Session(session)) {
+            stone.ended = None;
+        }
     }
 
     /// The reason for which an identity counts no more of which Django was asked at `asked`.
@@ -67,10 +107,20 @@ impl Tombstones {
             .chain([Audience::Everyone])
             .find_map(|audience| {
                 let stone = stones.by_audience.get(&audience)?;
-                let ended = matches!(audience, Audience::Session(_)) && stone.reason.code() == 4001;
-                let refused = stone.at >= asked || ended && stone.at.elapsed() < KEPT;
-                refused.then(|| stone.reason.clone())
+                if stone.at >= asked {
+                    return Some(stone.reason.clone());
+                }
+                stone.ended()
             })
+    }
+
+    /// The reason for which nobody may come with this session.
+    pub(super) fn ended(&self, session: SessionDigest) -> Option<CloseReason> {
+        let stones = self.lock();
+        if stones.by_audience.is_empty() {
+            return None;
+        }
+        stones.by_audience.get(&Audience::Session(session))?.ended()
     }
 
     fn lock(&self) -> MutexGuard<'_, Stones> {
@@ -78,9 +128,21 @@ impl Tombstones {
     }
 }
 
+impl Stone {
+    fn ended(&self) -> Option<CloseReason> {
+        let (since, reason) = self.ended.as_ref()?;
+        (since.elapsed() < KEPT).then(|| reason.clone())
+    }
+}
+
 impl Stones {
+    fn put(&mut self, audience: Audience, stone: Stone) {
+        self.sweep(stone.at);
+        self.by_audience.insert(audience, stone);
+    }
+
     /// Forgets what is old, at most once a second: a sweep walks all.
-    fn sweep(&mut self, now: Instant, remembered: Duration) {
+    fn sweep(&mut self, now: Instant) {
         if self
             .swept
             .is_some_and(|swept| now - swept < Duration::from_secs(1))
@@ -88,6 +150,7 @@ impl Stones {
             return;
         }
         self.swept = Some(now);
+        let remembered = self.remembered;
         self.by_audience
             .retain(|_, stone| now - stone.at < remembered);
     }

@@ -23,6 +23,7 @@ use super::pacer::Pacer;
 use super::publication::Decoded;
 use crate::broker::Receipt;
 use crate::hub::Hub;
+use crate::publication::Audience;
 use crate::secret::Secrets;
 use crate::web::body::ResponseBody;
 use crate::web::linger;
@@ -165,7 +166,7 @@ impl Api {
 
     fn connections(&self, request: &Parts) -> Result<Response<ResponseBody>, PublishError> {
         let user = connections::user(request.uri.query())?;
-        let answer = connections::to_text(self.hub.connections(&user));
+        let answer = connections::to_text(self.hub.connections(&Audience::User(user), usize::MAX));
         Ok(response(StatusCode::OK, JSON, answer))
     }
 

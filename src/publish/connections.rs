@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::error::{PublishError, to_json};
 use crate::hub::ConnectionSnapshot;
+use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
 
 #[derive(Serialize)]
@@ -58,14 +59,15 @@ pub(super) fn user(query: Option<&str>) -> Result<UserId, PublishError> {
 /// The answer, oldest connection first.
 pub(super) fn to_text(mut snapshots: Vec<ConnectionSnapshot>) -> Vec<u8> {
     snapshots.sort_by_key(|snapshot| snapshot.member.since);
+    let identities: Vec<_> = snapshots.iter().map(|one| one.member.identity()).collect();
+    let pairs = snapshots.iter().zip(&identities);
     to_json(&Connections {
-        connections: snapshots.iter().map(one).collect(),
+        connections: pairs.map(|(snapshot, who)| one(snapshot, who)).collect(),
     })
 }
 
-fn one(snapshot: &ConnectionSnapshot) -> ConnectionText<'_> {
+fn one<'a>(snapshot: &'a ConnectionSnapshot, identity: &'a Identity) -> ConnectionText<'a> {
     let member = &snapshot.member;
-    let identity = &member.identity;
     let since = member.since.duration_since(UNIX_EPOCH);
     ConnectionText {
         connection: member.id.to_string(),

@@ -48,7 +48,7 @@ impl Connection {
         metrics: Arc<Metrics>,
     ) -> Self {
         let now = Instant::now();
-        let left = membership.member().identity.expires_at.map(|end| {
+        let left = membership.member().identity().expires_at.map(|end| {
             // A clock that went past the end in between leaves nothing.
             end.duration_since(SystemTime::now()).unwrap_or_default()
         });

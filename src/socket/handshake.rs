@@ -5,7 +5,7 @@
 //! 101 first, then the close that tells why.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
@@ -20,8 +20,7 @@ use super::entrance::Seat;
 use super::parts::SocketParts;
 use super::{OriginRule, echo};
 use crate::close::CloseReason;
-use crate::hub::{Member, Membership, Outbox};
-use crate::ids::ConnectionId;
+use crate::hub::{Member, Membership};
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
 use crate::session::{AuthError, LoggedIn, Question, Recheck, SessionAt, SessionCookies, Verdict};
@@ -198,14 +197,11 @@ impl SocketRoute {
             set_cookies,
             asked: of_lease,
         } = found;
-        let member = Member {
-            id: ConnectionId::random(),
-            identity,
-            socket: Arc::clone(&self.path),
-            address: downstream.address,
-            since: SystemTime::now(),
-            outbox: Outbox::default(),
-        };
+        let member = Member::new(
+            Arc::new(identity),
+            Arc::clone(&self.path),
+            downstream.address,
+        );
         match self.parts.hub.register(member, asked.min(of_lease)) {
             Ok(membership) => (
                 "accepted",

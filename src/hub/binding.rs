@@ -1,0 +1,98 @@
+//! Who connections are, and how that changes while they live.
+//!
+//! Called by `session`. The surprise: the connections of a session share one [`Identity`], and are told
+//! from others by that very object: two browsers may hold one session cookie, and be judged apart
+//! because their other cookies differ.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{ConnectionSnapshot, Hub, Member};
+use crate::close::CloseReason;
+use crate::identity::Identity;
+use crate::ids::{SessionDigest, UserId};
+use crate::publication::Audience;
+
+impl Hub {
+    /// Binds the connections of one identity to another, of which Django was asked at `asked`.
+    /// Connections that are being registered meanwhile are the caller's business. What was revoked
+    /// since `asked` is closed. Returns how many connections were bound.
+    pub fn rebind(&self, from: &Arc<Identity>, to: &Arc<Identity>, asked: Instant) -> usize {
+        let bound = self.bound_to(from);
+        for member in &bound {
+            self.registry.rebind(member, to);
+        }
+        // Looked up afterwards: a revocation either finds the connections or is found here.
+        if let Some(reason) = self.tombstones.of(to, asked) {
+            for member in &bound {
+                member.outbox.close(&reason);
+            }
+        }
+        bound.len()
+    }
+
+    /// Closes the connections of one identity, and makes handshakes of its session that asked Django
+    /// before now ask again. Returns how many connections it closed.
+    pub fn close_bound(&self, identity: &Arc<Identity>, reason: &CloseReason) -> usize {
+        for session in &identity.sessions {
+            self.outdate(&Audience::Session(*session));
+        }
+        let bound = self.bound_to(identity);
+        let closed = bound.iter().map(|member| member.outbox.close(reason));
+        closed.filter(|closed| *closed).count()
+    }
+
+    /// Makes everybody of an audience who asked Django before now ask again; closes nothing.
+    pub fn outdate(&self, audience: &Audience) {
+        self.tombstones.outdate(audience);
+    }
+
+    /// Refuses a session for a minute because another took its place; closes nothing. Handshakes that
+    /// are under way are told to come back, later ones to log in.
+    pub fn supersede(&self, session: SessionDigest, ended: &CloseReason) {
+        self.tombstones.supersede(session, ended);
+    }
+
+    /// Takes back that a session has ended: Django has just handed it out.
+    pub fn lift(&self, session: SessionDigest) {
+        self.tombstones.lift(session);
+    }
+
+    /// The reason for which nobody may come with this session: it ended within the last minute.
+    pub fn ended(&self, session: SessionDigest) -> Option<CloseReason> {
+        self.tombstones.ended(session)
+    }
+
+    /// How many connections a user has.
+    pub fn online(&self, user: &UserId) -> usize {
+        self.registry.of_user(user)
+    }
+
+    /// The connections of an audience, at most so many.
+    pub fn connections(&self, audience: &Audience, most: usize) -> Vec<ConnectionSnapshot> {
+        let mut found = Vec::new();
+        self.registry.each(audience, |member| {
+            if found.len() < most {
+                let (sent, queued) = member.outbox.counts();
+                found.push(ConnectionSnapshot {
+                    member: Arc::clone(member),
+                    sent,
+                    queued,
+                });
+            }
+        });
+        found
+    }
+
+    fn bound_to(&self, identity: &Arc<Identity>) -> Vec<Arc<Member>> {
+        let mut bound = Vec::new();
+        if let Some(session) = identity.sessions.first() {
+            self.registry.each(&Audience::Session(*session), |member| {
+                if member.is_bound_to(identity) {
+                    bound.push(Arc::clone(member));
+                }
+            });
+        }
+        bound
+    }
+}

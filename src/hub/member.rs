@@ -1,0 +1,67 @@
+//! One connection, as the hub knows it.
+//!
+//! Made by `socket`, kept in the indexes by the hub. The surprise: who a connection is can change
+//! while it lives, so its place in the indexes has a lock of its own; what it is now is read without.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+
+use super::outbox::Outbox;
+use super::registry::Place;
+use crate::identity::Identity;
+use crate::ids::ConnectionId;
+
+/// One connection, as the hub knows it.
+#[derive(Debug)]
+pub struct Member {
+    /// Its id.
+    pub id: ConnectionId,
+    /// The path of its socket route.
+    pub socket: Arc<str>,
+    /// The client's address.
+    pub address: IpAddr,
+    /// When it was made.
+    pub since: SystemTime,
+    /// What waits for it.
+    pub outbox: Outbox,
+    identity: ArcSwap<Identity>,
+    /// Where it stands in the indexes while it is in them. Locked before any shard of theirs.
+    standing: Mutex<Option<Place>>,
+}
+
+impl Member {
+    /// A new connection of this identity, which all connections of its session share.
+    pub fn new(identity: Arc<Identity>, socket: Arc<str>, address: IpAddr) -> Self {
+        Self {
+            id: ConnectionId::random(),
+            socket,
+            address,
+            since: SystemTime::now(),
+            outbox: Outbox::default(),
+            identity: ArcSwap::new(identity),
+            standing: Mutex::default(),
+        }
+    }
+
+    /// Who it is now.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.load_full()
+    }
+
+    /// Whether it is bound to this very identity, not to an equal one.
+    pub(super) fn is_bound_to(&self, identity: &Arc<Identity>) -> bool {
+        Arc::ptr_eq(&self.identity.load(), identity)
+    }
+
+    /// Makes it somebody else; for the registry, which holds its standing meanwhile.
+    pub(super) fn set_identity(&self, identity: Arc<Identity>) {
+        self.identity.store(identity);
+    }
+
+    pub(super) fn standing(&self) -> MutexGuard<'_, Option<Place>> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
