@@ -1,12 +1,15 @@
 """Django's side of Gatepost.
 
-The layers, top down (an import only points down): ``apps`` wires; ``urls``, ``signals`` and
-``checks`` are what Django calls; ``views`` and ``publishing`` do the work; ``sessions``,
-``commit``, the ``backends`` and ``client`` are their parts; ``calls``, ``targets``, ``digest``,
-``signature``, ``breaker`` and ``conf`` stand on nothing but Django.
+The layers, top down (an import only points down): ``apps`` wires; ``urls``, ``middleware``,
+``signals`` and ``checks`` are what Django calls; ``asynchronous``, ``publishing``, ``presence``,
+``views`` and ``identity`` do the work; ``answers``, ``resolving``, ``logins``, ``sessions``,
+``commit``, ``riding``, the ``backends`` and ``client`` are their parts; ``trust``, ``calls``,
+``targets``, ``digest``, ``signature``, ``breaker`` and ``conf`` stand on nothing but Django.
 """
 
+from gatepost.asynchronous import anotify, aonline, arecheck, arevoke
 from gatepost.client import GatewayError
+from gatepost.presence import online
 from gatepost.publishing import notify, recheck, revoke
 from gatepost.targets import Connection, Everyone, Group, Session
 
@@ -16,7 +19,12 @@ __all__ = [
     "GatewayError",
     "Group",
     "Session",
+    "anotify",
+    "aonline",
+    "arecheck",
+    "arevoke",
     "notify",
+    "online",
     "recheck",
     "revoke",
 ]

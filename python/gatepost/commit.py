@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from django.db import connections, transaction
 
-from gatepost import backends, conf
+from gatepost import backends, conf, riding
 from gatepost.calls import Call
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
@@ -67,9 +67,11 @@ def after_commit(call: Call) -> None:
 
 
 def at_once(calls: Sequence[Call]) -> None:
-    """Make calls without waiting for anything."""
-    if calls:
-        backends.current().send(calls)
+    """Make calls without waiting for a commit; within a request they may ride on its response."""
+    backend = backends.current()
+    due = riding.take(calls) if backend.rides else calls
+    if due:
+        backend.send(due)
 
 
 def _open_transaction() -> str | None:

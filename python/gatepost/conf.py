@@ -39,6 +39,13 @@ DEFAULTS: dict[str, Any] = {
     "GROUPS": None,
     # Function (or its dotted path): user -> the frames that a new socket gets first.
     "INITIAL_FRAMES": None,
+    # Who a handshake is: "session" (read only), "request" (request.user, for middlewares that set
+    # it) or a function (or its dotted path): request -> user.
+    "USER_RESOLVER": "session",
+    # Whether a handshake counts as activity: saves the session and sets its cookie anew.
+    "TOUCH_SESSION_ON_CONNECT": False,
+    # Whether a user that is saved, deleted or put into groups has the gateway ask again about it.
+    "RECHECK_ON_USER_SAVE": True,
     # Whether a session that ends (logout, another user's login) closes its sockets.
     "REVOKE_ON_LOGOUT": True,
 }

@@ -35,7 +35,7 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     target: Any,
     frame: Any,
     *,
-    exclude: str | Connection | None = None,
+    exclude: Any = None,
     ttl: float | str | timedelta | None = None,
     key: str | None = None,
     id: str | None = None,
@@ -45,17 +45,18 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
 
     ``target`` is a user, a primary key, an iterable or a queryset of those, ``Group("staff")``,
     ``Session(request)``, ``Connection(id)`` or ``Everyone``. ``frame`` is what JSON can say (dates,
-    UUIDs, decimals and lazy texts included). ``exclude`` is a connection that does not get it;
-    after ``ttl`` seconds nobody wants it any more; of one ``key`` a slow client gets only the
-    newest; one ``id`` is taken once in five minutes; ``socket`` is the one path that gets it.
+    UUIDs, decimals and lazy texts included). ``exclude`` is a connection that does not get it:
+    the request of the sender, or ``Connection(id)``; after ``ttl`` seconds nobody wants it any
+    more; of one ``key`` a slow client gets only the newest; one ``id`` is taken once in five
+    minutes; ``socket`` is the one path that gets it.
 
-    A gateway that cannot be reached is logged, never raised. What is no target or no JSON raises
-    TypeError or ValueError at once.
+    A gateway that cannot be reached is logged, and raised only where ``FAIL_SILENTLY`` is False.
+    What is no target or no JSON raises TypeError or ValueError at once.
     """
     options = {
         "ttl": _duration(ttl),
         "key": key,
-        "exclude": exclude.id if isinstance(exclude, Connection) else exclude,
+        "exclude": _excluded(exclude),
         "socket": socket,
     }
     encoded = encode(frame)
@@ -114,6 +115,18 @@ def _fitting(reason: str) -> str:
     if len(reason.encode()) > LONGEST_REASON:
         raise ValueError(f"a close reason has at most {LONGEST_REASON} bytes: {reason!r}")
     return reason
+
+
+def _excluded(exclude: Any) -> str | None:
+    """Return the id of a connection; of a request it is the one that the gateway vouches for."""
+    if exclude is None or isinstance(exclude, str):
+        return exclude
+    if isinstance(exclude, Connection):
+        return exclude.id
+    sender = getattr(exclude, "gatepost", None)
+    if sender is None and not hasattr(exclude, "META"):
+        raise TypeError(f"exclude takes a request or a Connection, not {type(exclude).__name__}")
+    return getattr(sender, "connection", None)
 
 
 def _audience(target: Any) -> dict[str, Any] | None:

@@ -1,45 +1,38 @@
-"""Who a session key is, found without writing anything.
+"""The data of sessions, read without writing anything.
 
-``views`` asks. ``request.user`` would not do: with SECRET_KEY_FALLBACKS it cycles the key (and the
-browser, which gets no Set-Cookie here, is logged out), after a password change it flushes the row,
-and an expired file session is replaced. The surprise: the store is a subclass of the project's
-own engine in which every writing method does nothing, so that it cannot happen.
+``logins`` asks. The surprise: each store is a subclass of the project's own engine in which every
+writing method does nothing, so that it cannot happen; and it is handed what was read for many
+sessions at once, so that a hundred of them cost as many queries as one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.contrib import auth
+from django.contrib.sessions.backends.cache import SessionStore as CacheStore
+from django.contrib.sessions.backends.cached_db import SessionStore as CachedStore
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.core import signing
-from django.core.exceptions import ValidationError
-from django.utils.crypto import constant_time_compare
-
-
-@dataclass(frozen=True)
-class Login:
-    """A session that is logged in."""
-
-    user: Any
-    #: When it ends by itself, as unix seconds, where the engine knows.
-    expires_at: int | None
+from django.utils import timezone
 
 
 class _ReadOnlyCache:
-    """A cache that is read and never filled.
+    """A cache that was read at once, and is never filled.
 
     A fill after a concurrent logout would bring the session back from the dead.
     """
 
     def __init__(self, cache: Any) -> None:
         self._cache = cache
+        self.found: dict[str, Any] | None = None
 
-    def get(self, *args: Any, **kwargs: Any) -> Any:
-        return self._cache.get(*args, **kwargs)
+    def get(self, key: str, default: Any = None) -> Any:
+        if self.found is not None:
+            return self.found.get(key, default)
+        return self._cache.get(key, default)
 
     def set(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing."""
@@ -48,7 +41,10 @@ class _ReadOnlyCache:
 class _ReadOnly:
     """Mixed in before an engine's SessionStore: reads as that does, and writes nothing."""
 
+    #: The session's row, where one was read; its end may have passed.
     row: Any = None
+    has_read_row = False
+    session_key: str | None
     _cache: Any
 
     def __init__(self, key: str) -> None:
@@ -57,7 +53,12 @@ class _ReadOnly:
             self._cache = _ReadOnlyCache(self._cache)
 
     def _get_session_from_db(self) -> Any:
-        self.row = super()._get_session_from_db()  # type: ignore[misc]
+        if not self.has_read_row:
+            self.row = super()._get_session_from_db()  # type: ignore[misc]
+            return self.row
+        if self.row is None or self.row.expire_date <= timezone.now():
+            self._session_key = None
+            return None
         return self.row
 
     def _write_nothing(self, *args: Any, **kwargs: Any) -> None:
@@ -72,59 +73,61 @@ def _read_only(store: type) -> type:
     return type(store.__name__, (_ReadOnly, store), {"__qualname__": store.__qualname__})
 
 
-def find_login(key: str | None) -> Login | None:
-    """Return who is logged in with a session key; None for nobody."""
-    if not key:
-        return None
-    engine = import_module(settings.SESSION_ENGINE)
-    session = _read_only(engine.SessionStore)(key)
-    user = _user(session)
-    return Login(user, _expiry(session, key)) if user is not None else None
+def stores(keys: Sequence[str]) -> list[Any]:
+    """Return a store for each session key, all read with as few queries as for one."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    made = [_read_only(store)(key) for key in keys]
+    valid = [one for one in made if one.session_key]
+    if valid and _reads_rows(store):
+        _read_rows(valid)
+    if valid and issubclass(store, CacheStore | CachedStore):
+        _read_cache(valid)
+    return made
 
 
-def _user(session: Any) -> Any:
-    """Return the session's user as ``django.contrib.auth.get_user`` would, but without a write."""
-    try:
-        user_id = auth.get_user_model()._meta.pk.to_python(session[auth.SESSION_KEY])
-        backend_path = session[auth.BACKEND_SESSION_KEY]
-    except (KeyError, ValidationError):
-        return None
-    if backend_path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    user = auth.load_backend(backend_path).get_user(user_id)
-    # A backend of the project's own may not look at is_active.
-    if user is None or not getattr(user, "is_active", True):
-        return None
-    return user if _hash_holds(session, user) else None
+def _reads_rows(store: type) -> bool:
+    """Return whether an engine finds its rows as Django's own does."""
+    own: Any = getattr(store, "_get_session_from_db", None)
+    return issubclass(store, DatabaseStore) and own is DatabaseStore._get_session_from_db
 
 
-def _hash_holds(session: Any, user: Any) -> bool:
-    """Return whether the password (and SECRET_KEY or a fallback) is still that of the login."""
-    if not hasattr(user, "get_session_auth_hash"):
-        return True
-    said = session.get(auth.HASH_SESSION_KEY)
-    if not said:
-        return False
-    if constant_time_compare(said, user.get_session_auth_hash()):
-        return True
-    fallbacks: Any = getattr(user, "get_session_auth_fallback_hash", tuple)()
-    return any(constant_time_compare(said, fallback) for fallback in fallbacks)
+def _read_rows(made: list[Any]) -> None:
+    keys = {one.session_key for one in made}
+    rows = {row.session_key: row for row in made[0].model.objects.filter(session_key__in=keys)}
+    for one in made:
+        one.row = rows.get(one.session_key)
+        one.has_read_row = True
 
 
-def _expiry(session: Any, key: str) -> int | None:
-    """Return when the session truly ends.
+def _read_cache(made: list[Any]) -> None:
+    keys = [one.cache_key for one in made]
+    found = made[0]._cache._cache.get_many(keys)
+    for one in made:
+        one._cache.found = found
+
+
+def ends_in_database(store: Any) -> bool:
+    """Return whether a session has a row, so that one without is over."""
+    return isinstance(store, DatabaseStore)
+
+
+def expiry(store: Any, key: str) -> int | None:
+    """Return when a session truly ends by itself, as unix seconds, where the engine knows.
 
     Not ``get_expiry_date()``: for an expiry in seconds that is "now and as long again" at every
     call.
     """
-    if isinstance(session, SignedCookieStore):
+    if isinstance(store, SignedCookieStore):
         stamp = key.rsplit(":", 2)[1]
         return signing.b62_decode(stamp) + int(settings.SESSION_COOKIE_AGE)
-    if not isinstance(session, DatabaseStore):
+    if not isinstance(store, DatabaseStore):
         return None
-    if session.row is not None:
-        return int(session.row.expire_date.timestamp())
-    # cached_db found it in the cache; its row has the same end.
-    rows = session.model.objects.filter(session_key=key).values_list("expire_date", flat=True)
+    row: Any = getattr(store, "row", None)
+    if row is not None:
+        return int(row.expire_date.timestamp())
+    if getattr(store, "has_read_row", False):
+        return None
+    # An engine of the project's own found it elsewhere; or it is the request's own store.
+    rows = store.model.objects.filter(session_key=key).values_list("expire_date", flat=True)
     date = rows.first()
     return int(date.timestamp()) if date else None

@@ -6,4 +6,7 @@ from gatepost import views
 
 app_name = "gatepost"
 
-urlpatterns = [path("auth/", views.auth, name="auth")]
+urlpatterns = [
+    path("auth/", views.auth, name="auth"),
+    path("sessions/", views.sessions, name="sessions"),
+]

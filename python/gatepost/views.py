@@ -1,158 +1,128 @@
-"""The auth view: tells the gateway who a session is.
+"""The views for the gateway: who a session is (``auth``), and who hundreds are (``sessions``).
 
-The gateway asks it at each handshake, with the browser's cookies. It only reads: see ``sessions``.
-The surprise: it deletes ``request.session``, which makes SessionMiddleware neither save the session
+The gateway asks with the browsers' cookies. Both views only read: see ``logins``. The surprise:
+they delete ``request.session``, which makes SessionMiddleware neither save the session
 (SESSION_SAVE_EVERY_REQUEST would keep an idle one alive for ever) nor set a cookie.
 """
 
 import ipaddress
+import json
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
 from django.contrib.auth import decorators
-from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import RequestDataTooBig
 from django.db import connections, transaction
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, parse_cookie
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
 
-from gatepost import conf, signature
-from gatepost.sessions import Login, find_login
+from gatepost import conf, resolving, signature, trust
+from gatepost.answers import answer
+from gatepost.logins import find_logins
 
 logger = logging.getLogger("gatepost")
-
-#: Marks an answer as this view's: a frontend's fallback page answers 200 to any path, too.
-VERSION = 1
 
 #: Frames leave as short as they can be; NaN is a mistake that the gateway could only refuse.
 _JSON = {"allow_nan": False, "separators": (",", ":")}
 
-#: What may stand in a path as it is (RFC 3986, pchar).
-_PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+#: How many sessions can be asked for at once.
+MOST_SESSIONS = 500
 
 View = Callable[[HttpRequest], HttpResponse]
 
 
 def _apart(view: View) -> View:
-    """Take a view out of ATOMIC_REQUESTS and of LoginRequiredMiddleware."""
+    """Take a view out of ATOMIC_REQUESTS, of LoginRequiredMiddleware and of caches."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     # Django 5.1 and later.
     not_required = getattr(decorators, "login_not_required", None)
-    return not_required(view) if not_required else view
+    return never_cache(not_required(view) if not_required else view)
 
 
 @_apart
-@never_cache
 @require_GET
 def auth(request: HttpRequest) -> HttpResponse:
     """Answer whose session the request carries, to the gateway alone."""
-    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    _detach(request)
-    try:
-        _verify(request)
-    except (signature.SignatureError, conf.SecretMissingError) as error:
-        logger.warning("refused to say whose session it is: %s", error)
-        return JsonResponse({"error": "bad_signature", "detail": str(error)}, status=403)
-    login = find_login(key)
+    refusal = _refusal(request)
+    if refusal is not None:
+        return refusal
+    login = resolving.resolve(request)
     if login is not None:
         request.user = login.user
-    response = JsonResponse(_answer(login), json_dumps_params=_JSON)
+    response = JsonResponse(answer(login), json_dumps_params=_JSON)
     # Were a cache between us to ignore no-store, it must not give one user's answer to another.
     response["Vary"] = "Cookie"
     return response
 
 
-def _detach(request: HttpRequest) -> None:
-    """Keep the middlewares around the view from saving a session or setting a cookie.
-
-    One that looks at ``request.user`` afterwards finds a user that needs no session.
-    """
-    request.user = AnonymousUser()
-    if hasattr(request, "session"):
-        del request.session
-    # CsrfViewMiddleware would set its cookie, or look for the session that is gone.
-    request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
-
-
-def _answer(login: Login | None) -> dict[str, Any]:
-    answer: dict[str, Any] = {"v": VERSION, "user": None, "groups": [], "expires_at": None}
-    if login is not None:
-        answer["user"] = login.user._meta.pk.value_to_string(login.user)
-        answer["groups"] = _groups(login.user)
-        answer["expires_at"] = login.expires_at
-    answer["lease"] = None
-    answer["frames"] = _frames(login.user) if login is not None else []
-    return answer
-
-
-def _groups(user: Any) -> list[str]:
-    named = conf.function("GROUPS")
-    if named is not None:
-        return [str(name) for name in _list("GROUPS", named(user))]
-    groups: Any = getattr(user, "groups", None)
-    # A custom user model may call something else "groups", or its groups have no names.
-    fields = groups.model._meta.concrete_fields if hasattr(groups, "values_list") else ()
-    if "name" not in {field.name for field in fields}:
-        return []
-    return list(groups.order_by("name").values_list("name", flat=True))
+@csrf_exempt
+@_apart
+@require_POST
+def sessions(request: HttpRequest) -> HttpResponse:
+    """Answer whose the sessions of up to 500 ``Cookie`` headers are, to the gateway alone."""
+    try:
+        refusal = _refusal(request)
+    except RequestDataTooBig:
+        resolving.detach(request)
+        return _problem(413, "too_large", "Ask for fewer sessions at once.")
+    if refusal is not None:
+        return refusal
+    resolving.detach(request)
+    if not resolving.is_by_session():
+        text = "GATEPOST['USER_RESOLVER'] needs a request for each session: ask one by one."
+        return _problem(501, "not_in_batches", text)
+    asked = _asked(request.body)
+    if asked is None:
+        text = f'The body must be {{"sessions":[Cookie headers]}}, at most {MOST_SESSIONS}.'
+        return _problem(400, "bad_request", text)
+    cookies, frames = asked
+    logins = find_logins([_session_key(one) for one in cookies])
+    said = [answer(login, frames=frames) for login in logins]
+    return JsonResponse({"sessions": said}, json_dumps_params=_JSON)
 
 
-def _frames(user: Any) -> list[Any]:
-    made = conf.function("INITIAL_FRAMES")
-    return _list("INITIAL_FRAMES", made(user)) if made is not None else []
+def _asked(body: bytes) -> tuple[list[str], bool] | None:
+    try:
+        said: Any = json.loads(body)
+        cookies, frames = said["sessions"], said.get("frames", True)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    fits = isinstance(cookies, list) and len(cookies) <= MOST_SESSIONS
+    if not fits or not all(isinstance(one, str) for one in cookies):
+        return None
+    return cookies, frames is not False
 
 
-def _list(key: str, said: Any) -> list[Any]:
-    if said is None:
-        return []
-    if isinstance(said, str | bytes | dict):
-        raise ImproperlyConfigured(
-            f"GATEPOST[{key!r}] must return a list, not {type(said).__name__}"
-        )
-    return list(said)
+def _session_key(cookies: str) -> str | None:
+    return parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)
 
 
-def _verify(request: HttpRequest) -> None:
-    header = request.headers.get(signature.HEADER)
-    if header is not None:
-        parts = signature.Parts(
-            method=request.method,
-            target=_target(request),
-            host=request.META.get("HTTP_HOST", ""),
-            forwarded_for=request.META.get("HTTP_X_FORWARDED_FOR", ""),
-            forwarded_proto=request.META.get("HTTP_X_FORWARDED_PROTO", ""),
-            body_hash=signature.hash_body(request.body),
-        )
-        signature.verify(header, parts, conf.secrets(), now=int(time.time()))
-    elif not (settings.DEBUG and _is_loopback(request.META.get("REMOTE_ADDR", ""))):
+def _problem(status: int, error: str, detail: str) -> HttpResponse:
+    return JsonResponse({"error": error, "detail": detail}, status=status)
+
+
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """Return what to answer to somebody who is not the gateway."""
+    try:
+        if trust.is_signed(request):
+            trust.verify(request, signature.hash_body(request.body))
+            return None
+        if settings.DEBUG and _is_loopback(request.META.get("REMOTE_ADDR", "")):
+            return None
         raise signature.SignatureError(
             f"The header {signature.HEADER} is missing. Only the gateway may ask here: set the"
             " same GATEPOST_SECRET for the gateway and for Django. (Without a signature this view"
             " answers only with DEBUG on, and only to this machine.)"
         )
-
-
-def _target(request: HttpRequest) -> str:
-    """Return path and query as they were on the request line, as well as the server tells."""
-    scope = getattr(request, "scope", None)
-    if scope is not None:
-        query = scope.get("query_string", b"").decode("latin-1")
-        known = scope.get("raw_path")
-        path = known.decode("latin-1") if known else quote(scope["path"], _PATH_CHARACTERS)
-    else:
-        # gunicorn and uWSGI keep the request line; wsgiref, and so runserver, does not.
-        raw = request.META.get("RAW_URI") or request.META.get("REQUEST_URI")
-        if raw:
-            return str(raw)
-        query = request.META.get("QUERY_STRING", "")
-        path = quote(request.path, _PATH_CHARACTERS)
-    return f"{path}?{query}" if query else path
+    except (signature.SignatureError, conf.SecretMissingError) as error:
+        resolving.detach(request)
+        logger.warning("refused to say whose session it is: %s", error)
+        return _problem(403, "bad_signature", str(error))
 
 
 def _is_loopback(address: str) -> bool:

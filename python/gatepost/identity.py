@@ -1,0 +1,120 @@
+"""``Gatepost-Identity``: who a session is, told along with an ordinary response.
+
+``middleware`` calls it last. The next handshake of the session then costs Django nothing. The
+surprise: it is told only where the request has found out already who it is from, and only of the
+session whose cookie the browser has *after* this response, which is not always the one it sent.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.functional import LazyObject, empty
+
+from gatepost import conf, riding, sessions
+from gatepost.answers import answer
+from gatepost.calls import encode
+from gatepost.digest import session_digest
+from gatepost.logins import Login, is_login_of
+
+logger = logging.getLogger("gatepost")
+
+HEADER = "Gatepost-Identity"
+
+#: A page may make a hundred requests after it was opened; of those, one in so many seconds tells.
+TELL_EVERY = 5.0
+
+#: How many sessions are remembered as told.
+MOST_TOLD = 10_000
+
+
+def attach(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Tell the gateway who the request's session is, if that is known and of use."""
+    try:
+        user = _user(request, response)
+        if user is None:
+            return
+        digest = session_digest(conf.secret(), request.session.session_key)
+        if _is_due(request, digest):
+            _tell(request, response, user, digest)
+    except Exception:
+        # It only saves a call, and must never cost a page.
+        logger.warning("cannot tell the gateway who a session is", exc_info=True)
+
+
+def is_wanted(request: HttpRequest, response: HttpResponseBase) -> bool:
+    """Return whether :func:`attach` would ask the database, which asynchronous code must not."""
+    try:
+        return _user(request, response) is not None
+    except Exception:
+        return True  # It fails there too, and is logged there.
+
+
+def _tell(request: HttpRequest, response: HttpResponseBase, user: Any, digest: str) -> None:
+    session: Any = request.session
+    expires_at = sessions.expiry(session, session.session_key)
+    if expires_at is None and sessions.ends_in_database(session):
+        return  # Its row is gone: another request ended it just now.
+    # Bound to the session, so that a cache within Django cannot give it to another browser.
+    said = {**answer(Login(user, expires_at)), "session": digest}
+    value = riding.encoded(encode(said))
+    if len(value) <= riding.LARGEST_HEADER:
+        response[HEADER] = value
+
+
+def _user(request: HttpRequest, response: HttpResponseBase) -> Any:
+    """Return the user of the request's session where it takes nothing to find out, or None."""
+    session: Any = getattr(request, "session", None)
+    # Not loaded: nobody has asked who it is.
+    if response.status_code >= 500 or not hasattr(session, "_session_cache"):
+        return None
+    if conf.value("USER_RESOLVER") != "session" or conf.value("INITIAL_FRAMES"):
+        return None
+    if not session.session_key or session.session_key != _cookie_after(request, response):
+        return None
+    return next((user for user in _known_users(request) if is_login_of(session, user)), None)
+
+
+def _cookie_after(request: HttpRequest, response: HttpResponseBase) -> str | None:
+    """Return the session cookie that the browser has once it got the response."""
+    name = settings.SESSION_COOKIE_NAME
+    given = response.cookies.get(name)
+    if given is not None:
+        return given.value or None
+    return request.COOKIES.get(name)
+
+
+def _known_users(request: HttpRequest) -> list[Any]:
+    """Return the user objects that the request has already.
+
+    Several: a login replaces ``request.user`` alone, and a middleware that lets an admin act as
+    somebody else replaces it too, while the session stays the admin's.
+    """
+    user = request.__dict__.get("user")
+    if isinstance(user, LazyObject):
+        user = None if user._wrapped is empty else user._wrapped
+    kept = [getattr(request, name, None) for name in ("_cached_user", "_acached_user")]
+    return [one for one in (user, *kept) if one is not None]
+
+
+_told: "OrderedDict[str, float]" = OrderedDict()
+_lock = threading.Lock()
+
+
+def _is_due(request: HttpRequest, digest: str) -> bool:
+    """Return whether to tell now: with a page always, with what a page fetches only so often."""
+    now = time.monotonic()
+    fetched = request.headers.get("Sec-Fetch-Dest", "document") != "document"
+    with _lock:
+        if fetched and now - _told.get(digest, float("-inf")) < TELL_EVERY:
+            return False
+        _told[digest] = now
+        _told.move_to_end(digest)
+        if len(_told) > MOST_TOLD:
+            _told.popitem(last=False)
+    return True

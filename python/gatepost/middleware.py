@@ -1,0 +1,148 @@
+"""``GatepostMiddleware``: believes the gateway, and sends along with the response.
+
+First in ``MIDDLEWARE``, so that all others see the true scheme and address, and none replaces the
+response once it carries something. The surprise: without a valid ``Gatepost-Signature`` it does
+nothing at all, whatever the headers say; so a request that reached Django past the gateway is what
+it would be without this middleware.
+"""
+
+import ipaddress
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from gatepost import conf, identity, riding, signature, trust
+from gatepost.commit import at_once
+
+logger = logging.getLogger("gatepost")
+
+#: How often it is logged that signatures do not hold, in seconds.
+SAY_EVERY = 60.0
+
+_Sync = Callable[[HttpRequest], HttpResponseBase]
+_Async = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@dataclass(frozen=True)
+class Sender:
+    """What the gateway says of a request, as ``request.gatepost``."""
+
+    #: Whether the request came through the gateway. Without that, the rest is not known.
+    trusted: bool = False
+    #: The sender's own connection, where its page said which: for ``notify(…, exclude=request)``.
+    connection: str | None = None
+    #: How many connections the user has, where the gateway knows the session.
+    online: int | None = None
+
+
+class GatepostMiddleware:
+    """``MIDDLEWARE = ["gatepost.middleware.GatepostMiddleware", …]``."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: _Sync | _Async) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Handle a request; a coroutine where Django runs asynchronously."""
+        _introduce(request)
+        if self._is_async:
+            return self._respond_async(request)
+        get_response = cast(_Sync, self.get_response)
+        if not request.gatepost.trusted:
+            return get_response(request)
+        with riding.offered() as ride:
+            try:
+                response = get_response(request)
+            except BaseException:
+                at_once(ride.cancel())
+                raise
+            at_once(ride.depart(response))
+        identity.attach(request, response)
+        return response
+
+    async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
+        get_response = cast(_Async, self.get_response)
+        if not request.gatepost.trusted:
+            return await get_response(request)
+        with riding.offered() as ride:
+            try:
+                response = await get_response(request)
+            except BaseException:
+                await _at_once(ride.cancel())
+                raise
+            await _at_once(ride.depart(response))
+        if identity.is_wanted(request, response):
+            await sync_to_async(identity.attach)(request, response)
+        return response
+
+
+async def _at_once(calls: list[Any]) -> None:
+    if calls:
+        await sync_to_async(at_once, thread_sensitive=False)(calls)
+
+
+def _introduce(request: HttpRequest) -> None:
+    """Set ``request.gatepost``, and scheme and address where the gateway vouches for them."""
+    meta = request.META
+    claims = meta.pop("HTTP_GATEPOST_CONNECTION", None), meta.pop("HTTP_GATEPOST_ONLINE", None)
+    if not _is_trusted(request):
+        request.gatepost = Sender()
+        return
+    connection, online = claims
+    counted = int(online) if online and online.isdecimal() else None
+    request.gatepost = Sender(True, connection or None, counted)
+    _believe(request)
+
+
+def _is_trusted(request: HttpRequest) -> bool:
+    if not trust.is_signed(request):
+        return False
+    try:
+        trust.verify_passed_on(request)
+    except (signature.SignatureError, conf.SecretMissingError) as error:
+        _say_seldom(error)
+        return False
+    return True
+
+
+def _believe(request: HttpRequest) -> None:
+    scheme = request.META.get("HTTP_X_FORWARDED_PROTO")
+    if scheme in ("http", "https"):
+        request.META["wsgi.url_scheme"] = scheme
+        if hasattr(request, "scope"):
+            request.scope = {**request.scope, "scheme": scheme}
+    address = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    if _is_address(address):
+        request.META["REMOTE_ADDR"] = address
+        if "REMOTE_HOST" in request.META:
+            request.META["REMOTE_HOST"] = address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+_said_at = float("-inf")
+
+
+def _say_seldom(error: Exception) -> None:
+    global _said_at
+    now = time.monotonic()
+    if now - _said_at >= SAY_EVERY:
+        _said_at = now
+        logger.warning("a request's Gatepost-Signature is not believed: %s", error)

@@ -1,0 +1,97 @@
+"""Who a handshake is: ``GATEPOST["USER_RESOLVER"]``.
+
+The auth view asks. The surprise: only with "request", or with TOUCH_SESSION_ON_CONNECT, may
+anything be written, and only then does a Set-Cookie reach the gateway, which puts it on its answer
+to the browser.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.base import UpdateError
+from django.http import HttpRequest
+
+from gatepost import conf, sessions
+from gatepost.logins import Login, find_login, is_login_of
+
+#: The resolvers that have a name; any other is the dotted path of a function: request -> user.
+BY_SESSION = "session"
+BY_REQUEST = "request"
+
+
+def is_by_session() -> bool:
+    """Return whether a session key is all that is needed to say who a session is."""
+    return bool(conf.value("USER_RESOLVER") == BY_SESSION)
+
+
+def resolve(request: HttpRequest) -> Login | None:
+    """Return who a request is from; None for nobody."""
+    resolver = conf.value("USER_RESOLVER")
+    if resolver == BY_SESSION:
+        return _by_session(request)
+    if resolver == BY_REQUEST:
+        return _by_request(request)
+    function: Any = conf.function("USER_RESOLVER")
+    user = function(request)
+    detach(request)
+    return Login(user) if _is_somebody(user) else None
+
+
+def detach(request: HttpRequest) -> None:
+    """Keep the middlewares around the view from saving a session or setting a cookie.
+
+    One that looks at ``request.user`` afterwards finds a user that needs no session.
+    """
+    request.user = AnonymousUser()
+    if hasattr(request, "session"):
+        del request.session
+    # CsrfViewMiddleware would set its cookie, or look for the session that is gone.
+    request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
+
+
+def _by_session(request: HttpRequest) -> Login | None:
+    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    login = find_login(key)
+    touched = login is not None and conf.value("TOUCH_SESSION_ON_CONNECT") and _touch(request)
+    if not touched:
+        detach(request)
+    return login
+
+
+def _touch(request: HttpRequest) -> bool:
+    """Let the handshake count as activity: save the session, and set its cookie anew."""
+    session: Any = getattr(request, "session", None)
+    if session is None:
+        return False
+    try:
+        session.save()
+    except UpdateError:
+        return False  # It ended in this very moment; SessionMiddleware would answer 400.
+    session.modified = True
+    return True
+
+
+def _by_request(request: HttpRequest) -> Login | None:
+    """Believe ``request.user``, which a middleware of the project's own may have set."""
+    user: Any = getattr(request, "user", None)
+    login = Login(user, _expiry(request, user)) if _is_somebody(user) else None
+    session: Any = getattr(request, "session", None)
+    # With SECRET_KEY_FALLBACKS it was given a new key, of which the browser has to be told.
+    kept = session is None or session.session_key == request.COOKIES.get(
+        settings.SESSION_COOKIE_NAME
+    )
+    if kept or login is None:
+        detach(request)
+    return login
+
+
+def _expiry(request: HttpRequest, user: Any) -> int | None:
+    session: Any = getattr(request, "session", None)
+    if session is None or not session.session_key or not is_login_of(session, user):
+        return None
+    return sessions.expiry(session, session.session_key)
+
+
+def _is_somebody(user: Any) -> bool:
+    return getattr(user, "pk", None) is not None and bool(getattr(user, "is_active", True))

@@ -1,0 +1,150 @@
+"""What a request says leaves on its response, where the gateway takes it off.
+
+``commit`` offers its calls to the request of the moment, ``middleware`` opens and closes it. The
+surprise: it is only kept back where the order holds. The gateway reads ``Gatepost-Publish`` before
+``Gatepost-Revoke``, and the response's head after whatever the API was told; so what does not fit,
+or comes in another order, is given back to be sent at once, together with all that came before it.
+"""
+
+import threading
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from django.http.response import HttpResponseBase
+
+from gatepost.calls import Call, Publication, Recheck, Revocation, encode
+
+PUBLISH = "Gatepost-Publish"
+REVOKE = "Gatepost-Revoke"
+
+#: The gateway takes so many bytes of each header.
+LARGEST_HEADER = 8 * 1024
+
+#: As much JSON as fits a header in base64.
+_LARGEST_JSON = LARGEST_HEADER // 4 * 3
+
+#: A request that takes longer than so many seconds sends at once what it says from then on: the
+#: progress of a long job is of no use at its end.
+PATIENCE = 0.5
+
+
+@dataclass(frozen=True)
+class _Rider:
+    """A call with what is said of it in a header."""
+
+    call: Call
+    header: str
+    body: str
+
+    @classmethod
+    def of(cls, call: Call) -> "_Rider":
+        if isinstance(call, Publication):
+            return cls(call, PUBLISH, call.json())
+        if isinstance(call, Recheck):
+            return cls(call, REVOKE, encode({**call.who, "recheck": True}))
+        return cls(call, REVOKE, call.json())
+
+
+class Ride:
+    """The calls of one request that wait for its response."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # A view may have threads.
+        self._since = time.monotonic()
+        self._open = True
+        self._empty()
+
+    def take(self, calls: Sequence[Call]) -> list[Call]:
+        """Keep calls for the response; return those that have to be made now instead."""
+        with self._lock:
+            if not self._open:
+                return list(calls)
+            for call in calls:
+                self._add(_Rider.of(call))
+            patient = time.monotonic() - self._since < PATIENCE
+            return [] if patient and self._fits() else self._unload()
+
+    def depart(self, response: HttpResponseBase) -> list[Call]:
+        """Put what was kept on a response; return what has to be made now instead."""
+        with self._lock:
+            self._open = False
+            # Its head may leave as late as its first chunk.
+            left = self._unload() if response.streaming else []
+            for name in (PUBLISH, REVOKE):
+                bodies = [rider.body for rider in self._riders if rider.header == name]
+                if bodies:
+                    response[name] = encoded(f"[{','.join(bodies)}]")
+            return left
+
+    def cancel(self) -> list[Call]:
+        """Return what was kept: there is no response."""
+        with self._lock:
+            self._open = False
+            return [rider.call for rider in self._riders]
+
+    def _empty(self) -> None:
+        self._riders: list[_Rider] = []
+        self._room = {PUBLISH: _LARGEST_JSON - 2, REVOKE: _LARGEST_JSON - 2}
+        self._rechecks: set[str] = set()
+        self._revoked = False
+        self._in_order = True
+
+    def _add(self, rider: _Rider) -> None:
+        if isinstance(rider.call, Recheck):
+            if rider.body in self._rechecks:
+                return
+            self._rechecks.add(rider.body)
+        elif isinstance(rider.call, Revocation):
+            self._revoked = True
+        elif self._revoked:
+            self._in_order = False
+        self._riders.append(rider)
+        self._room[rider.header] -= len(rider.body.encode()) + 1
+
+    def _fits(self) -> bool:
+        return self._in_order and min(self._room.values()) >= 0
+
+    def _unload(self) -> list[Call]:
+        """Take off all, in order, except for the rechecks, while these fit.
+
+        A recheck asks Django about this very browser's session too, whose new key (after a change
+        of the password) is on its way with this response: it is better late than early.
+        """
+        riders = self._riders
+        self._empty()
+        for rider in riders:
+            if isinstance(rider.call, Recheck):
+                self._add(rider)
+        if self._fits():
+            return [rider.call for rider in riders if not isinstance(rider.call, Recheck)]
+        self._empty()
+        return [rider.call for rider in riders]
+
+
+_current: ContextVar[Ride | None] = ContextVar("gatepost.riding", default=None)
+
+
+@contextmanager
+def offered() -> Iterator[Ride]:
+    """Let what is said in this context ride."""
+    ride = Ride()
+    token = _current.set(ride)
+    try:
+        yield ride
+    finally:
+        _current.reset(token)
+
+
+def take(calls: Sequence[Call]) -> list[Call]:
+    """Offer calls to the request of the moment; return those that have to be made now."""
+    ride = _current.get()
+    return list(calls) if ride is None else ride.take(calls)
+
+
+def encoded(text: str) -> str:
+    """Return JSON as a header's value."""
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
