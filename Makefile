@@ -39,7 +39,8 @@ unit: rust
 it: rust
 	cargo test --locked --test '*'
 
-python:
+# Its tests run the gateway too, behind Django's live server.
+python: build
 	@scripts/install-python.sh
 	python/run-lint
 	python/run-tests

@@ -74,6 +74,22 @@ def at_once(calls: Sequence[Call]) -> None:
         backend.send(due)
 
 
+def held_back(using: str) -> list[Call]:
+    """Return the calls of this thread that wait for a database's commit."""
+    return [one.call for one in _alive(using) if not one.sent]
+
+
+def is_call(callback: object) -> bool:
+    """Return whether a callback of ``transaction.on_commit`` is one of these calls."""
+    return isinstance(callback, _Waiting)
+
+
+def make_waiting(using: str) -> None:
+    """Make those calls now: a TestCase's transaction never commits (see ``gatepost.testing``)."""
+    for one in _alive(using):
+        one()
+
+
 def _open_transaction() -> str | None:
     """Return the alias of the database whose transaction is open: ``DATABASE``, if it is."""
     # Not on_commit() itself: without a transaction it connects to the database to find out.

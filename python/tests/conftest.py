@@ -5,6 +5,9 @@ from django.test import Client
 import fakes
 from gatepost import client as gateway_client
 
+# What the entry point pytest11 does where the package is installed.
+pytest_plugins = ["gatepost.pytest_plugin"]
+
 AUTH = "/_gatepost/auth/"
 HEADERS = {
     "host": "localhost:8443",

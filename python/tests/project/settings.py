@@ -28,5 +28,6 @@ DATABASES = {
 AUTH_USER_MODEL = os.environ.get("TEST_USER_MODEL", "auth.User")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STATIC_URL = "/static/"
 USE_TZ = True
 GATEPOST = {"SECRET": "a-shared-secret-of-at-least-32-bytes"}
