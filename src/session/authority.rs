@@ -12,10 +12,12 @@ use http::{HeaderValue, header};
 use tokio::sync::Semaphore;
 
 use super::answer::Answer;
+use super::diagnosis::Diagnosis;
 use super::endpoint::{Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint};
 use super::lease::{Known, Lease, Leases, SessionAt};
 use super::place::describe;
 use super::question::{Question, Recheck};
+use super::standing::{Diagnoses, Whose};
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::publication::Frame;
@@ -36,14 +38,13 @@ pub struct Authority {
     leases: Arc<Leases>,
     metrics: Arc<Metrics>,
     last: Mutex<Last>,
+    diagnoses: Arc<Diagnoses>,
 }
 
 /// How the last call went.
 #[derive(Debug, Default)]
 struct Last {
     reach: Reach,
-    /// Each fault is logged once, not once for each handshake.
-    fault: Option<String>,
 }
 
 /// Whether Django answered when it was last asked.
@@ -94,6 +95,7 @@ impl Authority {
             turns: Semaphore::new(settings.concurrency),
             secrets: settings.secrets.clone(),
             leases: Arc::new(leases),
+            diagnoses: Arc::new(Diagnoses::new(Arc::clone(&metrics))),
             metrics,
             last: Mutex::default(),
         })
@@ -148,6 +150,11 @@ impl Authority {
         &self.leases
     }
 
+    /// What is known to be wrong.
+    pub fn diagnoses(&self) -> &Arc<Diagnoses> {
+        &self.diagnoses
+    }
+
     /// Whether Django answered the last call.
     pub fn reach(&self) -> Reach {
         self.last().reach
@@ -157,7 +164,7 @@ impl Authority {
     async fn ask(&self, call: AuthCall<'_>) -> Result<(Answered, Instant), AuthError> {
         let asked = Instant::now();
         let answered = self.call(call).await;
-        self.note(&answered);
+        self.note(&answered, &call.about.host);
         let answered = answered?;
         let session = call.about.session();
         self.leases.grant(session, &answered.answer, asked);
@@ -177,7 +184,7 @@ impl Authority {
         for attempt in 0..attempts {
             let endpoint = &self.endpoints[(first + attempt) % self.endpoints.len()];
             match endpoint.call(call, &self.secrets).await {
-                Ok(answered) => return endpoint.read(answered).await,
+                Ok(answered) => return endpoint.read(answered, call, &self.secrets).await,
                 Err(error) => {
                     let again = !error.is_timeout();
                     last = Some(endpoint.unreachable(describe(&error)));
@@ -191,7 +198,7 @@ impl Authority {
     }
 
     /// Counts an outcome, and logs a change from the last one.
-    fn note(&self, answered: &Result<Answered, AuthError>) {
+    fn note(&self, answered: &Result<Answered, AuthError>, host: &HeaderValue) {
         let outcome = match answered {
             Ok(answered) if answered.answer.user.is_some() => "user",
             Ok(_) => "anonymous",
@@ -206,18 +213,22 @@ impl Authority {
             Err(AuthError::Unreachable { .. }) => Reach::Unreachable,
             _ => Reach::Reachable,
         };
-        let fault = answered.as_ref().err().map(ToString::to_string);
-        let mut last = self.last();
-        last.reach = reach;
-        if last.fault == fault {
-            return;
+        self.last().reach = reach;
+        match answered {
+            Ok(Answered { answer, .. }) => {
+                let whose = answer
+                    .user
+                    .as_ref()
+                    .map_or(Whose::Anonymous, |_| Whose::User);
+                self.diagnoses.answered(host, whose);
+            }
+            Err(AuthError::Misconfigured { place, diagnosis }) => {
+                self.diagnoses.tell(diagnosis, place, host);
+            }
+            Err(AuthError::Unreachable { place, cause }) => {
+                self.diagnoses.tell(&Diagnosis::silence(cause), place, host);
+            }
         }
-        if let Some(fault) = &fault {
-            tracing::warn!(%fault, "sockets cannot be authenticated");
-        } else {
-            tracing::info!("the auth view answers again");
-        }
-        last.fault = fault;
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {

@@ -3,13 +3,15 @@
 //! Used by the authority alone. The surprise: nothing of the handshake's upgrade goes along, since WSGI
 //! would run the view on it and plain ASGI answers 500 (Django 5.2 under uvicorn).
 
-use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::answer::Answer;
+use super::diagnose::{Response, host_refused, may_refuse_host};
+use super::diagnosis::{Diagnosis, Kind};
 use super::lease::LeaseTerms;
 use super::meaning::{self, Meaning};
 use super::place::{Call, Place, PlaceSettings, describe, put};
@@ -20,6 +22,8 @@ use crate::secret::Secrets;
 
 /// An answer has a handful of members; more is not an answer.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
+/// How long it is believed that a host is refused, or is not, without trying again.
+const PROOF: Duration = Duration::from_secs(10);
 
 /// What the authority needs to know.
 #[derive(Clone, Debug)]
@@ -56,8 +60,8 @@ pub enum AuthError {
     Misconfigured {
         /// Where it is.
         place: String,
-        /// What is wrong, fit for a close reason.
-        diagnosis: Cow<'static, str>,
+        /// What is wrong.
+        diagnosis: Diagnosis,
     },
 }
 
@@ -87,6 +91,16 @@ pub(super) struct Answered {
 #[derive(Debug)]
 pub(super) struct Endpoint {
     place: Place,
+    /// Whether Django answered 400 because of the host.
+    proof: Mutex<Option<Proof>>,
+}
+
+/// What came of calling Django `localhost` instead of this host.
+#[derive(Debug)]
+struct Proof {
+    host: HeaderValue,
+    at: Instant,
+    refuses_host: bool,
 }
 
 /// One call: whom it is about, and the handshake that makes it necessary, where there is one.
@@ -130,7 +144,11 @@ impl Endpoint {
             timeout: settings.timeout,
             connect_timeout: settings.connect_timeout,
         })?;
-        Ok(places.into_iter().map(|place| Self { place }).collect())
+        let endpoint = |place| Self {
+            place,
+            proof: Mutex::default(),
+        };
+        Ok(places.into_iter().map(endpoint).collect())
     }
 
     /// Sends one call.
@@ -139,10 +157,19 @@ impl Endpoint {
         call: AuthCall<'_>,
         secrets: &Secrets,
     ) -> Result<reqwest::Response, reqwest::Error> {
+        self.call_named(&call.about.host, call, secrets).await
+    }
+
+    async fn call_named(
+        &self,
+        host: &HeaderValue,
+        call: AuthCall<'_>,
+        secrets: &Secrets,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let call = Call {
             method: Method::GET,
             query: "",
-            host: &call.about.host,
+            host,
             address: call.about.address,
             headers: call.fields(),
             body: Bytes::new(),
@@ -150,31 +177,64 @@ impl Endpoint {
         self.place.call(call, secrets).await
     }
 
-    /// Reads a bounded answer.
+    /// Reads a bounded answer to `call`.
     pub(super) async fn read(
         &self,
         mut response: reqwest::Response,
+        call: AuthCall<'_>,
+        secrets: &Secrets,
     ) -> Result<Answered, AuthError> {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.unreachable(describe(&error)))?
-        {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(
-                    self.misconfigured("the auth view's answer is larger than 64 KiB".into())
-                );
-            }
-            body.extend_from_slice(&chunk);
+        let body = beginning(&mut response).await;
+        let body = body.map_err(|error| self.unreachable(describe(&error)))?;
+        if status == StatusCode::OK && body.len() > LARGEST_ANSWER {
+            return Err(self.misconfigured(too_large()));
         }
-        match meaning::judge(status, &headers, &body) {
+        let response = Response {
+            status,
+            headers: &headers,
+            body: &body,
+            host: &call.about.host,
+            path: self.place.path(),
+        };
+        match meaning::judge(&response) {
+            Meaning::Fault(_)
+                if may_refuse_host(&response) && self.refuses_host(call, secrets).await =>
+            {
+                Err(self.misconfigured(host_refused(&call.about.host)))
+            }
             Meaning::Fault(diagnosis) => Err(self.misconfigured(diagnosis)),
             Meaning::Unavailable => Err(self.unreachable(format!("it answered {status}"))),
             Meaning::Answer(answer) => Ok(Answered { answer, headers }),
         }
+    }
+
+    /// Whether Django, which answered 400, takes the same call under the name `localhost`. Asked once
+    /// for many handshakes.
+    async fn refuses_host(&self, call: AuthCall<'_>, secrets: &Secrets) -> bool {
+        let host = &call.about.host;
+        let now = Instant::now();
+        let known = self.proof().as_ref().and_then(|proof| {
+            let fresh = proof.host == host && now - proof.at < PROOF;
+            fresh.then_some(proof.refuses_host)
+        });
+        if let Some(refuses_host) = known {
+            return refuses_host;
+        }
+        let other = HeaderValue::from_static("localhost");
+        let again = self.call_named(&other, call, secrets).await;
+        let refuses_host = again.is_ok_and(|again| again.status() != StatusCode::BAD_REQUEST);
+        *self.proof() = Some(Proof {
+            host: host.clone(),
+            at: now,
+            refuses_host,
+        });
+        refuses_host
+    }
+
+    fn proof(&self) -> MutexGuard<'_, Option<Proof>> {
+        self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn unreachable(&self, cause: String) -> AuthError {
@@ -184,10 +244,31 @@ impl Endpoint {
         }
     }
 
-    fn misconfigured(&self, diagnosis: Cow<'static, str>) -> AuthError {
+    fn misconfigured(&self, diagnosis: Diagnosis) -> AuthError {
         AuthError::Misconfigured {
             place: self.place.name().to_owned(),
             diagnosis,
         }
     }
+}
+
+/// A little more than an answer may have, at most: enough to say what is wrong.
+async fn beginning(response: &mut reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while body.len() <= LARGEST_ANSWER
+        && let Some(chunk) = response.chunk().await?
+    {
+        let room = LARGEST_ANSWER + 1 - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(body)
+}
+
+fn too_large() -> Diagnosis {
+    Diagnosis::new(
+        Kind::TooLarge,
+        "the auth view's answer is larger than 64 KiB",
+        "The auth view's answer is larger than 64 KiB. Let INITIAL_FRAMES say less, or check that \
+         `auth.url` is the auth view's.",
+    )
 }

@@ -4,12 +4,11 @@
 //! redirect, a page or a broken answer is a fault with a diagnosis (Django 4.2 to 6.1 give each of them
 //! for a different mistake in the project).
 
-use std::borrow::Cow;
-
 use http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
 
 use super::answer::Answer;
+use super::diagnose::{Response, diagnose, is_html, is_refused, not_json};
+use super::diagnosis::{Diagnosis, Kind};
 
 /// What a response says.
 #[derive(Debug)]
@@ -18,39 +17,48 @@ pub(super) enum Meaning {
     Answer(Answer),
     /// Django is there, but not ready to judge.
     Unavailable,
-    /// Something is set up wrongly; the text is at most a close reason long.
-    Fault(Cow<'static, str>),
+    /// Something is set up wrongly.
+    Fault(Diagnosis),
 }
 
-/// Judges a response by its status, headers and body.
-pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Meaning {
-    match status.as_u16() {
-        200 => judge_ok(headers, body),
-        403 if names_bad_signature(body) => {
-            fault("Django refuses the signature: do both sides have the same secret and clock?")
-        }
-        401 | 403 => Meaning::Answer(Answer::default()),
-        300..400 => judge_redirect(headers),
-        400 => fault(
-            "the auth call got 400: add this page's host name (no scheme, no port) to ALLOWED_HOSTS",
-        ),
-        404 => {
-            fault("the auth path is 404: is it Django's, and include('gatepost.urls') in urls.py?")
-        }
-        405 => fault("the auth path answers 405: it is not an auth view"),
+/// Judges a response.
+pub(super) fn judge(response: &Response<'_>) -> Meaning {
+    match response.status.as_u16() {
+        200 => judge_ok(response),
+        401 | 403 if !is_guarded(response) => Meaning::Answer(Answer::default()),
         429 | 502..=504 => Meaning::Unavailable,
-        other => Meaning::Fault(format!("the auth call got {other}: see Django's log").into()),
+        _ => Meaning::Fault(diagnose(response)),
     }
 }
 
-fn judge_ok(headers: &HeaderMap, body: &[u8]) -> Meaning {
-    if !is_json(headers) {
-        return fault("the auth path answers no JSON: does it reach Django's auth view?");
+fn judge_ok(response: &Response<'_>) -> Meaning {
+    if !is_json(response.headers) {
+        return Meaning::Fault(not_json(response));
     }
-    match Answer::decode(body) {
+    match Answer::decode(response.body) {
         Ok(answer) => Meaning::Answer(answer),
-        Err(error) => Meaning::Fault(error.to_string().into()),
+        Err(error) => Meaning::Fault(Diagnosis::new(
+            Kind::NotAnAnswer,
+            error.to_string(),
+            format!(
+                "What answers at {} is not gatepost's view, or one that differs from \
+                 docs/protocol.md: {error}.",
+                response.path
+            ),
+        )),
     }
+}
+
+/// Whether 401 or 403 comes from something else than an auth view: a challenge that no cookie can
+/// meet, a refused signature or CSRF token, or a page where our view stands, which answers none.
+fn is_guarded(response: &Response<'_>) -> bool {
+    if response.status == StatusCode::UNAUTHORIZED {
+        let challenge = response.headers.get(header::WWW_AUTHENTICATE);
+        let basic = challenge.is_some_and(|value| value.as_bytes().starts_with(b"Basic"));
+        return basic && !is_json(response.headers);
+    }
+    let page = is_html(response.headers) && !response.body.is_empty();
+    is_refused(response.body) || page && response.path.contains("/_gatepost/")
 }
 
 /// Whether a response says that its body is JSON.
@@ -62,79 +70,93 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
-fn judge_redirect(headers: &HeaderMap) -> Meaning {
-    let to = headers
-        .get(header::LOCATION)
-        .map(http::HeaderValue::as_bytes)
-        .unwrap_or_default();
-    if to.starts_with(b"https://") {
-        return fault(
-            "Django redirects to https: set SECURE_PROXY_SSL_HEADER for X-Forwarded-Proto",
-        );
-    }
-    if to.windows(5).any(|part| part == b"next=") {
-        return fault("Django redirects to the login page: exempt the auth path from login");
-    }
-    fault("Django redirects the auth call: does auth.url end with a slash?")
-}
-
-fn fault(text: &'static str) -> Meaning {
-    Meaning::Fault(text.into())
-}
-
-fn names_bad_signature(body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Refusal<'a> {
-        error: &'a str,
-    }
-    serde_json::from_slice::<Refusal<'_>>(body)
-        .is_ok_and(|refusal| refusal.error == "bad_signature")
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
-    use crate::close::LONGEST_REASON;
+
+    fn meaning(status: u16, fields: &[(&'static str, &str)], body: &str) -> Meaning {
+        at("/_gatepost/auth/", status, fields, body)
+    }
+
+    fn at(path: &str, status: u16, fields: &[(&'static str, &str)], body: &str) -> Meaning {
+        let fields = fields.iter().map(|(name, value)| {
+            let name = http::HeaderName::from_static(name);
+            (name, value.parse().unwrap())
+        });
+        judge(&Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: &fields.collect(),
+            body: body.as_bytes(),
+            host: &HeaderValue::from_static("app.test"),
+            path,
+        })
+    }
+
+    fn is_anonymous(meaning: &Meaning) -> bool {
+        matches!(meaning, Meaning::Answer(answer) if *answer == Answer::default())
+    }
+
+    const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
+    const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 
     #[test]
     fn only_an_answer_401_and_403_mean_anonymous() {
-        let mut headers = HeaderMap::new();
-        let json = "application/json; charset=utf-8".parse().unwrap();
-        headers.insert(header::CONTENT_TYPE, json);
-        let anonymous =
-            |meaning| matches!(meaning, Meaning::Answer(answer) if answer == Answer::default());
-        assert!(anonymous(judge(
-            StatusCode::OK,
-            &headers,
-            br#"{"user":null}"#
-        )));
-        for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN] {
-            assert!(anonymous(judge(status, &HeaderMap::new(), b"")));
+        assert!(is_anonymous(&meaning(200, &[JSON], r#"{"user":null}"#)));
+        for status in [401, 403] {
+            assert!(is_anonymous(&meaning(status, &[], "")));
+            assert!(is_anonymous(&meaning(status, &[], "not logged in")));
+            assert!(is_anonymous(&meaning(status, &[JSON], r#"{"detail":"x"}"#)));
+            // HttpResponse(status=…), and PermissionDenied in a view of one's own.
+            assert!(is_anonymous(&meaning(status, &[HTML], "")));
+            assert!(is_anonymous(&at("/who/", status, &[HTML], "<h1>403</h1>")));
         }
-        let broken = judge(StatusCode::OK, &headers, br#"{"user":"1""#);
+        let bearer = ("www-authenticate", "Bearer realm=\"api\"");
+        assert!(is_anonymous(&meaning(401, &[bearer, JSON], "{}")));
+        let basic = ("www-authenticate", "Basic realm=\"api\"");
+        assert!(is_anonymous(&meaning(401, &[basic, JSON], "{}")));
+        let broken = meaning(200, &[JSON], r#"{"user":"1""#);
         assert!(matches!(broken, Meaning::Fault(_)));
-        let page = judge(StatusCode::OK, &HeaderMap::new(), b"{\"user\":\"1\"}");
+        let page = meaning(200, &[], "{\"user\":\"1\"}");
         assert!(matches!(page, Meaning::Fault(_)));
     }
 
     #[test]
-    fn every_status_is_a_fault_or_unavailable_and_fits_a_close_reason() {
-        let mut redirect = HeaderMap::new();
-        redirect.insert(header::LOCATION, "/login/?next=/x".parse().unwrap());
-        let signature = judge(
-            StatusCode::FORBIDDEN,
-            &HeaderMap::new(),
-            br#"{"error":"bad_signature","detail":"x"}"#,
-        );
-        let statuses = (100..600).filter(|status| ![200, 401, 403].contains(status));
-        let all = statuses
-            .map(|status| judge(StatusCode::from_u16(status).unwrap(), &redirect, b""))
-            .chain([signature]);
-        for meaning in all {
-            match meaning {
-                Meaning::Fault(text) => assert!(text.len() <= LONGEST_REASON, "{text}"),
-                Meaning::Unavailable => {}
-                Meaning::Answer(answer) => panic!("{answer:?}"),
+    fn what_stands_before_the_auth_view_never_means_anonymous() {
+        let basic = ("www-authenticate", "Basic realm=\"staging\"");
+        let guards = [
+            (
+                meaning(401, &[basic, HTML], "<h1>401</h1>"),
+                Kind::BasicAuth,
+            ),
+            (
+                meaning(403, &[HTML], "<h1>403 Forbidden</h1>"),
+                Kind::Forbidden,
+            ),
+            (
+                at("/who/", 403, &[HTML], "CSRF verification failed"),
+                Kind::Csrf,
+            ),
+            (
+                at("/who/", 403, &[JSON], r#"{"error":"bad_signature"}"#),
+                Kind::WrongSecret,
+            ),
+        ];
+        for (meaning, expected) in guards {
+            assert!(
+                matches!(&meaning, Meaning::Fault(found) if found.kind == expected),
+                "{meaning:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_other_status_is_a_fault_or_unavailable() {
+        for status in (100..600).filter(|status| ![200, 401, 403].contains(status)) {
+            match meaning(status, &[("location", "/login/?next=/x")], "") {
+                Meaning::Fault(_) | Meaning::Unavailable => {}
+                Meaning::Answer(answer) => panic!("{status}: {answer:?}"),
             }
         }
     }

@@ -8,17 +8,22 @@
 mod answer;
 mod authority;
 mod cookie;
+mod diagnose;
+mod diagnosis;
 mod endpoint;
 mod lease;
 mod meaning;
 mod place;
 mod question;
 mod shelf;
+mod standing;
 
 pub use answer::{Answer, AnswerError};
 pub use authority::{Authority, LoggedIn, Reach, Verdict};
 pub use cookie::{CookieNames, SessionCookies};
+pub use diagnosis::{Diagnosis, Kind};
 pub use endpoint::{AuthError, AuthSettings, AuthorityError, LARGEST_ANSWER};
 pub use lease::{LeaseKey, LeaseTerms, Leases, SessionAt};
 pub use place::{Call, Place, PlaceSettings, describe};
 pub use question::{Question, Recheck};
+pub use standing::Diagnoses;

@@ -109,6 +109,11 @@ impl Place {
         &self.name
     }
 
+    /// Its path, without a query.
+    pub(super) fn path(&self) -> &str {
+        self.url.path()
+    }
+
     /// Makes one signed call.
     pub async fn call(
         &self,

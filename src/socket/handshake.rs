@@ -145,7 +145,9 @@ impl SocketRoute {
             ),
             Err(AuthError::Misconfigured { diagnosis, .. }) => (
                 "misconfigured",
-                Admission::Close(CloseReason::Misconfigured(diagnosis)),
+                Admission::Close(CloseReason::Misconfigured(
+                    diagnosis.reason().to_owned().into(),
+                )),
             ),
         };
         self.parts.count(outcome);

@@ -32,6 +32,13 @@ pub struct Ride {
     pub outcome: &'static str,
 }
 
+/// A label that names a kind, from a fixed set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    /// `host_refused`, `not_found`, …
+    pub kind: &'static str,
+}
+
 /// The counters, `gatepost_…` in the exposition.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -45,6 +52,8 @@ pub struct Metrics {
     pub slowed: Counter,
     /// Auth calls to Django by outcome: `user`, `anonymous`, `unreachable`, `misconfigured`.
     pub auth_calls: Family<Outcome, Counter>,
+    /// Calls to Django that gave no judgement, by what is wrong.
+    pub diagnoses: Family<KindLabel, Counter>,
     /// Publications accepted.
     pub publications: Counter,
     /// Frames handed to outboxes.
@@ -59,6 +68,23 @@ impl Metrics {
     /// Names every counter in `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let r = registry.sub_registry_with_prefix("gatepost");
+        self.register_sockets(r);
+        self.register_judgements(r);
+        r.register(
+            "publications",
+            "Publications accepted",
+            self.publications.clone(),
+        );
+        r.register("frames", "Frames handed to outboxes", self.frames.clone());
+        r.register(
+            "rides",
+            "What came on responses of Django, by kind and outcome",
+            self.rides.clone(),
+        );
+        r.register("requests", "Requests by outcome", self.requests.clone());
+    }
+
+    fn register_sockets(&self, r: &mut Registry) {
         r.register(
             "connections",
             "Live connections at socket routes",
@@ -79,22 +105,18 @@ impl Metrics {
             "Closes 4001 that were held back, since the client loops",
             self.slowed.clone(),
         );
+    }
+
+    fn register_judgements(&self, r: &mut Registry) {
         r.register(
             "auth_calls",
             "Auth calls to Django by outcome",
             self.auth_calls.clone(),
         );
         r.register(
-            "publications",
-            "Publications accepted",
-            self.publications.clone(),
+            "diagnoses",
+            "Calls to Django that gave no judgement, by what is wrong",
+            self.diagnoses.clone(),
         );
-        r.register("frames", "Frames handed to outboxes", self.frames.clone());
-        r.register(
-            "rides",
-            "What came on responses of Django, by kind and outcome",
-            self.rides.clone(),
-        );
-        r.register("requests", "Requests by outcome", self.requests.clone());
     }
 }

@@ -29,6 +29,7 @@
 
 mod cli;
 mod config_errors;
+mod diagnosis;
 mod drain;
 mod edge;
 mod faults;

@@ -1,0 +1,166 @@
+//! What is wrong between gateway and Django, in words for the one who can mend it.
+//!
+//! Made by `diagnose`, or by the endpoint where nothing answers; told by `standing`. The surprise: the
+//! reason goes to every client in a close frame, so it is short and has nothing that Django would not
+//! show to anybody; the remedy goes to the log and to the developer's page.
+
+use crate::close::LONGEST_REASON;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Which kind of thing.
+    pub kind: Kind,
+    reason: Box<str>,
+    remedy: Box<str>,
+}
+
+/// The kinds of things that go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// 400: the name is not in `ALLOWED_HOSTS`.
+    HostRefused,
+    /// 400 of gunicorn: two fields disagree about the scheme.
+    SchemeConflict,
+    /// 400 for another reason.
+    BadRequest,
+    /// `SECURE_SSL_REDIRECT` without `SECURE_PROXY_SSL_HEADER`.
+    PlainHttp,
+    /// `APPEND_SLASH`.
+    SlashMissing,
+    /// `PREPEND_WWW`.
+    WwwRedirect,
+    /// A login-required middleware.
+    LoginRequired,
+    /// The view is inside `i18n_patterns`.
+    LanguagePrefix,
+    /// Another redirect.
+    Redirect,
+    /// HTTP Basic in front of the view.
+    BasicAuth,
+    /// Django's CSRF check.
+    Csrf,
+    /// 403 with a page, which no auth view answers.
+    Forbidden,
+    /// Gateway and Django have different secrets.
+    WrongSecret,
+    /// The clocks of gateway and Django differ.
+    WrongClock,
+    /// 404.
+    NotFound,
+    /// 405.
+    MethodRefused,
+    /// 200 with a page: the frontend.
+    Page,
+    /// 200 with something else than JSON.
+    NotJson,
+    /// JSON that is no auth answer.
+    NotAnAnswer,
+    /// More than an auth answer can have.
+    TooLarge,
+    /// 431.
+    CookiesTooLarge,
+    /// 500.
+    ServerError,
+    /// A status that an auth view does not answer.
+    Status,
+    /// Nothing listens, or the connection broke off.
+    NotRunning,
+    /// No answer in time.
+    TimedOut,
+    /// 429, 502, 503 or 504.
+    NotReady,
+    /// Too many wait for their turn.
+    Crowded,
+}
+
+impl Diagnosis {
+    /// Django cannot be reached.
+    pub(super) fn silence(cause: &str) -> Self {
+        Self::new(
+            Kind::NotRunning,
+            format!("Django cannot be reached: {cause}"),
+            "Django is not running, or it is just being restarted; sockets come back by themselves.",
+        )
+    }
+
+    /// A diagnosis; a reason that is too long for a close frame is cut.
+    pub(super) fn new(kind: Kind, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+        Self {
+            kind,
+            reason: reason.into(),
+            remedy: remedy.into().into(),
+        }
+    }
+
+    /// For the close frame: at most [`LONGEST_REASON`] bytes.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What to do about it, in a sentence or two.
+    pub fn remedy(&self) -> &str {
+        &self.remedy
+    }
+}
+
+impl std::fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl Kind {
+    /// Its name in metrics and logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::HostRefused => "host_refused",
+            Self::SchemeConflict => "scheme_conflict",
+            Self::BadRequest => "bad_request",
+            Self::PlainHttp => "plain_http",
+            Self::SlashMissing => "slash_missing",
+            Self::WwwRedirect => "www_redirect",
+            Self::LoginRequired => "login_required",
+            Self::LanguagePrefix => "language_prefix",
+            Self::Redirect => "redirect",
+            Self::BasicAuth => "basic_auth",
+            Self::Csrf => "csrf",
+            Self::Forbidden => "forbidden",
+            Self::WrongSecret => "wrong_secret",
+            Self::WrongClock => "wrong_clock",
+            Self::NotFound => "not_found",
+            Self::MethodRefused => "method_refused",
+            Self::Page => "page",
+            Self::NotJson => "not_json",
+            Self::NotAnAnswer => "not_an_answer",
+            Self::TooLarge => "too_large",
+            Self::CookiesTooLarge => "cookies_too_large",
+            Self::ServerError => "server_error",
+            Self::Status => "status",
+            Self::NotRunning => "not_running",
+            Self::TimedOut => "timed_out",
+            Self::NotReady => "not_ready",
+            Self::Crowded => "crowded",
+        }
+    }
+
+    /// Whether it concerns one host name alone.
+    pub(super) fn is_of_host(self) -> bool {
+        matches!(self, Self::HostRefused | Self::WwwRedirect)
+    }
+
+    /// Whether other clients are judged well in spite of it.
+    pub(super) fn spares_others(self) -> bool {
+        matches!(self, Self::LoginRequired | Self::CookiesTooLarge)
+    }
+
+    /// Whether there was no answer to diagnose.
+    pub(super) fn is_silence(self) -> bool {
+        matches!(
+            self,
+            Self::NotRunning | Self::TimedOut | Self::NotReady | Self::Crowded
+        )
+    }
+}

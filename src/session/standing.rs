@@ -1,0 +1,240 @@
+//! What is known to be wrong just now, told once.
+//!
+//! Written after every call to Django, read by the developer's pages. The surprise: a good answer mends
+//! everything but what concerns others only: another host name, anonymous visitors behind a
+//! login-required middleware, a browser with too many cookies.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+
+use super::diagnosis::{Diagnosis, Kind};
+use crate::telemetry::metrics::{KindLabel, Metrics};
+
+/// How many are remembered: a host name is the client's to choose.
+const MOST: usize = 32;
+/// What comes and goes all the time is told so often...
+const LINES: u32 = 5;
+/// ...in this time.
+const WINDOW: Duration = Duration::from_mins(1);
+/// What others' good answers do not mend is taken for mended when it was not seen for so long.
+const FORGOTTEN: Duration = Duration::from_mins(1);
+/// Not seen for so long, it makes room for others.
+const STALE: Duration = Duration::from_mins(10);
+
+/// What stands between gateway and Django.
+#[derive(Debug, Default)]
+pub struct Diagnoses {
+    found: Mutex<Vec<Found>>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Found {
+    diagnosis: Diagnosis,
+    host: HeaderValue,
+    seen: Instant,
+    mended: bool,
+    /// Lines in the log since `counted`.
+    lines: u32,
+    counted: Instant,
+}
+
+/// Whom a good answer was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A user's.
+    User,
+    /// Nobody's.
+    Anonymous,
+}
+
+impl Diagnoses {
+    /// Nothing is known to be wrong.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            found: Mutex::default(),
+            metrics,
+        }
+    }
+
+    /// What stands and was seen last: what a developer should mend first.
+    pub fn standing(&self) -> Option<Diagnosis> {
+        let found = self.lock();
+        let standing = found.iter().filter(|found| found.stands(Instant::now()));
+        let last = standing.max_by_key(|found| found.seen)?;
+        Some(last.diagnosis.clone())
+    }
+
+    /// Counts what is wrong with a call for this host, and tells the log where that is news.
+    pub(super) fn tell(&self, diagnosis: &Diagnosis, place: &str, host: &HeaderValue) {
+        let kind = diagnosis.kind.label();
+        self.metrics
+            .diagnoses
+            .get_or_create(&KindLabel { kind })
+            .inc();
+        if self.find(diagnosis, host, Instant::now()) {
+            let remedy = diagnosis.remedy();
+            tracing::warn!(kind, place, %diagnosis, remedy, "sockets cannot be authenticated");
+        }
+    }
+
+    /// Whether this is news.
+    fn find(&self, diagnosis: &Diagnosis, host: &HeaderValue, now: Instant) -> bool {
+        let mut found = self.lock();
+        if !diagnosis.kind.is_silence() {
+            found.retain_mut(|found| {
+                found.mended |= found.diagnosis.kind.is_silence();
+                true
+            });
+        }
+        let known = found.iter_mut().find(|known| known.diagnosis == *diagnosis);
+        if let Some(known) = known {
+            return known.again(now);
+        }
+        if found.len() == MOST {
+            found.retain(|found| found.stands(now) && now - found.seen < STALE);
+            return false;
+        }
+        found.push(Found {
+            diagnosis: diagnosis.clone(),
+            host: host.clone(),
+            seen: now,
+            mended: false,
+            lines: 1,
+            counted: now,
+        });
+        true
+    }
+
+    /// Notes a good answer to a question for this host.
+    pub(super) fn answered(&self, host: &HeaderValue, whose: Whose) {
+        if self.mend(host, whose) {
+            tracing::info!("the auth view answers again");
+        }
+    }
+
+    /// Whether something is mended by this.
+    fn mend(&self, host: &HeaderValue, whose: Whose) -> bool {
+        let mut found = self.lock();
+        let mut mended = false;
+        for found in found.iter_mut().filter(|found| !found.mended) {
+            found.mended = found.is_mended_by(host, whose);
+            mended |= found.mended;
+        }
+        mended
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Found>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Found {
+    fn stands(&self, now: Instant) -> bool {
+        let lasts = !self.diagnosis.kind.spares_others() || now - self.seen < FORGOTTEN;
+        !self.mended && lasts
+    }
+
+    fn again(&mut self, now: Instant) -> bool {
+        let anew = !self.stands(now);
+        self.seen = now;
+        self.mended = false;
+        if now - self.counted >= WINDOW {
+            (self.lines, self.counted) = (0, now);
+        }
+        let tells = anew && self.lines < LINES;
+        self.lines += u32::from(tells);
+        tells
+    }
+
+    fn is_mended_by(&self, host: &HeaderValue, whose: Whose) -> bool {
+        match self.diagnosis.kind {
+            Kind::LoginRequired => whose == Whose::Anonymous,
+            kind if kind.spares_others() => false,
+            kind => !kind.is_of_host() || self.host == host,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(kind: Kind, reason: &str) -> Diagnosis {
+        Diagnosis::new(kind, reason, "do something")
+    }
+
+    fn host(name: &'static str) -> HeaderValue {
+        HeaderValue::from_static(name)
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_once_and_again_when_it_was_mended_and_breaks_anew() {
+        let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
+        let (wrong, other) = (named(Kind::NotFound, "a"), named(Kind::ServerError, "b"));
+        let find = |diagnosis| diagnoses.find(diagnosis, &host("a"), now);
+        assert_eq!([find(&wrong), find(&wrong)], [true, false]);
+        assert_eq!([find(&other), find(&wrong)], [true, false]);
+        assert!(diagnoses.mend(&host("a"), Whose::User));
+        assert!(!diagnoses.mend(&host("a"), Whose::User));
+        assert_eq!(diagnoses.standing(), None);
+        assert_eq!([find(&wrong), find(&wrong)], [true, false]);
+        assert_eq!(diagnoses.standing(), Some(wrong));
+    }
+
+    #[test]
+    fn what_comes_and_goes_all_the_time_does_not_fill_the_log() {
+        let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
+        let wrong = named(Kind::ServerError, "a");
+        let told = |now| {
+            diagnoses.mend(&host("a"), Whose::User);
+            diagnoses.find(&wrong, &host("a"), now)
+        };
+        assert_eq!((0..100).filter(|_| told(now)).count(), 5);
+        assert!(told(now + WINDOW));
+    }
+
+    #[test]
+    fn a_good_answer_for_one_host_says_nothing_of_another() {
+        let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
+        let refused = named(Kind::HostRefused, "b is refused");
+        assert!(diagnoses.find(&refused, &host("b"), now));
+        assert!(!diagnoses.mend(&host("a"), Whose::User));
+        assert!(!diagnoses.find(&refused, &host("b"), now));
+        assert!(diagnoses.mend(&host("b"), Whose::Anonymous));
+    }
+
+    #[test]
+    fn a_user_s_answer_says_nothing_of_those_who_are_sent_to_the_login_page() {
+        let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
+        let login = named(Kind::LoginRequired, "login");
+        assert!(diagnoses.find(&login, &host("a"), now));
+        assert!(!diagnoses.mend(&host("a"), Whose::User));
+        assert!(!diagnoses.find(&login, &host("a"), now));
+        assert!(diagnoses.mend(&host("a"), Whose::Anonymous));
+        assert_eq!(diagnoses.standing(), None);
+    }
+
+    #[test]
+    fn any_answer_ends_a_silence() {
+        let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
+        let away = named(Kind::NotRunning, "away");
+        let wrong = named(Kind::NotFound, "wrong");
+        assert!(diagnoses.find(&away, &host("a"), now));
+        assert!(diagnoses.find(&wrong, &host("a"), now));
+        assert!(diagnoses.find(&away, &host("a"), now));
+    }
+
+    #[test]
+    fn a_client_that_makes_up_hosts_fills_neither_memory_nor_log() {
+        let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
+        let told = (0..1000).filter(|n| {
+            let refused = named(Kind::HostRefused, &format!("{n} is refused"));
+            diagnoses.find(&refused, &host("a"), now)
+        });
+        assert_eq!(told.count(), MOST);
+        assert_eq!(diagnoses.lock().len(), MOST);
+    }
+}

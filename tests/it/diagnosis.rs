@@ -1,0 +1,204 @@
+//! What is wrong between gateway and Django, in the close reason, the log and the metrics.
+
+use crate::harness::django::AUTH_PATH;
+use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::{Answer, Browser, Django, Gateway, PATIENCE, eventually, json};
+
+/// The longest reason a close frame can have.
+const LONGEST_REASON: usize = 123;
+
+/// What a visitor is told: the reason of a close 1011.
+async fn told(browser: &Browser) -> String {
+    let closed = browser.socket(NOTIFICATIONS).await.expect_close(1011).await;
+    assert!(closed.reason.len() <= LONGEST_REASON, "{closed:?}");
+    closed.reason
+}
+
+fn html(status: u16, body: &str) -> Answer {
+    Answer::status(status, body).header("Content-Type", "text/html; charset=utf-8")
+}
+
+/// Mistakes in a project, what Django or its server answers then, the kind, and what the reason names.
+fn mistakes(host: &str) -> Vec<(Answer, &'static str, &'static str)> {
+    let here = format!("https://{host}{AUTH_PATH}");
+    let www = format!("https://www.{host}{AUTH_PATH}");
+    let text = |status, body: &str| {
+        Answer::status(status, body).header("Content-Type", "text/plain; charset=utf-8")
+    };
+    let basic = html(401, "<h1>401</h1>").header("WWW-Authenticate", "Basic realm=\"staging\"");
+    let debug = "ImproperlyConfigured at /_gatepost/auth/\nThe request has no session.\n\nMore\n";
+    let skewed =
+        r#"{"error":"bad_signature","detail":"the clock of the signer is 300 s behind this one"}"#;
+    vec![
+        (
+            text(400, "DisallowedHost at /\nInvalid HTTP_HOST"),
+            "host_refused",
+            "ALLOWED_HOSTS",
+        ),
+        (
+            html(400, "<p>Contradictory scheme headers</p>"),
+            "scheme_conflict",
+            "X-Forwarded-Ssl",
+        ),
+        (
+            html(400, "<h1>Bad Request (400)</h1>"),
+            "bad_request",
+            "ALLOWED_HOSTS",
+        ),
+        (
+            Answer::redirect(&here),
+            "plain_http",
+            "SECURE_PROXY_SSL_HEADER",
+        ),
+        (Answer::redirect(&www), "www_redirect", "www.localhost"),
+        (
+            Answer::redirect("/accounts/login/?next=/"),
+            "login_required",
+            "login",
+        ),
+        (
+            Answer::redirect("/de/_gatepost/auth/"),
+            "language_prefix",
+            "i18n_patterns",
+        ),
+        (
+            Answer::redirect("/elsewhere/?token=hunter2"),
+            "redirect",
+            "/elsewhere/",
+        ),
+        (basic, "basic_auth", "Basic"),
+        (
+            html(403, "<h1>CSRF verification failed</h1>"),
+            "csrf",
+            "CSRF",
+        ),
+        (
+            html(403, "<h1>403 Forbidden</h1>"),
+            "forbidden",
+            "DISALLOWED_USER_AGENTS",
+        ),
+        (
+            text(403, r#"{"error":"bad_signature"}"#),
+            "wrong_secret",
+            "secret",
+        ),
+        (text(403, skewed), "wrong_clock", "300 s"),
+        (
+            html(404, "<h1>Not Found</h1>"),
+            "not_found",
+            "gatepost.urls",
+        ),
+        (Answer::status(405, ""), "method_refused", "405"),
+        (
+            html(200, "<!doctype html><div id=root></div>"),
+            "page",
+            "frontend",
+        ),
+        (text(200, "ok"), "not_json", "JSON"),
+        (
+            Answer::json(&json!({"name": "ann"})),
+            "not_an_answer",
+            "auth answer",
+        ),
+        (
+            Answer::huge(20_000_000).header("Content-Type", "application/json"),
+            "too_large",
+            "64 KiB",
+        ),
+        (html(431, ""), "cookies_too_large", "431"),
+        (
+            text(500, debug),
+            "server_error",
+            "ImproperlyConfigured at /_gatepost/auth/: The request has no session.",
+        ),
+        (
+            html(500, &"<p>Server Error</p>".repeat(10_000)),
+            "server_error",
+            "log",
+        ),
+        (Answer::status(418, ""), "status", "418"),
+    ]
+}
+
+#[tokio::test]
+async fn every_mistake_is_told_by_name_and_counted_by_kind() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django).set("auth.lease", "1ms");
+    let gateway = setup.start().await;
+    let ann = gateway.browser_of("anns-session");
+    for (answer, kind, named) in mistakes(ann.host()) {
+        let sample = format!("gatepost_diagnoses_total{{kind=\"{kind}\"}}");
+        let before = gateway.api().metric(&sample).await;
+        django.judges_everybody(answer);
+
+        let reason = told(&ann).await;
+
+        assert!(reason.contains(named), "{kind}: {reason}");
+        assert!(!reason.contains("hunter2"), "{kind}: {reason}");
+        assert!(gateway.api().metric(&sample).await > before, "{kind}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_missing_slash_is_told_with_the_path_to_write() {
+    let django = Django::start().await;
+    django.answers("/who", Answer::redirect("/who/"));
+    let setup = Gateway::in_front_of(&django).set("auth.url", "/who");
+    let gateway = setup.start().await;
+    let reason = told(&gateway.browser_of("anns-session")).await;
+    assert!(reason.contains("trailing slash"), "{reason}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_bare_400_is_proved_to_be_the_host_by_asking_once_as_localhost() {
+    let django = Django::start().await;
+    django.rule(|request| {
+        let refused = request.path() == AUTH_PATH && request.header("host")? != "localhost";
+        refused.then(|| html(400, "<h1>Bad Request (400)</h1>"))
+    });
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    for _ in 0..3 {
+        let reason = told(&ann).await;
+        assert!(
+            reason.contains("refuses the host name \"localhost\""),
+            "{reason}"
+        );
+    }
+    let hosts = django
+        .auth_calls()
+        .into_iter()
+        .map(|call| call.header("host").unwrap());
+    let as_localhost = hosts.filter(|host| host == "localhost").count();
+    assert_eq!(as_localhost, 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn each_mistake_is_logged_once_with_its_remedy_and_again_when_it_comes_back() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django).set("auth.lease", "1ms");
+    let gateway = setup.spawn().await;
+    let lines = |what: &str| gateway.log().matches(what).count();
+    let ann = gateway.browser_of("anns-session");
+    let remedy = "Add path('_gatepost/', include('gatepost.urls'))";
+    for times in 1..=2 {
+        django.judges_everybody(html(404, "<h1>Not Found</h1>"));
+        for _ in 0..3 {
+            told(&ann).await;
+        }
+        eventually(PATIENCE, || lines(remedy) == times).await;
+        django.judges_everybody(Answer::redirect("/login/?next=/"));
+        told(&ann).await;
+        eventually(PATIENCE, || lines("login_required") == 1).await;
+        // A user's answer says nothing of the login page that others are sent to.
+        django.judges_everybody(Answer::user("42"));
+        ann.socket(NOTIFICATIONS).await.expect_nothing().await;
+        eventually(PATIENCE, || lines("answers again") == times).await;
+    }
+    assert!(!gateway.log().contains("anns-session"));
+    gateway.terminate();
+    gateway.exit().await;
+}
