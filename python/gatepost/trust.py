@@ -7,11 +7,13 @@ decoded path would not give it back, the gateway says it in ``Gatepost-Target``.
 
 import time
 from typing import Any
-from urllib.parse import quote_from_bytes, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from django.http.request import RawPostDataException, UnreadablePostError
+from django.utils.encoding import repercent_broken_unicode
 
 from gatepost import conf, signature
 
@@ -66,7 +68,7 @@ def _target(request: HttpRequest) -> str:
     query: str = request.META.get("QUERY_STRING", "")
     if told is not None and _parted(told) == (path, query):
         return str(told)
-    quoted = quote_from_bytes(path, _PATH_CHARACTERS)
+    quoted = quote(path, _PATH_CHARACTERS, errors="replace")
     return f"{quoted}?{query}" if query else quoted
 
 
@@ -83,18 +85,19 @@ def _kept_by_server(request: HttpRequest) -> str | None:
     return f"{path}?{query}" if query else path
 
 
-def _decoded_path(request: HttpRequest) -> bytes:
+def _decoded_path(request: HttpRequest) -> str:
     scope: dict[str, Any] | None = getattr(request, "scope", None)
     if scope is not None:
-        return str(scope["path"]).encode()
-    path: str = request.META.get("SCRIPT_NAME", "") + request.META.get("PATH_INFO", "")
-    return path.encode("latin-1")
+        return str(scope["path"])
+    # Where it is forced, Django has overwritten what the server took off (which is nothing).
+    prefix: str = "" if settings.FORCE_SCRIPT_NAME else request.META.get("SCRIPT_NAME", "")
+    return prefix + str(request.META.get("PATH_INFO", ""))
 
 
-def _parted(target: str) -> tuple[bytes, str]:
-    """Return a target as a server takes it apart, so that it cannot stand for another one."""
+def _parted(target: str) -> tuple[str, str]:
+    """Return a target as Django gets to see it, so that it cannot stand for another one."""
     path, _, query = target.partition("?")
     decoded = unquote_to_bytes(path)
     if decoded.startswith(b"//"):
         decoded = b"/" + decoded.lstrip(b"/")  # As Python's own server does.
-    return decoded, query
+    return repercent_broken_unicode(decoded).decode(), query

@@ -1,9 +1,11 @@
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
+from django.urls import include, path
 
 import fakes
 from gatepost import client as gateway_client
+from gatepost import riding
 
 # What the entry point pytest11 does where the package is installed.
 pytest_plugins = ["gatepost.pytest_plugin"]
@@ -22,6 +24,12 @@ def _fresh_client():
     gateway_client.reset()
     yield
     gateway_client.reset()
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """However slow the machine is, a test's request is not a long one."""
+    monkeypatch.setattr(riding, "PATIENCE", 3600)
 
 
 @pytest.fixture
@@ -51,6 +59,20 @@ def ask():
         return client.get(AUTH, **{**headers, **changes})
 
     return ask
+
+
+@pytest.fixture
+def at(settings):
+    """Serves views at paths of their own, for one test."""
+
+    def at(**views):
+        class Urls:
+            urlpatterns = [path("_gatepost/", include("gatepost.urls"))]
+
+        Urls.urlpatterns += [path(f"{name}/", view) for name, view in views.items()]
+        settings.ROOT_URLCONF = Urls
+
+    return at
 
 
 @pytest.fixture

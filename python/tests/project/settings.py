@@ -15,6 +15,7 @@ INSTALLED_APPS = [
     "gatepost",
 ]
 MIDDLEWARE = [
+    "gatepost.middleware.GatepostMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
