@@ -57,13 +57,28 @@ pub struct SessionDigest([u8; 32]);
 impl SessionDigest {
     /// The digest of a session cookie's value.
     pub fn of(secret: &Secret, cookie_value: &[u8]) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
-        let mut context = hmac::Context::with_key(&key);
+        DigestKey::new(secret).of(cookie_value)
+    }
+}
+
+/// Makes digests with one secret, whose key is worked out once.
+#[derive(Clone, Debug)]
+pub struct DigestKey(hmac::Key);
+
+impl DigestKey {
+    /// Digests under this secret.
+    pub fn new(secret: &Secret) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret.expose()))
+    }
+
+    /// The digest of a session cookie's value.
+    pub fn of(&self, cookie_value: &[u8]) -> SessionDigest {
+        let mut context = hmac::Context::with_key(&self.0);
         context.update(b"gatepost-session\n");
         context.update(cookie_value);
         let mut digest = [0; 32];
         digest.copy_from_slice(context.sign().as_ref());
-        Self(digest)
+        SessionDigest(digest)
     }
 }
 

@@ -84,7 +84,7 @@ impl Shared {
             timeout: config.limits.upstream_timeout,
             hold: config.django.hold,
         };
-        let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
+        let intercept = (kind == UpstreamKind::Django).then(|| self.edge(config));
         let settings = ForwardSettings {
             upstream: Upstream::new(settings, self.drain.clone()),
             kind,
@@ -95,10 +95,13 @@ impl Shared {
         Forwarder::new(settings, self.drain.clone())
     }
 
-    fn edge(&self) -> Arc<dyn Intercept> {
+    fn edge(&self, config: &Config) -> Arc<dyn Intercept> {
         Arc::new(Edge::new(EdgeParts {
             secrets: self.secrets.clone(),
+            cookies: cookie_names(config),
+            hub: Arc::clone(&self.hub),
             riding: Riding::new(Arc::clone(&self.intake)),
+            leases: Arc::clone(self.authority.leases()),
         }))
     }
 
@@ -132,10 +135,7 @@ impl Shared {
         };
         SocketParts {
             authority: Arc::clone(&self.authority),
-            cookies: CookieNames {
-                session: config.django.session_cookie.clone(),
-                others: config.auth.cookies.clone(),
-            },
+            cookies: cookie_names(config),
             hub: Arc::clone(&self.hub),
             entrance: Arc::new(Entrance::new(&config.limits)),
             slowing: Slowing::new(Arc::clone(&self.metrics)),
@@ -153,4 +153,11 @@ fn folder(prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
         prefix: prefix.to_owned(),
         folder,
     })
+}
+
+fn cookie_names(config: &Config) -> CookieNames {
+    CookieNames {
+        session: config.django.session_cookie.clone(),
+        others: config.auth.cookies.clone(),
+    }
 }

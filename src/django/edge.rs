@@ -3,13 +3,20 @@
 //! `proxy` calls it through [`Intercept`], for the Django upstream alone; `app` makes it. The surprise:
 //! a request is signed in the moment it is sent, since it may have waited for Django to come back.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::field;
+use super::presence::Presence;
 use super::target::survives_quoting;
+use super::watch::Watch;
+use crate::hub::Hub;
+use crate::ids::DigestKey;
 use crate::proxy::intercept::{Asked, Intercept, Outgoing};
 use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
+use crate::session::{CookieNames, Leases};
 use crate::web::request::Downstream;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, Signer, TARGET};
 
@@ -20,16 +27,24 @@ const REVOKE: HeaderName = HeaderName::from_static("gatepost-revoke");
 #[derive(Debug)]
 pub struct Edge {
     signer: Signer,
-    parts: EdgeParts,
+    presence: Presence,
+    riding: Riding,
+    watch: Watch,
 }
 
-/// Whom it tells of what it sees.
+/// Whom it asks, and whom it tells of what it sees.
 #[derive(Debug)]
 pub struct EdgeParts {
-    /// The current secret signs requests.
+    /// The current secret signs requests; all make digests.
     pub secrets: Secrets,
+    /// Which cookies matter.
+    pub cookies: CookieNames,
+    /// Who is connected.
+    pub hub: Arc<Hub>,
     /// Takes what rides on responses.
     pub riding: Riding,
+    /// Keep who a session is.
+    pub leases: Arc<Leases>,
 }
 
 impl Edge {
@@ -37,21 +52,32 @@ impl Edge {
     pub fn new(parts: EdgeParts) -> Self {
         Self {
             signer: Signer::new(&parts.secrets.current),
-            parts,
+            presence: Presence {
+                names: parts.cookies.clone(),
+                digests: DigestKey::new(&parts.secrets.current),
+                hub: Arc::clone(&parts.hub),
+            },
+            riding: parts.riding,
+            watch: Watch {
+                names: parts.cookies,
+                secrets: parts.secrets,
+                leases: parts.leases,
+                hub: parts.hub,
+            },
         }
     }
 
     /// What was published in the request goes before what was revoked in it: a session that ends gets
     /// its last frames first.
     fn deliver(&self, fields: &HeaderMap) {
-        let riding = &self.parts.riding;
-        for text in field::texts(fields, &PUBLISH) {
+        let riding = &self.riding;
+        for text in field::texts(fields, PUBLISH) {
             match text {
                 Ok(array) => riding.publish(&array),
                 Err(error) => riding.refuse(Rider::Publication, &error.to_string()),
             }
         }
-        for text in field::texts(fields, &REVOKE) {
+        for text in field::texts(fields, REVOKE) {
             match text {
                 Ok(array) => riding.revoke(&array),
                 Err(error) => riding.refuse(Rider::Revocation, &error.to_string()),
@@ -77,11 +103,13 @@ impl Edge {
 }
 
 impl Intercept for Edge {
-    fn outgoing(&self, request: Outgoing<'_>, _downstream: &Downstream) {
+    fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream) {
+        self.presence.tell(request.fields, downstream.claimed);
         self.sign(request);
     }
 
-    fn incoming(&self, _asked: &Asked, fields: &HeaderMap) {
+    fn incoming(&self, asked: &Asked, fields: &HeaderMap) {
         self.deliver(fields);
+        self.watch.see(asked, fields, &self.riding);
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum FieldError {
 /// The texts in the lines of a field, which nearly every response lacks.
 pub(super) fn texts(
     fields: &HeaderMap,
-    name: &HeaderName,
+    name: HeaderName,
 ) -> impl Iterator<Item = Result<Vec<u8>, FieldError>> {
     let mut length = 0;
     fields.get_all(name).iter().map(move |line| {
@@ -55,7 +55,7 @@ mod tests {
         for line in lines {
             fields.append(NAME, HeaderValue::from_str(line).unwrap());
         }
-        texts(&fields, &NAME).collect()
+        texts(&fields, NAME).collect()
     }
 
     #[test]

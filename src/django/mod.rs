@@ -1,7 +1,12 @@
 //! The session-aware edge: what only somebody can do who sees both Django's answers and the sockets.
 //!
-//! `edge` looks on at everything that passes between browsers and the Django upstream.
+//! `edge` looks on at everything that passes between browsers and the Django upstream: it signs requests
+//! (`target`), tells Django of the sender's connections (`presence`), hands on what rides on answers
+//! (`field`), and watches over the session cookie (`watch`, `set_cookie`).
 
 pub mod edge;
 mod field;
+mod presence;
+mod set_cookie;
 mod target;
+mod watch;

@@ -55,6 +55,24 @@ impl SessionCookies {
         Some(Self { header, session })
     }
 
+    /// The session cookie's value in a `Cookie` header, where it is usable. As [`Self::pick`] sees it,
+    /// without a copy.
+    pub fn value_in<'a>(header: &'a HeaderValue, names: &CookieNames) -> Option<&'a [u8]> {
+        let mut pairs = header.as_bytes().rsplit(|byte| *byte == b';');
+        let found = pairs.find_map(|pair| {
+            let equals = pair.iter().position(|byte| *byte == b'=')?;
+            let is_it = pair[..equals].trim_ascii() == names.session.as_bytes()
+                && std::str::from_utf8(pair).is_ok();
+            is_it.then(|| pair[equals + 1..].trim_ascii())
+        });
+        found.filter(|found| is_plain(found))
+    }
+
+    /// Whether these are of the same session, whatever the other cookies are.
+    pub fn is_same_session(&self, other: &Self) -> bool {
+        self.session == other.session
+    }
+
     /// The one `Cookie` line for Django.
     pub fn header(&self) -> &HeaderValue {
         &self.header
@@ -142,6 +160,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_value_alone_is_the_one_that_is_picked(
+            header in "([ a;=]|a=|sessionid|sessionid=|; ?|[!-~]|\u{e9}){0,20}"
+        ) {
+            let header = HeaderValue::from_bytes(header.as_bytes()).unwrap();
+            let picked = SessionCookies::pick(&header, &names());
+            let value = SessionCookies::value_in(&header, &names());
+            prop_assert_eq!(picked.as_ref().map(|picked| &*picked.session), value);
+        }
+
         #[test]
         fn picking_never_panics_and_never_lets_another_cookie_through(
             bytes in proptest::collection::vec(0x20_u8..0x7f, 0..200)

@@ -1,4 +1,7 @@
 //! What the gateway adds to requests for Django, and does about Django's answers.
 
+mod identity;
+mod presence;
 mod riding;
 mod signing;
+mod watch;

@@ -80,6 +80,13 @@ fn assert_signed_with(request: &Received, body: Option<&[u8]>) {
     assert_eq!(given, signed.at(time, SECRET));
 }
 
+/// What the gateway calls a session.
+pub fn session_digest(cookie: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let message = format!("gatepost-session\n{cookie}");
+    hex(hmac::sign(&key, message.as_bytes()).as_ref())
+}
+
 fn sha256(body: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, body).as_ref())
 }

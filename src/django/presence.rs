@@ -1,0 +1,60 @@
+//! What Django is told of the sender's connections: how many its user has, and which one is its own.
+//!
+//! Used by `edge` on every request. The surprise: a page may claim any connection, so it is told only
+//! where it is bound to the very session that the request carries.
+
+use std::sync::Arc;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::hub::Hub;
+use crate::ids::{ConnectionId, DigestKey, SessionDigest};
+use crate::publication::Audience;
+use crate::session::{CookieNames, SessionCookies};
+use crate::web::admit::CONNECTION_CLAIM;
+
+const ONLINE: HeaderName = HeaderName::from_static("gatepost-online");
+
+/// Knows who is connected.
+#[derive(Debug)]
+pub(super) struct Presence {
+    pub(super) names: CookieNames,
+    pub(super) digests: DigestKey,
+    pub(super) hub: Arc<Hub>,
+}
+
+impl Presence {
+    /// Tells Django. A request without a session, or while nobody is connected, costs nothing.
+    pub(super) fn tell(&self, fields: &mut HeaderMap, claimed: Option<ConnectionId>) {
+        if self.hub.is_empty() {
+            return;
+        }
+        let cookies = fields.get(header::COOKIE);
+        let value = cookies.and_then(|cookies| SessionCookies::value_in(cookies, &self.names));
+        let Some(session) = value.map(|value| self.digests.of(value)) else {
+            return;
+        };
+        if let Some(count) = self.online(session) {
+            fields.insert(ONLINE, HeaderValue::from(count));
+        }
+        if let Some(id) = claimed
+            && self.is_of(id, session)
+            && let Ok(id) = HeaderValue::from_str(&id.to_string())
+        {
+            fields.insert(CONNECTION_CLAIM, id);
+        }
+    }
+
+    /// How many connections the session's user has, where the session has one itself.
+    fn online(&self, session: SessionDigest) -> Option<usize> {
+        let found = self.hub.connections(&Audience::Session(session), 1);
+        let identity = found.first()?.member.identity();
+        Some(self.hub.online(&identity.user))
+    }
+
+    fn is_of(&self, id: ConnectionId, session: SessionDigest) -> bool {
+        let found = self.hub.connections(&Audience::Connection(id), 1);
+        let mut found = found.iter().map(|connection| connection.member.identity());
+        found.any(|identity| identity.sessions.contains(&session))
+    }
+}
