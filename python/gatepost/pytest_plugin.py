@@ -1,7 +1,8 @@
 """The pytest plugin: the fixtures ``gatepost_outbox`` and ``live_gateway``.
 
 The entry point ``pytest11`` loads it in every pytest of an environment that has Gatepost, so the
-surprise is what it does not do: nothing of Django is imported before a test asks for it.
+surprise is what it does not do: it changes nothing, and asks for no settings, before a test wants
+one of the fixtures.
 """
 
 from collections.abc import Iterator

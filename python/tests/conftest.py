@@ -10,6 +10,9 @@ from gatepost import riding
 # What the entry point pytest11 does where the package is installed.
 pytest_plugins = ["gatepost.pytest_plugin"]
 
+# Run by test_user_tests.py, as its users would.
+collect_ignore = ["samples"]
+
 AUTH = "/_gatepost/auth/"
 HEADERS = {
     "host": "localhost:8443",
