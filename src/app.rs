@@ -5,6 +5,7 @@
 
 mod addresses;
 mod listeners;
+mod outbox;
 mod routes;
 
 use std::path::Path;
@@ -19,6 +20,8 @@ use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::{ListenError, Listener};
 use crate::publish::api::{Api, ApiParts, ApiSettings};
 use crate::publish::intake::Intake;
+use crate::publish::puller::Puller;
+use crate::publish::wake::Wake;
 use crate::secret::Secrets;
 use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::internal::Internal;
@@ -53,6 +56,7 @@ pub struct Gateway {
     hub: Arc<Hub>,
     dispatch: Arc<Dispatch>,
     internal: Arc<Internal>,
+    puller: Option<Puller>,
     readiness: Readiness,
     drain: Drain,
     internal_drain: Drain,
@@ -81,6 +85,7 @@ struct Shared {
     hosts: Arc<Hosts>,
     hub: Arc<Hub>,
     intake: Arc<Intake>,
+    wake: Wake,
     authority: Arc<Authority>,
     metrics: Arc<Metrics>,
     drain: DrainWatch,
@@ -101,6 +106,7 @@ impl Gateway {
             listeners: Listeners::bind(&config.server)?,
             dispatch: Arc::new(shared.dispatch(&config)),
             internal: Arc::new(shared.internal(&config, readiness.clone())),
+            puller: shared.puller(&config)?,
             hosts: shared.hosts,
             hub: shared.hub,
             store,
@@ -128,6 +134,10 @@ impl Gateway {
         // All listeners are bound, and whoever is answered from here on shall hear so.
         self.readiness.set_ready();
         self.serve();
+        if let Some(puller) = self.puller.take() {
+            let watch = self.drain.watch();
+            watch.spawn(puller.run(watch.clone()));
+        }
         shutdown.await;
         tracing::info!(connections = self.hub.len(), "draining");
         let timeout = self.config.limits.drain_timeout;
@@ -213,6 +223,7 @@ impl Shared {
             )?),
             hub,
             intake: Arc::new(intake),
+            wake: Wake::default(),
             metrics,
             drain,
         })
@@ -243,6 +254,7 @@ impl Shared {
         let parts = ApiParts {
             intake: Arc::clone(&self.intake),
             hub: Arc::clone(&self.hub),
+            outbox: self.outbox(config),
         };
         let authority = Arc::clone(&self.authority);
         let django = move || match authority.reach() {

@@ -43,7 +43,8 @@ impl Default for AuthConfig {
     }
 }
 
-const URL: Kind<AuthUrl> = Kind {
+/// A path or a whole URL; signed calls go there.
+pub(super) const URL: Kind<AuthUrl> = Kind {
     expected: "a path at Django such as \"/_gatepost/auth/\", or a whole http:// or https:// URL",
     parse: |text| {
         let uri: Uri = text.parse().map_err(|_| None)?;

@@ -16,8 +16,8 @@ use super::routes::Claims;
 use super::unknown::Known;
 use super::{
     AuthConfig, Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig, Environment,
-    FolderConfig, FrontendConfig, Limits, LogConfig, LogFormat, Mode, ServerConfig, SocketConfig,
-    TlsConfig, UpstreamRoute,
+    FolderConfig, FrontendConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig, ServerConfig,
+    SocketConfig, TlsConfig, UpstreamRoute,
 };
 
 /// A longer file is no configuration.
@@ -128,6 +128,7 @@ fn read_sections(document: &mut Document<'_>) -> Config {
         auth: AuthConfig::read(document),
         delivery: DeliveryConfig::read(document, &limits),
         limits,
+        outbox: OutboxConfig::read(document),
         log: LogConfig::read(document),
     }
 }

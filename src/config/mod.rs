@@ -17,6 +17,7 @@ mod kind;
 mod limits;
 pub mod load;
 mod log;
+mod outbox;
 mod routes;
 pub mod secret_file;
 mod section;
@@ -35,6 +36,7 @@ pub use error::{ConfigError, ConfigErrors};
 pub use frontend::FrontendConfig;
 pub use limits::Limits;
 pub use log::{AccessLog, LogConfig, LogFormat};
+pub use outbox::OutboxConfig;
 pub use routes::{FolderConfig, UpstreamRoute};
 pub use server::{InternalAddress, ServerConfig};
 pub use sockets::SocketConfig;
@@ -66,6 +68,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[delivery]`
     pub delivery: DeliveryConfig,
+    /// `[outbox]`
+    pub outbox: OutboxConfig,
     /// `[log]`
     pub log: LogConfig,
 }

@@ -83,7 +83,8 @@ fn make(path: &Path) -> io::Result<()> {
     keep_out_of_git(folder)
 }
 
-fn keep_out_of_git(folder: &Path) -> io::Result<()> {
+/// Marks the folder `.gatepost` as one that git shall not see.
+pub fn keep_out_of_git(folder: &Path) -> io::Result<()> {
     if folder.ends_with(".gatepost") {
         fs::write(folder.join(".gitignore"), "*\n")?;
     }

@@ -1,4 +1,4 @@
-//! `/v1/publish`, `/v1/revoke` and `/v1/connections`.
+//! `/v1/publish`, `/v1/revoke`, `/v1/connections` and `/v1/wake`.
 //!
 //! `server` calls [`Api::answer`] for the internal listener. The surprise: a batch is answered line by
 //! line, so that 202 means that the batch was read; what became of each publication its own line says.
@@ -21,6 +21,7 @@ use super::error::PublishError;
 use super::intake::Intake;
 use super::pacer::Pacer;
 use super::publication::Decoded;
+use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::hub::Hub;
 use crate::publication::Audience;
@@ -53,6 +54,7 @@ pub struct Api {
     bodies: BodyReader,
     intake: Arc<Intake>,
     hub: Arc<Hub>,
+    outbox: Option<Wake>,
     /// Whether somebody was refused already: said once in the log, or anybody could fill it.
     refused: AtomicBool,
 }
@@ -64,6 +66,8 @@ pub struct ApiParts {
     pub intake: Arc<Intake>,
     /// Knows connections.
     pub hub: Arc<Hub>,
+    /// Wakes the puller of the transactional outbox, where there is one.
+    pub outbox: Option<Wake>,
 }
 
 /// The calls.
@@ -72,6 +76,7 @@ enum Call {
     Publish,
     PublishBatch,
     Revoke,
+    Wake,
     Connections,
 }
 
@@ -83,6 +88,7 @@ impl Api {
             bodies: BodyReader::new(LARGEST_BODY, settings.body_timeout),
             intake: parts.intake,
             hub: parts.hub,
+            outbox: parts.outbox,
             refused: AtomicBool::new(false),
         }
     }
@@ -120,6 +126,7 @@ impl Api {
             Call::Publish => self.publish(&body).await,
             Call::PublishBatch => self.publish_batch(&body).await,
             Call::Revoke => self.revoke(&body),
+            Call::Wake => self.wake(),
             Call::Connections => self.connections(request),
         }
     }
@@ -164,6 +171,12 @@ impl Api {
         Ok(response(StatusCode::OK, JSON, answer.into_bytes()))
     }
 
+    fn wake(&self) -> Result<Response<ResponseBody>, PublishError> {
+        let outbox = self.outbox.as_ref().ok_or(PublishError::NoOutbox)?;
+        outbox.wake();
+        Ok(response(StatusCode::ACCEPTED, JSON, b"{}".to_vec()))
+    }
+
     fn connections(&self, request: &Parts) -> Result<Response<ResponseBody>, PublishError> {
         let user = connections::user(request.uri.query())?;
         let answer = connections::to_text(self.hub.connections(&Audience::User(user), usize::MAX));
@@ -189,6 +202,7 @@ impl Api {
 enum Resource {
     Publications,
     Revocations,
+    Wakes,
     Connections,
 }
 
@@ -197,6 +211,7 @@ impl Resource {
         match path {
             "/v1/publish" => Ok(Self::Publications),
             "/v1/revoke" => Ok(Self::Revocations),
+            "/v1/wake" => Ok(Self::Wakes),
             "/v1/connections" => Ok(Self::Connections),
             _ => Err(PublishError::NoSuchCall),
         }
@@ -204,7 +219,7 @@ impl Resource {
 
     fn check_method(self, method: &Method) -> Result<(), PublishError> {
         let allowed = match self {
-            Self::Publications | Self::Revocations => "POST",
+            Self::Publications | Self::Revocations | Self::Wakes => "POST",
             Self::Connections => "GET",
         };
         if method.as_str() == allowed {
@@ -220,6 +235,8 @@ impl Resource {
         let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
         match self {
             Self::Connections => Ok(Call::Connections),
+            // It says nothing, so it may say it in any form.
+            Self::Wakes => Ok(Call::Wake),
             _ if headers.contains_key(CONTENT_ENCODING) => Err(self.media_type()),
             Self::Publications if is(JSON) => Ok(Call::Publish),
             Self::Publications if is(NDJSON) => Ok(Call::PublishBatch),

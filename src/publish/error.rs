@@ -15,10 +15,14 @@ use crate::web::signature::SignatureError;
 const SECRET_HINT: &str = "send `Authorization: Bearer <secret>` with the secret of gateway.toml's \
                            django.secret_env, or sign the request (Gatepost-Signature)";
 
+const OUTBOX_HINT: &str = "write `url = \"/_gatepost/outbox/\"` below [outbox] of gateway.toml";
+
 /// Why a call was refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishError {
-    #[error("there is no such call; there are /v1/publish, /v1/revoke and /v1/connections")]
+    #[error(
+        "there is no such call; there are /v1/publish, /v1/revoke, /v1/wake and /v1/connections"
+    )]
     NoSuchCall,
     #[error("this call takes {allowed}")]
     Method { allowed: &'static str },
@@ -40,6 +44,8 @@ pub(super) enum PublishError {
     Busy,
     #[error("the body broke off")]
     BrokenOff,
+    #[error("this gateway pulls no transactional outbox: outbox.url is not set")]
+    NoOutbox,
     #[error("{0}")]
     Query(&'static str),
     #[error(transparent)]
@@ -61,6 +67,7 @@ impl ToProblem for PublishError {
                 problem.with_hint("send it in several calls")
             }
             Self::Busy => problem.retry_after(1),
+            Self::NoOutbox => problem.with_hint(OUTBOX_HINT),
             Self::Body(error) => {
                 let Place { line, column } = error.place();
                 problem.at(line, column)
@@ -92,6 +99,7 @@ impl PublishError {
             }
             Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::NoOutbox => (StatusCode::CONFLICT, "no_outbox"),
             Self::BrokenOff => (StatusCode::BAD_REQUEST, "body_broken_off"),
             Self::Query(_) => (StatusCode::BAD_REQUEST, "query_invalid"),
             Self::Body(error) => match error {

@@ -13,6 +13,7 @@ use super::revocation;
 use crate::broker::{Broker, Receipt};
 use crate::config::DeliveryConfig;
 use crate::hub::Hub;
+use crate::publication::{Audience, Frame, Publication};
 use crate::telemetry::metrics::Metrics;
 
 /// Takes in publications and revocations.
@@ -49,6 +50,19 @@ impl Intake {
             self.metrics.publications.inc();
         }
         receipt
+    }
+
+    /// Gives every connection a frame of the gateway's own.
+    pub(super) fn tell_everyone(&self, frame: Frame) {
+        let publication = Publication {
+            to: vec![Audience::Everyone],
+            frame,
+            key: None,
+            expires: None,
+            exclude: None,
+            socket: None,
+        };
+        self.broker.publish(&publication, None);
     }
 
     /// Carries out a revocation in the form of `POST /v1/revoke`; returns how many connections it

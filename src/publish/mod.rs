@@ -7,7 +7,9 @@
 
 pub mod api;
 pub mod intake;
+pub mod puller;
 pub mod riding;
+pub mod wake;
 
 mod body;
 mod caller;

@@ -3,6 +3,8 @@
 //! Made once by the composition root; parts get the whole [`Metrics`] behind an `Arc`, `admin`
 //! writes it as Prometheus text. The surprise: handles are kept, never looked up per message.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -39,6 +41,21 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
+/// What the puller of the transactional outbox does.
+#[derive(Debug, Default)]
+pub struct OutboxMetrics {
+    /// Pulls by outcome: `ok`, `unreachable`, `refused`.
+    pub pulls: Family<Outcome, Counter>,
+    /// Items by outcome: `published`, `revoked`, `rechecked`, `skipped`, `refused`, `unknown`.
+    pub items: Family<Outcome, Counter>,
+    /// How often clients were told to fetch anew.
+    pub resyncs: Counter,
+    /// The number of the last item that was taken.
+    pub position: Gauge,
+    /// How old the last item was when it was taken, in seconds.
+    pub lag: Gauge<f64, AtomicU64>,
+}
+
 /// The counters, `gatepost_…` in the exposition.
 #[derive(Debug, Default)]
 pub struct Metrics {
@@ -60,6 +77,8 @@ pub struct Metrics {
     pub frames: Counter,
     /// What came on Django's responses.
     pub rides: Family<Ride, Counter>,
+    /// The transactional outbox.
+    pub outbox: OutboxMetrics,
     /// Requests by outcome: `proxied`, `file`, `refused`, `upstream_error`, ….
     pub requests: Family<Outcome, Counter>,
 }
@@ -81,6 +100,7 @@ impl Metrics {
             "What came on responses of Django, by kind and outcome",
             self.rides.clone(),
         );
+        self.outbox.register(r);
         r.register("requests", "Requests by outcome", self.requests.clone());
     }
 
@@ -117,6 +137,37 @@ impl Metrics {
             "diagnoses",
             "Calls to Django that gave no judgement, by what is wrong",
             self.diagnoses.clone(),
+        );
+    }
+}
+
+impl OutboxMetrics {
+    fn register(&self, registry: &mut Registry) {
+        let r = registry.sub_registry_with_prefix("outbox");
+        r.register(
+            "pulls",
+            "Pulls of the transactional outbox by outcome",
+            self.pulls.clone(),
+        );
+        r.register(
+            "items",
+            "Items of the transactional outbox by outcome",
+            self.items.clone(),
+        );
+        r.register(
+            "resyncs",
+            "How often clients were told to fetch anew",
+            self.resyncs.clone(),
+        );
+        r.register(
+            "position",
+            "The number of the last item taken from the transactional outbox",
+            self.position.clone(),
+        );
+        r.register(
+            "lag_seconds",
+            "How old the last item of the transactional outbox was when it was taken",
+            self.lag.clone(),
         );
     }
 }

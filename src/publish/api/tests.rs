@@ -35,6 +35,7 @@ fn api() -> Api {
     let parts = ApiParts {
         intake: Arc::new(Intake::new(&delivery, Arc::clone(&hub), Arc::default())),
         hub,
+        outbox: None,
     };
     Api::new(settings, parts)
 }

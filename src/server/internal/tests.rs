@@ -39,6 +39,7 @@ fn internal() -> Internal {
             ApiParts {
                 intake: Arc::new(Intake::new(&delivery, Arc::clone(&hub), metrics)),
                 hub,
+                outbox: None,
             },
         ),
     }

@@ -1,0 +1,62 @@
+//! `[outbox]`: the transactional outbox of Django's package, which the gateway pulls.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::auth::{AuthUrl, URL};
+use super::document::Document;
+use super::kind::{DURATION, DURATION_OR_ZERO, Kind};
+
+/// Beside the file.
+const CURSOR: &str = ".gatepost/outbox";
+
+/// `[outbox]`: the transactional outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxConfig {
+    /// Where Django hands it out; without it nothing is pulled.
+    pub url: Option<AuthUrl>,
+    /// How often it is looked at when nobody wakes the gateway.
+    pub poll: Duration,
+    /// How long clients may come back after a restart before they get what waited.
+    pub settle: Duration,
+    /// The file that keeps how far this gateway got.
+    pub cursor: PathBuf,
+}
+
+impl Default for OutboxConfig {
+    fn default() -> Self {
+        Self {
+            url: None,
+            poll: Duration::from_secs(2),
+            settle: Duration::from_secs(3),
+            cursor: CURSOR.into(),
+        }
+    }
+}
+
+const URL_OR_NONE: Kind<Option<AuthUrl>> = Kind {
+    expected: "a path at Django such as \"/_gatepost/outbox/\", or a whole http:// or https:// URL",
+    parse: |text| {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        (URL.parse)(text).map(Some)
+    },
+};
+
+impl OutboxConfig {
+    /// Reads the section.
+    pub(super) fn read(document: &mut Document<'_>) -> Self {
+        let default = Self::default();
+        let beside = document.folder.join(&default.cursor);
+        let mut section = document.section("outbox");
+        Self {
+            url: section.value("url", &URL_OR_NONE).unwrap_or(default.url),
+            poll: section.value("poll", &DURATION).unwrap_or(default.poll),
+            settle: section
+                .value("settle", &DURATION_OR_ZERO)
+                .unwrap_or(default.settle),
+            cursor: section.path("cursor").unwrap_or(beside),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Pulls what Django has stored in its transactional outbox, and takes it in, in order and once.
+//!
+//! Made and started by the composition root where `outbox.url` is set; `api` wakes it. The surprise:
+//! nothing is acknowledged to Django. Each gateway keeps its own cursor and so can neither lose what
+//! another one took, nor make Django keep anything for a gateway that is gone.
+
+mod cursor;
+mod pace;
+mod page;
+mod source;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::error::PublishError;
+use super::intake::Intake;
+use super::json::DecodeError;
+use super::pacer::Pacer;
+use super::wake::Wake;
+use crate::broker::Receipt;
+use crate::net::drain::DrainWatch;
+use crate::publication::Frame;
+use crate::session::AuthorityError;
+use crate::telemetry::metrics::Outcome;
+use cursor::{Cursor, CursorFile, Found};
+use pace::Pace;
+use page::{Item, Page, Stored};
+use source::{Source, SourceError};
+
+pub use source::SourceSettings;
+
+/// What clients get when they may have missed something: they fetch anew.
+const RESYNC: &str = r#"{"type":"resync"}"#;
+/// How often a cursor file that cannot be had is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(2);
+
+/// What the puller needs to know.
+#[derive(Clone, Debug)]
+pub struct PullerSettings {
+    /// Where it asks.
+    pub source: SourceSettings,
+    /// How often, when nobody wakes it.
+    pub poll: Duration,
+    /// After a restart: how long clients may come back first.
+    pub settle: Duration,
+    /// The file that keeps the cursor.
+    pub cursor: PathBuf,
+}
+
+/// Pulls.
+#[derive(Debug)]
+pub struct Puller {
+    source: Source,
+    settings: PullerSettings,
+    wake: Wake,
+    intake: Arc<Intake>,
+    /// The last fault: each is logged once, not at every pull.
+    fault: Option<String>,
+}
+
+/// Where this gateway is.
+struct Progress {
+    file: CursorFile,
+    cursor: Option<Cursor>,
+}
+
+/// Why a pull came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum PullError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error("what the outbox view answered cannot be read: {0}")]
+    Page(#[from] serde_json::Error),
+}
+
+impl Puller {
+    /// A puller that takes in by `intake` and is woken by `wake`.
+    pub fn build(
+        settings: PullerSettings,
+        wake: Wake,
+        intake: Arc<Intake>,
+    ) -> Result<Self, AuthorityError> {
+        Ok(Self {
+            source: Source::build(settings.source.clone())?,
+            settings,
+            wake,
+            intake,
+            fault: None,
+        })
+    }
+
+    /// Pulls until the gateway drains. What is under way then is left for the next start.
+    pub async fn run(mut self, drain: DrainWatch) {
+        tokio::select! {
+            biased;
+            () = drain.draining() => {}
+            () = self.pull_for_ever() => {}
+        }
+    }
+
+    async fn pull_for_ever(&mut self) {
+        let mut progress = self.open().await;
+        if progress.cursor.is_some() {
+            tokio::time::sleep(self.settings.settle).await;
+        }
+        let mut pace = Pace::new(self.settings.poll);
+        loop {
+            pace.begin();
+            let pulled = self.pull(&mut progress).await;
+            self.note(&pulled);
+            match pulled {
+                Ok(true) => tokio::task::yield_now().await,
+                Ok(false) => pace.rest(&self.wake).await,
+                Err(_) => pace.back_off(&self.wake).await,
+            }
+        }
+    }
+
+    /// The cursor file; waited for while a gateway that is going still has it.
+    async fn open(&mut self) -> Progress {
+        loop {
+            match CursorFile::open(&self.settings.cursor) {
+                Ok((file, found)) => {
+                    if found == Found::Damaged {
+                        self.resync("the cursor file is damaged");
+                    }
+                    let cursor = match found {
+                        Found::Cursor(cursor) => Some(cursor),
+                        Found::Nothing | Found::Damaged => None,
+                    };
+                    return Progress { file, cursor };
+                }
+                Err(error) => self.complain(&error.to_string()),
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+    }
+
+    /// Pulls once; returns whether there is more to be had at once.
+    async fn pull(&mut self, progress: &mut Progress) -> Result<bool, PullError> {
+        let text = self.source.ask(progress.cursor.as_ref()).await?;
+        let page = Page::decode(&text)?;
+        if let Some(why) = &page.reset {
+            self.resync(why.as_str());
+        }
+        let jumps = page.reset.is_some() || progress.cursor.is_none();
+        if jumps {
+            self.keep(progress, page.end());
+        } else if page.items.is_empty() {
+            return Ok(page.more);
+        } else {
+            self.take(&page, progress).await;
+        }
+        if let Err(error) = progress.file.sync().await {
+            self.cannot_keep(&error);
+        }
+        Ok(page.more)
+    }
+
+    /// Takes a page's items that were not taken yet, and keeps after each that it was.
+    async fn take(&mut self, page: &Page<'_>, progress: &mut Progress) {
+        let mut pacer = Pacer::default();
+        for item in &page.items {
+            let known = progress.cursor.as_ref().map_or(0, |cursor| cursor.sequence);
+            if item.seq <= known {
+                continue;
+            }
+            if item.seq != known + 1 {
+                self.resync("numbers-are-missing");
+            }
+            let receipt = self.carry_out(item);
+            self.keep(progress, page.after(item));
+            if let Some(receipt) = receipt {
+                pacer.let_read(receipt).await;
+            }
+        }
+    }
+
+    /// Does what an item asks for. One that is refused is logged and counted: it must never be in the
+    /// way of those behind it.
+    fn carry_out(&self, item: &Item<'_>) -> Option<Receipt> {
+        let mut receipt = None;
+        let outcome = match item.stored() {
+            Stored::Publication(text) => self.intake.decode(text.as_bytes()).map(|decoded| {
+                receipt = Some(self.intake.publish(&decoded, Some(item.uid.as_str())));
+                "published"
+            }),
+            Stored::Revocation(text) => {
+                let revoked = self.intake.revoke(text.as_bytes());
+                revoked.map(|_| "revoked")
+            }
+            Stored::Recheck(_) | Stored::Unknown => Ok("unknown"),
+            Stored::Skipped(_) => Ok("skipped"),
+        };
+        let outcome = outcome.unwrap_or_else(|error| refused(item, error));
+        let metrics = &self.intake.metrics.outbox;
+        metrics.items.get_or_create(&Outcome { outcome }).inc();
+        metrics.lag.set(age_of(item).as_secs_f64());
+        receipt
+    }
+
+    fn keep(&mut self, progress: &mut Progress, cursor: Cursor) {
+        let position = i64::try_from(cursor.sequence).unwrap_or(i64::MAX);
+        self.intake.metrics.outbox.position.set(position);
+        let noted = progress.file.note(&cursor);
+        progress.cursor = Some(cursor);
+        if let Err(error) = noted {
+            self.cannot_keep(&error);
+        }
+    }
+
+    /// Tells every client to fetch anew, since something may have passed it by.
+    fn resync(&self, why: &str) {
+        tracing::warn!(
+            why,
+            "the transactional outbox cannot be followed without a break: every client is told to \
+             fetch anew"
+        );
+        self.intake.metrics.outbox.resyncs.inc();
+        self.intake.tell_everyone(Frame::new(RESYNC));
+    }
+
+    fn note(&mut self, pulled: &Result<bool, PullError>) {
+        let outcome = match pulled {
+            Ok(_) => "ok",
+            Err(PullError::Source(SourceError::Unreachable { .. })) => "unreachable",
+            Err(_) => "refused",
+        };
+        let pulls = &self.intake.metrics.outbox.pulls;
+        pulls.get_or_create(&Outcome { outcome }).inc();
+        match pulled {
+            Ok(_) => {
+                if self.fault.take().is_some() {
+                    tracing::info!("the transactional outbox is pulled again");
+                }
+            }
+            Err(error) => self.complain(&error.to_string()),
+        }
+    }
+
+    fn complain(&mut self, fault: &str) {
+        if self.fault.as_deref() != Some(fault) {
+            tracing::warn!("{fault}");
+            self.fault = Some(fault.to_owned());
+        }
+    }
+
+    fn cannot_keep(&mut self, error: &std::io::Error) {
+        self.complain(&format!(
+            "cannot write the outbox's cursor to {}: {error}; after a restart, what is delivered \
+             from now on would be delivered again",
+            self.settings.cursor.display()
+        ));
+    }
+}
+
+/// Only the machine code is told: the text may quote a frame.
+fn refused(item: &Item<'_>, error: DecodeError) -> &'static str {
+    let number = item.seq;
+    let code = PublishError::Body(error).code();
+    tracing::warn!(number, code, "refused an item of the transactional outbox");
+    "refused"
+}
+
+fn age_of(item: &Item<'_>) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
+        .saturating_sub(Duration::from_millis(item.at))
+}

@@ -1,0 +1,174 @@
+//! Django's outbox view, and how it is asked.
+//!
+//! Used by the puller. The surprise: the gateway says how large a frame may be here, so that one that
+//! is larger comes as a note of it, and can never be in the way of those behind it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+use super::cursor::Cursor;
+use crate::config::{AuthUrl, UpstreamAddress};
+use crate::secret::Secrets;
+use crate::session::{AuthorityError, Call, Place, PlaceSettings, describe};
+
+/// Longer than `SQLite` waits for another writer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most items of a page.
+const MOST_ITEMS: usize = 500;
+/// What a page may have besides its largest frame: Django fills a page up to 1 MiB, and one more
+/// publication may name its thousands of users.
+const PAGE: usize = 4 << 20;
+
+/// Where the outbox is asked for.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// A path at Django, or a whole URL.
+    pub url: AuthUrl,
+    /// Django's upstreams, for a path.
+    pub upstream: Vec<UpstreamAddress>,
+    /// For connecting.
+    pub connect_timeout: Duration,
+    /// The origin's name, which Django allows among its hosts.
+    pub host: String,
+    /// The largest frame, in bytes.
+    pub frame_size: usize,
+    /// Sign the calls.
+    pub secrets: Secrets,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SourceError {
+    #[error("cannot reach the transactional outbox at {place}: {cause}")]
+    Unreachable { place: String, cause: String },
+    #[error("the transactional outbox at {place} gave no items: {diagnosis}")]
+    Refused { place: String, diagnosis: String },
+}
+
+#[derive(Debug)]
+pub(super) struct Source {
+    places: Vec<Place>,
+    host: HeaderValue,
+    frame_size: usize,
+    secrets: Secrets,
+}
+
+impl Source {
+    pub(super) fn build(settings: SourceSettings) -> Result<Self, AuthorityError> {
+        let places = Place::build(&PlaceSettings {
+            url: &settings.url,
+            upstream: &settings.upstream,
+            timeout: TIMEOUT,
+            connect_timeout: settings.connect_timeout,
+        })?;
+        let host = HeaderValue::from_str(&settings.host);
+        Ok(Self {
+            places,
+            host: host.unwrap_or(HeaderValue::from_static("localhost")),
+            frame_size: settings.frame_size,
+            secrets: settings.secrets,
+        })
+    }
+
+    /// Asks for what comes after the cursor, or where the outbox begins for a gateway without one. A
+    /// second address is tried where the first refuses: asking changes nothing that asking again would.
+    pub(super) async fn ask(&self, cursor: Option<&Cursor>) -> Result<Vec<u8>, SourceError> {
+        let query = self.query(cursor);
+        let mut last = None;
+        // One address is tried twice: a connection that was kept may turn out to be dead.
+        for place in self.places.iter().cycle().take(self.places.len().max(2)) {
+            let call = Call {
+                method: Method::GET,
+                query: &query,
+                host: &self.host,
+                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                headers: fields(),
+                body: Bytes::new(),
+            };
+            match place.call(call, &self.secrets).await {
+                Ok(response) => return self.read(place, response).await,
+                Err(error) if error.is_timeout() => return Err(unreachable(place, &error)),
+                Err(error) => last = Some(unreachable(place, &error)),
+            }
+        }
+        Err(last.unwrap_or_else(|| SourceError::Unreachable {
+            place: "no address".to_owned(),
+            cause: "none is configured".to_owned(),
+        }))
+    }
+
+    fn query(&self, cursor: Option<&Cursor>) -> String {
+        let size = self.frame_size;
+        match cursor {
+            None => format!("limit={MOST_ITEMS}&size={size}"),
+            Some(cursor) => format!(
+                "after={}&uid={}&epoch={}&limit={MOST_ITEMS}&size={size}",
+                cursor.sequence, cursor.uid, cursor.epoch
+            ),
+        }
+    }
+
+    async fn read(
+        &self,
+        place: &Place,
+        mut response: reqwest::Response,
+    ) -> Result<Vec<u8>, SourceError> {
+        let refused = |diagnosis: String| SourceError::Refused {
+            place: place.name().to_owned(),
+            diagnosis,
+        };
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(refused(diagnosis(status)));
+        }
+        let limit = self.frame_size.saturating_add(PAGE);
+        let mut body = Vec::new();
+        let broken = |error| unreachable(place, &error);
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > limit {
+                return Err(refused(format!("its answer is larger than {limit} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+fn fields() -> HeaderMap {
+    let json = HeaderValue::from_static("application/json");
+    HeaderMap::from_iter([(header::ACCEPT, json)])
+}
+
+fn unreachable(place: &Place, error: &reqwest::Error) -> SourceError {
+    let cause = if error.is_timeout() {
+        format!("no answer within {} s", TIMEOUT.as_secs())
+    } else {
+        describe(error)
+    };
+    SourceError::Unreachable {
+        place: place.name().to_owned(),
+        cause,
+    }
+}
+
+fn diagnosis(status: StatusCode) -> String {
+    let hint = match status.as_u16() {
+        403 => {
+            "the secret is not the same on both sides (GATEPOST_SECRET), or the clocks differ; \
+             Django's log says which"
+        }
+        404 => {
+            "put \"gatepost.outbox\" into INSTALLED_APPS and path(\"_gatepost/\", \
+             include(\"gatepost.urls\")) into the URLs, or correct outbox.url"
+        }
+        400 => "ALLOWED_HOSTS must have the first of server.hosts",
+        300..=399 => "a redirect is never followed: correct outbox.url",
+        503 => "its database is busy or cannot be reached, Django's log says more",
+        500..=599 => "Django's log says why; are its migrations run (manage.py migrate)?",
+        _ => "Django's log may say why",
+    };
+    format!("it answered {status}: {hint}")
+}
