@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from base64 import urlsafe_b64decode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -14,9 +15,10 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import close_old_connections, connection, transaction
+from django.http import HttpResponse
 from django.test import AsyncClient
 
-from gatepost import Connection
+from gatepost import Connection, GatewayError, riding
 from gatepost.backends import locmem
 from gatepost.channels import GatepostChannelLayer, RenderError, channel_name
 from newsroom import consumers, producers
@@ -75,6 +77,10 @@ def group_send(group, event):
     async_to_sync(get_channel_layer().group_send)(group, event)
 
 
+def asyncio_tell(user, message):
+    asyncio.run(producers.atell(user, message))
+
+
 def sent():
     return [(call.to, call.frame) for call in locmem.calls()]
 
@@ -108,6 +114,10 @@ SHAPES = {
             (USER, '{"type": "notification", "data": 1}'),
             (USER, '{"type": "unread_count", "count": 2}'),
         ],
+    ),
+    "a consumer that stops": (
+        (GROUP, {"type": "account_deleted"}),
+        [(USER, '{"type": "deleted"}')],
     ),
     "no frame": ((GROUP, {"type": "presence_changed", "online": False}), []),
     "sync json, event['payload'], a group of every connection": (
@@ -177,6 +187,16 @@ def test_a_handler_does_not_close_the_connection_that_a_producer_reads_from(
     connection.close_at = None
 
 
+def test_a_handler_that_joins_a_group_is_told_that_it_cannot(layer, caplog):
+    group_send(GROUP, {"type": "joins", "group": "others"})
+    (line,) = said(caplog)
+    assert line.startswith(
+        f"nothing sent to group '{GROUP}': GatepostChannelLayer cannot group_add(): the gateway"
+        " holds the sockets"
+    )
+    assert not caplog.records[0].exc_info
+
+
 def test_a_handler_leaves_the_producers_event_as_it_was(strict):
     event = {"type": "order_paid", "data": {"order": 5}}
     group_send(GROUP, event)
@@ -201,6 +221,10 @@ UNRENDERABLE = {
     "self.scope": (
         (GROUP, {"type": "chat_message", "sender": 1, "data": {}}),
         f"NotificationConsumer.chat_message() reads self.scope['user']. {NEEDS_A_CONNECTION}",
+    ),
+    "self.scope, where the handler catches everything": (
+        (GROUP, {"type": "careful_message"}),
+        f"NotificationConsumer.careful_message() reads self.scope['user']. {NEEDS_A_CONNECTION}",
     ),
     "what connect() sets": (
         (GROUP, {"type": "room_renamed", "name": "x"}),
@@ -475,6 +499,38 @@ def test_a_gateway_that_is_away_is_logged_once_and_not_raised(settings, caplog, 
     group_send(GROUP, {"type": "notify", "message": "x"})
     (line,) = said(caplog)
     assert line.startswith("cannot reach the gateway at unix:/nowhere/gatepost.sock")
+
+
+def test_strict_raises_a_failure_that_gatepost_does_not_keep_silent(settings):
+    settings.GATEPOST = {
+        **settings.GATEPOST,
+        "URL": "unix:/nowhere/gatepost.sock",
+        "FAIL_SILENTLY": False,
+    }
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "gatepost.channels.GatepostChannelLayer",
+            "CONFIG": {"RENDER": RENDER, "STRICT": True},
+        }
+    }
+    with pytest.raises(GatewayError, match="cannot reach the gateway"):
+        group_send(GROUP, {"type": "notify", "message": "x"})
+
+
+@pytest.mark.parametrize("tell", [producers.tell, asyncio_tell])
+def test_what_a_request_sends_rides_on_its_response(settings, user, tell):
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "gatepost.channels.GatepostChannelLayer",
+            "CONFIG": {"RENDER": RENDER, "STRICT": True},
+        }
+    }
+    with riding.offered() as ride:
+        tell(user, "x")
+        response = HttpResponse()
+        assert ride.depart(response) == []
+    said = urlsafe_b64decode(response["Gatepost-Publish"] + "==").decode()
+    assert '"frame":{"message": "x"}' in said
 
 
 # FALLBACK, and what needs one

@@ -16,6 +16,8 @@ from asgiref.testing import ApplicationCommunicator
 from django.conf import settings as django_settings
 from django.test import Client
 
+from gatepost import operations
+from gatepost.channels import channel_name
 from newsroom import consumers, producers
 from newsroom import settings as newsroom
 
@@ -95,6 +97,18 @@ def test_a_management_command_in_a_process_of_its_own(live_gateway, user, browse
             },
         )
         assert socket.receive_text() == '{"message": "from a command"}'
+
+
+def test_one_connection_is_reached_by_its_channel(live_gateway, settings, user, browser):
+    settings.CHANNEL_LAYERS = newsroom.CHANNEL_LAYERS
+    send = producers.async_to_sync(producers.get_channel_layer().send)
+    with (
+        live_gateway.connect(client=browser) as first,
+        live_gateway.connect(client=browser) as second,
+    ):
+        oldest, _ = operations.connections(str(user.pk))
+        send(channel_name(oldest["connection"]), {"type": "notify", "message": "you"})
+        assert [first.frames(), second.frames()].count([]) == 1
 
 
 def test_a_consumer_that_closes_ends_the_browsers_sockets(live_gateway, settings, user, browser):

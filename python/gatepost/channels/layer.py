@@ -31,6 +31,9 @@ RAW_EVENTS = (
     " the CONFIG of GatepostChannelLayer"
 )
 
+#: Errors that say what to do, so that their traceback would say less.
+_SENTENCES = (RenderError, ImproperlyConfigured, NotImplementedError, ValueError)
+
 
 class GatepostChannelLayer(BaseChannelLayer):
     """``CHANNEL_LAYERS = {"default": {"BACKEND": "gatepost.channels.GatepostChannelLayer"}}``.
@@ -132,7 +135,7 @@ class GatepostChannelLayer(BaseChannelLayer):
             # Channels' producers do not expect group_send to raise; the log must tell instead.
             if isinstance(error, GatewayError):
                 return  # The backend has logged it.
-            known = isinstance(error, RenderError | ImproperlyConfigured | ValueError)
+            known = isinstance(error, _SENTENCES)
             said = str(error) if known else f"{type(error).__name__}: {error}"
             logger.warning("nothing sent to %s: %s", what, said, exc_info=not known)
 

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 from channels.consumer import get_handler_name
+from channels.exceptions import StopConsumer
 from django.db import connections
 
 #: Ends every sentence about a handler that only a connection could run.
@@ -37,16 +38,25 @@ class RenderError(Exception):
 
 
 class _NoScope(Mapping[str, Any]):
-    """Stands where a connection's scope would be."""
+    """Stands where a connection's scope would be.
+
+    It remembers that it was read: a handler that catches all exceptions must not hide it.
+    """
+
+    error: RenderError | None = None
 
     def __getitem__(self, key: str) -> NoReturn:
-        raise RenderError(f"reads self.scope[{key!r}]. {WAY_OUT}")
+        self._refuse(f"[{key!r}]")
 
     def __iter__(self) -> Iterator[str]:
-        raise RenderError(f"reads self.scope. {WAY_OUT}")
+        self._refuse()
 
     def __len__(self) -> int:
-        raise RenderError(f"reads self.scope. {WAY_OUT}")
+        self._refuse()
+
+    def _refuse(self, key: str = "") -> NoReturn:
+        self.error = RenderError(f"reads self.scope{key}. {WAY_OUT}")
+        raise self.error
 
 
 @dataclass(frozen=True)
@@ -61,11 +71,16 @@ async def render(consumer_class: type, event: dict[str, Any], layer: Any) -> lis
     """Return what a consumer's handler sends for an event: JSON texts, or a close, in order."""
     sent: list[dict[str, Any]] = []
     consumer = _consumer(consumer_class, sent, layer)
+    scope = consumer.scope = _NoScope()
     handler = _handler(consumer, event)
     what = f"{consumer_class.__name__}.{handler.__name__}()"
     async with _database_kept_open():
         try:
             await _call(handler, deepcopy(event), is_sync=getattr(consumer, "_sync", False))
+            if scope.error is not None:
+                raise scope.error
+        except StopConsumer:
+            pass  # The handler has ended its connection; what it sent before that counts.
         except RenderError as error:
             raise RenderError(f"{what} {error}") from error
         except AttributeError as error:
@@ -80,7 +95,6 @@ async def render(consumer_class: type, event: dict[str, Any], layer: Any) -> lis
 
 def _consumer(consumer_class: type, sent: list[dict[str, Any]], layer: Any) -> Any:
     consumer: Any = consumer_class()
-    consumer.scope = _NoScope()
     consumer.channel_layer = layer  # A handler may pass an event on to another group.
 
     async def keep(message: dict[str, Any]) -> None:

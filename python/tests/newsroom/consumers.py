@@ -5,6 +5,7 @@ import json
 from asgiref.sync import async_to_sync
 from channels.consumer import AsyncConsumer, SyncConsumer
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import (
     AsyncJsonWebsocketConsumer,
     AsyncWebsocketConsumer,
@@ -52,6 +53,19 @@ class NotificationConsumer(AsyncJsonWebsocketConsumer):
     async def chat_message(self, event):
         if event["sender"] != self.scope["user"].pk:
             await self.send_json(event["data"])
+
+    async def careful_message(self, event):
+        try:
+            await self.send_json({"me": self.scope.get("user")})
+        except Exception:
+            self.failed = True
+
+    async def account_deleted(self, event):
+        await self.send_json({"type": "deleted"})
+        raise StopConsumer
+
+    async def joins(self, event):
+        await self.channel_layer.group_add(event["group"], "specific.x!y")
 
     async def order_paid(self, event):
         event["data"]["seen"] = True
