@@ -243,7 +243,8 @@ impl Shared {
         };
         let admission = Admission::new(Arc::clone(&self.hosts), limits);
         let routes = self.routes(config);
-        Dispatch::new(admission, routes, settings, Arc::clone(&self.metrics))
+        let shown = routes::is_all_local(config).then(|| Arc::clone(self.authority.diagnoses()));
+        Dispatch::new(admission, routes, settings, Arc::clone(&self.metrics)).showing(shown)
     }
 
     fn internal(&self, config: &Config, readiness: Readiness) -> Internal {

@@ -147,6 +147,17 @@ impl Shared {
     }
 }
 
+/// Whether a developer is alone with the gateway: nothing behind it is on another machine.
+pub(super) fn is_all_local(config: &Config) -> bool {
+    let frontend = match &config.frontend {
+        Some(FrontendConfig::Upstream(addresses)) => addresses.as_slice(),
+        _ => &[],
+    };
+    let further = config.upstreams.iter().flat_map(|route| &route.upstream);
+    let mut all = config.django.upstream.iter().chain(frontend).chain(further);
+    config.mode == Mode::Dev && all.all(UpstreamAddress::is_on_loopback)
+}
+
 fn folder(prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
     let folder = Folder::new(root.to_owned(), fallback.cloned());
     Arc::new(Route::Folder {

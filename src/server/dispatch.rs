@@ -18,11 +18,13 @@ use crate::files::folder::Folder;
 use crate::ids::{NodeId, RequestId};
 use crate::proxy::forward::Forwarder;
 use crate::proxy::route::RouteTable;
-use crate::socket::{OriginRule, SocketRoute};
+use crate::session::{Diagnoses, Diagnosis};
+use crate::socket::{HandshakeError, OriginRule, SocketRoute};
 use crate::telemetry::metrics::{Metrics, Outcome};
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
+use crate::web::notice::{self, Notice};
 use crate::web::problem::{Asked, Problem, ToProblem, render};
 use crate::web::request::{Downstream, ErrorPages, Reader};
 
@@ -53,6 +55,7 @@ pub struct Dispatch {
     node: NodeId,
     requests: AtomicU64,
     metrics: Arc<Metrics>,
+    shown: Option<Arc<Diagnoses>>,
 }
 
 /// How answers are given.
@@ -80,7 +83,23 @@ impl Dispatch {
             node,
             requests,
             metrics,
+            shown: None,
         }
+    }
+
+    /// Shows in pages what is known to be wrong: for a developer who is alone with the gateway.
+    #[must_use]
+    pub fn showing(mut self, diagnoses: Option<Arc<Diagnoses>>) -> Self {
+        self.shown = diagnoses;
+        self
+    }
+
+    /// What the page that is asked for should show; the request is then changed so that it can.
+    fn to_show(&self, request: &mut Request<Incoming>) -> Option<Arc<Diagnosis>> {
+        let shown = self.shown.as_ref()?;
+        let standing = shown.standing().filter(|_| notice::is_for_page(request))?;
+        notice::ask_for_whole(request.headers_mut());
+        Some(standing)
     }
 
     async fn route(
@@ -93,7 +112,7 @@ impl Dispatch {
             return Err(not_found("no route of gateway.toml has this path"));
         };
         match &**route {
-            Route::Socket(socket) => Ok(open(socket, request, downstream).await),
+            Route::Socket(socket) => Ok(self.open(socket, request, downstream).await),
             Route::Upstream(forwarder) => {
                 if headers::is_websocket_upgrade(request.headers()) {
                     let own = OriginRule::default().check(request.headers(), &downstream.host);
@@ -109,6 +128,29 @@ impl Dispatch {
             }
             Route::Reserved => Err(not_found("this path is the gateway's own")),
         }
+    }
+
+    /// Opens a WebSocket, or renders why not.
+    async fn open(
+        &self,
+        socket: &SocketRoute,
+        request: Request<Incoming>,
+        downstream: &Downstream,
+    ) -> Response<ResponseBody> {
+        let (asked, version) = (Asked::of(&request), request.version());
+        let error = match socket.answer(request, downstream).await {
+            Ok(response) => return response,
+            Err(error) => error,
+        };
+        let mut problem = error.to_problem();
+        if let (HandshakeError::NotAnUpgrade, Some(shown)) = (&error, &self.shown)
+            && let Some(standing) = shown.standing()
+        {
+            problem = problem.with_hint(format!("{standing}\n{}", standing.remedy()));
+        }
+        let mut response = render(&problem, asked, Some(downstream.reader()));
+        error.add_fields(version, response.headers_mut());
+        response
     }
 
     fn note(&self, told: &Told<'_>, response: &Response<ResponseBody>) {
@@ -150,8 +192,7 @@ impl Answer for Dispatch {
         let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
         let address = address_of(peer);
         let (asked, begun) = (Asked::of(&request), Instant::now());
-        let uri = request.uri().clone();
-        let method = request.method().clone();
+        let (uri, method) = (request.uri().clone(), request.method().clone());
         let audience = self.settings.pages;
         let answered = match self.admission.admit(&mut request) {
             Err(problem) => Err(problem),
@@ -163,7 +204,9 @@ impl Answer for Dispatch {
                     audience,
                     claimed: admitted.claimed,
                 };
-                self.route(request, &admitted.path, &downstream).await
+                let shown = self.to_show(&mut request);
+                let answered = self.route(request, &admitted.path, &downstream).await;
+                answered.map(|answer| show(answer, shown.as_deref()))
             }
         };
         let response = answered.unwrap_or_else(|problem| {
@@ -194,21 +237,16 @@ fn address_of(peer: Peer) -> IpAddr {
     }
 }
 
-/// Opens a WebSocket, or renders why not.
-async fn open(
-    socket: &SocketRoute,
-    request: Request<Incoming>,
-    downstream: &Downstream,
-) -> Response<ResponseBody> {
-    let (asked, version) = (Asked::of(&request), request.version());
-    match socket.answer(request, downstream).await {
-        Ok(response) => response,
-        Err(error) => {
-            let mut response = render(&error.to_problem(), asked, Some(downstream.reader()));
-            error.add_fields(version, response.headers_mut());
-            response
-        }
-    }
+/// Adds to a page what it should show.
+fn show(answer: Response<ResponseBody>, shown: Option<&Diagnosis>) -> Response<ResponseBody> {
+    let Some(diagnosis) = shown else {
+        return answer;
+    };
+    let notice = Notice {
+        what: diagnosis.reason(),
+        remedy: diagnosis.remedy(),
+    };
+    notice::add(answer, notice)
 }
 
 fn not_found(why: &str) -> Problem {

@@ -32,7 +32,7 @@ pub struct Diagnoses {
 
 #[derive(Debug)]
 struct Found {
-    diagnosis: Diagnosis,
+    diagnosis: Arc<Diagnosis>,
     host: HeaderValue,
     seen: Instant,
     mended: bool,
@@ -60,11 +60,11 @@ impl Diagnoses {
     }
 
     /// What stands and was seen last: what a developer should mend first.
-    pub fn standing(&self) -> Option<Diagnosis> {
+    pub fn standing(&self) -> Option<Arc<Diagnosis>> {
         let found = self.lock();
         let standing = found.iter().filter(|found| found.stands(Instant::now()));
         let last = standing.max_by_key(|found| found.seen)?;
-        Some(last.diagnosis.clone())
+        Some(Arc::clone(&last.diagnosis))
     }
 
     /// Counts what is wrong with a call for this host, and tells the log where that is news.
@@ -89,7 +89,9 @@ impl Diagnoses {
                 true
             });
         }
-        let known = found.iter_mut().find(|known| known.diagnosis == *diagnosis);
+        let known = found
+            .iter_mut()
+            .find(|known| *known.diagnosis == *diagnosis);
         if let Some(known) = known {
             return known.again(now);
         }
@@ -98,7 +100,7 @@ impl Diagnoses {
             return false;
         }
         found.push(Found {
-            diagnosis: diagnosis.clone(),
+            diagnosis: Arc::new(diagnosis.clone()),
             host: host.clone(),
             seen: now,
             mended: false,
@@ -181,7 +183,7 @@ mod tests {
         assert!(!diagnoses.mend(&host("a"), Whose::User));
         assert_eq!(diagnoses.standing(), None);
         assert_eq!([find(&wrong), find(&wrong)], [true, false]);
-        assert_eq!(diagnoses.standing(), Some(wrong));
+        assert_eq!(diagnoses.standing().as_deref(), Some(&wrong));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod body;
 pub mod headers;
 pub mod hosts;
 pub mod linger;
+pub mod notice;
 mod page;
 pub mod path;
 pub mod problem;

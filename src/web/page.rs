@@ -123,7 +123,7 @@ fn add(page: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// Text that means only itself, in an element or a quoted attribute.
-struct Escaped<'a>(&'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl std::fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,7 +1,10 @@
 //! What is wrong between gateway and Django, in the close reason, the log and the metrics.
 
+use http::{Method, Version};
+
+use crate::harness::browser::Ask;
 use crate::harness::django::AUTH_PATH;
-use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::gateway::{NOTIFICATIONS, Setup};
 use crate::harness::{Answer, Browser, Django, Gateway, PATIENCE, eventually, json};
 
 /// The longest reason a close frame can have.
@@ -201,4 +204,163 @@ async fn each_mistake_is_logged_once_with_its_remedy_and_again_when_it_comes_bac
     assert!(!gateway.log().contains("anns-session"));
     gateway.terminate();
     gateway.exit().await;
+}
+
+const PAGE: &str = "<!doctype html><html><body><p>page</p></body></html>";
+const NOTICE: &str = "<dialog open id=\"gatepost-notice\"";
+
+/// A Django whose auth view is missing, with a page, and the gateway after a first visitor.
+async fn with_a_mistake(change: impl FnOnce(Setup) -> Setup) -> (Django, Gateway) {
+    let django = Django::start().await;
+    django.judges_everybody(html(404, "<h1>Not Found</h1>"));
+    django.answers("/page/", Answer::html(PAGE).header("ETag", "\"1\""));
+    let gateway = change(Gateway::in_front_of(&django)).start().await;
+    told(&gateway.browser_of("anns-session")).await;
+    (django, gateway)
+}
+
+fn visit<'a>(browser: &'a Browser, version: Version, path: &str) -> Ask<'a> {
+    let ask = browser.ask_over(version, path);
+    ask.header("Sec-Fetch-Dest", "document")
+        .header("Accept", "text/html")
+}
+
+#[tokio::test]
+async fn a_developer_sees_it_in_every_page_until_it_is_mended() {
+    let (django, gateway) = with_a_mistake(|setup| setup).await;
+    let ann = gateway.browser_of("anns-session");
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let ask = visit(&ann, version, "/page/").header("Accept-Encoding", "gzip");
+        let page = ask.header("If-None-Match", "\"1\"").send().await;
+        assert_eq!(page.status, 200);
+        let length = page.header("content-length").unwrap();
+        assert_eq!(length, page.body.len().to_string());
+        assert!(page.text().starts_with(PAGE), "{}", page.text());
+        assert!(page.text().contains(NOTICE) && page.text().contains("gatepost.urls"));
+        assert_eq!(
+            (page.header("etag"), page.header("cache-control")),
+            (None, Some("no-store".into()))
+        );
+    }
+    let asked = django.requests_to("/page/");
+    assert!(
+        asked
+            .iter()
+            .all(|ask| ask.header("if-none-match").is_none())
+    );
+    assert!(
+        asked
+            .iter()
+            .all(|ask| ask.header("accept-encoding").unwrap() == "identity")
+    );
+
+    django.judges_everybody(Answer::user("42"));
+    let _socket = ann.socket(NOTIFICATIONS).await;
+    gateway.api().connected("42", 1).await;
+    let page = visit(&ann, Version::HTTP_11, "/page/").send().await;
+    assert_eq!(page.text(), PAGE);
+    assert_eq!(page.header("etag").unwrap(), "\"1\"");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_page_for_a_person_never_shows_it() {
+    let (django, gateway) = with_a_mistake(|setup| setup).await;
+    let ann = gateway.browser_of("anns-session");
+    let head = ann
+        .ask(Method::HEAD, "/page/")
+        .header("Sec-Fetch-Dest", "document");
+    let head = head.send().await;
+    assert_eq!(
+        head.header("content-length").unwrap(),
+        PAGE.len().to_string()
+    );
+    let fetched = ann
+        .ask(Method::GET, "/page/")
+        .header("Sec-Fetch-Dest", "empty");
+    assert_eq!(fetched.send().await.text(), PAGE);
+    assert_eq!(ann.get("/page/").await.text(), PAGE);
+
+    let gzip = html(200, "\u{1f}gzip").header("Content-Encoding", "gzip");
+    django.answers("/gzip/", gzip);
+    django.answers("/gone/", html(410, PAGE));
+    django.answers(
+        "/part/",
+        html(206, PAGE).header("Content-Range", "bytes 0-9/100"),
+    );
+    django.answers("/data/", Answer::json(&json!({"a": 1})));
+    for path in ["/gzip/", "/gone/", "/part/", "/data/"] {
+        let page = visit(&ann, Version::HTTP_11, path).send().await;
+        assert!(!page.text().contains(NOTICE), "{path}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_public_never_sees_it_nor_do_others_when_a_server_is_elsewhere() {
+    let (_django, gateway) = with_a_mistake(|setup| setup.set("server.mode", "production")).await;
+    let page = visit(&gateway.browser(), Version::HTTP_11, "/page/")
+        .send()
+        .await;
+    assert_eq!(page.text(), PAGE);
+    gateway.stop().await;
+
+    let elsewhere = toml::toml! {
+        path = "/elsewhere/"
+        upstream = "http://192.0.2.1:8000"
+    };
+    let far = |setup: Setup| setup.element("upstreams", elsewhere);
+    let (_django, gateway) = with_a_mistake(far).await;
+    let page = visit(&gateway.browser(), Version::HTTP_11, "/page/")
+        .send()
+        .await;
+    assert_eq!(page.text(), PAGE);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_with_a_strict_policy_shows_it_without_a_style() {
+    let (django, gateway) = with_a_mistake(|setup| setup).await;
+    let strict = html(200, PAGE).header("Content-Security-Policy", "default-src 'none'");
+    django.answers("/strict/", strict);
+    let page = visit(&gateway.browser(), Version::HTTP_11, "/strict/")
+        .send()
+        .await;
+    assert!(page.text().contains(NOTICE) && !page.text().contains("style="));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_navigates_to_a_socket_route_reads_it_there() {
+    let (_django, gateway) = with_a_mistake(|setup| setup).await;
+    let page = visit(&gateway.browser(), Version::HTTP_11, NOTIFICATIONS)
+        .send()
+        .await;
+    assert_eq!(page.status, 426);
+    assert!(
+        page.text().contains("include(&#39;gatepost.urls&#39;)"),
+        "{}",
+        page.text()
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_from_a_folder_shows_it_too() {
+    let django = Django::start().await;
+    django.judges_everybody(html(404, "<h1>Not Found</h1>"));
+    let setup = Gateway::in_front_of(&django).file("www/index.html", PAGE);
+    let gateway = setup.set("frontend.root", "www").start().await;
+    told(&gateway.browser_of("anns-session")).await;
+    let page = visit(&gateway.browser(), Version::HTTP_2, "/").send().await;
+    assert!(
+        page.text().starts_with(PAGE) && page.text().contains(NOTICE),
+        "{}",
+        page.text()
+    );
+    assert_eq!(
+        page.header("content-length").unwrap(),
+        page.body.len().to_string()
+    );
+    gateway.stop().await;
 }
