@@ -77,7 +77,7 @@ class GatepostChannelLayer(BaseChannelLayer):
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send an event to whom the group is; nothing but a wrong name raises, unless STRICT."""
-        self.require_valid_group_name(group)
+        self._require_name("group", group)
         _require_dict(message)
         # A fallback's own groups must not reach the gateway's sockets: these have to be named.
         ours = self._consumers.names(group) or self._targets.names(group)
@@ -90,7 +90,7 @@ class GatepostChannelLayer(BaseChannelLayer):
 
     async def send(self, channel: str, message: dict[str, Any]) -> None:
         """Send an event to one connection, whose channel ``channel_name()`` gives."""
-        self.require_valid_channel_name(channel)
+        self._require_name("channel", channel)
         _require_dict(message)
         connection = names.connection_of(channel)
         if connection is None:
@@ -99,6 +99,11 @@ class GatepostChannelLayer(BaseChannelLayer):
         consumer = self._consumers.find(channel) or self._consumers.only()
         sent = self._deliver(connection, consumer, message)
         await self._attempt(f"channel {channel!r}", sent)
+
+    def _require_name(self, kind: str, name: str) -> None:
+        # The first Channels 4 has only the second, which later became deprecated.
+        required = f"require_valid_{kind}_name"
+        getattr(self, required if hasattr(self, required) else f"valid_{kind}_name")(name)
 
     async def _to_group(self, group: str, message: dict[str, Any]) -> None:
         consumer = self._consumers.find(group)

@@ -72,7 +72,7 @@ class NotificationConsumer(AsyncJsonWebsocketConsumer):
         await self.send_json({"order": event["data"]["order"]})
 
     async def force_logout(self, event):
-        await self.close(code=4001, reason="logged out elsewhere")
+        await self.close(code=4001)
 
     async def user_renamed(self, event):
         await self.send_json({"type": "user", "name": await self.name_of(event["user_id"])})
