@@ -1,9 +1,11 @@
 """Sites and the browser driver."""
 
+import shutil
+
 import pytest
 from playwright.sync_api import sync_playwright
 
-from harness.fresh import build_wheel, install
+from harness.fresh import FreshProject, build_wheel, install, make_project
 from harness.site import Site
 
 
@@ -62,3 +64,18 @@ def wheel(tmp_path_factory):
 def environment(wheel, tmp_path_factory):
     """A virtual environment with the wheel in it, and what that depends on."""
     return install(wheel, tmp_path_factory.mktemp("environment") / "venv")
+
+
+@pytest.fixture(scope="session")
+def stock_project(environment, tmp_path_factory):
+    """The folder of a fresh project with the four lines; copied, never used itself."""
+    return make_project(environment, tmp_path_factory.mktemp("stock"))
+
+
+@pytest.fixture
+def project(environment, stock_project, tmp_path):
+    """A fresh project of the test's own."""
+    folder = shutil.copytree(stock_project, tmp_path / "project")
+    made = FreshProject(environment, folder)
+    yield made
+    made.stop()

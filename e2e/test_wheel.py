@@ -2,17 +2,7 @@
 
 import subprocess
 
-import pytest
-
-from harness.fresh import FreshProject, frame, installed_files, source_files
-
-
-@pytest.fixture
-def project(environment, tmp_path):
-    """A fresh project with the four lines."""
-    made = FreshProject(environment, tmp_path)
-    yield made
-    made.stop()
+from harness.fresh import frame, installed_files, source_files
 
 
 def test_the_wheel_holds_the_whole_package_and_nothing_else(environment):

@@ -13,7 +13,7 @@ from websockets.sync.client import connect
 
 from .process import Process
 from .site import ROOT, ready_addresses
-from .wait import free_port
+from .wait import PATIENCE, free_port
 
 SOCKET = "/ws/notifications/"
 PASSWORD = "correct-horse-4"  # noqa: S105 - of an account in a database that the test throws away
@@ -60,14 +60,25 @@ def install(wheel, folder):
     return folder
 
 
+def make_project(environment, folder):
+    """Makes a fresh project with the four lines in `folder`; it has one superuser, ann."""
+    FreshProject(environment, folder).make()
+    return folder
+
+
 class FreshProject:
-    """A project in `folder`, run by the programs of `environment`; it has one superuser, ann."""
+    """The project in `folder`, run by the programs of `environment`."""
 
     def __init__(self, environment, folder):
         self.bin = environment / "bin"
         self.folder = folder
         self.processes = []
-        self.run(self.bin / "django-admin", "startproject", "site_of_ann", folder)
+        #: Further variables of everything that is run.
+        self.variables = {}
+
+    def make(self):
+        """Does what a newcomer does first."""
+        self.run(self.bin / "django-admin", "startproject", "site_of_ann", self.folder)
         self._append("settings.py", SETTINGS)
         self._append("urls.py", URLS)
         self.manage("migrate", "--verbosity=0")
@@ -85,6 +96,7 @@ class FreshProject:
             "PATH": f"{self.bin}{os.pathsep}{os.environ['PATH']}",
             "PYTHONUNBUFFERED": "1",
             "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+            **self.variables,
         }
 
     def run(self, *command):
@@ -137,7 +149,9 @@ class FreshProject:
 
     def log_in(self, origin):
         """Ann, logged in by the admin's own form; an HTTP client with her cookies."""
-        browser = httpx.Client(base_url=origin, verify=self.tls(), follow_redirects=True)
+        browser = httpx.Client(
+            base_url=origin, verify=self.tls(), follow_redirects=True, timeout=PATIENCE
+        )
         form = browser.get("/admin/login/?next=/admin/")
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form.text)[1]
         said = {"username": "ann", "password": PASSWORD, "csrfmiddlewaretoken": token}

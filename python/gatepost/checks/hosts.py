@@ -18,7 +18,7 @@ def check_hosts(**kwargs: Any) -> list[CheckMessage]:
     """gatepost.E006: an entry of ALLOWED_HOSTS that no request can match."""
     messages: list[CheckMessage] = []
     for entry in settings.ALLOWED_HOSTS:
-        meant = _meant(str(entry))
+        meant = host_alone(str(entry))
         if meant != entry:
             messages.append(
                 Error(
@@ -30,7 +30,7 @@ def check_hosts(**kwargs: Any) -> list[CheckMessage]:
     return messages
 
 
-def _meant(entry: str) -> str:
+def host_alone(entry: str) -> str:
     """Return an entry as Django compares it."""
     host = _SCHEME.sub("", entry).split("/")[0]
     if _is_ipv6(host):

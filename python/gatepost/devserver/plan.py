@@ -1,0 +1,149 @@
+"""What the gateway, Django and the frontend are told, so that they find each other.
+
+The surprise: the gateway itself is asked (``gatepost check``) what its configuration amounts to, so
+that file, variables and defaults are read in one place only; what differs for this run is told to
+it by variables, which beat the file.
+"""
+
+import os
+import re
+import secrets
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from gatepost import client, conf, draft, gateway_toml
+from gatepost.devserver import ports
+from gatepost.devserver.frontend import Frontend
+
+_ROW = re.compile(r"^  (\S+) +(.*)$", re.MULTILINE)
+_DEV_SERVER = re.compile(r"dev server at http://(\S+)$")
+
+
+class PlanError(Exception):
+    """It cannot be started like this; the text says why and what to do."""
+
+
+@dataclass
+class Plan:
+    """Everything that is decided before anything is started."""
+
+    binary: Path
+    config: Path
+    #: Where runserver listens, as it takes it.
+    django: str
+    #: Set for the gateway.
+    environment: dict[str, str] = field(default_factory=dict)
+    #: Set for Django, in addition.
+    django_environment: dict[str, str] = field(default_factory=dict)
+    frontend: Frontend | None = None
+    frontend_port: int = 0
+    #: What was decided otherwise than people may expect.
+    notes: list[str] = field(default_factory=list)
+
+    def decide_secret(self) -> None:
+        """Let both sides have the same secret."""
+        secret = conf.find_secret().decode()
+        if not secret and not settings.DEBUG:
+            raise PlanError(f"Gatepost has no secret. {conf.SECRETLESS_HINT}")
+        base = gateway_toml.base()
+        if not secret and self.config.parent not in (base, *base.parents):
+            # The gateway would make one beside its file, where Django would not find it.
+            secret = self.django_environment["GATEPOST_SECRET"] = secrets.token_hex(32)
+        if secret:
+            self.environment["GATEPOST_SECRET"] = secret
+
+    def decide_internal(self) -> None:
+        """Let the gateway listen where Django will call it."""
+        url = client.urls()[0]
+        named = "URL" in conf.declared() or os.environ.get("GATEPOST_URL")
+        if not named:
+            host, port = "127.0.0.1", urlsplit(url).port or 80
+            free = ports.this_or_near(host, port)
+            if free != port:
+                url = f"http://{ports.join(host, free)}"
+                self.django_environment["GATEPOST_URL"] = url
+                self.notes.append(
+                    f"port {port} is taken: in other terminals, export GATEPOST_URL={url}"
+                )
+        internal = draft.internal_address(url)
+        if internal is not None:
+            self.environment["GATEPOST_SERVER__INTERNAL"] = internal
+
+    def decide_public(self, port: int | None) -> None:
+        """Let the gateway serve at a free port; without a choice, at the configured one."""
+        configured = self.effective()
+        addresses = configured.get("https", "").split(", ")
+        if port is not None or len(addresses) == 1:
+            host, usual = ports.split(addresses[0])
+            chosen = usual if port is None else port
+            if not ports.is_free(host, chosen):
+                if port is not None:
+                    raise PlanError(f"port {port} is in use, or not allowed: choose another")
+                chosen = ports.this_or_near(host, chosen)
+                self.notes.append(f"port {usual} is taken: https is at {chosen}")
+            if chosen != usual:
+                self.environment["GATEPOST_SERVER__HTTPS"] = ports.join(host, chosen)
+        redirects = configured.get("http", "off").partition(", redirects")[0]
+        if redirects != "off" and not all(
+            ports.is_free(*ports.split(address)) for address in redirects.split(", ")
+        ):
+            self.environment["GATEPOST_SERVER__HTTP"] = ""
+            self.notes.append(f"{redirects} is taken: plain http is not redirected")
+
+    def decide_frontend(self, chosen: Frontend | None, *, asked: bool) -> None:
+        """Start a dev server where the configuration has one, or where one is asked for."""
+        answers_rest = self.effective().get("/", "")
+        has_one = _DEV_SERVER.search(answers_rest)
+        if chosen is None or not (has_one or asked):
+            return
+        host, port = ports.split(has_one[1]) if has_one else ("127.0.0.1", chosen.port)
+        if has_one and ports.listens(host, port):
+            self.notes.append(f"the frontend at {has_one[1]} runs already")
+            return
+        self.frontend, self.frontend_port = chosen, ports.this_or_near("127.0.0.1", port)
+        upstream = f"http://127.0.0.1:{self.frontend_port}"
+        self.environment["GATEPOST_FRONTEND__UPSTREAM"] = upstream
+        if not has_one and (paths := draft.paths()):
+            self.environment["GATEPOST_DJANGO__PATHS"] = ",".join(paths)
+
+    def effective(self) -> dict[str, str]:
+        """Return what ``gatepost check`` says the configuration amounts to."""
+        ran = subprocess.run(  # noqa: S603 - the gateway's own binary
+            [self.binary, "check", "--config", self.config],
+            env={**os.environ, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ran.returncode:
+            raise PlanError(f"the gateway cannot be started:\n{ran.stderr.strip()}")
+        return dict(_ROW.findall(ran.stdout))
+
+
+def reachable(address: str) -> str:
+    """Return an address as it can be called: every address of a machine is none."""
+    host, port = ports.split(address)
+    loopback = {"0": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound
+    return ports.join(loopback.get(host, host), port)
+
+
+def django_address(written: str | None) -> str:
+    """Return where runserver will listen; a port of 0 is any free one."""
+    if written is None:
+        return ports.join("127.0.0.1", ports.this_or_near("127.0.0.1", 8000))
+    try:
+        host, port = ports.split(written if ":" in written else f"127.0.0.1:{written}")
+    except ValueError as error:
+        raise PlanError(f"{written!r} is no port and no address:port") from error
+    host = "127.0.0.1" if host == "localhost" else host
+    if port == 0:
+        port = ports.any_free(host)
+    elif not ports.is_free(host, port):
+        raise PlanError(
+            f"port {port} is in use, or not allowed: stop what listens there, or choose another"
+        )
+    return ports.join(host, port)

@@ -1,0 +1,59 @@
+"""Ports of this machine: which are free, and who listens.
+
+The surprise: between finding a port free and using it somebody else may take it. Then the server
+that wanted it says so and ends, and ``rungateway`` with it.
+"""
+
+import contextlib
+import socket
+
+#: How many ports above a taken one are tried before any free one is good enough: people can guess
+#: and remember 8444, and browsers keep what they know of it.
+_NEIGHBOURS = 20
+
+
+def is_free(host: str, port: int) -> bool:
+    """Return whether a server could listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        # As servers do: a port whose last connections are only fading away is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def this_or_near(host: str, port: int) -> int:
+    """Return the port if it is free, or the next one that is."""
+    for candidate in range(port, min(port + _NEIGHBOURS, 65536)):
+        if is_free(host, candidate):
+            return candidate
+    return any_free(host)
+
+
+def any_free(host: str) -> int:
+    """Return some free port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(host: str, port: int) -> bool:
+    """Return whether something accepts connections there."""
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+        return True
+    return False
+
+
+def split(address: str) -> tuple[str, int]:
+    """Split ``127.0.0.1:8000`` or ``[::1]:8000``; the host comes without brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def join(host: str, port: int) -> str:
+    """Put a host and a port together as an address is written."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,171 @@
+"""``manage.py rungateway``: the gateway, Django's runserver and the frontend together.
+
+The surprise: this process goes on to *be* runserver's reloader, which starts Django anew at each
+change; so the gateway beside it, and every socket, outlive that.
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from gatepost import binary, draft, gateway_toml
+from gatepost.devserver import frontend, plan, ports
+from gatepost.devserver.companion import Companion
+from gatepost.devserver.terminal import Terminal
+from gatepost.management.commands import gateway_config
+
+#: How long the URL is held back until Django listens, in seconds.
+_PATIENCE = 30
+
+#: While developing nobody wants to wait for a spread of closes at the end. Variables beat these.
+_HASTE = {"GATEPOST_LIMITS__DRAIN_SPREAD": "100ms", "GATEPOST_LIMITS__DRAIN_TIMEOUT": "3s"}
+
+
+class Command(BaseCommand):
+    """Ends everything at one Ctrl-C, and when anything ends by itself."""
+
+    help = "Starts the gateway and runserver, and the frontend's dev server, and prints one URL."
+    requires_system_checks = ()  # runserver makes them itself, at each change.
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take what runserver takes, and what concerns the others."""
+        parser.add_argument(
+            "addrport", nargs="?", help="where Django listens (default: 127.0.0.1:8000, or near)"
+        )
+        parser.add_argument("--config", type=Path, help="the gateway.toml (default: the project's)")
+        parser.add_argument("--port", type=int, help="of the one URL (default: as configured)")
+        parser.add_argument("--noreload", action="store_true", help="do not reload Django")
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument(
+            "--frontend",
+            metavar="COMMAND",
+            help="the frontend's dev server, such as 'npm run dev -- --port {port}'; without it"
+            " one that gateway.toml has is found by its package.json",
+        )
+        group.add_argument("--no-frontend", action="store_true", help="start no dev server")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Decide, start, and go on as runserver."""
+        try:
+            decided = _decide(options, self.stdout.write)
+        except (plan.PlanError, binary.BinaryMissingError) as error:
+            raise CommandError(str(error)) from error
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _leave)
+        arguments = ["--pythonpath", options["pythonpath"]] if options["pythonpath"] else []
+        _Run(decided, arguments).until_the_end(reload=not options["noreload"])
+
+
+def _decide(options: dict[str, Any], say: Any) -> plan.Plan:
+    found = None if options["no_frontend"] else frontend.find(gateway_toml.base())
+    config: Path | None = options["config"] or gateway_toml.find()
+    if config is None:
+        config = gateway_toml.base() / gateway_toml.NAME
+        gateway_config.write(config, draft.gateway_config(config.parent, found))
+        say(f"Wrote {config} from the settings.")
+    decided = plan.Plan(binary.find(), config.absolute(), plan.django_address(options["addrport"]))
+    decided.environment.update({key: _HASTE[key] for key in _HASTE if key not in os.environ})
+    decided.environment["GATEPOST_DJANGO__UPSTREAM"] = f"http://{plan.reachable(decided.django)}"
+    decided.decide_secret()
+    decided.decide_internal()
+    decided.decide_public(options["port"])
+    asked = options["frontend"]
+    if asked:
+        found = frontend.Frontend(Path.cwd(), asked, 5173)
+    decided.decide_frontend(found, asked=bool(asked))
+    return decided
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(0)
+
+
+class _Run:
+    """One run, from the first process to the last."""
+
+    def __init__(self, decided: plan.Plan, arguments: list[str]) -> None:
+        self._plan = decided
+        self._arguments = arguments
+        self._terminal = Terminal()
+        self._failure: str | None = None
+        self._companions: list[Companion] = []
+
+    def until_the_end(self, *, reload: bool) -> None:
+        """Start what stands beside Django, be Django, and stop the others."""
+        os.environ.update(self._plan.django_environment)
+        # A pipe would hold back what Django prints.
+        os.environ.setdefault("PYTHONUNBUFFERED", "1")
+        code: Any = 0
+        try:
+            self._start()
+            with self._terminal.caught("django"):
+                code = self._run_django(reload=reload)
+        except KeyboardInterrupt:
+            code = 0
+        except SystemExit as ended:
+            code = ended.code
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # The second Ctrl-C of an impatient hand.
+            self._terminal.say("stopping")
+            for companion in self._companions:
+                companion.stop()
+        if self._failure:
+            raise CommandError(self._failure)
+        sys.exit(code)
+
+    def _start(self) -> None:
+        chosen = self._plan.frontend
+        command = [str(self._plan.binary), "run", "--config", str(self._plan.config)]
+        gateway = Companion("gatepost", [*command, "--log-format", "pretty"], self._terminal)
+        gateway.on_line = self._listen
+        self._companions.append(gateway)
+        gateway.start(self._plan.config.parent, self._plan.environment, self._fail)
+        if chosen is not None:
+            port = self._plan.frontend_port
+            server = Companion("frontend", chosen.command(port), self._terminal)
+            self._companions.append(server)
+            server.start(chosen.folder, chosen.environment(port), self._fail)
+
+    def _run_django(self, *, reload: bool) -> Any:
+        # The reloader starts again what this process was started as, and only where that is
+        # runserver does Django survive a mistake in the project's code.
+        sys.argv = [sys.argv[0], "runserver", self._plan.django, *self._arguments]
+        try:
+            call_command("runserver", self._plan.django, use_reloader=reload)
+        except SystemExit as ended:
+            return ended.code
+        return 0
+
+    def _listen(self, line: bytes) -> None:
+        """Wait for the gateway to say where it is."""
+        text = line.decode(errors="replace")
+        if " ready " not in text or "url=" not in text:
+            return
+        url = text.partition('url="')[2].partition('"')[0]
+        ca = text.partition(" ca=")[2].partition(" url=")[0]
+        threading.Thread(target=self._announce, args=(url, ca), daemon=True).start()
+
+    def _announce(self, url: str, ca: str) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        host, port = ports.split(plan.reachable(self._plan.django))
+        while not ports.listens(host, port) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        lines = ["", f"  {url}", ""]
+        lines += [f"  ({note})" for note in self._plan.notes]
+        if ca:
+            lines += [f"  The certificate is of this machine's own CA: {ca}"]
+        self._terminal.say("\n".join([*lines, "  Ctrl-C stops everything.", ""]))
+
+    def _fail(self, how: str) -> None:
+        """End everything, since one of the companions ended."""
+        if self._failure is None:
+            self._failure = how
+            os.kill(os.getpid(), signal.SIGTERM)

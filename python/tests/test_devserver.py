@@ -1,0 +1,257 @@
+"""The parts of `rungateway`; e2e/test_rungateway.py has the whole."""
+
+import os
+import pty
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from gatepost import conf
+from gatepost.devserver import plan, ports
+
+PYTHON = Path(__file__).parents[1]
+
+# The terminal
+
+
+def output_of(code, *, stdout):
+    """What a process writes that has a Terminal."""
+    head = "import os, sys, subprocess\nfrom gatepost.devserver.terminal import Terminal\n"
+    head += "terminal = Terminal()\n"
+    return subprocess.run(
+        [sys.executable, "-c", head + textwrap.dedent(code)],
+        env={"PYTHONPATH": str(PYTHON), "PYTHONUNBUFFERED": "1"},
+        stdout=stdout,
+        timeout=30,
+        check=True,
+    ).stdout
+
+
+def piped(code):
+    return output_of(code, stdout=subprocess.PIPE).decode()
+
+
+def test_what_the_process_and_its_children_write_gets_a_name():
+    said = piped("""
+        with terminal.caught("django"):
+            print("one")
+            print("two", file=sys.stderr)
+            subprocess.run(["echo", "three"])
+        print("after")
+    """)
+    assert said == "  django | one\n  django | two\n  django | three\nafter\n"
+
+
+def test_lines_of_several_are_not_mixed():
+    said = piped("""
+        terminal.write("django", b"(Pdb) ")
+        terminal.write("gatepost", b"ready\\n")
+        terminal.write("django", b"next\\n")
+        terminal.say("the URL")
+    """)
+    assert said == "  django | (Pdb) \ngatepost | ready\n  django | next\nthe URL\n"
+
+
+def test_another_url_than_the_one_is_left_out():
+    said = piped("""
+        terminal.write("django", b"Starting development server at http://127.0.0.1:8000/\\n"
+                                 b"Quit the server with CONTROL-C.\\nready\\n")
+    """)
+    assert said == "  django | ready\n"
+
+
+def test_on_a_terminal_django_still_writes_to_a_terminal():
+    ours, theirs = pty.openpty()
+    output_of(
+        """
+        with terminal.caught("django"):
+            print(os.isatty(1), os.isatty(2))
+        """,
+        stdout=theirs,
+    )
+    os.close(theirs)
+    said = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "django | \x1b[0mTrue True" in said
+
+
+# Ports
+
+
+@pytest.fixture
+def taken():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_taken_port_gives_way_to_a_neighbour(taken):
+    assert not ports.is_free("127.0.0.1", taken)
+    assert ports.listens("127.0.0.1", taken)
+    near = ports.this_or_near("127.0.0.1", taken)
+    assert near != taken
+    assert ports.is_free("127.0.0.1", near)
+    assert ports.this_or_near("127.0.0.1", near) == near
+
+
+def test_where_django_listens(taken):
+    host, port = ports.split(plan.django_address("localhost:0"))
+    assert host == "127.0.0.1"
+    assert ports.is_free(host, port)
+    assert plan.django_address(str(port)) == f"127.0.0.1:{port}"
+    with pytest.raises(plan.PlanError, match=f"port {taken} is in use"):
+        plan.django_address(str(taken))
+    with pytest.raises(plan.PlanError, match="'x:y' is no port"):
+        plan.django_address("x:y")
+
+
+@pytest.mark.parametrize(
+    ("listens", "called"),
+    [
+        ("0.0.0.0:8000", "127.0.0.1:8000"),
+        ("[::]:8000", "[::1]:8000"),
+        ("10.0.0.5:8000", "10.0.0.5:8000"),
+    ],
+)
+def test_every_address_of_a_machine_is_called_at_its_own(listens, called):
+    assert plan.reachable(listens) == called
+
+
+# The plan
+
+
+@pytest.fixture
+def decided(settings, tmp_path, monkeypatch):
+    """A plan for a project in tmp_path, with a gateway that says what the test wants."""
+    monkeypatch.delenv("GATEPOST_SECRET", raising=False)
+    monkeypatch.delenv("GATEPOST_URL", raising=False)
+    settings.BASE_DIR = tmp_path
+    binary = tmp_path / "gatepost"
+
+    def decide(*rows):
+        text = "\n".join(f"  {name}  {value}" for name, value in rows)
+        binary.write_text(f"#!/bin/sh\ncat <<'END'\ngateway.toml is fine\n\n{text}\nEND\n")
+        binary.chmod(0o755)
+        return plan.Plan(binary, tmp_path / "gateway.toml", "127.0.0.1:8000")
+
+    return decide
+
+
+def test_both_sides_get_the_projects_secret(settings, decided):
+    settings.GATEPOST = {"SECRET": "s" * 32}
+    made = decided()
+    made.decide_secret()
+    assert made.environment["GATEPOST_SECRET"] == "s" * 32
+
+
+def test_without_debug_a_secret_must_be_there(settings, decided):
+    settings.GATEPOST = {}
+    with pytest.raises(plan.PlanError, match="GATEPOST_SECRET"):
+        decided().decide_secret()
+
+
+def test_the_secret_that_the_gateway_makes_is_left_to_it(settings, decided):
+    settings.GATEPOST, settings.DEBUG = {}, True
+    made = decided()
+    made.decide_secret()
+    assert made.environment == {}
+    assert made.django_environment == {}
+
+
+def test_where_django_would_not_find_it_one_is_made_for_the_run(settings, decided, tmp_path):
+    settings.GATEPOST, settings.DEBUG = {}, True
+    made = decided()
+    made.config = tmp_path / "elsewhere" / "gateway.toml"
+    made.decide_secret()
+    secret = made.environment["GATEPOST_SECRET"]
+    assert len(secret) >= conf.SHORTEST_SECRET
+    assert made.django_environment["GATEPOST_SECRET"] == secret
+
+
+def test_the_gateway_listens_where_the_project_calls_it(settings, decided):
+    settings.GATEPOST = {"URL": "unix:/run/gatepost.sock"}
+    made = decided()
+    made.decide_internal()
+    assert made.environment == {"GATEPOST_SERVER__INTERNAL": "unix:/run/gatepost.sock"}
+    assert made.django_environment == {}
+
+
+def test_where_the_usual_internal_port_is_taken_django_is_told(
+    settings, decided, taken, monkeypatch
+):
+    settings.GATEPOST = {}
+    monkeypatch.setitem(conf.DEFAULTS, "URL", f"http://127.0.0.1:{taken}")
+    made = decided()
+    made.decide_internal()
+    chosen = made.environment["GATEPOST_SERVER__INTERNAL"]
+    assert chosen != f"127.0.0.1:{taken}"
+    assert made.django_environment == {"GATEPOST_URL": f"http://{chosen}"}
+    assert any("export GATEPOST_URL" in note for note in made.notes)
+
+
+def test_taken_public_ports_give_way(decided, taken):
+    address = f"127.0.0.1:{taken}"
+    made = decided(("https", address), ("http", f"{address}, redirects to https"))
+    made.decide_public(None)
+    host, port = ports.split(made.environment["GATEPOST_SERVER__HTTPS"])
+    assert (host, ports.is_free(host, port)) == ("127.0.0.1", True)
+    assert made.environment["GATEPOST_SERVER__HTTP"] == ""
+    assert len(made.notes) == 2
+
+
+def test_free_public_ports_are_as_configured(decided):
+    free = ports.any_free("127.0.0.1")
+    made = decided(("https", f"127.0.0.1:{free}"), ("http", "off"))
+    made.decide_public(None)
+    assert made.environment == {}
+    assert made.notes == []
+
+
+def test_a_port_that_was_asked_for_must_be_free(decided, taken):
+    made = decided(("https", "127.0.0.1:0"), ("http", "off"))
+    with pytest.raises(plan.PlanError, match=f"port {taken} is in use"):
+        made.decide_public(taken)
+    free = ports.any_free("127.0.0.1")
+    made.decide_public(free)
+    assert made.environment["GATEPOST_SERVER__HTTPS"] == f"127.0.0.1:{free}"
+
+
+FRONTEND = plan.Frontend(Path("/frontend"), "serve --port {port}", 5173)
+
+
+def test_a_configured_dev_server_is_started_at_a_free_port(decided, monkeypatch):
+    free = ports.any_free("127.0.0.1")
+    made = decided(("/", f"dev server at http://127.0.0.1:{free}"))
+    made.decide_frontend(FRONTEND, asked=False)
+    assert made.frontend is FRONTEND
+    assert made.frontend_port == free
+    assert made.environment == {"GATEPOST_FRONTEND__UPSTREAM": f"http://127.0.0.1:{free}"}
+
+
+def test_a_dev_server_that_runs_already_is_left_alone(decided, taken):
+    made = decided(("/", f"dev server at http://127.0.0.1:{taken}"))
+    made.decide_frontend(FRONTEND, asked=False)
+    assert made.frontend is None
+    assert made.environment == {}
+    assert any("runs already" in note for note in made.notes)
+
+
+def test_where_django_answers_all_a_frontend_must_be_asked_for(decided):
+    made = decided(("/", "Django at http://127.0.0.1:8000"))
+    made.decide_frontend(FRONTEND, asked=False)
+    assert made.frontend is None
+    made.decide_frontend(FRONTEND, asked=True)
+    assert made.frontend is FRONTEND
+    assert "/logout/" in made.environment["GATEPOST_DJANGO__PATHS"].split(",")
+
+
+def test_what_the_gateway_refuses_is_said(decided, tmp_path):
+    made = decided()
+    made.binary.write_text("#!/bin/sh\necho gateway.toml:1:2: no >&2\nexit 2\n")
+    with pytest.raises(plan.PlanError, match=r"gateway\.toml:1:2: no"):
+        made.effective()
