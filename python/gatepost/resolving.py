@@ -51,25 +51,19 @@ def detach(request: HttpRequest) -> None:
 
 
 def _by_session(request: HttpRequest) -> Login | None:
-    key = request.COOKIES.get(settings.SESSION_COOKIE_NAME)
-    login = find_login(key)
-    touched = login is not None and conf.value("TOUCH_SESSION_ON_CONNECT") and _touch(request)
-    if not touched:
-        detach(request)
-    return login
-
-
-def _touch(request: HttpRequest) -> bool:
-    """Let the handshake count as activity: save the session, and set its cookie anew."""
+    login = find_login(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     session: Any = getattr(request, "session", None)
-    if session is None:
-        return False
+    if login is None or session is None or not conf.value("TOUCH_SESSION_ON_CONNECT"):
+        detach(request)
+        return login
     try:
         session.save()
     except UpdateError:
-        return False  # It ended in this very moment; SessionMiddleware would answer 400.
-    session.modified = True
-    return True
+        # It ended in this very moment; SessionMiddleware would answer 400.
+        detach(request)
+        return None
+    session.modified = True  # So that SessionMiddleware sets its cookie anew.
+    return login
 
 
 def _by_request(request: HttpRequest) -> Login | None:

@@ -90,7 +90,7 @@ def _asked(body: bytes) -> tuple[list[str], bool] | None:
     try:
         said: Any = json.loads(body)
         cookies, frames = said["sessions"], said.get("frames", True)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     fits = isinstance(cookies, list) and len(cookies) <= MOST_SESSIONS
     if not fits or not all(isinstance(one, str) for one in cookies):

@@ -1,5 +1,8 @@
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.backends.file import SessionStore as FileStore
+from django.contrib.sessions.models import Session
+from django.core.cache import caches
 from django.test import Client
 from django.urls import include, path
 
@@ -13,6 +16,7 @@ pytest_plugins = ["gatepost.pytest_plugin"]
 # Run by test_user_tests.py, as its users would.
 collect_ignore = ["samples"]
 
+ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 AUTH = "/_gatepost/auth/"
 HEADERS = {
     "host": "localhost:8443",
@@ -76,6 +80,35 @@ def at(settings):
         settings.ROOT_URLCONF = Urls
 
     return at
+
+
+class Storage:
+    """All that the five engines can write to, as a value that can be compared."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __call__(self):
+        return (
+            list(Session.objects.order_by("pk").values_list()),
+            dict(caches["default"]._cache),
+            dict(caches["default"]._expire_info),
+            [(p.name, p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(self.folder.iterdir())],
+        )
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request, settings, tmp_path, monkeypatch):
+    caches["default"].clear()
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
+    # Not SESSION_FILE_PATH, which the engine reads once for all tests.
+    monkeypatch.setattr(FileStore, "_storage_path", str(tmp_path), raising=False)
+    return request.param
+
+
+@pytest.fixture
+def storage(tmp_path):
+    return Storage(tmp_path)
 
 
 @pytest.fixture

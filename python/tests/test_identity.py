@@ -17,23 +17,12 @@ from gatepost.digest import session_digest
 
 pytestmark = pytest.mark.django_db
 
-ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @pytest.fixture(autouse=True)
 def _nothing_told(monkeypatch):
     monkeypatch.setattr(identity, "_told", type(identity._told)())
-
-
-@pytest.fixture(params=ENGINES)
-def engine(request, settings, tmp_path, monkeypatch):
-    from django.contrib.sessions.backends.file import SessionStore
-
-    caches["default"].clear()
-    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
-    monkeypatch.setattr(SessionStore, "_storage_path", str(tmp_path), raising=False)
-    return request.param
 
 
 @pytest.fixture
