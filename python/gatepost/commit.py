@@ -10,7 +10,9 @@ longer is. That needs reference counts; on other Pythons each call is made on it
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
 
 from django.db import connections, transaction
 
@@ -21,6 +23,11 @@ _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
 _waiting = threading.local()
 
+#: For tests, which may look from another thread than the one that called.
+_lock = threading.Lock()
+_numbers = count()
+_of_all_threads: "weakref.WeakSet[_Waiting]" = weakref.WeakSet()
+
 
 class _Waiting:
     """One call that waits for the commit."""
@@ -28,7 +35,11 @@ class _Waiting:
     def __init__(self, call: Call, using: str) -> None:
         self.call = call
         self.using = using
+        self.connection = connections[using]
         self.sent = False
+        with _lock:
+            self.number = next(_numbers)
+            _of_all_threads.add(self)
 
     def __call__(self) -> None:
         if self.sent:
@@ -74,9 +85,9 @@ def at_once(calls: Sequence[Call]) -> None:
         backend.send(due)
 
 
-def held_back(using: str) -> list[Call]:
-    """Return the calls of this thread that wait for a database's commit."""
-    return [one.call for one in _alive(using) if not one.sent]
+def held_back() -> list[Any]:
+    """Return the database connection of each call that waits for its commit, in order."""
+    return [one.connection for one in _held_back()]
 
 
 def is_call(callback: object) -> bool:
@@ -84,10 +95,17 @@ def is_call(callback: object) -> bool:
     return isinstance(callback, _Waiting)
 
 
-def make_waiting(using: str) -> None:
-    """Make those calls now: a TestCase's transaction never commits (see ``gatepost.testing``)."""
-    for one in _alive(using):
-        one()
+def make_held_back(is_due: Callable[[Any], bool]) -> None:
+    """Make now what waits at connections that are due, in order: see ``gatepost.testing``."""
+    for one in _held_back():
+        if is_due(one.connection):
+            one()
+
+
+def _held_back() -> list[_Waiting]:
+    with _lock:
+        waiting = [one for one in _of_all_threads if not one.sent]
+    return sorted(waiting, key=lambda one: one.number)
 
 
 def _open_transaction() -> str | None:

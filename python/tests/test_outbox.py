@@ -2,14 +2,16 @@
 
 import datetime
 import threading
+from contextlib import suppress
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.test import Client, TestCase, TransactionTestCase, override_settings
 from django.utils.translation import gettext_lazy
 
-from gatepost import Connection, Everyone, Group, Session, notify, recheck, revoke
+from gatepost import Connection, Everyone, Group, Session, anotify, notify, recheck, revoke
 from gatepost.backends import locmem
 from gatepost.testing import (
     GatepostTestMixin,
@@ -107,8 +109,7 @@ class TestInATestsOwnTransaction:
             notify(user, 1)
             assert not gatepost_outbox
             assert message(assertNotified, user).endswith(
-                "Calls that wait for the end of a transaction.atomic() around the test: 1"
-                " (database 'default')."
+                "Calls that wait for the end of a transaction.atomic() around the test: 1."
             )
         assert len(gatepost_outbox) == 1
 
@@ -292,6 +293,26 @@ class TestMixin(GatepostTestMixin, TestCase):
     def test_a_session_is_a_target_without_any_secret(self):
         notify(Session("abc"), 1)
         self.assertNotified(Session("abc"), 1)
+
+
+class TestAsync(GatepostTestMixin, TestCase):
+    async def test_an_async_test_sees_what_its_own_transaction_holds_back(self):
+        await anotify(Everyone, 1)
+        await self._in_a_transaction(2)
+        assert [sent.frame for sent in self.gatepost_outbox] == [1, 2]
+        self.assertNotified(Everyone, 2)
+
+    @sync_to_async
+    def _in_a_transaction(self, frame):
+        with transaction.atomic():
+            notify(Everyone, frame)
+        with suppress(Rollback), transaction.atomic():
+            notify(Everyone, "rolled back")
+            raise Rollback
+
+    async def test_an_async_view_is_recorded(self):
+        await self.async_client.get("/notify/")
+        self.assertNotified(Everyone, {"type": "notification"}, times=1)
 
 
 @override_settings(GATEPOST={"URL": "http://127.0.0.1:1"})

@@ -123,13 +123,10 @@ def is_recording() -> bool:
 
 def held_back() -> Iterator[str]:
     """Yield, in sentences, what is not in the outbox because it waits for a commit."""
+    waiting = len(commit.held_back())
+    if waiting:
+        yield f"Calls that wait for the end of a transaction.atomic() around the test: {waiting}."
     for connection in connections.all(initialized_only=True):
-        ours = len(commit.held_back(connection.alias))
-        if ours:
-            yield (
-                f"Calls that wait for the end of a transaction.atomic() around the test: {ours}"
-                f" (database {connection.alias!r})."
-            )
         callbacks = [entry[1] for entry in connection.run_on_commit]
         others = sum(not commit.is_call(callback) for callback in callbacks)
         if others and _is_of_a_test(connection):
@@ -147,9 +144,7 @@ def _calls() -> list[Any]:
 
 
 def _settle() -> None:
-    for connection in connections.all(initialized_only=True):
-        if _is_of_a_test(connection):
-            commit.make_waiting(connection.alias)
+    commit.make_held_back(_is_of_a_test)
 
 
 def _is_of_a_test(connection: Any) -> bool:
