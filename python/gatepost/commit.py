@@ -24,9 +24,8 @@ _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 _waiting = threading.local()
 
 #: For tests, which may look from another thread than the one that called.
-_lock = threading.Lock()
+_of_all_threads: "weakref.WeakValueDictionary[int, _Waiting]" = weakref.WeakValueDictionary()
 _numbers = count()
-_of_all_threads: "weakref.WeakSet[_Waiting]" = weakref.WeakSet()
 
 
 class _Waiting:
@@ -37,9 +36,7 @@ class _Waiting:
         self.using = using
         self.connection = connections[using]
         self.sent = False
-        with _lock:
-            self.number = next(_numbers)
-            _of_all_threads.add(self)
+        _of_all_threads[next(_numbers)] = self
 
     def __call__(self) -> None:
         if self.sent:
@@ -103,9 +100,8 @@ def make_held_back(is_due: Callable[[Any], bool]) -> None:
 
 
 def _held_back() -> list[_Waiting]:
-    with _lock:
-        waiting = [one for one in _of_all_threads if not one.sent]
-    return sorted(waiting, key=lambda one: one.number)
+    found = [reference() for reference in _of_all_threads.valuerefs()]
+    return [one for one in found if one is not None and not one.sent]
 
 
 def _open_transaction() -> str | None:

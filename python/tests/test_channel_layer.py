@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from channels.layers import channel_layers, get_channel_layer
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
@@ -21,7 +22,7 @@ from django.test import AsyncClient
 from gatepost import Connection, GatewayError, riding
 from gatepost.backends import locmem
 from gatepost.channels import GatepostChannelLayer, RenderError, channel_name
-from newsroom import consumers, producers
+from newsroom import consumers, producers, routing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -558,6 +559,24 @@ def test_other_consumers_keep_working_through_the_fallback(inner):
 
     assert asyncio.run(chat()) == [{"type": "chat.message", "text": "hi"}, {"type": "direct"}]
     # A fallback's own group is nobody's at the gateway.
+    assert not locmem.calls()
+
+
+def test_a_consumer_that_stays_in_channels_works_through_the_fallback(inner):
+    async def run():
+        scope = {"type": "websocket", "path": "/ws/tasks/", "headers": []}
+        socket = ApplicationCommunicator(routing.application, scope)
+        await socket.send_input({"type": "websocket.connect"})
+        accepted = await socket.receive_output()
+        await get_channel_layer().group_send(
+            "task_updates", {"type": "task.progress", "percent": 9}
+        )
+        got = await socket.receive_output()
+        await socket.send_input({"type": "websocket.disconnect", "code": 1000})
+        await socket.wait()
+        return accepted["type"], got["text"]
+
+    assert asyncio.run(run()) == ("websocket.accept", '{"type": "progress", "percent": 9}')
     assert not locmem.calls()
 
 

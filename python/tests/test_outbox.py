@@ -20,6 +20,8 @@ from gatepost.testing import (
     assertRevoked,
     outbox,
 )
+from newsroom import producers
+from newsroom import settings as newsroom
 
 UNSENT = "Nothing was sent to anybody."
 
@@ -324,3 +326,11 @@ class TestMixinOnAClassWithSettings(GatepostTestMixin, TransactionTestCase):
 
 def test_after_a_recorded_test_nothing_is_left(user):
     assert not locmem.calls()
+
+
+@pytest.mark.django_db
+def test_a_channels_producer_is_recorded_as_notify_is(gatepost_outbox, settings, user):
+    settings.CHANNEL_LAYERS = newsroom.CHANNEL_LAYERS
+    producers.tell(user, "hello")
+    sent = assertNotified(user, {"message": "hello"}, times=1)
+    assert sent.text == '{"message": "hello"}'
