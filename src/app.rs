@@ -7,6 +7,7 @@ mod addresses;
 mod listeners;
 mod outbox;
 mod routes;
+mod sessions;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::internal::Internal;
 use crate::server::redirect::Redirect;
 use crate::server::serve::{Serve, ServeLimits};
-use crate::session::{AuthSettings, Authority, AuthorityError, LeaseTerms, Reach};
+use crate::session::{Authority, AuthorityError, Lifecycle, Reach};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::error::TlsError;
 use crate::tls::store::{CertificateNames, CertificateStore};
@@ -43,8 +44,6 @@ const SPARE_CONNECTIONS: usize = 64;
 /// Connections of the internal listener: its own, so that a crowd outside keeps nobody from health,
 /// metrics and publishing.
 const INTERNAL_CONNECTIONS: usize = 256;
-/// How long what Django said last is relied upon while it cannot be reached.
-const GRACE: Duration = Duration::from_mins(10);
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -54,6 +53,7 @@ pub struct Gateway {
     store: Arc<CertificateStore>,
     hosts: Arc<Hosts>,
     hub: Arc<Hub>,
+    lifecycle: Arc<Lifecycle>,
     dispatch: Arc<Dispatch>,
     internal: Arc<Internal>,
     puller: Option<Puller>,
@@ -87,6 +87,7 @@ struct Shared {
     intake: Arc<Intake>,
     wake: Wake,
     authority: Arc<Authority>,
+    lifecycle: Arc<Lifecycle>,
     metrics: Arc<Metrics>,
     drain: DrainWatch,
 }
@@ -109,6 +110,7 @@ impl Gateway {
             puller: shared.puller(&config)?,
             hosts: shared.hosts,
             hub: shared.hub,
+            lifecycle: shared.lifecycle,
             store,
             config,
             readiness,
@@ -131,6 +133,7 @@ impl Gateway {
     /// not end within `limits.drain_timeout` and were aborted.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> usize {
         self.watch_addresses();
+        self.drain.watch().spawn(Arc::clone(&self.lifecycle).run());
         // All listeners are bound, and whoever is answered from here on shall hear so.
         self.readiness.set_ready();
         self.serve();
@@ -207,20 +210,20 @@ impl Shared {
             bytes: config.delivery.outbox_size,
         };
         let metrics = Arc::new(Metrics::default());
-        let auth = auth_settings(config, &secrets);
+        let auth = sessions::auth_settings(config, &secrets);
         let hub = Hub::new(outbox)
             .with_connections_per_user(config.limits.connections_per_user)
             .remembering(auth.terms.longest());
         let hub = Arc::new(hub);
         let intake = Intake::new(&config.delivery, Arc::clone(&hub), Arc::clone(&metrics));
+        let authority = Authority::build(&auth, Arc::clone(&hub), Arc::clone(&metrics))?;
+        let authority = Arc::new(authority);
+        let lifecycle = sessions::lifecycle(config, &authority, &hub, (&secrets, &drain));
         Ok(Self {
             secrets,
             hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
-            authority: Arc::new(Authority::build(
-                &auth,
-                Arc::clone(&hub),
-                Arc::clone(&metrics),
-            )?),
+            authority,
+            lifecycle,
             hub,
             intake: Arc::new(intake),
             wake: Wake::default(),
@@ -268,20 +271,5 @@ impl Shared {
             health: Health::new(readiness, self.drain.clone(), django),
             exposition: Exposition::new(&self.metrics),
         }
-    }
-}
-
-fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings {
-    AuthSettings {
-        url: config.auth.url.clone(),
-        upstream: config.django.upstream.clone(),
-        timeout: config.auth.timeout,
-        connect_timeout: config.limits.upstream_connect_timeout,
-        concurrency: config.auth.concurrency,
-        terms: LeaseTerms {
-            lease: config.auth.lease,
-            grace: GRACE,
-        },
-        secrets: secrets.clone(),
     }
 }

@@ -1,13 +1,13 @@
 //! Who a session is, as Django said.
 //!
-//! Made by `session::authority` from an auth answer; carried by a connection for its whole life.
+//! Made by `session::authority` from an auth answer; shared by the connections of a session.
 
 use std::time::SystemTime;
 
 use crate::ids::{GroupName, SessionDigest, UserId};
 
 /// An authenticated session: its user, groups and end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// The user's primary key.
     pub user: UserId,

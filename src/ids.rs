@@ -59,6 +59,12 @@ impl SessionDigest {
     pub fn of(secret: &Secret, cookie_value: &[u8]) -> Self {
         DigestKey::new(secret).of(cookie_value)
     }
+
+    /// Its first bits, which are as good as random: a small key for an index.
+    pub fn first_bits(&self) -> u64 {
+        let (first, _) = self.0.as_chunks::<8>();
+        u64::from_be_bytes(first[0])
+    }
 }
 
 /// Makes digests with one secret, whose key is worked out once.

@@ -136,7 +136,7 @@ impl Shared {
         SocketParts {
             authority: Arc::clone(&self.authority),
             cookies: cookie_names(config),
-            hub: Arc::clone(&self.hub),
+            lifecycle: Arc::clone(&self.lifecycle),
             entrance: Arc::new(Entrance::new(&config.limits)),
             slowing: Slowing::new(Arc::clone(&self.metrics)),
             settings: Arc::new(settings),

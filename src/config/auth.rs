@@ -20,6 +20,10 @@ pub struct AuthConfig {
     pub concurrency: usize,
     /// How long an answer is relied upon for further handshakes.
     pub lease: Duration,
+    /// How often live sessions are checked again.
+    pub revalidate: Duration,
+    /// How long sockets are kept while Django cannot be reached.
+    pub grace: Duration,
 }
 
 /// Where Django judges sessions.
@@ -39,6 +43,8 @@ impl Default for AuthConfig {
             timeout: Duration::from_secs(2),
             concurrency: 8,
             lease: Duration::from_secs(10),
+            revalidate: Duration::from_mins(1),
+            grace: Duration::from_mins(10),
         }
     }
 }
@@ -85,6 +91,10 @@ impl AuthConfig {
             lease: section
                 .value("lease", &DURATION_OR_ZERO)
                 .unwrap_or(default.lease),
+            revalidate: section
+                .value("revalidate", &DURATION)
+                .unwrap_or(default.revalidate),
+            grace: section.value("grace", &DURATION).unwrap_or(default.grace),
         }
     }
 }

@@ -31,20 +31,16 @@ impl Hub {
         bound.len()
     }
 
-    /// Closes the connections of one identity, and makes handshakes of its session that asked Django
-    /// before now ask again. Returns how many connections it closed.
+    /// Closes the connections of one identity. Returns how many it closed.
     pub fn close_bound(&self, identity: &Arc<Identity>, reason: &CloseReason) -> usize {
-        for session in &identity.sessions {
-            self.outdate(&Audience::Session(*session));
-        }
         let bound = self.bound_to(identity);
         let closed = bound.iter().map(|member| member.outbox.close(reason));
         closed.filter(|closed| *closed).count()
     }
 
-    /// Makes everybody of an audience who asked Django before now ask again; closes nothing.
-    pub fn outdate(&self, audience: &Audience) {
-        self.tombstones.outdate(audience);
+    /// Makes everybody of an audience who asked Django before `at` ask again; closes nothing.
+    pub fn outdate(&self, audience: &Audience, at: Instant) {
+        self.tombstones.outdate(audience, at);
     }
 
     /// Refuses a session for a minute because another took its place; closes nothing. Handshakes that

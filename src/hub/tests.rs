@@ -291,8 +291,8 @@ fn what_django_said_before_a_recheck_counts_no_more_and_an_ended_session_stays_e
         &CloseReason::SessionEnded("logged out".into()),
     );
     for user in ["1", "2"] {
-        hub.outdate(&Audience::User(UserId::new(user)));
-        hub.outdate(&Audience::Session(session(user)));
+        hub.outdate(&Audience::User(UserId::new(user)), Instant::now());
+        hub.outdate(&Audience::Session(session(user)), Instant::now());
     }
     let code = |user, asked| {
         let registered = hub.register(member(user, &[], "/ws/"), asked);

@@ -76,13 +76,15 @@ impl Tombstones {
         self.lock().put(Audience::Session(session), stone);
     }
 
-    /// What Django said of this audience before now counts no more.
-    pub(super) fn outdate(&self, audience: &Audience) {
-        let now = Instant::now();
+    /// What Django said of this audience before `at` counts no more.
+    pub(super) fn outdate(&self, audience: &Audience, at: Instant) {
         let mut stones = self.lock();
         let old = stones.by_audience.get_mut(audience);
+        if old.as_ref().is_some_and(|stone| stone.at >= at) {
+            return;
+        }
         let stone = Stone {
-            at: now,
+            at,
             reason: CloseReason::SessionChanged,
             ended: old.and_then(|stone| stone.ended.take()),
         };

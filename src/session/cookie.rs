@@ -4,8 +4,12 @@
 //! takes the last one; a value that Django would unquote or trim is treated as no session, so that one
 //! session cannot be spelled in two ways.
 
+use std::ops::Range;
+
+use bytes::Bytes;
 use cookie::Cookie;
 use http::HeaderValue;
+use zeroize::Zeroizing;
 
 use crate::ids::SessionDigest;
 use crate::secret::Secrets;
@@ -19,19 +23,23 @@ pub struct CookieNames {
     pub others: Vec<String>,
 }
 
-/// The picked cookies of one handshake.
-#[derive(Clone)]
+/// The picked cookies of one handshake. Clones share one copy, which is zeroed with the last of them.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SessionCookies {
     header: HeaderValue,
-    session: Box<[u8]>,
+    /// Where in it the session cookie's value is.
+    session: Range<u32>,
 }
 
 impl SessionCookies {
     /// The cookies in `names`, or `None` where there is no usable session cookie.
     pub fn pick(header: &HeaderValue, names: &CookieNames) -> Option<Self> {
-        let mut picked: Vec<u8> = Vec::new();
-        let mut session: Option<Box<[u8]>> = None;
-        for pair in header.as_bytes().split(|byte| *byte == b';') {
+        // As long as all of them, or growing would leave copies behind.
+        let pairs = header.as_bytes().split(|byte| *byte == b';');
+        let room = header.len() + pairs.clone().count();
+        let mut picked = Zeroizing::new(Vec::with_capacity(room));
+        let mut session = None;
+        for pair in pairs {
             let pair = pair.trim_ascii();
             let Some(cookie) = std::str::from_utf8(pair)
                 .ok()
@@ -39,18 +47,23 @@ impl SessionCookies {
             else {
                 continue;
             };
-            if cookie.name() == names.session {
-                session = Some(cookie.value().as_bytes().into());
-            } else if !names.others.iter().any(|other| other == cookie.name()) {
+            let is_session = cookie.name() == names.session;
+            if !is_session && !names.others.iter().any(|other| other == cookie.name()) {
                 continue;
             }
             if !picked.is_empty() {
                 picked.extend_from_slice(b"; ");
             }
             picked.extend_from_slice(pair);
+            if is_session {
+                // The value is what a pair ends with.
+                session = Some(picked.len() - cookie.value().len()..picked.len());
+            }
         }
-        let session = session.filter(|value| is_plain(value))?;
-        let mut header = HeaderValue::from_maybe_shared(bytes::Bytes::from(picked)).ok()?;
+        let session = session.filter(|place| is_plain(&picked[place.clone()]))?;
+        let session = u32::try_from(session.start).ok()?..u32::try_from(session.end).ok()?;
+        let picked = Zeroizing::new(picked.as_slice().into());
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Kept(picked))).ok()?;
         header.set_sensitive(true);
         Some(Self { header, session })
     }
@@ -70,7 +83,7 @@ impl SessionCookies {
 
     /// Whether these are of the same session, whatever the other cookies are.
     pub fn is_same_session(&self, other: &Self) -> bool {
-        self.session == other.session
+        self.session() == other.session()
     }
 
     /// The one `Cookie` line for Django.
@@ -82,8 +95,27 @@ impl SessionCookies {
     pub fn digests(&self, secrets: &Secrets) -> Box<[SessionDigest]> {
         secrets
             .believed()
-            .map(|secret| SessionDigest::of(secret, &self.session))
+            .map(|secret| SessionDigest::of(secret, self.session()))
             .collect()
+    }
+
+    /// Whether the session itself is in the cookie, signed, as the engine `signed_cookies` keeps it:
+    /// it gets another value whenever something is written to it, and the old one stays good.
+    pub(super) fn is_signed(&self) -> bool {
+        self.session().contains(&b':')
+    }
+
+    fn session(&self) -> &[u8] {
+        &self.header.as_bytes()[self.session.start as usize..self.session.end as usize]
+    }
+}
+
+/// Bytes that are zeroed when they are given back.
+struct Kept(Zeroizing<Box<[u8]>>);
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -167,7 +199,7 @@ mod tests {
             let header = HeaderValue::from_bytes(header.as_bytes()).unwrap();
             let picked = SessionCookies::pick(&header, &names());
             let value = SessionCookies::value_in(&header, &names());
-            prop_assert_eq!(picked.as_ref().map(|picked| &*picked.session), value);
+            prop_assert_eq!(picked.as_ref().map(SessionCookies::session), value);
         }
 
         #[test]

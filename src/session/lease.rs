@@ -15,6 +15,7 @@ use super::cookie::SessionCookies;
 use super::shelf::Shelf;
 use crate::hub::Hub;
 use crate::identity::Identity;
+use crate::ids::UserId;
 use crate::publication::Frame;
 use crate::secret::Secrets;
 
@@ -171,6 +172,14 @@ impl Leases {
             Known::Fresh(lease)
         } else {
             Known::Nothing
+        }
+    }
+
+    /// Whose session this is, where a lease says so.
+    pub(super) fn user_of(&self, session: SessionAt<'_>) -> Option<UserId> {
+        match self.find(&self.key(session)) {
+            Known::Fresh(lease) => Some(lease.identity.as_ref()?.user.clone()),
+            Known::Nothing => None,
         }
     }
 

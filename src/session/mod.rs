@@ -6,24 +6,32 @@
 //! send a person to the login page.
 
 mod answer;
+mod asker;
 mod authority;
 mod cookie;
 mod diagnose;
 mod diagnosis;
 mod endpoint;
+mod followup;
 mod lease;
+mod lifecycle;
+mod live;
 mod meaning;
 mod place;
 mod question;
+mod revalidate;
 mod shelf;
 mod standing;
 
 pub use answer::{Answer, AnswerError};
+pub use asker::Asker;
 pub use authority::{Authority, LoggedIn, Reach, Verdict};
 pub use cookie::{CookieNames, SessionCookies};
 pub use diagnosis::{Diagnosis, Kind};
 pub use endpoint::{AuthError, AuthSettings, AuthorityError, LARGEST_ANSWER};
 pub use lease::{LeaseKey, LeaseTerms, Leases, SessionAt};
+pub use lifecycle::{Lifecycle, LifecycleParts, LifecycleSettings};
+pub use live::{LiveSessions, Tab};
 pub use place::{Call, Place, PlaceSettings, describe};
 pub use question::{Question, Recheck};
 pub use standing::Diagnoses;

@@ -69,6 +69,6 @@ impl Recheck {
 }
 
 /// A value with bytes of its own.
-fn copy(value: &HeaderValue) -> HeaderValue {
+pub(super) fn copy(value: &HeaderValue) -> HeaderValue {
     HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }

@@ -1,12 +1,12 @@
 //! One connection's task: frames out, messages in, pings, the end.
 //!
 //! Started by the handshake. The surprise: everything that is not the client's doing, drain and
-//! revocation included, comes through the outbox, so that an idle connection waits on three things
+//! revocation and expiry included, comes through the outbox, so that an idle connection waits on three things
 //! only and costs nothing between pings.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -17,8 +17,9 @@ use super::closing::{self, End};
 use super::entrance::Seat;
 use super::{Socket, SocketSettings, message};
 use crate::close::CloseReason;
-use crate::hub::{Membership, Taken};
+use crate::hub::Taken;
 use crate::publication::Frame;
+use crate::session::Tab;
 use crate::telemetry::metrics::{Code, Metrics};
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
@@ -31,10 +32,9 @@ const BURST: u32 = 2;
 /// A connection with its identity.
 pub(super) struct Connection {
     socket: Socket,
-    membership: Membership,
+    tab: Tab,
     settings: Arc<SocketSettings>,
     metrics: Arc<Metrics>,
-    expires: Option<Instant>,
     /// When the message budget is whole again (GCRA).
     budget: Instant,
     unanswered: u8,
@@ -43,23 +43,16 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(
         socket: Socket,
-        membership: Membership,
+        tab: Tab,
         settings: Arc<SocketSettings>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let now = Instant::now();
-        let left = membership.member().identity().expires_at.map(|end| {
-            // A clock that went past the end in between leaves nothing.
-            end.duration_since(SystemTime::now()).unwrap_or_default()
-        });
-        let expires = left.and_then(|left| now.checked_add(left));
         Self {
             socket,
-            membership,
+            tab,
             settings,
             metrics,
-            expires,
-            budget: now,
+            budget: Instant::now(),
             unanswered: 0,
         }
     }
@@ -81,9 +74,9 @@ impl Connection {
             let code = reason.code().into();
             metrics.closes.get_or_create(&Code { code }).inc();
         }
-        let id = self.membership.member().id;
+        let id = self.tab.member().id;
         tracing::debug!(connection = %id, ?end, "connection ends");
-        drop(self.membership);
+        drop(self.tab);
         Box::pin(closing::finish(self.socket, end))
     }
 
@@ -95,7 +88,7 @@ impl Connection {
         let timer = tokio::time::sleep_until(self.next_wake(0.5));
         tokio::pin!(timer);
         loop {
-            let outbox = &self.membership.member().outbox;
+            let outbox = &self.tab.member().outbox;
             let step = tokio::select! {
                 taken = std::future::poll_fn(|context| outbox.poll_take(context)) => match taken {
                     Taken::Frame(frame) => self.send(frame).await,
@@ -123,11 +116,11 @@ impl Connection {
     async fn send(&mut self, first: Frame) -> Result<(), End> {
         let Self {
             socket,
-            membership,
+            tab,
             settings,
             ..
         } = self;
-        let outbox = &membership.member().outbox;
+        let outbox = &tab.member().outbox;
         let write = async {
             let mut room = BATCH.saturating_sub(first.size());
             socket.feed(Message::Text(first.text())).await?;
@@ -173,13 +166,8 @@ impl Connection {
         Ok(())
     }
 
-    /// The session's end, or time for a ping.
+    /// Time for a ping.
     async fn wake(&mut self, timer: Pin<&mut Sleep>) -> Result<(), End> {
-        if self.expires.is_some_and(|end| end <= Instant::now()) {
-            return Err(End::Close(CloseReason::SessionEnded(
-                "session expired".into(),
-            )));
-        }
         if self.unanswered == MISSED_PINGS {
             return Err(End::Gone);
         }
@@ -189,12 +177,11 @@ impl Connection {
         bounded(self.settings.write_timeout, ping).await
     }
 
-    /// After `least` of the ping interval up to a fifth more, and not after the session's end.
+    /// After `least` of the ping interval up to a fifth more.
     fn next_wake(&self, least: f64) -> Instant {
-        let jitter = least + 0.2 * fraction(self.membership.member().id.low_bits());
+        let jitter = least + 0.2 * fraction(self.tab.member().id.low_bits());
         let ping = Instant::now() + self.settings.ping.mul_f64(jitter);
-        let ping = self.settings.slot_end(ping);
-        self.expires.map_or(ping, |end| ping.min(end))
+        self.settings.slot_end(ping)
     }
 }
 

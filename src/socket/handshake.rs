@@ -20,10 +20,10 @@ use super::entrance::Seat;
 use super::parts::SocketParts;
 use super::{OriginRule, echo};
 use crate::close::CloseReason;
-use crate::hub::{Member, Membership};
+use crate::hub::Member;
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
-use crate::session::{AuthError, LoggedIn, Question, Recheck, SessionAt, SessionCookies, Verdict};
+use crate::session::{AuthError, LoggedIn, Question, Recheck, SessionCookies, Tab, Verdict};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
@@ -48,7 +48,7 @@ enum Admission {
     /// Close 4001, after a while.
     LogIn(Duration),
     Serve {
-        membership: Membership,
+        tab: Tab,
         greeting: Vec<Frame>,
         set_cookies: Vec<HeaderValue>,
     },
@@ -125,19 +125,21 @@ impl SocketRoute {
             self.parts.count("no_cookie");
             return self.send_to_login(headers, downstream, None);
         };
-        let verdict = match parts.authority.known(SessionAt {
-            host: &downstream.host,
-            cookies: &cookies,
-        }) {
+        if let Some(reason) = parts.lifecycle.refusal(&cookies) {
+            self.parts.count("revoked");
+            return Admission::Close(reason);
+        }
+        let about = Recheck::of(cookies, headers, &downstream.host, downstream.address);
+        let verdict = match parts.authority.known(about.session()) {
             Some(known) => Ok(known),
             // Boxed: the call's future is large, and hyper keeps this one's place for every request.
-            None => Box::pin(self.judge(request, downstream, cookies.clone())).await,
+            None => Box::pin(self.judge(request, downstream, about.clone())).await,
         };
         let (outcome, admission) = match verdict {
-            Ok(Verdict::LoggedIn(found)) => self.register(found, asked, downstream),
+            Ok(Verdict::LoggedIn(found)) => self.register(found, asked, &about),
             Ok(Verdict::Anonymous) => (
                 "anonymous",
-                self.send_to_login(headers, downstream, Some(&cookies)),
+                self.send_to_login(headers, downstream, Some(&about.cookies)),
             ),
             Err(AuthError::Unreachable { .. }) => (
                 "unreachable",
@@ -174,12 +176,11 @@ impl SocketRoute {
         &self,
         request: &Request<Incoming>,
         downstream: &Downstream,
-        cookies: SessionCookies,
+        about: Recheck,
     ) -> Result<Verdict, AuthError> {
-        let (host, address) = (&downstream.host, downstream.address);
         let target = request.uri().path_and_query();
         let question = Question {
-            about: Recheck::of(cookies, request.headers(), host, address),
+            about,
             target: target.map_or("/", |target| target.as_str()).into(),
             request_id: downstream.request_id,
         };
@@ -191,7 +192,7 @@ impl SocketRoute {
         &self,
         found: LoggedIn,
         asked: Instant,
-        downstream: &Downstream,
+        about: &Recheck,
     ) -> (&'static str, Admission) {
         let LoggedIn {
             identity,
@@ -199,16 +200,13 @@ impl SocketRoute {
             set_cookies,
             asked: of_lease,
         } = found;
-        let member = Member::new(
-            Arc::new(identity),
-            Arc::clone(&self.path),
-            downstream.address,
-        );
-        match self.parts.hub.register(member, asked.min(of_lease)) {
-            Ok(membership) => (
+        let connect = |who| Member::new(who, Arc::clone(&self.path), about.address);
+        let found = (identity, asked.min(of_lease));
+        match self.parts.lifecycle.join(about, found, connect) {
+            Ok(tab) => (
                 "accepted",
                 Admission::Serve {
-                    membership,
+                    tab,
                     greeting,
                     set_cookies,
                 },
@@ -232,13 +230,9 @@ impl SocketRoute {
                 Admission::Echo => Box::pin(echo::run(socket, parts.drain.clone())).await,
                 Admission::Close(reason) => Box::pin(parts.close(socket, reason)).await,
                 Admission::LogIn(delay) => Box::pin(parts.send_to_login(socket, delay)).await,
-                Admission::Serve {
-                    membership,
-                    greeting,
-                    ..
-                } => {
+                Admission::Serve { tab, greeting, .. } => {
                     let (settings, metrics) = (parts.settings.clone(), parts.metrics.clone());
-                    Connection::new(socket, membership, settings, metrics)
+                    Connection::new(socket, tab, settings, metrics)
                         .run(greeting, seat)
                         .await;
                 }

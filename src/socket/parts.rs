@@ -14,9 +14,8 @@ use super::entrance::Entrance;
 use super::slowing::Slowing;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
-use crate::hub::Hub;
 use crate::net::drain::DrainWatch;
-use crate::session::{Authority, CookieNames, SessionCookies};
+use crate::session::{Authority, CookieNames, Lifecycle, SessionCookies};
 use crate::telemetry::metrics::{Code, Metrics, Outcome};
 
 /// What all socket routes share.
@@ -26,8 +25,8 @@ pub struct SocketParts {
     pub authority: Arc<Authority>,
     /// Which cookies matter.
     pub cookies: CookieNames,
-    /// Who is connected.
-    pub hub: Arc<Hub>,
+    /// Knows the sessions of the connections, and follows what becomes of them.
+    pub lifecycle: Arc<Lifecycle>,
     /// Lets handshakes in.
     pub entrance: Arc<Entrance>,
     /// Slows down who is turned away again and again.

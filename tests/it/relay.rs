@@ -449,7 +449,7 @@ async fn a_revocation_refuses_the_handshake_that_is_under_way() {
     let (_, session) = only_connection(&gateway, "42").await;
     let gate = Gate::closed();
     django.judges_everybody(Answer::user("42").after(&gate));
-    for what in [json!({"session": session}), json!({"user": "42"})] {
+    for what in [json!({"user": "42"}), json!({"session": session})] {
         let asked = django.auth_calls().len();
         let browser = gateway.browser_of("anns-session");
         let mut handshake = Box::pin(browser.socket(NOTIFICATIONS));

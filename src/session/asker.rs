@@ -1,0 +1,36 @@
+//! Whoever is asked again of live sessions: the authority, or a test's script.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+
+use super::answer::Answer;
+use super::authority::Authority;
+use super::endpoint::AuthError;
+use super::question::Recheck;
+
+/// What one call to the batch view asks of at most.
+const BATCH: usize = 500;
+
+/// What Django says, in the order of the sessions it was asked of.
+pub(super) type Answers<'a> =
+    Pin<Box<dyn Future<Output = Vec<Result<Answer, AuthError>>> + Send + 'a>>;
+
+/// Asks Django again of sessions.
+pub trait Asker: Debug + Send + Sync {
+    /// Asks who these sessions are, whatever leases say.
+    fn recheck<'a>(&'a self, sessions: &'a [Recheck]) -> Answers<'a>;
+
+    /// Of how many sessions it is asked at once when nobody is in a hurry.
+    fn at_once(&self) -> usize;
+}
+
+impl Asker for Authority {
+    fn recheck<'a>(&'a self, sessions: &'a [Recheck]) -> Answers<'a> {
+        Box::pin(self.recheck(sessions))
+    }
+
+    fn at_once(&self) -> usize {
+        BATCH
+    }
+}

@@ -1,0 +1,178 @@
+//! Asking Django again because something happened, and acting upon what it says.
+//!
+//! The other half of `lifecycle`. The surprise: what happens in bursts (a signed session is written anew
+//! with every request) is asked of once it is calm, never for each time.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::answer::Answer;
+use super::cookie::SessionCookies;
+use super::endpoint::AuthError;
+use super::lifecycle::Lifecycle;
+use super::live::{Asking, Heard};
+use super::question::Recheck;
+use crate::ids::UserId;
+use crate::publication::Audience;
+
+/// What may happen many times in a row is acted upon once in this time.
+const CALM: Duration = Duration::from_secs(5);
+
+impl Lifecycle {
+    /// Asks Django again of sessions, each way of asking once, and acts upon what it says. Returns how
+    /// many connections were closed.
+    pub(super) async fn ask(&self, sessions: &[Asking]) -> usize {
+        let mut questions: Vec<Recheck> = Vec::new();
+        let mut places = Vec::with_capacity(sessions.len());
+        let mut known = HashMap::new();
+        for session in sessions {
+            let about = &session.about;
+            let key = (about.host.as_bytes(), about.cookies.header().as_bytes());
+            let place = *known.entry(key).or_insert(questions.len());
+            if place == questions.len() {
+                questions.push(about.clone());
+            }
+            places.push(place);
+        }
+        let asked = Instant::now();
+        let answers = self.parts.asker.recheck(&questions).await;
+        let heard = sessions.iter().zip(places);
+        heard
+            .filter_map(|(session, place)| {
+                let answer = answers.get(place)?;
+                Some(self.settle(std::slice::from_ref(session), answer.as_ref(), asked))
+            })
+            .sum()
+    }
+
+    /// Asks without waiting for the sessions' turn; where Django gives no judgement, it is theirs next.
+    pub(super) async fn ask_at_once(&self, sessions: &[Asking]) -> usize {
+        if sessions.is_empty() {
+            return 0;
+        }
+        let closed = self.ask(sessions).await;
+        self.parts.live.end_turn(sessions, self.settings.revalidate);
+        closed
+    }
+
+    pub(super) fn settle(
+        &self,
+        sessions: &[Asking],
+        answer: Result<&Answer, &AuthError>,
+        asked: Instant,
+    ) -> usize {
+        let heard = |session: &Asking| Heard {
+            answer,
+            sessions: self.digests(&session.about.cookies),
+            asked: asked.into(),
+            grace: self.settings.grace,
+        };
+        let settle = |session| self.parts.live.settle(session, heard(session));
+        sessions.iter().map(settle).sum()
+    }
+
+    /// Asks Django of the new session, binds or closes the sockets of the old one, then asks of the
+    /// user's other sessions.
+    pub(super) fn spawn_takeover(
+        self: &Arc<Self>,
+        sockets: Vec<Asking>,
+        new: Recheck,
+        at: Option<Instant>,
+    ) {
+        let this = Arc::clone(self);
+        self.parts.drain.spawn(async move {
+            let asked = Instant::now();
+            let mut answers = this.parts.asker.recheck(std::slice::from_ref(&new)).await;
+            let Some(answer) = answers.pop() else { return };
+            this.settle(&sockets, answer.as_ref(), asked);
+            this.parts.live.end_turn(&sockets, this.settings.revalidate);
+            this.spawn_others(answer.ok().and_then(|answer| answer.user), &new.cookies, at);
+        });
+    }
+
+    /// Asks of a user's other sessions at once, and then not more often than when it is calm. What Django
+    /// said of them before `at` counts no more.
+    pub(super) fn spawn_others(
+        self: &Arc<Self>,
+        user: Option<UserId>,
+        except: &SessionCookies,
+        at: Option<Instant>,
+    ) {
+        let Some(user) = user else { return };
+        if let Some(at) = at {
+            self.parts.hub.outdate(&Audience::User(user.clone()), at);
+        }
+        let mut others = self.parts.live.of_user(&user);
+        others.retain(|session| !session.about.cookies.is_same_session(except));
+        if others.is_empty() {
+            return;
+        }
+        if self.is_calming(&user) {
+            return;
+        }
+        let this = Arc::clone(self);
+        self.parts.drain.spawn(async move {
+            while !others.is_empty() {
+                this.ask_at_once(&others).await;
+                if !this.is_calm_again().await {
+                    return;
+                }
+                others = this.once_more(&user);
+            }
+        });
+    }
+
+    /// Whether the user's sessions were just asked of; they will be once more then.
+    fn is_calming(&self, user: &UserId) -> bool {
+        match self.calming().entry(user.clone()) {
+            Entry::Occupied(mut again) => {
+                again.insert(true);
+                true
+            }
+            Entry::Vacant(first) => {
+                first.insert(false);
+                false
+            }
+        }
+    }
+
+    /// The sessions of a user that are to be asked of once more; none: it is calm.
+    fn once_more(&self, user: &UserId) -> Vec<Asking> {
+        let mut calming = self.calming();
+        let again = calming.get_mut(user).is_some_and(std::mem::take);
+        let sessions = if again {
+            self.parts.live.of_user(user)
+        } else {
+            Vec::new()
+        };
+        if sessions.is_empty() {
+            calming.remove(user);
+        }
+        sessions
+    }
+
+    /// Asks of sessions once, when nothing has happened to them for the last time in a while.
+    pub(super) fn ask_when_calm(self: &Arc<Self>, sessions: Vec<Asking>) {
+        let sessions = self.parts.live.await_soon(sessions);
+        if sessions.is_empty() {
+            return;
+        }
+        let this = Arc::clone(self);
+        self.parts.drain.spawn(async move {
+            if this.is_calm_again().await {
+                let sessions = this.parts.live.take_awaited(&sessions);
+                this.ask(&sessions).await;
+            }
+        });
+    }
+
+    /// Waits; false when the gateway goes away meanwhile.
+    async fn is_calm_again(&self) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(CALM) => true,
+            () = self.parts.drain.draining() => false,
+        }
+    }
+}

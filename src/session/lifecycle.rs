@@ -1,0 +1,217 @@
+//! What becomes of the sockets of a session when something happens to the session.
+//!
+//! `django` calls it for the cookies on Django's responses, `publish` for Django's wishes, `revalidate`
+//! for those whose turn it is. The surprise: a cookie that is replaced says nothing of who is logged in
+//! now (a password change, a login and a logout all replace it), so Django is asked once, and only the
+//! user decides.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::answer::Answer;
+use super::asker::Asker;
+use super::cookie::SessionCookies;
+use super::lease::{Leases, SessionAt};
+use super::live::{LiveSessions, Tab};
+use super::question::Recheck;
+use crate::close::CloseReason;
+use crate::hub::{Hub, Member};
+use crate::identity::Identity;
+use crate::ids::{SessionDigest, UserId};
+use crate::net::drain::DrainWatch;
+use crate::publication::Audience;
+use crate::secret::Secrets;
+
+/// How live sessions are kept up to date.
+#[derive(Clone, Copy, Debug)]
+pub struct LifecycleSettings {
+    /// `auth.revalidate`: how often Django is asked again of each.
+    pub revalidate: Duration,
+    /// `auth.grace`: how long they are kept while Django gives no judgement.
+    pub grace: Duration,
+}
+
+/// Whom the lifecycle talks to.
+#[derive(Clone, Debug)]
+pub struct LifecycleParts {
+    /// The sessions with connections here.
+    pub live: Arc<LiveSessions>,
+    /// Asks Django.
+    pub asker: Arc<dyn Asker>,
+    /// What is relied upon without asking.
+    pub leases: Arc<Leases>,
+    /// Their connections.
+    pub hub: Arc<Hub>,
+    /// Key the digests.
+    pub secrets: Secrets,
+    /// Runs what takes a while.
+    pub drain: DrainWatch,
+}
+
+/// Follows what happens to sessions.
+#[derive(Debug)]
+pub struct Lifecycle {
+    pub(super) settings: LifecycleSettings,
+    pub(super) parts: LifecycleParts,
+    /// Users whose sessions were just asked of; true: once more when it is calm.
+    calming: Mutex<HashMap<UserId, bool>>,
+}
+
+impl Lifecycle {
+    /// Follows the sessions of these parts.
+    pub fn new(settings: LifecycleSettings, parts: LifecycleParts) -> Self {
+        Self {
+            settings,
+            parts,
+            calming: Mutex::default(),
+        }
+    }
+
+    /// Makes a connection of a session with a user, of which Django was asked at `asked`, unless that
+    /// was revoked or overtaken since. `about` is what Django was asked of, and will be again.
+    pub fn join(
+        &self,
+        about: &Recheck,
+        (identity, asked): (Identity, Instant),
+        connect: impl FnOnce(Arc<Identity>) -> Member,
+    ) -> Result<Tab, CloseReason> {
+        self.parts.live.join(about, (identity, asked), connect)
+    }
+
+    /// The reason for which nobody may come with this session: it ended within the last minute, and
+    /// Django need not be asked.
+    pub fn refusal(&self, session: &SessionCookies) -> Option<CloseReason> {
+        self.parts.hub.ended(self.digest(session)?)
+    }
+
+    /// Django took the cookie of this session away. Returns how many connections were closed.
+    pub fn ended(&self, old: &SessionCookies, reason: &'static str) -> usize {
+        let reason = CloseReason::SessionEnded(reason.into());
+        let close = |session| {
+            let bound = self.parts.hub.close(&Audience::Session(session), &reason);
+            // Those to be bound to it are as much its own.
+            bound + self.parts.live.end(&session, &reason)
+        };
+        self.digests(old).into_iter().map(close).sum()
+    }
+
+    /// Django put another session in the place of this one. `new` is what it will be asked of from now
+    /// on; `known` is what it said of the new one on the way, where it did.
+    pub fn replaced(self: &Arc<Self>, old: &SessionCookies, new: Recheck, known: Option<Answer>) {
+        if new.cookies.is_same_session(old) {
+            return self.renewed(&new.cookies, None);
+        }
+        // What is signed says nothing when it changes: it does so with every write.
+        let at = (!old.is_signed()).then(Instant::now);
+        let before = self.user_of(old, &new);
+        self.take_over(old, &new.cookies);
+        let digests = self.digests(&new.cookies);
+        let sockets = self
+            .digest(old)
+            .map(|old| self.parts.live.replace(&old, &new.cookies, &digests));
+        let sockets = sockets.unwrap_or_default();
+        if let (Some(user), Some(at)) = (&before, at) {
+            self.parts.hub.outdate(&Audience::User(user.clone()), at);
+        }
+        if let Some(answer) = known {
+            // Said of the change itself, so newer than it.
+            let asked = Instant::now();
+            self.parts.leases.grant(new.session(), &answer, asked);
+            self.settle(&sockets, Ok(&answer), asked);
+            self.spawn_others(answer.user, &new.cookies, at);
+        } else if old.is_signed() {
+            self.ask_when_calm(sockets);
+        } else if !sockets.is_empty() || self.concerns_others(before.as_ref()) {
+            self.spawn_takeover(sockets, new, at);
+        }
+    }
+
+    /// Django set the same session once more.
+    pub fn renewed(self: &Arc<Self>, cookies: &SessionCookies, max_age: Option<Duration>) {
+        let Some(session) = self.digest(cookies) else {
+            return;
+        };
+        self.parts.hub.lift(session);
+        let live = &self.parts.live;
+        match max_age.and_then(|age| SystemTime::now().checked_add(age)) {
+            Some(end) => live.extend(&session, end),
+            // Otherwise its turn comes in time.
+            None => self.ask_when_calm(live.ending(&session, 2 * self.settings.revalidate)),
+        }
+    }
+
+    /// Asks Django again of every session of a user, and closes those that are no longer good.
+    /// Returns how many connections were closed.
+    pub fn recheck_user(
+        self: &Arc<Self>,
+        user: &UserId,
+    ) -> impl Future<Output = usize> + Send + use<> {
+        self.parts
+            .hub
+            .outdate(&Audience::User(user.clone()), Instant::now());
+        let (this, sessions) = (Arc::clone(self), self.parts.live.of_user(user));
+        async move { this.ask_at_once(&sessions).await }
+    }
+
+    /// Asks Django again of one session. Returns how many connections were closed.
+    pub fn recheck_session(
+        self: &Arc<Self>,
+        session: &SessionDigest,
+    ) -> impl Future<Output = usize> + Send + use<> {
+        let now = Instant::now();
+        self.parts.hub.outdate(&Audience::Session(*session), now);
+        let (this, sessions) = (Arc::clone(self), self.parts.live.of_session(session));
+        async move { this.ask_at_once(&sessions).await }
+    }
+
+    /// How many connections the user of a session has; `None` where the session has none here.
+    pub fn online(&self, session: &SessionDigest) -> Option<usize> {
+        let user = self.parts.live.user_of(session)?;
+        Some(self.parts.hub.online(&user))
+    }
+
+    /// The old session admits nobody any more, and the new one is good whatever was said before.
+    fn take_over(&self, old: &SessionCookies, new: &SessionCookies) {
+        for session in self.digests(new) {
+            self.parts.hub.lift(session);
+        }
+        // What is signed stays good when it is written anew, in this browser's other requests too.
+        if !old.is_signed() {
+            let ended = CloseReason::SessionEnded("session ended".into());
+            for session in self.digests(old) {
+                self.parts.hub.supersede(session, &ended);
+            }
+        }
+    }
+
+    /// Whether somebody is connected here whose other session this might have been.
+    fn concerns_others(&self, user: Option<&UserId>) -> bool {
+        let hub = &self.parts.hub;
+        user.map_or(!hub.is_empty(), |user| hub.online(user) > 0)
+    }
+
+    /// Whose session this is, as far as is known here.
+    fn user_of(&self, session: &SessionCookies, at: &Recheck) -> Option<UserId> {
+        let digest = self.digest(session)?;
+        let live = self.parts.live.user_of(&digest);
+        live.or_else(|| {
+            self.parts.leases.user_of(SessionAt {
+                host: &at.host,
+                cookies: session,
+            })
+        })
+    }
+
+    fn digest(&self, cookies: &SessionCookies) -> Option<SessionDigest> {
+        self.digests(cookies).first().copied()
+    }
+
+    pub(super) fn digests(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
+        cookies.digests(&self.parts.secrets)
+    }
+
+    pub(super) fn calming(&self) -> MutexGuard<'_, HashMap<UserId, bool>> {
+        self.calming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,87 @@
+//! Which live sessions something is about.
+//!
+//! Called by `lifecycle`. The surprise: what is given out are questions for Django and no sessions: by
+//! the time Django has answered, a session may have gone or changed.
+
+use std::time::{Duration, SystemTime};
+
+use super::table::{LiveId, Table};
+use super::{Asking, LiveSessions};
+use crate::ids::{SessionDigest, UserId};
+use crate::publication::Audience;
+
+impl LiveSessions {
+    /// Whose session this is, where it has connections here.
+    pub(in crate::session) fn user_of(&self, session: &SessionDigest) -> Option<UserId> {
+        let table = self.table();
+        let id = table.of_session(session).into_iter().next()?;
+        Some(table.get(id)?.identity.user.clone())
+    }
+
+    /// The sessions of a session cookie, to be asked of.
+    pub(in crate::session) fn of_session(&self, session: &SessionDigest) -> Vec<Asking> {
+        let table = self.table();
+        asking(&table, table.of_session(session))
+    }
+
+    /// The sessions of a user, to be asked of.
+    pub(in crate::session) fn of_user(&self, user: &UserId) -> Vec<Asking> {
+        let connections = self
+            .hub
+            .connections(&Audience::User(user.clone()), usize::MAX);
+        let identities = connections.iter().map(|one| one.member.identity());
+        let mut digests: Vec<_> = identities
+            .filter_map(|who| who.sessions.first().copied())
+            .collect();
+        digests.sort_unstable_by_key(SessionDigest::first_bits);
+        digests.dedup();
+        let table = self.table();
+        let ids = digests.iter().flat_map(|digest| table.of_session(digest));
+        asking(&table, ids.collect())
+    }
+
+    /// The sessions of a session cookie that would end by themselves within `time`.
+    pub(in crate::session) fn ending(
+        &self,
+        session: &SessionDigest,
+        time: Duration,
+    ) -> Vec<Asking> {
+        let table = self.table();
+        let horizon = SystemTime::now() + time;
+        let mut ids = table.of_session(session);
+        ids.retain(|id| {
+            let end = table.get(*id).and_then(|live| live.identity.expires_at);
+            end.is_some_and(|end| end <= horizon)
+        });
+        asking(&table, ids)
+    }
+
+    /// Marks sessions as to be asked of soon; gives those that were not marked yet.
+    pub(in crate::session) fn await_soon(&self, sessions: Vec<Asking>) -> Vec<Asking> {
+        let mut table = self.table();
+        let mark = |asking: &Asking| {
+            let live = table.get_mut(asking.id);
+            live.is_some_and(|live| !std::mem::replace(&mut live.awaited, true))
+        };
+        sessions.into_iter().filter(mark).collect()
+    }
+
+    /// Takes the marks away; gives what is to be asked by now.
+    pub(in crate::session) fn take_awaited(&self, sessions: &[Asking]) -> Vec<Asking> {
+        let mut table = self.table();
+        for session in sessions {
+            if let Some(live) = table.get_mut(session.id) {
+                live.awaited = false;
+            }
+        }
+        asking(&table, sessions.iter().map(|session| session.id).collect())
+    }
+}
+
+pub(super) fn asking(table: &Table, ids: Vec<LiveId>) -> Vec<Asking> {
+    let one = |id| {
+        let about = table.get(id)?.question();
+        Some(Asking { id, about })
+    };
+    ids.into_iter().filter_map(one).collect()
+}

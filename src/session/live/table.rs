@@ -1,0 +1,259 @@
+//! The live sessions themselves and their indexes.
+//!
+//! Used by `live` alone, under its lock. The surprise: browsers' header fields are kept once for all
+//! sessions that share them, since a `User-Agent` alone is as large as all else of a session.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::identity::Identity;
+use crate::ids::SessionDigest;
+use crate::session::cookie::SessionCookies;
+use crate::session::question::Recheck;
+
+/// One live session of this process.
+pub(super) type LiveId = u64;
+
+/// Kinds of browsers that are kept before the first look for those that nobody uses any more.
+const FEW: usize = 64;
+
+/// A session with connections here, however many.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) identity: Arc<Identity>,
+    pub(super) cookies: SessionCookies,
+    /// The digests of its cookies, where these are others than Django's last judgement was of.
+    renamed: Option<Box<[SessionDigest]>>,
+    browser: Arc<Browser>,
+    address: std::net::IpAddr,
+    /// When Django was asked for what is known.
+    pub(super) asked: Instant,
+    /// When it was asked last, whatever came of it; the key of its turn.
+    checked: Instant,
+    pub(super) connections: u32,
+    /// Whether it was asked since and gave no judgement.
+    pub(super) failed: bool,
+    /// Whether somebody will ask soon.
+    pub(super) awaited: bool,
+}
+
+/// What a browser says of itself to Django.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Browser {
+    host: HeaderValue,
+    user_agent: Option<HeaderValue>,
+    accept_language: Option<HeaderValue>,
+    origin: Option<HeaderValue>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    sessions: HashMap<LiveId, Box<Live>>,
+    /// By the first bits of its digest: with other cookies or at another host it is another session.
+    by_digest: BTreeSet<(u64, LiveId)>,
+    /// The one that Django was not asked of for longest goes first.
+    turns: BTreeSet<(Instant, LiveId)>,
+    ends: BTreeSet<(SystemTime, LiveId)>,
+    browsers: HashSet<Arc<Browser>>,
+    look: usize,
+    next: LiveId,
+    /// Whether Django gave no judgement of some of them.
+    pub(super) some_failed: bool,
+}
+
+impl Live {
+    /// What it is found by: the old names too, until Django was asked of the new ones.
+    fn names(&self) -> impl Iterator<Item = u64> {
+        let renamed = self.renamed.iter().flatten();
+        let digests = self.identity.sessions.iter().chain(renamed);
+        digests.map(SessionDigest::first_bits)
+    }
+
+    /// What it takes to ask Django again.
+    pub(super) fn question(&self) -> Recheck {
+        let Browser {
+            host,
+            user_agent,
+            accept_language,
+            origin,
+        } = &*self.browser;
+        Recheck {
+            cookies: self.cookies.clone(),
+            host: host.clone(),
+            address: self.address,
+            user_agent: user_agent.clone(),
+            accept_language: accept_language.clone(),
+            origin: origin.clone(),
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Adds a session without connections.
+    pub(super) fn insert(&mut self, about: &Recheck, identity: Identity, asked: Instant) -> LiveId {
+        let id = self.next;
+        self.next += 1;
+        self.turns.insert((asked, id));
+        let browser = self.browser(about);
+        let live = Live {
+            identity: Arc::new(identity),
+            cookies: about.cookies.clone(),
+            renamed: None,
+            browser,
+            address: about.address,
+            asked,
+            checked: asked,
+            connections: 0,
+            failed: false,
+            awaited: false,
+        };
+        self.sessions.insert(id, Box::new(live));
+        self.index(id);
+        id
+    }
+
+    pub(super) fn remove(&mut self, id: LiveId) -> Option<Box<Live>> {
+        self.unindex(id);
+        let live = self.sessions.remove(&id)?;
+        self.turns.remove(&(live.checked, id));
+        Some(live)
+    }
+
+    pub(super) fn get(&self, id: LiveId) -> Option<&Live> {
+        self.sessions.get(&id).map(|live| &**live)
+    }
+
+    pub(super) fn get_mut(&mut self, id: LiveId) -> Option<&mut Live> {
+        self.sessions.get_mut(&id).map(|live| &mut **live)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (LiveId, &Live)> {
+        self.sessions.iter().map(|(id, live)| (*id, &**live))
+    }
+
+    /// The sessions of this session cookie.
+    pub(super) fn of_session(&self, digest: &SessionDigest) -> Vec<LiveId> {
+        let bits = digest.first_bits();
+        let range = self.by_digest.range((bits, 0)..=(bits, LiveId::MAX));
+        range.map(|(_, id)| *id).collect()
+    }
+
+    /// The session of which Django would be asked just so.
+    pub(super) fn find(&self, about: &Recheck, digest: &SessionDigest) -> Option<LiveId> {
+        self.of_session(digest).into_iter().find(|id| {
+            self.get(*id).is_some_and(|live| {
+                live.cookies == about.cookies && live.browser.host == about.host
+            })
+        })
+    }
+
+    /// Gives a session another identity. Gives what it was.
+    pub(super) fn set_identity(
+        &mut self,
+        id: LiveId,
+        identity: Arc<Identity>,
+    ) -> Option<Arc<Identity>> {
+        self.unindex(id);
+        let live = self.sessions.get_mut(&id)?;
+        live.renamed.take_if(|names| **names == *identity.sessions);
+        let old = std::mem::replace(&mut live.identity, identity);
+        self.index(id);
+        Some(old)
+    }
+
+    /// Gives a session other cookies, of which Django was not asked yet.
+    pub(super) fn set_cookies(
+        &mut self,
+        id: LiveId,
+        cookies: &SessionCookies,
+        digests: &[SessionDigest],
+    ) {
+        self.unindex(id);
+        if let Some(live) = self.sessions.get_mut(&id) {
+            live.cookies = cookies.clone();
+            live.renamed = Some(digests.into());
+            // What Django is answering just now it says of the old ones.
+            live.asked = Instant::now();
+        }
+        self.index(id);
+    }
+
+    /// Notes when Django was asked last.
+    pub(super) fn set_checked(&mut self, id: LiveId, at: Instant) {
+        if let Some(live) = self.sessions.get_mut(&id) {
+            self.turns.remove(&(live.checked, id));
+            live.checked = at;
+            self.turns.insert((at, id));
+        }
+    }
+
+    /// Since when nobody asked of the one whose turn is next.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.turns.first().map(|(checked, _)| *checked)
+    }
+
+    /// Those whose turn is next.
+    pub(super) fn next(&self, most: usize) -> Vec<LiveId> {
+        self.turns.iter().take(most).map(|(_, id)| *id).collect()
+    }
+
+    /// When the first session ends by itself.
+    pub(super) fn first_end(&self) -> Option<SystemTime> {
+        self.ends.first().map(|(end, _)| *end)
+    }
+
+    /// Those that have ended by themselves.
+    pub(super) fn ended(&self, now: SystemTime) -> Vec<LiveId> {
+        let ended = self.ends.range(..=(now, LiveId::MAX));
+        ended.map(|(_, id)| *id).collect()
+    }
+
+    fn index(&mut self, id: LiveId) {
+        let Some(live) = self.sessions.get(&id) else {
+            return;
+        };
+        self.by_digest.extend(live.names().map(|bits| (bits, id)));
+        self.ends
+            .extend(live.identity.expires_at.map(|end| (end, id)));
+    }
+
+    fn unindex(&mut self, id: LiveId) {
+        let Some(live) = self.sessions.get(&id) else {
+            return;
+        };
+        for bits in live.names() {
+            self.by_digest.remove(&(bits, id));
+        }
+        if let Some(end) = live.identity.expires_at {
+            self.ends.remove(&(end, id));
+        }
+    }
+
+    fn browser(&mut self, about: &Recheck) -> Arc<Browser> {
+        let browser = Browser {
+            host: about.host.clone(),
+            user_agent: about.user_agent.clone(),
+            accept_language: about.accept_language.clone(),
+            origin: about.origin.clone(),
+        };
+        if let Some(known) = self.browsers.get(&browser) {
+            return Arc::clone(known);
+        }
+        if self.browsers.len() >= self.look {
+            self.browsers
+                .retain(|browser| Arc::strong_count(browser) > 1);
+            self.look = FEW.max(2 * self.browsers.len());
+        }
+        let browser = Arc::new(browser);
+        self.browsers.insert(Arc::clone(&browser));
+        browser
+    }
+}

@@ -1,0 +1,71 @@
+//! The row of live sessions that wait for their turn to be asked of again, and their ends.
+//!
+//! Called by `revalidate`.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::find::asking;
+use super::{Asking, LiveSessions};
+use crate::close::CloseReason;
+
+impl LiveSessions {
+    /// Takes up to `most` sessions whose turn it is, and puts them at the end of the row.
+    pub(in crate::session) fn take_turn(&self, most: usize) -> Vec<Asking> {
+        let mut table = self.table();
+        let (ids, now) = (table.next(most), Instant::now());
+        for id in &ids {
+            table.set_checked(*id, now);
+        }
+        asking(&table, ids)
+    }
+
+    /// Puts sessions that were asked of out of turn at the end of the row; those of which Django gave no
+    /// judgement at its front, as if nobody had asked for twice the interval.
+    pub(in crate::session) fn end_turn(&self, sessions: &[Asking], interval: Duration) {
+        let mut table = self.table();
+        let now = Instant::now();
+        for session in sessions {
+            let failed = table.get(session.id).is_some_and(|live| live.failed);
+            let front = now.checked_sub(2 * interval).filter(|_| failed);
+            table.set_checked(session.id, front.unwrap_or(now));
+        }
+    }
+
+    /// How many sessions there are, and how long Django was not asked of the one whose turn is next.
+    pub(in crate::session) fn row(&self) -> (usize, Duration) {
+        let table = self.table();
+        let oldest = table.oldest().map(|checked| checked.elapsed());
+        (table.len(), oldest.unwrap_or_default())
+    }
+
+    /// Closes the sessions that have ended by themselves. Gives the time until the next one does.
+    pub(in crate::session) fn expire(&self) -> Option<Duration> {
+        let mut table = self.table();
+        let now = SystemTime::now();
+        let expired = CloseReason::SessionEnded("session expired".into());
+        for id in table.ended(now) {
+            self.close(&mut table, id, &expired);
+        }
+        let end = table.first_end()?;
+        Some(end.duration_since(now).unwrap_or_default())
+    }
+
+    /// Closes the sessions of which Django has given no judgement for longer than `grace`.
+    pub(in crate::session) fn give_up(&self, grace: Duration) {
+        let mut table = self.table();
+        if !table.some_failed {
+            return;
+        }
+        let failed: Vec<_> = table.iter().filter(|(_, live)| live.failed).collect();
+        let over = failed
+            .iter()
+            .filter(|(_, live)| live.asked.elapsed() >= grace);
+        let (some, over): (_, Vec<_>) = (!failed.is_empty(), over.map(|(id, _)| *id).collect());
+        table.some_failed = some;
+        for id in over {
+            self.close(&mut table, id, &CloseReason::DjangoUnreachable);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Asks Django again of live sessions, all of them within `auth.revalidate`, and ends those whose time
+//! is over.
+//!
+//! Run by the composition root. The surprise: nothing is planned for a session. The row always has the
+//! one first that Django was not asked of for longest, and the pace only says when the next batch
+//! leaves; so an outage or a crowd that comes at once never makes Django be asked faster.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use tokio::time::Instant;
+
+use super::lifecycle::Lifecycle;
+
+/// How often is looked whether something is due, where nothing is sooner.
+const LOOK: Duration = Duration::from_secs(1);
+/// Both ways, of the interval or of the time between two batches.
+const JITTER: f64 = 0.2;
+
+/// When the next batch leaves.
+#[derive(Debug)]
+struct Pace {
+    interval: Duration,
+    looked: Instant,
+    /// How many sessions should have had their turn since the last batch.
+    owed: f64,
+    /// From -1 to 1: how much earlier or later than on time the next batch leaves.
+    jitter: f64,
+}
+
+impl Lifecycle {
+    /// Keeps live sessions up to date until the gateway goes away.
+    pub async fn run(self: Arc<Self>) {
+        tokio::select! {
+            () = self.revalidate() => {}
+            () = self.end_in_time() => {}
+            () = self.parts.drain.draining() => {}
+        }
+    }
+
+    async fn revalidate(&self) {
+        let (live, interval) = (&self.parts.live, self.settings.revalidate);
+        let mut pace = Pace::new(interval);
+        loop {
+            tokio::time::sleep(LOOK.min(interval / 20)).await;
+            if live.is_empty() {
+                live.some.notified().await;
+                pace = Pace::new(interval);
+            }
+            let most = self.parts.asker.at_once();
+            let (count, age) = live.row();
+            if pace.is_due(count, age, most) {
+                let sessions = live.take_turn(most);
+                self.ask(&sessions).await;
+            }
+        }
+    }
+
+    /// Closes sessions at the second at which they end, and those that nobody vouches for any more.
+    async fn end_in_time(&self) {
+        let live = &self.parts.live;
+        loop {
+            live.give_up(self.settings.grace);
+            let next = live.expire().unwrap_or(LOOK);
+            let nap = next.clamp(Duration::from_millis(1), LOOK);
+            tokio::time::sleep(nap.min(self.settings.grace)).await;
+        }
+    }
+}
+
+impl Pace {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            looked: Instant::now(),
+            owed: 0.0,
+            jitter: jitter(),
+        }
+    }
+
+    /// Whether a batch of `most` is to leave now, of `count` sessions the first of which has waited for
+    /// `age`.
+    fn is_due(&mut self, count: usize, age: Duration, most: usize) -> bool {
+        let (now, most) = (Instant::now(), as_float(most));
+        let share = (now - self.looked).as_secs_f64() / self.interval.as_secs_f64();
+        let waited = age.as_secs_f64() / self.interval.as_secs_f64();
+        self.looked = now;
+        // More is never made up for: Django may have been slow because it has too much to do.
+        self.owed = (self.owed + share * as_float(count)).min(2.0 * most);
+        let many = as_float(count) > most;
+        let due = if many {
+            self.owed >= most * (1.0 + JITTER * self.jitter) || waited >= 1.0 + JITTER
+        } else {
+            count > 0 && waited >= 1.0 + JITTER * self.jitter
+        };
+        if due {
+            // The rest stays owed, so that jitter does not add up.
+            self.owed = if many {
+                (self.owed - most).max(0.0)
+            } else {
+                0.0
+            };
+            self.jitter = jitter();
+        }
+        due
+    }
+}
+
+fn as_float(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// At random from -1 to 1.
+fn jitter() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness there is no jitter, which nobody notices.
+    let _ = rand::fill(&mut bytes);
+    2.0 * f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX) - 1.0
+}
