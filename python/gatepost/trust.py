@@ -60,14 +60,14 @@ def verify_passed_on(request: HttpRequest) -> None:
 
 def _target(request: HttpRequest) -> str:
     """Return path and query as they were on the request line, as well as the server tells."""
-    known = _kept_by_server(request)
-    if known is not None:
-        return known
     told = request.META.get("HTTP_GATEPOST_TARGET")
     path = _decoded_path(request)
     query: str = request.META.get("QUERY_STRING", "")
     if told is not None and _parted(told) == (path, query):
         return str(told)
+    known = _kept_by_server(request)
+    if known is not None:
+        return known
     quoted = quote(path, _PATH_CHARACTERS, errors="replace")
     return f"{quoted}?{query}" if query else quoted
 

@@ -59,6 +59,11 @@ def riding(response, name):
     value = response.headers.get(f"Gatepost-{name}")
     if value is None:
         return None
+    return decoded(value)
+
+
+def decoded(value):
+    """Return what the value of such a header says."""
     assert len(value) <= 8192
     assert "=" not in value
     return json.loads(urlsafe_b64decode(value + "=" * (-len(value) % 4)))

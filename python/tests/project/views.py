@@ -1,5 +1,5 @@
 from django.contrib.auth import logout
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 
 from gatepost import Everyone, notify
 
@@ -14,6 +14,19 @@ def notify_then_fail(request):
     if "fail" in request.GET:
         raise RuntimeError("after notify")
     return HttpResponse("sent")
+
+
+def seen(request):
+    """Says what Django takes a request for; a POST gets so far only past the CSRF check."""
+    said = {
+        "secure": request.is_secure(),
+        "url": request.build_absolute_uri("/"),
+        "address": request.META.get("REMOTE_ADDR"),
+        "trusted": request.gatepost.trusted,
+        "posted": request.POST.get("x"),
+    }
+    notify(Everyone, said)
+    return JsonResponse(said)
 
 
 def log_out(request):
