@@ -102,6 +102,7 @@ impl Shared {
             hub: Arc::clone(&self.hub),
             riding: Riding::new(Arc::clone(&self.intake)),
             leases: Arc::clone(self.authority.leases()),
+            lifecycle: Arc::clone(&self.lifecycle),
         }))
     }
 

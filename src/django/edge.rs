@@ -16,7 +16,7 @@ use crate::ids::DigestKey;
 use crate::proxy::intercept::{Asked, Intercept, Outgoing};
 use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
-use crate::session::{CookieNames, Leases};
+use crate::session::{CookieNames, Leases, Lifecycle};
 use crate::web::request::Downstream;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, Signer, TARGET};
 
@@ -45,6 +45,8 @@ pub struct EdgeParts {
     pub riding: Riding,
     /// Keep who a session is.
     pub leases: Arc<Leases>,
+    /// Hears what becomes of sessions.
+    pub lifecycle: Arc<Lifecycle>,
 }
 
 impl Edge {
@@ -55,14 +57,15 @@ impl Edge {
             presence: Presence {
                 names: parts.cookies.clone(),
                 digests: DigestKey::new(&parts.secrets.current),
-                hub: Arc::clone(&parts.hub),
+                hub: parts.hub,
+                lifecycle: Arc::clone(&parts.lifecycle),
             },
             riding: parts.riding,
             watch: Watch {
                 names: parts.cookies,
                 secrets: parts.secrets,
                 leases: parts.leases,
-                hub: parts.hub,
+                lifecycle: parts.lifecycle,
             },
         }
     }

@@ -2,11 +2,10 @@
 //!
 //! `edge` looks on at everything that passes between browsers and the Django upstream: it signs requests
 //! (`target`), tells Django of the sender's connections (`presence`), hands on what rides on answers
-//! (`field`), and watches over the session cookie (`watch`, `set_cookie`).
+//! (`field`), and watches over the session cookie (`watch`).
 
 pub mod edge;
 mod field;
 mod presence;
-mod set_cookie;
 mod target;
 mod watch;

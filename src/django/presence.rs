@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, DigestKey, SessionDigest};
 use crate::publication::Audience;
-use crate::session::{CookieNames, SessionCookies};
+use crate::session::{CookieNames, Lifecycle, SessionCookies};
 use crate::web::admit::CONNECTION_CLAIM;
 
 const ONLINE: HeaderName = HeaderName::from_static("gatepost-online");
@@ -21,6 +21,7 @@ pub(super) struct Presence {
     pub(super) names: CookieNames,
     pub(super) digests: DigestKey,
     pub(super) hub: Arc<Hub>,
+    pub(super) lifecycle: Arc<Lifecycle>,
 }
 
 impl Presence {
@@ -34,7 +35,7 @@ impl Presence {
         let Some(session) = value.map(|value| self.digests.of(value)) else {
             return;
         };
-        if let Some(count) = self.online(session) {
+        if let Some(count) = self.lifecycle.online(&session) {
             fields.insert(ONLINE, HeaderValue::from(count));
         }
         if let Some(id) = claimed
@@ -43,13 +44,6 @@ impl Presence {
         {
             fields.insert(CONNECTION_CLAIM, id);
         }
-    }
-
-    /// How many connections the session's user has, where the session has one itself.
-    fn online(&self, session: SessionDigest) -> Option<usize> {
-        let found = self.hub.connections(&Audience::Session(session), 1);
-        let identity = found.first()?.member.identity();
-        Some(self.hub.online(&identity.user))
     }
 
     fn is_of(&self, id: ConnectionId, session: SessionDigest) -> bool {

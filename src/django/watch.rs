@@ -11,15 +11,13 @@ use http::header::{self, HeaderMap};
 use serde::Deserialize;
 
 use super::field;
-use super::set_cookie::{self, Change, Place};
-use crate::close::CloseReason;
-use crate::hub::Hub;
 use crate::ids::SessionDigest;
 use crate::proxy::intercept::Asked;
-use crate::publication::Audience;
 use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
-use crate::session::{Answer, CookieNames, Leases, SessionAt, SessionCookies};
+use crate::session::{
+    Answer, Change, CookieNames, Leases, Lifecycle, Recheck, Scope, SessionAt, SessionCookies,
+};
 
 const IDENTITY: HeaderName = HeaderName::from_static("gatepost-identity");
 
@@ -29,7 +27,7 @@ pub(super) struct Watch {
     pub(super) names: CookieNames,
     pub(super) secrets: Secrets,
     pub(super) leases: Arc<Leases>,
-    pub(super) hub: Arc<Hub>,
+    pub(super) lifecycle: Arc<Lifecycle>,
 }
 
 /// Who a session is, as a response told.
@@ -44,7 +42,7 @@ impl Watch {
     /// Acts upon what a response says. Nothing is parsed of one that says nothing.
     pub(super) fn see(&self, asked: &Asked, fields: &HeaderMap, riding: &Riding) {
         let change = if fields.contains_key(header::SET_COOKIE) {
-            set_cookie::change(fields, &self.names.session, place(asked))
+            self.names.change(fields, scope(asked))
         } else {
             None
         };
@@ -52,13 +50,13 @@ impl Watch {
         if change.is_none() && told.is_none() {
             return;
         }
-        let after = self.after(asked, fields, change.as_ref());
+        let after = self.names.after(fields, scope(asked));
         let told = told.and_then(|told| {
             let of = after.as_ref().map(|after| after.digests(&self.secrets));
             told.about(of.as_deref().unwrap_or_default(), riding)
         });
-        if change == Some(Change::Deleted) {
-            self.end(asked);
+        if let Some(change) = change {
+            self.follow(asked, &change, (after.as_ref(), told.as_ref()));
         }
         if let (Some(cookies), Some(answer)) = (&after, &told) {
             let host = &asked.host;
@@ -67,35 +65,33 @@ impl Watch {
         }
     }
 
-    /// Closes the sockets of the session that the request carried.
-    fn end(&self, asked: &Asked) {
-        let old = self.pick(asked);
-        let digests = old.map(|old| old.digests(&self.secrets));
-        for session in digests.into_iter().flatten() {
-            let reason = CloseReason::SessionEnded("logged out".into());
-            self.hub.close(&Audience::Session(session), &reason);
+    /// Tells what became of the session that the request carried, if it carried one.
+    fn follow(
+        &self,
+        asked: &Asked,
+        change: &Change,
+        (after, told): (Option<&SessionCookies>, Option<&Answer>),
+    ) {
+        let Some(old) = self.pick(asked) else { return };
+        let Change::Set { max_age, .. } = change else {
+            self.lifecycle.ended(&old, "logged out");
+            return;
+        };
+        let Some(after) = after else {
+            // A value that no browser's handshake could bring either.
+            self.lifecycle.ended(&old, "session ended");
+            return;
+        };
+        if after.is_same_session(&old) {
+            self.lifecycle.renewed(&old, *max_age);
+        } else {
+            let new = context(asked, after.clone());
+            self.lifecycle.replaced(&old, new, told.cloned());
         }
     }
 
     fn pick(&self, asked: &Asked) -> Option<SessionCookies> {
         SessionCookies::pick(asked.cookies.as_ref()?, &self.names)
-    }
-
-    /// The cookies that count, as the browser has them from now on.
-    fn after(
-        &self,
-        asked: &Asked,
-        fields: &HeaderMap,
-        session: Option<&Change>,
-    ) -> Option<SessionCookies> {
-        let others = self.names.others.iter().filter_map(|name| {
-            let change = set_cookie::change(fields, name, place(asked))?;
-            Some((name.as_str(), change))
-        });
-        let session = session.map(|change| (self.names.session.as_str(), change.clone()));
-        let changes: Vec<_> = session.into_iter().chain(others).collect();
-        let header = set_cookie::cookies_after(asked.cookies.as_ref(), &changes)?;
-        SessionCookies::pick(&header, &self.names)
     }
 }
 
@@ -141,9 +137,23 @@ impl Told {
     }
 }
 
-fn place(asked: &Asked) -> Place<'_> {
-    Place {
-        host: asked.host.to_str().unwrap_or_default(),
+fn scope(asked: &Asked) -> Scope<'_> {
+    Scope {
+        host: &asked.host,
         path: asked.uri.path(),
+        cookies: asked.cookies.as_ref(),
     }
+}
+
+/// What it takes to ask Django of the new session.
+fn context(asked: &Asked, cookies: SessionCookies) -> Recheck {
+    let known = [
+        (header::USER_AGENT, &asked.user_agent),
+        (header::ACCEPT_LANGUAGE, &asked.accept_language),
+        (header::ORIGIN, &asked.origin),
+    ];
+    let known = known.into_iter();
+    let known = known.filter_map(|(name, value)| Some((name, value.clone()?)));
+    let fields: HeaderMap = known.collect();
+    Recheck::of(cookies, &fields, &asked.host, asked.address)
 }

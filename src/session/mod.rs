@@ -20,6 +20,7 @@ mod meaning;
 mod place;
 mod question;
 mod revalidate;
+mod set_cookie;
 mod shelf;
 mod standing;
 
@@ -34,4 +35,5 @@ pub use lifecycle::{Lifecycle, LifecycleParts, LifecycleSettings};
 pub use live::{LiveSessions, Tab};
 pub use place::{Call, Place, PlaceSettings, describe};
 pub use question::{Question, Recheck};
+pub use set_cookie::{Change, Scope};
 pub use standing::Diagnoses;

@@ -3,5 +3,6 @@
 mod identity;
 mod presence;
 mod riding;
+mod rotation;
 mod signing;
 mod watch;

@@ -1,6 +1,6 @@
 //! What a response of Django does to the browser's cookies.
 //!
-//! Used by `watch`. The surprise: a line may be about another cookie of the same name. A browser ignores
+//! Used by `django` for every response, and by `socket` for what an auth answer sets. The surprise: a line may be about another cookie of the same name. A browser ignores
 //! a foreign `Domain`, and a `Path` that does not cover this request is not the path of the cookie that
 //! this request carried.
 
@@ -10,13 +10,15 @@ use cookie::{Cookie, Expiration};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use super::cookie::{CookieNames, SessionCookies};
 use crate::web::signature::unix_seconds;
 
 /// What becomes of a cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Change {
-    /// The browser has this value from now on.
+pub enum Change {
+    /// The browser has another value, or the same once more.
     Set {
+        /// The value.
         value: Box<str>,
         /// For how long, where it is said.
         max_age: Option<Duration>,
@@ -25,24 +27,42 @@ pub(super) enum Change {
     Deleted,
 }
 
-/// Where a response came from.
+/// The request that a response answers, which decides whether a browser takes a line.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub struct Scope<'a> {
     /// The host as the browser wrote it, with or without its port.
-    pub(super) host: &'a str,
-    /// The request's path as sent.
-    pub(super) path: &'a str,
+    pub host: &'a HeaderValue,
+    /// The path as sent.
+    pub path: &'a str,
+    /// Its `Cookie` field.
+    pub cookies: Option<&'a HeaderValue>,
+}
+
+impl CookieNames {
+    /// What these fields do to the session cookie.
+    pub fn change(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<Change> {
+        change(fields, &self.session, scope)
+    }
+
+    /// The cookies that matter, as the browser has them after a response with these fields.
+    pub fn after(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<SessionCookies> {
+        let names = std::iter::once(&self.session).chain(&self.others);
+        let changes: Vec<_> = names
+            .filter_map(|name| Some((name.as_str(), change(fields, name, scope)?)))
+            .collect();
+        SessionCookies::pick(&cookies_after(scope.cookies, &changes)?, self)
+    }
 }
 
 /// What these fields do to the cookie `name`. Where they delete it in one place and set it in another,
 /// as sites do that move their cookie, it is set.
-pub(super) fn change(fields: &HeaderMap, name: &str, place: Place<'_>) -> Option<Change> {
+fn change(fields: &HeaderMap, name: &str, scope: Scope<'_>) -> Option<Change> {
     let mut found = None;
     for line in fields.get_all(SET_COOKIE) {
         if !is_about(line, name) {
             continue;
         }
-        match read(line, place) {
+        match read(line, scope) {
             Some(set @ Change::Set { .. }) => found = Some(set),
             Some(Change::Deleted) => found = found.or(Some(Change::Deleted)),
             None => {}
@@ -53,10 +73,7 @@ pub(super) fn change(fields: &HeaderMap, name: &str, place: Place<'_>) -> Option
 
 /// The `Cookie` field that the browser sends after these changes. Like a browser, it keeps the place of
 /// a cookie that is set anew.
-pub(super) fn cookies_after(
-    before: Option<&HeaderValue>,
-    changes: &[(&str, Change)],
-) -> Option<HeaderValue> {
+fn cookies_after(before: Option<&HeaderValue>, changes: &[(&str, Change)]) -> Option<HeaderValue> {
     let before = before.map_or(&b""[..], HeaderValue::as_bytes);
     let mut pairs: Vec<Vec<u8>> = before
         .split(|byte| *byte == b';')
@@ -98,14 +115,12 @@ fn name_of(pair: &[u8]) -> &[u8] {
     pair[..end.unwrap_or(pair.len())].trim_ascii()
 }
 
-fn read(line: &HeaderValue, place: Place<'_>) -> Option<Change> {
+fn read(line: &HeaderValue, scope: Scope<'_>) -> Option<Change> {
     let cookie = Cookie::parse(std::str::from_utf8(line.as_bytes()).ok()?).ok()?;
-    let reaches = cookie
-        .domain()
-        .is_none_or(|domain| covers_host(domain, place.host))
-        && cookie
-            .path()
-            .is_none_or(|path| covers_path(path, place.path));
+    let host = scope.host.to_str().unwrap_or_default();
+    let (domain, path) = (cookie.domain(), cookie.path());
+    let reaches = domain.is_none_or(|domain| covers_host(domain, host))
+        && path.is_none_or(|path| covers_path(path, scope.path));
     if !reaches {
         return None;
     }
@@ -161,17 +176,22 @@ mod tests {
 
     use super::*;
 
-    const HERE: Place<'_> = Place {
-        host: "app.example.com:8443",
-        path: "/accounts/logout/",
-    };
+    static HOST: HeaderValue = HeaderValue::from_static("app.example.com:8443");
+
+    fn here() -> Scope<'static> {
+        Scope {
+            host: &HOST,
+            path: "/accounts/logout/",
+            cookies: None,
+        }
+    }
 
     fn after(lines: &[&str]) -> Option<Change> {
         let mut fields = HeaderMap::new();
         for line in lines {
             fields.append(SET_COOKIE, HeaderValue::from_str(line).unwrap());
         }
-        change(&fields, "sessionid", HERE)
+        change(&fields, "sessionid", here())
     }
 
     fn set(value: &str, max_age: Option<u64>) -> Change {
@@ -269,7 +289,7 @@ mod tests {
                 if let Ok(named) = HeaderValue::from_bytes(&named) {
                     fields.append(SET_COOKIE, named);
                 }
-                if let Some(change) = change(&fields, "sessionid", HERE) {
+                if let Some(change) = change(&fields, "sessionid", here()) {
                     let _ = cookies_after(Some(&value), &[("sessionid", change)]);
                 }
             }

@@ -1,0 +1,193 @@
+//! Another value for the session cookie on a response of Django: a password change, a login, a logout
+//! that leaves a message, or a signed cookie that was written anew. Only Django knows which.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::Version;
+
+use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::{Answer, Browser, Django, Gate, Gateway, PATIENCE, eventually, json};
+
+const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
+
+async fn stage() -> (Django, Gateway) {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    django.signs_in("anns-phone", "42");
+    django.signs_in("anns-tablet", "42");
+    django.signs_in("bobs-session", "43");
+    django.answers(
+        "/logout/",
+        Answer::ok("").header("Set-Cookie", "sessionid=\"\"; Max-Age=0; Path=/"),
+    );
+    let gateway = Gateway::in_front_of(&django).start().await;
+    (django, gateway)
+}
+
+/// A response that gives the browser another session cookie.
+fn gives(cookie: &str) -> Answer {
+    let line =
+        format!("sessionid={cookie}; HttpOnly; Max-Age=1209600; Path=/; SameSite=Lax; Secure");
+    Answer::redirect("/done/").header("Set-Cookie", &line)
+}
+
+/// The user's password was changed in this browser: the old session is over, the new one is theirs.
+async fn changes_password(django: &Django, ann: &Browser, version: Version, new: &str) {
+    let old = ann.cookie("sessionid").unwrap();
+    django.judges(&old, Answer::anonymous());
+    django.signs_in(new, "42");
+    django.answers("/password/", gives(new));
+    ann.ask_over(version, "/password/").send().await;
+    assert_eq!(ann.cookie("sessionid").as_deref(), Some(new));
+}
+
+#[tokio::test]
+async fn a_password_change_keeps_this_browsers_sockets_and_binds_them_to_the_new_cookie() {
+    for version in BOTH {
+        let (django, gateway) = stage().await;
+        let ann = gateway.browser_of("anns-session");
+        let mut socket = ann.socket(NOTIFICATIONS).await;
+        let before = django.auth_calls().len();
+        changes_password(&django, &ann, version, "new").await;
+        eventually(PATIENCE, || django.auth_calls().len() > before).await;
+        let asked = django.auth_calls().pop().unwrap();
+        assert_eq!(asked.cookie("sessionid").as_deref(), Some("new"));
+        let frame = json!({"to": {"user": "42"}, "frame": "still here"});
+        gateway.api().publish(&frame).await;
+        socket.expect_frame("\"still here\"").await;
+        assert_eq!(django.auth_calls().len(), before + 1);
+        // It is the new session's now.
+        ann.get("/logout/").await;
+        socket.expect_close(4001).await;
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_the_response_itself_says_of_the_new_session_spares_the_call() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let before = django.auth_calls().len();
+    django.judges("anns-session", Answer::anonymous());
+    let said = URL_SAFE_NO_PAD.encode(json!({"user": "42", "groups": ["fresh"]}).to_string());
+    django.answers(
+        "/password/",
+        gives("new").header("Gatepost-Identity", &said),
+    );
+    ann.ask_over(Version::HTTP_2, "/password/").send().await;
+    let frame = json!({"to": {"group": "fresh"}, "frame": 1});
+    gateway.api().publish(&frame).await;
+    socket.expect_frame("1").await;
+    assert_eq!(django.auth_calls().len(), before);
+    ann.get("/logout/").await;
+    socket.expect_close(4001).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_as_another_user_closes_and_so_does_a_session_of_nobodys() {
+    let (django, gateway) = stage().await;
+    django.signs_in("new-of-bob", "43");
+    for new in ["new-of-bob", "new-of-nobody"] {
+        for version in BOTH {
+            let old = format!("old-{version:?}-{new}").replace('/', "-");
+            django.signs_in(&old, "42");
+            let ann = gateway.browser_of(&old);
+            let mut socket = ann.socket(NOTIFICATIONS).await;
+            django.answers("/login/", gives(new));
+            ann.ask_over(version, "/login/").send().await;
+            socket.expect_close(4001).await;
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_users_other_sessions_are_asked_of_at_once() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut here = ann.socket(NOTIFICATIONS).await;
+    let mut phone = gateway.browser_of("anns-phone").socket(NOTIFICATIONS).await;
+    let mut tablet = gateway
+        .browser_of("anns-tablet")
+        .socket(NOTIFICATIONS)
+        .await;
+    let mut bobs = gateway
+        .browser_of("bobs-session")
+        .socket(NOTIFICATIONS)
+        .await;
+    // The password was changed: Django knows the phone no more; the tablet it does.
+    django.judges("anns-phone", Answer::anonymous());
+    changes_password(&django, &ann, Version::HTTP_11, "new").await;
+    phone.expect_close(4001).await;
+    for socket in [&mut here, &mut tablet, &mut bobs] {
+        socket.expect_nothing().await;
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_old_cookie_admits_nobody_any_more() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let _socket = ann.socket(NOTIFICATIONS).await;
+    django.signs_in("new", "42");
+    django.answers("/password/", gives("new"));
+    // A handshake that is under way: Django has said yes to the old cookie, as it may for a moment.
+    let gate = Gate::closed();
+    django.judges("anns-session", Answer::user("42").after(&gate));
+    let calls = django.auth_calls().len();
+    let late = gateway.browser_of("anns-session");
+    let late = tokio::spawn(async move { late.handshake(NOTIFICATIONS).send().await });
+    eventually(PATIENCE, || django.auth_calls().len() > calls).await;
+    ann.get("/password/").await;
+    gate.open();
+    let mut late = late.await.unwrap().unwrap();
+    assert_eq!(
+        late.closed().await.code,
+        1013,
+        "the browser has the new cookie by now"
+    );
+    let mut later = gateway
+        .browser_of("anns-session")
+        .socket(NOTIFICATIONS)
+        .await;
+    later.expect_close(4001).await;
+    ann.socket(NOTIFICATIONS).await.close().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_signed_cookie_that_is_written_anew_closes_nothing_and_asks_seldom() {
+    let (django, gateway) = stage().await;
+    let value = |n: u32| format!(".eJxVjDsOwjAQBe_iGlnx:1rXx{n:02}:AbC-_{n}");
+    for n in 0..10 {
+        django.signs_in(&value(n), "42");
+    }
+    let ann = gateway.browser_of(&value(0));
+    let mut first = ann.socket(NOTIFICATIONS).await;
+    let before = django.auth_calls().len();
+    for n in 1..10 {
+        django.answers("/", gives(&value(n)));
+        ann.get("/").await;
+    }
+    let asked = django.auth_calls().len() - before;
+    assert!(asked <= 1, "{asked} calls for nine writes");
+    // A request that was under way with an older value is as good.
+    gateway
+        .browser_of(&value(3))
+        .socket(NOTIFICATIONS)
+        .await
+        .close()
+        .await;
+    let mut second = ann.socket(NOTIFICATIONS).await;
+    for socket in [&mut first, &mut second] {
+        socket.expect_nothing().await;
+    }
+    // The last value is what a logout ends them by.
+    ann.get("/logout/").await;
+    first.expect_close(4001).await;
+    second.expect_close(4001).await;
+    gateway.stop().await;
+}
