@@ -6,6 +6,7 @@ called, so that nothing can change it, or find it wrong, later.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 
 #: The close code that means "go and log in".
 NOT_LOGGED_IN = 4001
+
+#: What a publication may say besides its frame.
+OPTIONS = ("to", "id", "ttl", "key", "exclude", "socket")
 
 
 def encode(said: Any) -> str:
@@ -35,9 +39,8 @@ class Publication:
     exclude: str | None = None
     socket: str | None = None
 
-    def json(self) -> str:
-        """Return the body that ``POST /v1/publish`` takes."""
-        names = ("to", "id", "ttl", "key", "exclude", "socket")
+    def json(self, names: Sequence[str] = OPTIONS) -> str:
+        """Return the body that ``POST /v1/publish`` takes, with the named options."""
         said = {name: value for name in names if (value := getattr(self, name)) is not None}
         # The gateway passes on the frame's own bytes, so they are put in as they are.
         return f'{encode(said)[:-1]},"frame":{self.frame}}}'

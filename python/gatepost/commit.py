@@ -82,6 +82,15 @@ def at_once(calls: Sequence[Call]) -> None:
         backend.send(due)
 
 
+def outside(calls: Sequence[Call]) -> None:
+    """Make calls that must hold whatever becomes of the transaction, such as a logout's."""
+    backend = backends.current()
+    if not backend.in_transaction:
+        at_once(calls)
+    elif due := riding.take(calls):
+        backend.send_outside(due)
+
+
 def held_back() -> list[Any]:
     """Return the database connection of each call that waits for its commit, in order."""
     return [one.connection for one in _held_back()]

@@ -27,6 +27,8 @@ DEFAULTS: dict[str, Any] = {
     "BACKEND": None,
     # Whether calls are stored in the transaction (app gatepost.outbox) and pulled by the gateway.
     "OUTBOX": False,
+    # How many seconds the transactional outbox keeps what gateways may not have pulled yet.
+    "OUTBOX_KEEP": 86_400.0,
     # How many seconds a call to the gateway may take.
     "TIMEOUT": 1.0,
     # Whether a gateway that cannot be reached is only logged; False raises GatewayError.

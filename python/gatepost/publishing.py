@@ -14,7 +14,7 @@ from typing import Any
 
 from gatepost import conf
 from gatepost.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation, encode
-from gatepost.commit import after_commit, at_once
+from gatepost.commit import after_commit, outside
 from gatepost.targets import Connection, Session, audience
 
 logger = logging.getLogger("gatepost")
@@ -76,7 +76,7 @@ def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session end
 
 def revoke_now(session: Session, *, reason: str) -> None:
     """Close a session's sockets without waiting for a commit, as a logout must."""
-    at_once([Revocation(who, reason) for who in _sessions(session, "revoke")])
+    outside([Revocation(who, reason) for who in _sessions(session, "revoke")])
 
 
 def recheck(target: Any) -> None:

@@ -1,5 +1,6 @@
 """``path("_gatepost/", include("gatepost.urls"))``."""
 
+from django.apps import apps
 from django.urls import path
 
 from gatepost import views
@@ -10,3 +11,8 @@ urlpatterns = [
     path("auth/", views.auth, name="auth"),
     path("sessions/", views.sessions, name="sessions"),
 ]
+
+if apps.is_installed("gatepost.outbox"):
+    from gatepost.outbox.views import outbox
+
+    urlpatterns.append(path("outbox/", outbox, name="outbox"))

@@ -35,7 +35,7 @@ MOST_SESSIONS = 500
 View = Callable[[HttpRequest], HttpResponse]
 
 
-def _apart(view: View) -> View:
+def apart(view: View) -> View:
     """Take a view out of ATOMIC_REQUESTS, of LoginRequiredMiddleware and of caches."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
@@ -44,13 +44,13 @@ def _apart(view: View) -> View:
     return never_cache(not_required(view) if not_required else view)
 
 
-@_apart
+@apart
 @require_GET
 def auth(request: HttpRequest) -> HttpResponse:
     """Answer whose session the request carries, to the gateway alone."""
-    refusal = _refusal(request)
-    if refusal is not None:
-        return refusal
+    refused = refusal(request)
+    if refused is not None:
+        return refused
     login = resolving.resolve(request)
     if login is not None:
         request.user = login.user
@@ -61,25 +61,25 @@ def auth(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
-@_apart
+@apart
 @require_POST
 def sessions(request: HttpRequest) -> HttpResponse:
     """Answer whose the sessions of up to 500 ``Cookie`` headers are, to the gateway alone."""
     try:
-        refusal = _refusal(request)
+        refused = refusal(request)
     except RequestDataTooBig:
         resolving.detach(request)
-        return _problem(413, "too_large", "Ask for fewer sessions at once.")
-    if refusal is not None:
-        return refusal
+        return problem(413, "too_large", "Ask for fewer sessions at once.")
+    if refused is not None:
+        return refused
     resolving.detach(request)
     if not resolving.is_by_session():
         text = "GATEPOST['USER_RESOLVER'] needs a request for each session: ask one by one."
-        return _problem(501, "not_in_batches", text)
+        return problem(501, "not_in_batches", text)
     asked = _asked(request.body)
     if asked is None:
         text = f'The body must be {{"sessions":[Cookie headers]}}, at most {MOST_SESSIONS}.'
-        return _problem(400, "bad_request", text)
+        return problem(400, "bad_request", text)
     cookies, frames = asked
     logins = find_logins([_session_key(one) for one in cookies])
     said = [answer(login, frames=frames) for login in logins]
@@ -102,11 +102,12 @@ def _session_key(cookies: str) -> str | None:
     return parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)
 
 
-def _problem(status: int, error: str, detail: str) -> HttpResponse:
+def problem(status: int, error: str, detail: str) -> HttpResponse:
+    """Return a refusal as JSON."""
     return JsonResponse({"error": error, "detail": detail}, status=status)
 
 
-def _refusal(request: HttpRequest) -> HttpResponse | None:
+def refusal(request: HttpRequest) -> HttpResponse | None:
     """Return what to answer to somebody who is not the gateway."""
     try:
         if trust.is_signed(request):
@@ -122,7 +123,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
     except (signature.SignatureError, conf.SecretMissingError) as error:
         resolving.detach(request)
         logger.warning("refused to say whose session it is: %s", error)
-        return _problem(403, "bad_signature", str(error))
+        return problem(403, "bad_signature", str(error))
 
 
 def _is_loopback(address: str) -> bool:

@@ -31,16 +31,22 @@ class Backend(Base):
 
     def send(self, calls: Sequence[Call]) -> None:
         """Make the calls in their order; neighbouring publications share one."""
-        failure: client.GatewayError | None = None
-        for url in client.urls():
-            for request in _requests(calls):
-                try:
-                    _make(request, url)
-                except client.GatewayError as error:
-                    logger.log(error.level, "%s", error)
-                    failure = failure or error
+        failure = deliver(calls)
         if failure is not None and not conf.value("FAIL_SILENTLY"):
             raise failure
+
+
+def deliver(calls: Sequence[Call]) -> client.GatewayError | None:
+    """Make the calls at every gateway; log what fails, and return the first failure."""
+    failure: client.GatewayError | None = None
+    for url in client.urls():
+        for request in _requests(calls):
+            try:
+                _make(request, url)
+            except client.GatewayError as error:
+                logger.log(error.level, "%s", error)
+                failure = failure or error
+    return failure
 
 
 def _requests(calls: Sequence[Call]) -> Iterator[_Request]:

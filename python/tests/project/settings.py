@@ -13,6 +13,7 @@ INSTALLED_APPS = [
     "project.people",
     "newsroom",
     "gatepost",
+    "gatepost.outbox",
 ]
 MIDDLEWARE = [
     "gatepost.middleware.GatepostMiddleware",

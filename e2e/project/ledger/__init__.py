@@ -1,0 +1,1 @@
+"""A project that writes entries and publishes each in the same transaction."""
