@@ -1,9 +1,13 @@
-"""The gateway's configuration file, as far as Django cares: where it is, and its socket routes.
+"""The gateway's configuration file, as far as Django cares: where it is and what it amounts to.
 
-The checks and ``rungateway`` use it; ``gateway_config`` writes the file. The surprise: Python 3.10
-cannot read TOML, and then nothing is known of the file but its place.
+The checks, ``rungateway`` and ``gateway_check`` use it; ``gateway_config`` writes the file. The
+surprise: Python 3.10 cannot read TOML; what needs more than a hint asks the gateway's binary.
 """
 
+import os
+import re
+import subprocess
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,8 @@ NAME = "gateway.toml"
 
 #: The socket route of the documentation.
 SOCKET = "/ws/notifications/"
+
+_ROW = re.compile(r"^  (\S+) +(.*)$", re.MULTILINE)
 
 
 def base() -> Path:
@@ -38,6 +44,34 @@ def sockets() -> list[str]:
         return []
     paths = [route.get("path") for route in routes if isinstance(route, dict)]
     return [path for path in paths if isinstance(path, str)]
+
+
+class RefusedError(Exception):
+    """The gateway cannot run with its configuration; the text is what it says."""
+
+
+def effective(program: Path, config: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what ``gatepost check`` says a file, its defaults and the variables amount to.
+
+    That is by name (``https``), and by path for what answers it. Raises :class:`RefusedError`.
+    """
+    ran = subprocess.run(  # noqa: S603 - the gateway's own binary
+        [program, "check", "--config", config],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode:
+        raise RefusedError(ran.stderr.strip())
+    return dict(_ROW.findall(ran.stdout))
+
+
+def session_cookie() -> str | None:
+    """Return the cookie in which the gateway looks for the session; None if it is not known."""
+    path = find()
+    django = _read(path).get("django") if path else None
+    return str(django.get("session_cookie", "sessionid")) if isinstance(django, dict) else None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ it by variables, which beat the file.
 import os
 import re
 import secrets
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +18,6 @@ from gatepost import client, conf, draft, gateway_toml
 from gatepost.devserver import ports
 from gatepost.devserver.frontend import Frontend
 
-_ROW = re.compile(r"^  (\S+) +(.*)$", re.MULTILINE)
 _DEV_SERVER = re.compile(r"dev server at http://(\S+)$")
 
 
@@ -112,16 +110,10 @@ class Plan:
 
     def effective(self) -> dict[str, str]:
         """Return what ``gatepost check`` says the configuration amounts to."""
-        ran = subprocess.run(  # noqa: S603 - the gateway's own binary
-            [self.binary, "check", "--config", self.config],
-            env={**os.environ, **self.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if ran.returncode:
-            raise PlanError(f"the gateway cannot be started:\n{ran.stderr.strip()}")
-        return dict(_ROW.findall(ran.stdout))
+        try:
+            return gateway_toml.effective(self.binary, self.config, self.environment)
+        except gateway_toml.RefusedError as error:
+            raise PlanError(f"the gateway cannot be started:\n{error}") from error
 
 
 def reachable(address: str) -> str:

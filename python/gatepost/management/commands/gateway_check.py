@@ -1,0 +1,157 @@
+"""``manage.py gateway_check``: the settings, and both directions between Django and the gateway."""
+
+import secrets
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from gatepost import binary, client, gateway_toml, probe
+
+SETTINGS, UNREACHABLE, SECRET, AUTH = 1, 2, 3, 4
+
+#: How long the gateway may take to ask Django and to answer, in seconds.
+_PATIENCE = 20.0
+
+#: A path that only tells whether the secret is right: nobody has this id.
+_ASKS_FOR_NOBODY = "/v1/connections?user=-"
+
+_NOT_LOGGED_IN = 4001
+_TRY_LATER = 1013
+
+
+class Command(BaseCommand):
+    """Says of each thing whether it is fine, and goes on as far as it can."""
+
+    help = (
+        "Checks the settings, whether Django reaches the gateway and has its secret, and whether"
+        " the gateway reaches Django's auth view. Exit codes: 0 all is fine, 1 the settings are"
+        " wrong, 2 a gateway cannot be reached, 3 it has another secret, 4 it gets no answer from"
+        " Django."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take where the gateway serves."""
+        parser.add_argument(
+            "--url",
+            help="of a socket route, such as https://localhost:8443/ws/notifications/ (default:"
+            " what gateway.toml amounts to)",
+        )
+        parser.add_argument("--ca", type=Path, help="the certificate authority to believe in")
+        parser.add_argument("--deploy", action="store_true", help="with the checks for deployment")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run all, and end with the code of the first thing that is wrong."""
+        codes = [self._settings(deploy=options["deploy"])]
+        codes += [self._gateway(url) for url in client.urls()]
+        if not any(codes[1:]):
+            codes.append(self._way_back(options["url"], options["ca"]))
+        wrong = [code for code in codes if code]
+        if wrong:
+            raise CommandError("Not everything is fine.", returncode=wrong[0])
+
+    def _settings(self, *, deploy: bool) -> int:
+        messages = [
+            message
+            for message in checks.run_checks(include_deployment_checks=deploy)
+            if not message.is_silenced()
+        ]
+        ours = [message for message in messages if str(message.id).startswith("gatepost.")]
+        for message in ours:
+            self._wrong(f"{message.id}: {message.msg}", message.hint)
+        others = len(messages) - len(ours)
+        if others:
+            self._wrong(f"{others} messages are of other apps.", "See `manage.py check`.")
+        if not messages:
+            self._fine("the settings")
+        return SETTINGS if any(message.is_serious() for message in messages) else 0
+
+    def _gateway(self, url: str) -> int:
+        """Ask what anybody may ask, then what only Django may."""
+        try:
+            client.get("/live", url=url)
+        except client.GatewayError as error:
+            self._wrong(str(error))
+            return UNREACHABLE
+        self._fine(f"Django reaches the gateway at {url}")
+        try:
+            client.get(_ASKS_FOR_NOBODY, url=url)
+        except client.GatewayError as error:
+            self._wrong(str(error))
+            return SECRET
+        self._fine("both have the same secret")
+        return 0
+
+    def _way_back(self, url: str | None, ca: Path | None) -> int:
+        """Let the gateway judge a session that does not exist, for which it must ask Django."""
+        known = _Public.of_project()
+        if known is not None:
+            url, ca = url or known.url, ca or known.ca
+        if not url:
+            self._left("the way back: name the gateway's socket route with --url")
+            return 0
+        named = gateway_toml.session_cookie()
+        if named and named != settings.SESSION_COOKIE_NAME:
+            self._wrong(
+                f"The gateway looks for the session in the cookie {named}, Django in"
+                f" {settings.SESSION_COOKIE_NAME}.",
+                f'Write session_cookie = "{settings.SESSION_COOKIE_NAME}" below [django].',
+            )
+            return AUTH
+        cookie = f"{settings.SESSION_COOKIE_NAME}={secrets.token_hex(16)}"
+        try:
+            close = probe.handshake(url, cookie, ca=ca, timeout=_PATIENCE)
+        except ssl.SSLCertVerificationError as error:
+            self._wrong(
+                f"The certificate at {url} is not believed: {error.verify_message}.", "--ca"
+            )
+            return UNREACHABLE
+        except (OSError, probe.ProbeError) as error:
+            self._wrong(f"No WebSocket at {url}: {error}.", "See `gatepost check`.")
+            return UNREACHABLE
+        if close.code != _NOT_LOGGED_IN:
+            what = "cannot reach" if close.code == _TRY_LATER else "gets no answer from"
+            self._wrong(f"The gateway {what} the auth view: {close.reason} ({close.code}).")
+            return AUTH
+        self._fine(f"the gateway at {url} asks Django who a session is")
+        return 0
+
+    def _fine(self, what: str) -> None:
+        self.stdout.write(f"{self.style.SUCCESS('fine ')}  {what}")
+
+    def _left(self, what: str) -> None:
+        self.stdout.write(f"{self.style.WARNING('left ')}  {what}")
+
+    def _wrong(self, what: str, hint: str | None = None) -> None:
+        self.stdout.write(f"{self.style.ERROR('wrong')}  {what}")
+        if hint:
+            self.stdout.write(f"       {hint}")
+
+
+@dataclass(frozen=True)
+class _Public:
+    """Where the project's gateway serves."""
+
+    url: str
+    ca: Path | None
+
+    @classmethod
+    def of_project(cls) -> "_Public | None":
+        """Return what the gateway's own binary says of the project's gateway.toml."""
+        config = gateway_toml.find()
+        try:
+            rows = gateway_toml.effective(binary.find(), config, {}) if config else {}
+        except (binary.BinaryMissingError, gateway_toml.RefusedError):
+            return None
+        socket = next((path for path in rows if rows[path].startswith("WebSocket, sessions")), None)
+        if config is None or socket is None:
+            return None
+        port = rows["https"].partition(", ")[0].rpartition(":")[2]
+        host = rows["hosts"].partition(", ")[0]
+        ca = config.parent / "certs" / "ca.pem"
+        return cls(f"https://{host}:{port}{socket}", ca if ca.is_file() else None)
