@@ -5,6 +5,8 @@ The layers, top down (an import only points down): ``apps`` wires; ``urls``, ``m
 ``views`` and ``identity`` do the work; ``answers``, ``resolving``, ``logins``, ``sessions``,
 ``commit``, ``riding``, the ``backends`` and ``client`` are their parts; ``trust``, ``calls``,
 ``targets``, ``digest``, ``signature``, ``breaker`` and ``conf`` stand on nothing but Django.
+``channels`` and ``testing``, which nothing else imports, are for projects that come from Channels
+and for a project's own tests.
 """
 
 from gatepost.asynchronous import anotify, aonline, arecheck, arevoke

@@ -186,3 +186,26 @@ def test_without_websockets_connecting_says_what_to_install():
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 'needs a WebSocket client: pip install "gatepost[testing]"' in ran.stdout
+
+
+def test_a_gateway_that_nobody_stopped_ends_with_its_process():
+    code = (
+        "import django\n"
+        "django.setup()\n"
+        "from gatepost.testing import LiveGateway\n"
+        "gateway = LiveGateway('http://127.0.0.1:1').start()\n"
+        "print(gateway._process._popen.pid)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{HERE.parent}:{HERE}",
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(ran.stdout), 0)

@@ -6,6 +6,7 @@ ones. The surprise: while it runs ``settings.GATEPOST`` names it, so that ``noti
 well as in the live server reaches it.
 """
 
+import atexit
 import json
 import os
 import secrets
@@ -219,6 +220,8 @@ class _Process:
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        # Whoever forgets to stop it must not leave it behind.
+        atexit.register(self.stop)
 
     def wait_until_ready(self) -> dict[str, Any]:
         """Return what it says when it listens."""
@@ -234,6 +237,7 @@ class _Process:
 
     def stop(self) -> None:
         """End it, by its own id, and wait for it."""
+        atexit.unregister(self.stop)
         self._popen.terminate()
         try:
             self._popen.wait(PATIENCE)
