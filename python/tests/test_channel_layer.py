@@ -331,6 +331,25 @@ def test_what_is_no_key_of_a_user_is_a_group(use_layer, group):
     assert sent()[0][0] == {"group": group}
 
 
+def test_a_group_that_looks_like_a_user_is_told_once_how_to_name_one(use_layer, caplog):
+    use_layer(UNWRAP=[], GROUPS={"room_*": "group:room_{}"})
+    for group in (f"notif_{KEY}", f"notif_{KEY}", f"room_{KEY}", f"chat_5_{KEY}", "news_all"):
+        group_send(group, {"type": "x"})
+    assert said(caplog) == [
+        f"events of group 'notif_{KEY}' go to the gateway's group of that name. If it means the"
+        f" user {KEY}, write 'notif_*': 'user:{{}}' into GROUPS in the CONFIG of"
+        " GatepostChannelLayer; if not, 'notif_*': 'group:notif_{}'."
+    ]
+    assert len(locmem.calls()) == 5
+
+
+def test_hints_come_to_an_end(use_layer, caplog):
+    use_layer(UNWRAP=[])
+    for n in range(40):
+        group_send(f"{chr(97 + n % 26)}{'x' * (n // 26)}_{KEY}", {"type": "x"})
+    assert len(said(caplog)) == 20
+
+
 def test_a_pattern_names_users_groups_or_everyone_and_the_first_that_fits_wins(use_layer):
     use_layer(
         GROUPS={

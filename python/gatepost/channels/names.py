@@ -119,6 +119,18 @@ def _user_of(group: str) -> str | None:
         return None  # user_updates is no user.
 
 
+def meant_for_a_user(group: str) -> tuple[str, str] | None:
+    """Return the pattern and the key where a group's name ends in what may be a user's key."""
+    prefix, mark, text = group.rpartition("_")
+    if not mark or any(one.isdigit() for one in prefix):
+        return None  # chat_4_2 is a talk, not a user.
+    try:
+        user = _user(text)
+    except ValueError:
+        return None
+    return (f"{prefix}_*", user) if user is not None else None
+
+
 def _user(text: str) -> str | None:
     user = user_id(text)
     # Python reads "4_2", which is rather a talk of 4 with 2, as the number 42.
