@@ -10,6 +10,7 @@ longer is. That needs reference counts; on other Pythons each call is made on it
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
@@ -70,7 +71,7 @@ def after_commit(call: Call) -> None:
         at_once([call])
         return
     waiting = _Waiting(call, using)
-    _list(using)[:] = [weakref.ref(one) for one in (*_alive(using), waiting) if not one.sent]
+    _remember(waiting)
     transaction.on_commit(waiting, using=using, robust=bool(conf.value("FAIL_SILENTLY")))
 
 
@@ -122,10 +123,18 @@ def _open_transaction() -> str | None:
     return preferred if preferred in aliases else next(iter(aliases), None)
 
 
+def _remember(waiting: _Waiting) -> None:
+    """Put a call after those that wait already, and forget the ones before that no longer do."""
+    calls = _list(waiting.using)
+    while calls and ((first := calls[0]()) is None or first.sent):
+        calls.popleft()
+    calls.append(weakref.ref(waiting))
+
+
 def _alive(using: str) -> list[_Waiting]:
     return [one for reference in _list(using) if (one := reference()) is not None]
 
 
-def _list(using: str) -> list["weakref.ref[_Waiting]"]:
-    lists: dict[str, list[weakref.ref[_Waiting]]] = _waiting.__dict__
-    return lists.setdefault(using, [])
+def _list(using: str) -> deque["weakref.ref[_Waiting]"]:
+    lists: dict[str, deque[weakref.ref[_Waiting]]] = _waiting.__dict__
+    return lists.setdefault(using, deque())

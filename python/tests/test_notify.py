@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 import decimal
+import time
 import uuid
 
 import pytest
@@ -74,6 +75,20 @@ def test_one_transaction_is_one_call_in_order(gateway):
             say(n)
     assert len(gateway.calls) == 1
     assert titles(gateway) == list(range(50))
+
+
+def test_ten_thousand_in_one_transaction_take_no_longer_each_than_one(gateway):
+    def seconds(count):
+        started = time.process_time()
+        with transaction.atomic():
+            for n in range(count):
+                say(n)
+            spent = time.process_time() - started
+            transaction.set_rollback(True)
+        return spent
+
+    assert seconds(10_000) < 50 * max(seconds(1000), 0.01)  # Ten times as long, not a hundred.
+    assert gateway.calls == []
 
 
 def test_savepoints_are_part_of_the_one_call(gateway):
