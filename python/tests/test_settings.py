@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -163,3 +164,14 @@ def test_settings_of_another_type_are_an_error(settings):
     settings.GATEPOST = "secret"
     (message,) = said("gatepost.E010")
     assert "must be a dict" in message.msg
+
+
+def test_the_readme_and_the_module_explain_every_key():
+    folder = Path(conf.__file__).parents[1]
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([A-Z_]+)` \|", readme.partition("## Settings")[2], re.MULTILINE)
+    named = table[: table.index("REVOKE_ON_LOGOUT") + 1]
+    assert sorted(named) == sorted(conf.DEFAULTS)
+    source = Path(conf.__file__).read_text(encoding="utf-8")
+    for key in conf.DEFAULTS:
+        assert re.search(rf'^    # .*\n    "{key}": ', source, re.MULTILINE), key
