@@ -434,14 +434,17 @@ class TestProducers:
         assert log_in().get("/view/").content == b"told"
         assert frames() == ['{"message": "from a view"}']
 
-    def test_an_async_view(self, user):
+    @pytest.mark.parametrize(
+        ("path", "message"), [("/async-view/", "from an async view"), ("/view/", "from a view")]
+    )
+    def test_a_view_under_asgi(self, user, path, message):
         async def ask():
             client = AsyncClient()
             await sync_to_async(client.force_login)(user)
-            return await client.get("/async-view/")
+            return await client.get(path)
 
         assert asyncio.run(ask()).content == b"told"
-        assert frames() == ['{"message": "from an async view"}']
+        assert frames() == [f'{{"message": "{message}"}}']
 
     def test_asyncio_run_again_and_again(self, user):
         # Each is a loop of its own, which is what other layers trip over.
