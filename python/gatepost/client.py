@@ -115,9 +115,14 @@ def get(path: str, *, url: str | None = None) -> Answer:
     return _call(url or urls()[0], _Request("GET", path))
 
 
-def post(path: str, body: bytes, *, content_type: str, url: str | None = None) -> Answer:
-    """Send one signed POST, as :func:`get` does a GET."""
-    return _call(url or urls()[0], _Request("POST", path, body, content_type))
+def post(  # noqa: PLR0913 - options of a request, all by keyword
+    path: str, body: bytes, *, content_type: str, url: str | None = None, wait: bool = True
+) -> Answer:
+    """Send one signed POST, as :func:`get` does a GET.
+
+    Without ``wait`` the gateway answers before it has done what takes time.
+    """
+    return _call(url or urls()[0], _Request("POST", path, body, content_type, wait))
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,7 @@ class _Request:
     path: str
     body: bytes = b""
     content_type: str | None = None
+    wait: bool = True
 
 
 def _call(url: str, request: _Request) -> Answer:
@@ -209,6 +215,8 @@ def _attempt(connection: http.client.HTTPConnection, request: _Request) -> Answe
     }
     if request.content_type:
         headers["Content-Type"] = request.content_type
+    if not request.wait:
+        headers["Prefer"] = "respond-async"  # RFC 7240, 4.1
     try:
         connection.request(request.method, request.path, request.body or None, headers)
         response = connection.getresponse()

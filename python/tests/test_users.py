@@ -182,6 +182,12 @@ def receivers(model):
 # recheck
 
 
+def test_the_gateway_is_not_waited_for(gateway, user):
+    """It asks Django, which may have no worker but the one that calls."""
+    recheck(user)
+    assert gateway.calls[0].headers["Prefer"] == "respond-async"
+
+
 def test_a_session_can_be_rechecked(rechecks, settings, log_in):
     from gatepost import Session as Target
 

@@ -76,7 +76,9 @@ def _bodies(lines: list[bytes]) -> Iterator[bytes]:
 
 def _make(request: _Request, url: str) -> None:
     path, content_type, body = request
-    answer = client.post(path, body, content_type=content_type, url=url)
+    # For a recheck the gateway calls Django, which may have no worker but this one.
+    wait = path != "/v1/recheck"
+    answer = client.post(path, body, content_type=content_type, url=url, wait=wait)
     if path != "/v1/publish":
         return
     for number, line in enumerate(answer.body.splitlines(), start=1):
