@@ -143,7 +143,8 @@ def _call(url: str, request: _Request) -> Answer:
     except conf.SecretMissingError as error:
         raise GatewayError(f"nothing sent to the gateway at {url}: {error}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UnreachableError(_explain(url, error, breaker.failed())) from error
+        lost = request.method == "POST"
+        raise UnreachableError(_explain(url, error, breaker.failed(), lost=lost)) from error
     skipped = breaker.succeeded()
     if skipped is not None:
         logger.warning("gateway at %s reached again; %d calls were not made", url, skipped)
@@ -152,10 +153,11 @@ def _call(url: str, request: _Request) -> Answer:
     return answer
 
 
-def _explain(url: str, error: Exception, pause: float) -> str:
+def _explain(url: str, error: Exception, pause: float, *, lost: bool) -> str:
     reason = str(error) or type(error).__name__
+    what = ": what was to be sent is lost" if lost else ""
     return (
-        f"cannot reach the gateway at {url} ({reason}): what was to be sent is lost. Start it with"
+        f"cannot reach the gateway at {url} ({reason}){what}. Start it with"
         " `gatepost run`, or set GATEPOST['URL'] to the address of `internal` in its gateway.toml."
         f" Calls are skipped for {pause:g} s."
     )
