@@ -39,7 +39,12 @@ RENDER = {
     "rawsync_*": consumers.RawSyncConsumer,
     "admin_notifications": consumers.FeedConsumer.as_asgi(),
 }
-GROUPS = {"raw_*": "user:{}", "rawsync_*": "group:raw-{}"}
+GROUPS = {
+    "raw_*": "user:{}",
+    "rawsync_*": "group:raw-{}",
+    "admin_notifications": "group:admin_notifications",
+    "task_updates": "group:task_updates",
+}
 
 
 @pytest.fixture
@@ -129,6 +134,14 @@ SHAPES = {
         ("task_updates", {"type": "task_progress", "percent": 40}),
         [({"group": "task_updates"}, '{"type": "progress", "percent": 40}')],
     ),
+    "text that the producer made": (
+        ("admin_notifications", {"type": "plain_text", "value": '{"n":1}'}),
+        [({"group": "admin_notifications"}, '{"n":1}')],
+    ),
+    "the whole event": (
+        ("admin_notifications", {"type": "feed.item", "id": 3}),
+        [({"group": "admin_notifications"}, '{"type": "feed.item", "id": 3}')],
+    ),
     # A call has one publication a line: line ends between JSON's tokens become spaces.
     "async text of several lines": (
         (
@@ -192,10 +205,9 @@ def test_a_handler_that_joins_a_group_is_told_that_it_cannot(layer, caplog):
     group_send(GROUP, {"type": "joins", "group": "others"})
     (line,) = said(caplog)
     assert line.startswith(
-        f"nothing sent to group '{GROUP}': GatepostChannelLayer cannot group_add(): the gateway"
-        " holds the sockets"
+        f"nothing sent to group '{GROUP}': NotificationConsumer.joins() raised NotImplementedError:"
+        " GatepostChannelLayer cannot group_add(): the gateway holds the sockets"
     )
-    assert not caplog.records[0].exc_info
 
 
 def test_a_handler_leaves_the_producers_event_as_it_was(strict):
@@ -246,7 +258,7 @@ UNRENDERABLE = {
         "FeedConsumer.binary() sends bytes, but the gateway's frames are JSON texts.",
     ),
     "plain text": (
-        ("admin_notifications", {"type": "plain_text", "message": "hello"}),
+        ("admin_notifications", {"type": "plain_text", "value": "hello"}),
         "FeedConsumer.plain_text() sends a text that is not JSON (Expecting value: line 1 column 1"
         " (char 0)). The gateway's frames are JSON: let the handler use send_json() or"
         " json.dumps().",
@@ -282,14 +294,17 @@ def test_strict_raises_what_cannot_be_rendered(strict, case):
 
 def test_a_handler_that_raises_is_logged_with_its_traceback(layer, caplog):
     group_send(GROUP, {"type": "notify"})
-    assert said(caplog) == [f"nothing sent to group '{GROUP}': KeyError: 'message'"]
+    assert said(caplog) == [
+        f"nothing sent to group '{GROUP}': NotificationConsumer.notify() raised KeyError: 'message'"
+    ]
     assert caplog.records[0].levelname == "WARNING"
-    assert caplog.records[0].exc_info[0] is KeyError
+    assert isinstance(caplog.records[0].exc_info[1].__cause__, KeyError)
 
 
 def test_strict_raises_what_a_handler_raises(strict):
-    with pytest.raises(KeyError, match="message"):
+    with pytest.raises(RenderError, match="raised KeyError: 'message'") as raised:
         group_send(GROUP, {"type": "notify"})
+    assert isinstance(raised.value.__cause__, KeyError)
 
 
 def test_half_of_what_a_failing_handler_sent_is_not_sent(layer):
@@ -332,15 +347,36 @@ def test_what_is_no_key_of_a_user_is_a_group(use_layer, group):
 
 
 def test_a_group_that_looks_like_a_user_is_told_once_how_to_name_one(use_layer, caplog):
-    use_layer(UNWRAP=[], GROUPS={"room_*": "group:room_{}"})
-    for group in (f"notif_{KEY}", f"notif_{KEY}", f"room_{KEY}", f"chat_5_{KEY}", "news_all"):
+    use_layer(UNWRAP=[], GROUPS={"room_*": "group:room_{}", "chat_*": "group:chat_{}"})
+    for group in (f"notif-{KEY}", f"notif-{KEY}", f"room_{KEY}", f"chat_5_{KEY}"):
         group_send(group, {"type": "x"})
     assert said(caplog) == [
-        f"events of group 'notif_{KEY}' go to the gateway's group of that name. If it means the"
-        f" user {KEY}, write 'notif_*': 'user:{{}}' into GROUPS in the CONFIG of"
-        " GatepostChannelLayer; if not, 'notif_*': 'group:notif_{}'."
+        f"events of group 'notif-{KEY}' go to the gateway's group of that name. If it means the"
+        f" user {KEY}, write 'notif-*': 'user:{{}}' into GROUPS in the CONFIG of"
+        " GatepostChannelLayer; if not, 'notif-*': 'group:notif-{}'."
     ]
-    assert len(locmem.calls()) == 5
+    assert len(locmem.calls()) == 4
+
+
+@pytest.mark.parametrize("groups", [None, "project.views.groups_of"])
+def test_a_group_that_connect_joins_is_told_once_unless_the_project_names_groups(
+    use_layer, settings, caplog, groups
+):
+    use_layer(UNWRAP=[])
+    settings.GATEPOST = {**settings.GATEPOST, "GROUPS": groups}
+    for _ in range(2):
+        group_send("notifications", {"type": "x"})
+        group_send(f"chat_5_{KEY}", {"type": "x"})
+    if groups:
+        assert said(caplog) == []
+        return
+    first, _ = said(caplog)
+    assert first == (
+        "events of group 'notifications' go to the users in Django's group of that name, if there"
+        " is one. If they are for every connection, write 'notifications': 'everyone' into GROUPS"
+        " in the CONFIG of GatepostChannelLayer; if for others, let GATEPOST['GROUPS'] say who is"
+        " in it; if it is as it should be, 'notifications': 'group:notifications'."
+    )
 
 
 def test_hints_come_to_an_end(use_layer, caplog):
@@ -395,7 +431,7 @@ def test_a_pattern_that_names_a_user_who_cannot_be_is_reported(use_layer, caplog
 )
 def test_unwrap_says_which_part_of_an_event_is_sent(use_layer, caplog, unwrap, frame):
     use_layer(UNWRAP=unwrap)
-    group_send("anything", {"type": "x", "data": {"n": 1}})
+    group_send(GROUP, {"type": "x", "data": {"n": 1}})
     assert frames() == [frame]
     assert said(caplog) == []
 
@@ -405,7 +441,7 @@ def test_events_that_leave_as_they_are_without_having_been_asked_to_are_told_onc
 ):
     use_layer()
     for _ in range(3):
-        group_send("anything", {"type": "x"})
+        group_send(GROUP, {"type": "x"})
     assert frames() == ['{"type":"x"}'] * 3
     (line,) = said(caplog)
     assert line.startswith("clients get the events of group_send() as they are")

@@ -17,7 +17,8 @@ from django.core.exceptions import ImproperlyConfigured
 from gatepost.backends import locmem
 from gatepost.calls import Call, Publication, Revocation, encode
 from gatepost.channels import names
-from gatepost.channels.rendering import Close, RenderError, render
+from gatepost.channels.hints import Hints
+from gatepost.channels.rendering import Close, HandlerError, RenderError, render
 from gatepost.client import GatewayError
 from gatepost.commit import after_commit
 from gatepost.targets import Group, audience
@@ -30,9 +31,6 @@ RAW_EVENTS = (
     " the consumer in RENDER, or what to send in UNWRAP ('data', or [] for the whole event), in"
     " the CONFIG of GatepostChannelLayer"
 )
-
-#: How many patterns of groups are said to look like users; names may be made of anything.
-MOST_HINTS = 20
 
 #: Errors that say what to do, so that their traceback would say less.
 _SENTENCES = (RenderError, ImproperlyConfigured, NotImplementedError, ValueError)
@@ -77,7 +75,7 @@ class GatepostChannelLayer(BaseChannelLayer):
         self._fallback = FALLBACK
         self._strict = STRICT
         self._warned = False
-        self._hinted: set[str] = set()
+        self._hints = Hints()
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
         """Send an event to whom the group is; nothing but a wrong name raises, unless STRICT."""
@@ -113,7 +111,7 @@ class GatepostChannelLayer(BaseChannelLayer):
         consumer = self._consumers.find(group)
         target = self._targets.find(group, consumer)
         if isinstance(target, Group) and not self._targets.names(group):
-            self._hint(group)
+            self._hints.about(group)
         if target is not None:
             await self._deliver(target, consumer, message)
 
@@ -127,24 +125,6 @@ class GatepostChannelLayer(BaseChannelLayer):
         calls = [_call(to, one) for one in written] if to is not None else []
         # In the producer's own thread, whose transaction and request it belongs to.
         await sync_to_async(_hand_over)(calls)
-
-    def _hint(self, group: str) -> None:
-        """Say once of a pattern that its users have to be named, or nobody hears anything."""
-        meant = names.meant_for_a_user(group)
-        if meant is None or meant[0] in self._hinted or len(self._hinted) == MOST_HINTS:
-            return
-        pattern, user = meant
-        self._hinted.add(pattern)
-        logger.warning(
-            "events of group %r go to the gateway's group of that name. If it means the user %s,"
-            " write %r: 'user:{}' into GROUPS in the CONFIG of GatepostChannelLayer; if not,"
-            " %r: 'group:%s'.",
-            group,
-            user,
-            pattern,
-            pattern,
-            pattern.replace("*", "{}"),
-        )
 
     def _unwrapped(self, message: dict[str, Any]) -> Any:
         if self._unwrap is None and not self._warned:
@@ -166,7 +146,8 @@ class GatepostChannelLayer(BaseChannelLayer):
                 return  # The backend has logged it.
             known = isinstance(error, _SENTENCES)
             said = str(error) if known else f"{type(error).__name__}: {error}"
-            logger.warning("nothing sent to %s: %s", what, said, exc_info=not known)
+            trace = not known or isinstance(error, HandlerError)
+            logger.warning("nothing sent to %s: %s", what, said, exc_info=trace)
 
     # What only a layer with consumers behind it can do
 

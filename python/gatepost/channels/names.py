@@ -7,6 +7,7 @@ is still somebody: ``user_42`` is the user 42, and any other is the gateway's gr
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,14 +122,13 @@ def _user_of(group: str) -> str | None:
 
 def meant_for_a_user(group: str) -> tuple[str, str] | None:
     """Return the pattern and the key where a group's name ends in what may be a user's key."""
-    prefix, mark, text = group.rpartition("_")
-    if not mark or any(one.isdigit() for one in prefix):
-        return None  # chat_4_2 is a talk, not a user.
-    try:
-        user = _user(text)
-    except ValueError:
-        return None
-    return (f"{prefix}_*", user) if user is not None else None
+    for mark in re.finditer("[_.-]", group):
+        prefix, text = group[: mark.end()], group[mark.end() :]
+        if any(one.isdigit() for one in prefix):
+            break  # chat_4_2 is a talk, not a user.
+        with suppress(ValueError):
+            return f"{prefix}*", str(_user(text))
+    return None
 
 
 def _user(text: str) -> str | None:

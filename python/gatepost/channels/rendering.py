@@ -37,6 +37,10 @@ class RenderError(Exception):
     """No frame can be made of an event; says why, and the way out."""
 
 
+class HandlerError(RenderError):
+    """The handler itself raised; its exception is the cause."""
+
+
 class _NoScope(Mapping[str, Any]):
     """Stands where a connection's scope would be.
 
@@ -83,13 +87,13 @@ async def render(consumer_class: type, event: dict[str, Any], layer: Any) -> lis
             pass  # The handler has ended its connection; what it sent before that counts.
         except RenderError as error:
             raise RenderError(f"{what} {error}") from error
-        except AttributeError as error:
-            if getattr(error, "obj", None) is not consumer:
-                raise
-            raise RenderError(
-                f"{what} reads self.{error.name}, which only a connection has (connect() sets it)."
-                f" {WAY_OUT}"
-            ) from error
+        except Exception as error:
+            if isinstance(error, AttributeError) and error.obj is consumer:
+                raise RenderError(
+                    f"{what} reads self.{error.name}, which only a connection has (connect() sets"
+                    f" it). {WAY_OUT}"
+                ) from error
+            raise HandlerError(f"{what} raised {type(error).__name__}: {error}") from error
     return [_read(message, what) for message in sent]
 
 

@@ -113,6 +113,10 @@ class TaskConsumer(WebsocketConsumer):
 
 
 class FeedConsumer(AsyncWebsocketConsumer):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.user = None
+
     async def connect(self):
         await self.channel_layer.group_add("admin_notifications", self.channel_name)
         await self.accept()
@@ -124,7 +128,10 @@ class FeedConsumer(AsyncWebsocketConsumer):
         )
 
     async def plain_text(self, event):
-        await self.send(text_data=event["message"])
+        await self.send(event.get("value"))
+
+    async def feed_item(self, event):
+        await self.send(text_data=json.dumps(event))
 
     async def binary(self, event):
         await self.send(bytes_data=b"\x00\x01")
