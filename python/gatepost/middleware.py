@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from gatepost import conf, identity, riding, signature, trust
+from gatepost.calls import Call
 from gatepost.commit import at_once
 
 logger = logging.getLogger("gatepost")
@@ -65,9 +66,9 @@ class GatepostMiddleware:
             try:
                 response = get_response(request)
             except BaseException:
-                at_once(ride.cancel())
+                _send(ride.cancel())
                 raise
-            at_once(ride.depart(response))
+            _send(ride.depart(response))
         identity.attach(request, response)
         return response
 
@@ -79,17 +80,25 @@ class GatepostMiddleware:
             try:
                 response = await get_response(request)
             except BaseException:
-                await _at_once(ride.cancel())
+                await _send_async(ride.cancel())
                 raise
-            await _at_once(ride.depart(response))
+            await _send_async(ride.depart(response))
         if identity.is_wanted(request, response):
             await sync_to_async(identity.attach)(request, response)
         return response
 
 
-async def _at_once(calls: list[Any]) -> None:
+def _send(calls: list[Call]) -> None:
+    """Send what does not ride; whatever becomes of it, the response stands."""
+    try:
+        at_once(calls)
+    except Exception:
+        logger.exception("what a request published was not sent")
+
+
+async def _send_async(calls: list[Call]) -> None:
     if calls:
-        await sync_to_async(at_once, thread_sensitive=False)(calls)
+        await sync_to_async(_send, thread_sensitive=False)(calls)
 
 
 def _introduce(request: HttpRequest) -> None:

@@ -30,9 +30,10 @@ class _ReadOnlyCache:
         self.found: dict[str, Any] | None = None
 
     def get(self, key: str, default: Any = None) -> Any:
-        if self.found is not None:
-            return self.found.get(key, default)
-        return self._cache.get(key, default)
+        if self.found is None or key not in self.found:
+            return self._cache.get(key, default)
+        value = self.found[key]
+        return default if value is None else value
 
     def set(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing."""
@@ -103,7 +104,7 @@ def _read_cache(made: list[Any]) -> None:
     keys = [one.cache_key for one in made]
     found = made[0]._cache._cache.get_many(keys)
     for one in made:
-        one._cache.found = found
+        one._cache.found = {key: found.get(key) for key in keys}
 
 
 def ends_in_database(store: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import decorators
 from django.core.exceptions import RequestDataTooBig
-from django.db import connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse, parse_cookie
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -81,9 +81,25 @@ def sessions(request: HttpRequest) -> HttpResponse:
         text = f'The body must be {{"sessions":[Cookie headers]}}, at most {MOST_SESSIONS}.'
         return problem(400, "bad_request", text)
     cookies, frames = asked
-    logins = find_logins([_session_key(one) for one in cookies])
-    said = [answer(login, frames=frames) for login in logins]
-    return JsonResponse({"sessions": said}, json_dumps_params=_JSON)
+    keys = [_session_key(one) for one in cookies]
+    return JsonResponse({"sessions": _answers(keys, frames)}, json_dumps_params=_JSON)
+
+
+def _answers(keys: list[str | None], frames: bool) -> list[dict[str, Any] | None]:
+    """Return an answer for each session; None where the project's code failed over it.
+
+    Of one that fails the gateway asks by itself; the others must not go without an answer for it.
+    """
+    try:
+        return [answer(login, frames=frames) for login in find_logins(keys)]
+    except (OperationalError, InterfaceError):
+        raise  # The database is away, for all of them.
+    except Exception:
+        if len(keys) == 1:
+            logger.exception("cannot say whose a session is")
+            return [None]
+        half = len(keys) // 2
+        return _answers(keys[:half], frames) + _answers(keys[half:], frames)
 
 
 def _asked(body: bytes) -> tuple[list[str], bool] | None:

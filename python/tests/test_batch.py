@@ -13,10 +13,10 @@ from conftest import AUTH, ENGINES
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group
-from django.contrib.sessions.backends import db
+from django.contrib.sessions.backends import cache, db
 from django.contrib.sessions.models import Session
 from django.core.cache import caches
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -159,16 +159,16 @@ def test_with_an_empty_cache_neither(asked, cookies, engine):
 @pytest.mark.parametrize("engine", ["cache", "cached_db"], indirect=True)
 def test_the_cache_is_asked_once(asked, cookies, engine, monkeypatch):
     calls = []
-    cache = type(caches["default"])
-    get, get_many = cache.get, cache.get_many
-    monkeypatch.setattr(cache, "get", lambda *args, **kw: calls.append("get") or get(*args, **kw))
+    kind = type(caches["default"])
+    get, get_many = kind.get, kind.get_many
+    monkeypatch.setattr(kind, "get", lambda *args, **kw: calls.append("get") or get(*args, **kw))
 
     def many(self, keys, version=None):
         calls.append("get_many")
         found = {key: get(self, key, version=version) for key in keys}
         return {key: value for key, value in found.items() if value is not None}
 
-    monkeypatch.setattr(cache, "get_many", many)
+    monkeypatch.setattr(kind, "get_many", many)
     assert all(answer["user"] for answer in asked(cookies))
     assert calls == ["get_many"]
     assert get_many is not many
@@ -311,10 +311,48 @@ def test_a_project_whose_users_are_not_in_sessions_is_asked_one_by_one(settings,
     assert response.json()["error"] == "not_in_batches"
 
 
+# Code of the project's own that fails
+
+
+@pytest.mark.parametrize("engine", ["db"], indirect=True)
+def test_a_session_that_the_projects_code_fails_over_takes_no_other_along(
+    asked, cookies, settings, caplog
+):
+    def groups(user):
+        if user.username == "user7":
+            raise RuntimeError("no such department")
+        return [user.username]
+
+    settings.GATEPOST = {**settings.GATEPOST, "GROUPS": groups}
+    answers = asked(cookies)
+    expected = [[f"user{n}"] for n in range(20)]
+    expected[7] = None
+    assert [answer and answer["groups"] for answer in answers] == expected
+    assert caplog.text.count("cannot say whose a session is") == 1
+    assert asked.queries <= 2 * 11
+
+
+@pytest.mark.parametrize("engine", ["db"], indirect=True)
+def test_a_database_that_is_away_is_a_fault_and_no_answer(cookies, settings, monkeypatch):
+    calls = []
+
+    def away(user):
+        calls.append(1)
+        raise OperationalError("server closed the connection")
+
+    settings.GATEPOST = {**settings.GATEPOST, "GROUPS": away}
+    body = json.dumps({"sessions": cookies}).encode()
+    headers = signed_headers("POST", BATCH, body=body)
+    client = Client(raise_request_exception=False)
+    response = client.post(BATCH, body, content_type="application/json", headers=headers)
+    assert response.status_code == 500
+    assert calls == [1]
+
+
 # Engines of the project's own
 
 
-@pytest.mark.parametrize("kind", ["of the row", "of the data", "of the model"])
+@pytest.mark.parametrize("kind", ["of the row", "of the data", "of the model", "of two keys"])
 def test_an_engine_of_the_projects_own_is_read_as_it_reads(
     asked, settings, user, monkeypatch, kind
 ):
@@ -326,7 +364,19 @@ def test_an_engine_of_the_projects_own_is_read_as_it_reads(
         def load(self):
             return {**super().load(), "seen": True}
 
-    stores = {"of the row": RowStore, "of the data": DataStore, "of the model": db.SessionStore}
+    class TwoKeyStore(cache.SessionStore):
+        def load(self):
+            loaded = super().load()
+            assert self._cache.get("of-all") == "something"
+            return loaded
+
+    caches["default"].set("of-all", "something")
+    stores = {
+        "of the row": RowStore,
+        "of the data": DataStore,
+        "of the model": db.SessionStore,
+        "of two keys": TwoKeyStore,
+    }
     store = stores[kind]
     store.__qualname__ = "SessionStore"  # Part of the salt.
     module = types.ModuleType("own_engine")
@@ -338,4 +388,5 @@ def test_an_engine_of_the_projects_own_is_read_as_it_reads(
     key = browser.cookies["sessionid"].value
     answers = asked([f"sessionid={key}", f"sessionid={'0' * 32}"])
     assert [answer["user"] for answer in answers] == [str(user.pk), None]
-    assert answers[0]["expires_at"] == pytest.approx(time.time() + 14 * 86400, abs=5)
+    if kind != "of two keys":
+        assert answers[0]["expires_at"] == pytest.approx(time.time() + 14 * 86400, abs=5)

@@ -12,6 +12,7 @@ from django.test import Client
 from through import AsyncThrough, Through, run
 from through import riding as rode
 
+import fakes
 from gatepost import Everyone, anotify, notify, recheck, revoke, riding
 from gatepost.calls import Publication, Recheck, Revocation
 
@@ -324,6 +325,43 @@ def test_what_an_asynchronous_view_says_rides(gateway, visit_async):
 
     assert numbers(rode(visit_async(view), "Publish")) == [1, 2, 3, 4]
     assert gateway.calls == []
+
+
+def test_what_an_asynchronous_view_says_under_wsgi_rides(gateway, at):
+    async def view(request):
+        await anotify(Everyone, {"n": 1})
+        say(2)
+        return HttpResponse()
+
+    at(view=view)
+    assert numbers(rode(Through().get("/view/"), "Publish")) == [1, 2]
+    assert gateway.calls == []
+
+
+def test_what_a_cancelled_request_said_is_sent(gateway, at):
+    """As when a browser leaves in the middle of it."""
+
+    async def view(request):
+        await anotify(Everyone, {"n": 1})
+        raise asyncio.CancelledError
+
+    at(view=view)
+    with pytest.raises(asyncio.CancelledError):
+        run(AsyncThrough().get, "/view/")
+    assert numbers(gateway.publications) == [1]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_gateway_that_is_away_spoils_no_response(gateway, visit, settings, streams, caplog):
+    settings.GATEPOST = {**settings.GATEPOST, "FAIL_SILENTLY": False}
+    gateway.script = [fakes.problem(503, "draining")]
+
+    def work():
+        say(1)
+        return StreamingHttpResponse([b"x"]) if streams else HttpResponse(b"x")
+
+    assert visit(work).getvalue() == b"x"
+    assert ("what a request published was not sent" in caplog.text) == streams
 
 
 def test_what_a_synchronous_view_says_in_asynchronous_django_rides(gateway, visit_async):
