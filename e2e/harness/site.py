@@ -33,7 +33,7 @@ def gateway_binary():
 class Site:
     """Gateway and Django from `start()` to `stop()`; everything lives under `folder`."""
 
-    def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False):
+    def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False, auth=""):
         self.folder = folder
         self.secret = secrets.token_hex(32)
         self.django_port = free_port()
@@ -46,6 +46,7 @@ class Site:
         self._browser = None
         self._with_vite = vite
         self._hold = hold
+        self._auth = auth
 
     # Life
 
@@ -69,11 +70,12 @@ class Site:
         self.start_django()
         return self
 
-    def start_django(self):
+    def start_django(self, **environment):
         """Starts gunicorn at the address the gateway knows, and waits until it answers there."""
         command = [sys.executable, "-m", "gunicorn", "demosite.wsgi", "--bind", self._django_bind]
         command += ["--workers", "2", "--worker-class", "gthread", "--threads", "4"]
-        self.django = Process("gunicorn", command, BACKEND, self._django_environment())
+        environment = self._django_environment() | environment
+        self.django = Process("gunicorn", command, BACKEND, environment)
         self.django.wait_for_line(lambda line: "Listening at" in line, "gunicorn listens")
 
     def start_vite(self):
@@ -157,6 +159,9 @@ lan = false
 upstream = "{upstream}"
 paths = ["/api/", "/admin/", "/accounts/"]
 hold = "{self._hold}"
+
+[auth]
+{self._auth}
 
 [frontend]
 {frontend}

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::serve::{Answer, Peer};
@@ -95,9 +95,16 @@ impl Dispatch {
     }
 
     /// What the page that is asked for should show; the request is then changed so that it can.
-    fn to_show(&self, request: &mut Request<Incoming>) -> Option<Arc<Diagnosis>> {
-        let shown = self.shown.as_ref()?;
-        let standing = shown.standing().filter(|_| notice::is_for_page(request))?;
+    fn to_show(
+        &self,
+        request: &mut Request<Incoming>,
+        host: &HeaderValue,
+    ) -> Option<Arc<Diagnosis>> {
+        let shown = self
+            .shown
+            .as_ref()
+            .filter(|_| notice::is_for_page(request))?;
+        let standing = shown.standing(host)?;
         notice::ask_for_whole(request.headers_mut());
         Some(standing)
     }
@@ -144,7 +151,7 @@ impl Dispatch {
         };
         let mut problem = error.to_problem();
         if let (HandshakeError::NotAnUpgrade, Some(shown)) = (&error, &self.shown)
-            && let Some(standing) = shown.standing()
+            && let Some(standing) = shown.standing(&downstream.host)
         {
             problem = problem.with_hint(format!("{standing}\n{}", standing.remedy()));
         }
@@ -204,7 +211,7 @@ impl Answer for Dispatch {
                     audience,
                     claimed: admitted.claimed,
                 };
-                let shown = self.to_show(&mut request);
+                let shown = self.to_show(&mut request, &downstream.host);
                 let answered = self.route(request, &admitted.path, &downstream).await;
                 answered.map(|answer| show(answer, shown.as_deref()))
             }

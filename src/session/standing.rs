@@ -36,6 +36,8 @@ struct Found {
     host: HeaderValue,
     seen: Instant,
     mended: bool,
+    /// Whether somebody else was judged well since.
+    spared: bool,
     /// Lines in the log since `counted`.
     lines: u32,
     counted: Instant,
@@ -59,10 +61,11 @@ impl Diagnoses {
         }
     }
 
-    /// What stands and was seen last: what a developer should mend first.
-    pub fn standing(&self) -> Option<Arc<Diagnosis>> {
-        let found = self.lock();
-        let standing = found.iter().filter(|found| found.stands(Instant::now()));
+    /// What stands in the way of somebody at this host and was seen last: what a developer should
+    /// mend first.
+    pub fn standing(&self, host: &HeaderValue) -> Option<Arc<Diagnosis>> {
+        let (found, now) = (self.lock(), Instant::now());
+        let standing = found.iter().filter(|found| found.is_shown(host, now));
         let last = standing.max_by_key(|found| found.seen)?;
         Some(Arc::clone(&last.diagnosis))
     }
@@ -104,6 +107,7 @@ impl Diagnoses {
             host: host.clone(),
             seen: now,
             mended: false,
+            spared: false,
             lines: 1,
             counted: now,
         });
@@ -122,6 +126,7 @@ impl Diagnoses {
         let mut found = self.lock();
         let mut mended = false;
         for found in found.iter_mut().filter(|found| !found.mended) {
+            found.spared = true;
             found.mended = found.is_mended_by(host, whose);
             mended |= found.mended;
         }
@@ -139,10 +144,19 @@ impl Found {
         !self.mended && lasts
     }
 
+    /// Whether it concerns somebody at this host as far as is known. Who is logged in does not want to
+    /// see all the time what keeps others out.
+    fn is_shown(&self, host: &HeaderValue, now: Instant) -> bool {
+        let kind = self.diagnosis.kind;
+        let here = !kind.is_of_host() || self.host == host;
+        let spared = kind.spares_others() && self.spared;
+        self.stands(now) && here && !spared
+    }
+
     fn again(&mut self, now: Instant) -> bool {
         let anew = !self.stands(now);
         self.seen = now;
-        self.mended = false;
+        (self.mended, self.spared) = (false, false);
         if now - self.counted >= WINDOW {
             (self.lines, self.counted) = (0, now);
         }
@@ -181,9 +195,9 @@ mod tests {
         assert_eq!([find(&other), find(&wrong)], [true, false]);
         assert!(diagnoses.mend(&host("a"), Whose::User));
         assert!(!diagnoses.mend(&host("a"), Whose::User));
-        assert_eq!(diagnoses.standing(), None);
+        assert_eq!(diagnoses.standing(&host("a")), None);
         assert_eq!([find(&wrong), find(&wrong)], [true, false]);
-        assert_eq!(diagnoses.standing().as_deref(), Some(&wrong));
+        assert_eq!(diagnoses.standing(&host("a")).as_deref(), Some(&wrong));
     }
 
     #[test]
@@ -204,6 +218,8 @@ mod tests {
         let refused = named(Kind::HostRefused, "b is refused");
         assert!(diagnoses.find(&refused, &host("b"), now));
         assert!(!diagnoses.mend(&host("a"), Whose::User));
+        assert_eq!(diagnoses.standing(&host("a")), None);
+        assert_eq!(diagnoses.standing(&host("b")).as_deref(), Some(&refused));
         assert!(!diagnoses.find(&refused, &host("b"), now));
         assert!(diagnoses.mend(&host("b"), Whose::Anonymous));
     }
@@ -213,10 +229,12 @@ mod tests {
         let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
         let login = named(Kind::LoginRequired, "login");
         assert!(diagnoses.find(&login, &host("a"), now));
+        assert!(diagnoses.standing(&host("a")).is_some());
         assert!(!diagnoses.mend(&host("a"), Whose::User));
+        assert_eq!(diagnoses.standing(&host("a")), None);
         assert!(!diagnoses.find(&login, &host("a"), now));
         assert!(diagnoses.mend(&host("a"), Whose::Anonymous));
-        assert_eq!(diagnoses.standing(), None);
+        assert_eq!(diagnoses.standing(&host("a")), None);
     }
 
     #[test]

@@ -11,4 +11,5 @@ urlpatterns = [
     path("api/probe/upload/", views.upload),
     path("api/probe/download/", views.download),
     path("api/probe/cookies/", views.cookies),
+    path("api/probe/strict/", views.strict),
 ]

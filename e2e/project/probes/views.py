@@ -56,3 +56,10 @@ def cookies(request):
     answer.set_cookie("second", "2", expires="Wed, 21 Oct 2037 07:28:00 GMT")
     answer.set_cookie("third", "3", httponly=True)
     return answer
+
+
+def strict(request):
+    """A page that allows neither scripts nor styles."""
+    answer = HttpResponse("<!doctype html><title>strict</title><p>strict</p>")
+    answer["Content-Security-Policy"] = "default-src 'none'"
+    return answer
