@@ -21,7 +21,7 @@ PASSWORD = "correct-horse-4"  # noqa: S105 - of an account in a database that th
 #: What a newcomer adds to a fresh project.
 SETTINGS = """
 INSTALLED_APPS += ["gatepost"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+MIDDLEWARE.insert(0, "gatepost.middleware.GatepostMiddleware")
 """
 URLS = """
 from django.urls import include

@@ -10,11 +10,13 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands
+from django.db import connections
 from django.http import HttpResponse
 from django.test import override_settings
 from django.urls import include, path, re_path
 
 from gatepost.management.commands.gateway_publish import Command as Publish
+from gatepost.outbox.models import Item
 
 HTTPS = ("HTTP_X_FORWARDED_PROTO", "https")
 GATEPOST = "gatepost.middleware.GatepostMiddleware"
@@ -69,32 +71,38 @@ def urlpatterns(settings):
 # Stock projects
 
 
-FOUR_LINES = {
-    "settings.py": (
-        'INSTALLED_APPS += ["gatepost"]\n'
-        'SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")\n'
-    ),
-    "urls.py": (
-        "from django.urls import include\n"
-        'urlpatterns += [path("_gatepost/", include("gatepost.urls"))]\n'
-    ),
-}
+URLS = """
+from django.urls import include
+urlpatterns += [path("_gatepost/", include("gatepost.urls"))]
+"""
+SETTINGS = """
+INSTALLED_APPS += ["gatepost"]
+{https}
+DEBUG = {debug}
+ALLOWED_HOSTS = ["example.com", ".example.org", "[::1]"]
+MIDDLEWARE.insert(2, "django.middleware.gzip.GZipMiddleware")
+MIDDLEWARE.insert(2, "django.middleware.http.ConditionalGetMiddleware")
+"""
 
 
 @pytest.mark.parametrize("debug", [True, False])
-def test_a_stock_project_with_the_four_lines_hears_nothing(tmp_path, debug):
+@pytest.mark.parametrize(
+    "https",
+    [
+        'MIDDLEWARE.insert(0, "gatepost.middleware.GatepostMiddleware")',
+        'SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")',
+    ],
+)
+def test_a_stock_project_with_the_four_lines_hears_nothing(tmp_path, debug, https):
     """Not even that responses are compressed or revalidated, which does no harm."""
     python = [sys.executable, "-W", "error"]
     subprocess.run(
         [*python, "-m", "django", "startproject", "stock", tmp_path], check=True, timeout=60
     )
-    for name, lines in FOUR_LINES.items():
-        with (tmp_path / "stock" / name).open("a") as file:
-            file.write(lines)
+    with (tmp_path / "stock" / "urls.py").open("a") as file:
+        file.write(URLS)
     with (tmp_path / "stock" / "settings.py").open("a") as file:
-        file.write(f"DEBUG = {debug}\nALLOWED_HOSTS = ['example.com', '.example.org', '[::1]']\n")
-        file.write("MIDDLEWARE.insert(1, 'django.middleware.gzip.GZipMiddleware')\n")
-        file.write("MIDDLEWARE.insert(1, 'django.middleware.http.ConditionalGetMiddleware')\n")
+        file.write(SETTINGS.format(https=https, debug=debug))
     ran = subprocess.run(
         [*python, "manage.py", "check", "--database", "default", "--fail-level", "INFO"],
         cwd=tmp_path,
@@ -425,6 +433,19 @@ def test_w012_the_outbox_is_not_installed(settings, asked):
     (message,) = said("W012")
     assert "Add 'gatepost.outbox' to INSTALLED_APPS" in message
     assert "migrate" in message
+
+
+@pytest.mark.django_db(databases=["default", "other"])
+def test_w012_the_outbox_is_not_migrated(settings):
+    settings.GATEPOST = {**settings.GATEPOST, "OUTBOX": True, "DATABASE": "other"}
+    both = ["default", "other"]
+    assert said("W012", databases=both) == []
+    with connections["other"].cursor() as cursor:
+        cursor.execute(f"DROP TABLE {Item._meta.db_table}")
+    assert said("W012") == said("W012", databases=["default"]) == []
+    (message,) = said("W012", databases=both)
+    assert Item._meta.db_table in message
+    assert "migrate --database other" in message
 
 
 # Only with --deploy

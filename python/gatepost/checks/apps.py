@@ -67,7 +67,7 @@ def check_tables(*, databases: Sequence[str] | None = None, **kwargs: Any) -> li
     if not (_asks_for_outbox() and apps.is_installed(_OUTBOX) and alias in (databases or ())):
         return []
     there = connections[alias].introspection.table_names()
-    models = apps.get_app_config(apps.get_containing_app_config(_OUTBOX).label).get_models()
+    models = apps.get_containing_app_config(_OUTBOX).get_models()
     missing = [model._meta.db_table for model in models if model._meta.db_table not in there]
     if not missing:
         return []

@@ -10,6 +10,6 @@ from gatepost import conf
 def value(key: str) -> Any:
     """Return a setting; its default where ``GATEPOST`` is no dict, which ``secret`` reports."""
     try:
-        return conf.value(key) if key in conf.DEFAULTS else conf.declared().get(key)
+        return conf.value(key)
     except ImproperlyConfigured:
-        return conf.DEFAULTS.get(key)
+        return conf.DEFAULTS[key]
