@@ -15,8 +15,8 @@ use super::super::wake::Wake;
 const SHORTEST_REST: Duration = Duration::from_millis(5);
 const LONGEST_REST: Duration = Duration::from_millis(500);
 /// After a failure not even a wake makes it ask sooner.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Decides how long to wait.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Pace {
 
     /// The pull failed: waits twice as long each time.
     pub(super) async fn back_off(&mut self, wake: &Wake) {
-        let doubled = self.poll.saturating_mul(1 << self.failures.min(10));
+        let doubled = SHORTEST_PAUSE * (1 << self.failures.min(10));
         self.failures += 1;
         wait(SHORTEST_PAUSE, spread(doubled.min(LONGEST_PAUSE)), wake).await;
     }
@@ -118,7 +118,7 @@ mod tests {
         let first = time_of(pace.back_off(&wake)).await;
         let second = time_of(pace.back_off(&wake)).await;
         assert!(
-            first >= POLL.mul_f64(0.79) && second > first,
+            first >= SHORTEST_PAUSE && second > first,
             "{first:?} {second:?}"
         );
         for _ in 0..20 {
