@@ -16,7 +16,7 @@ use crate::proxy::intercept::Asked;
 use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
 use crate::session::{
-    Answer, Change, CookieNames, Leases, Lifecycle, Recheck, Scope, SessionAt, SessionCookies,
+    Answer, CookieNames, Leases, Lifecycle, Recheck, Scope, SessionAt, SessionCookies,
 };
 
 const IDENTITY: HeaderName = HeaderName::from_static("gatepost-identity");
@@ -55,38 +55,15 @@ impl Watch {
             let of = after.as_ref().map(|after| after.digests(&self.secrets));
             told.about(of.as_deref().unwrap_or_default(), riding)
         });
-        if let Some(change) = change {
-            self.follow(asked, &change, (after.as_ref(), told.as_ref()));
+        if let (Some(change), Some(old)) = (change, self.pick(asked)) {
+            let new = after.clone().map(|after| context(asked, after));
+            let told = told.as_ref();
+            self.lifecycle.follow(&old, &change, (new, told));
         }
         if let (Some(cookies), Some(answer)) = (&after, &told) {
             let host = &asked.host;
             self.leases
                 .grant(SessionAt { host, cookies }, answer, asked.at);
-        }
-    }
-
-    /// Tells what became of the session that the request carried, if it carried one.
-    fn follow(
-        &self,
-        asked: &Asked,
-        change: &Change,
-        (after, told): (Option<&SessionCookies>, Option<&Answer>),
-    ) {
-        let Some(old) = self.pick(asked) else { return };
-        let Change::Set { max_age, .. } = change else {
-            self.lifecycle.ended(&old, "logged out");
-            return;
-        };
-        let Some(after) = after else {
-            // A value that no browser's handshake could bring either.
-            self.lifecycle.ended(&old, "session ended");
-            return;
-        };
-        if after.is_same_session(&old) {
-            self.lifecycle.renewed(&old, *max_age);
-        } else {
-            let new = context(asked, after.clone());
-            self.lifecycle.replaced(&old, new, told.cloned());
         }
     }
 

@@ -109,6 +109,10 @@ impl Waiting {
 
     /// Waits for the head alone: with it the connection is closed.
     fn carry_on(mut self) {
+        if tokio::runtime::Handle::try_current().is_err() {
+            // The runtime itself ends, and with it every answer.
+            return;
+        }
         let Ok(place) = Arc::clone(&self.shared.abandoned).try_acquire_owned() else {
             tracing::debug!("too many answers are waited for without a browser");
             return;

@@ -4,13 +4,17 @@
 //! a foreign `Domain`, and a `Path` that does not cover this request is not the path of the cookie that
 //! this request carried.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cookie::{Cookie, Expiration};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
+use super::answer::Answer;
 use super::cookie::{CookieNames, SessionCookies};
+use super::lifecycle::Lifecycle;
+use super::question::Recheck;
 use crate::web::signature::unix_seconds;
 
 /// What becomes of a cookie.
@@ -51,6 +55,28 @@ impl CookieNames {
             .filter_map(|name| Some((name.as_str(), change(fields, name, scope)?)))
             .collect();
         SessionCookies::pick(&cookies_after(scope.cookies, &changes)?, self)
+    }
+}
+
+impl Lifecycle {
+    /// Follows the session of `old` where a response changes its cookie. `new` is what Django can be
+    /// asked of from now on, and `told` what it said of that on the way.
+    pub fn follow(
+        self: &Arc<Self>,
+        old: &SessionCookies,
+        change: &Change,
+        (new, told): (Option<Recheck>, Option<&Answer>),
+    ) {
+        let Change::Set { max_age, .. } = change else {
+            self.ended(old, "logged out");
+            return;
+        };
+        match new {
+            Some(new) if new.cookies.is_same_session(old) => self.renewed(old, *max_age),
+            Some(new) => self.replaced(old, new, told.cloned()),
+            // A value that no browser's handshake could bring either.
+            None => drop(self.ended(old, "session ended")),
+        }
     }
 }
 
@@ -277,6 +303,36 @@ mod tests {
         assert_eq!(cookies(&both), "sessionid=x; b=2; sessionid=y; tenant=t");
         let fresh = [("sessionid", set("z", None))];
         assert_eq!(cookies_after(None, &fresh).unwrap(), "sessionid=z");
+    }
+
+    #[test]
+    fn what_counts_afterwards_are_the_session_and_the_configured_cookies() {
+        let names = CookieNames {
+            session: "sessionid".into(),
+            others: vec!["tenant".into()],
+        };
+        let before = HeaderValue::from_static("csrftoken=c; tenant=blue; sessionid=old");
+        let scope = Scope {
+            cookies: Some(&before),
+            ..here()
+        };
+        let mut fields = HeaderMap::new();
+        for line in [
+            "csrftoken=d",
+            "sessionid=new; Path=/",
+            "tenant=\"\"; Max-Age=0",
+        ] {
+            fields.append(SET_COOKIE, HeaderValue::from_static(line));
+        }
+        let after = names.after(&fields, scope).unwrap();
+        assert_eq!(after.header(), "sessionid=new");
+        let unchanged = names.after(&HeaderMap::new(), scope).unwrap();
+        assert_eq!(unchanged.header(), "tenant=blue; sessionid=old");
+        let deleted = HeaderValue::from_static("sessionid=; Max-Age=0");
+        fields.append(SET_COOKIE, deleted.clone());
+        assert!(names.after(&fields, scope).is_some());
+        let fields = HeaderMap::from_iter([(SET_COOKIE, deleted)]);
+        assert!(names.after(&fields, scope).is_none());
     }
 
     proptest! {

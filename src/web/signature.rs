@@ -4,7 +4,6 @@
 //! callers of the internal listener. The surprise: the message names `Host` and the forwarded headers too, so that a signed call cannot be
 //! replayed as a call for another host or another client.
 
-use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{constant_time, digest, hmac};
@@ -106,8 +105,8 @@ impl<'a> SignedParts<'a> {
         message.extend_from_slice(self.method.as_str().as_bytes());
         message.push(b'\n');
         message.extend_from_slice(self.path_and_query.as_bytes());
-        // Writing to a vector never fails.
-        let _ = write!(message, "\n{time}");
+        message.push(b'\n');
+        message.extend_from_slice(decimal(&mut [0; 20], time));
         for field in [self.host, self.forwarded_for, self.forwarded_proto] {
             message.push(b'\n');
             message.extend_from_slice(field);
@@ -139,8 +138,9 @@ impl Signer {
     )]
     pub fn sign(&self, parts: &SignedParts<'_>, now: u64) -> HeaderValue {
         let mut text = Vec::with_capacity(LONGEST_HEADER);
-        // Writing to a vector never fails.
-        let _ = write!(text, "t={now},v1=");
+        text.extend_from_slice(b"t=");
+        text.extend_from_slice(decimal(&mut [0; 20], now));
+        text.extend_from_slice(b",v1=");
         push_hex(&mut text, parts.tag(&self.0, now).as_ref());
         HeaderValue::from_maybe_shared(Bytes::from(text)).expect("visible ASCII is a header value")
     }
@@ -212,9 +212,25 @@ fn parse_hex(text: &[u8]) -> Option<[u8; 32]> {
 
 fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
+    let digits = |byte: &u8| {
+        [
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ]
+    };
+    text.extend(bytes.iter().flat_map(digits));
+}
+
+/// As `Display` writes it, without its machinery: every proxied request is signed.
+fn decimal(buffer: &mut [u8; 20], mut number: u64) -> &[u8] {
+    let mut start = buffer.len();
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + (number % 10).to_le_bytes()[0];
+        number /= 10;
+        if number == 0 {
+            return &buffer[start..];
+        }
     }
 }
 
@@ -386,6 +402,14 @@ mod tests {
             let value = HeaderValue::from_str(&header).unwrap();
             let refused = verify(&secrets, &value, &auth(), NOW);
             assert_eq!(refused, Err(SignatureError::Malformed), "{header}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_everywhere() {
+        for number in [0, 7, 10, 1_790_000_000, u64::MAX] {
+            let written = decimal(&mut [0; 20], number).to_vec();
+            assert_eq!(written, number.to_string().into_bytes());
         }
     }
 
