@@ -423,6 +423,20 @@ def test_djangos_own_login_required_middleware_is_fine(settings):
     assert said("W010") == []
 
 
+# W015: the gateway's word comes first
+
+
+def test_w015_another_middleware_comes_first(settings):
+    settings.MIDDLEWARE = [one for one in settings.MIDDLEWARE if one != GATEPOST]
+    assert said("W015") == []
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, GATEPOST]
+    (message,) = said("W015")
+    assert "SessionMiddleware comes before GatepostMiddleware" in message
+    assert "the first of MIDDLEWARE" in message
+    settings.MIDDLEWARE = [GATEPOST, *settings.MIDDLEWARE[:-1]]
+    assert said("W015") == []
+
+
 # W012: the transactional outbox
 
 

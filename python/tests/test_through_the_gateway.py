@@ -103,6 +103,15 @@ def test_a_logout_rides_too(live_gateway, at, visit, browser, no_api):
         assert socket.closed()[0] == 4001
 
 
+def test_a_user_who_is_deactivated_or_deleted_is_gone(live_gateway, browser, user):
+    for change in ("deactivate", "delete"):
+        with live_gateway.connect(client=browser) as socket:
+            user.is_active = change != "deactivate"
+            user.save() if change == "deactivate" else user.delete()
+            assert socket.closed()[0] == 4001
+        type(user).objects.update(is_active=True)
+
+
 def test_the_sender_may_be_left_out(live_gateway, at, visit, browser, user):
     def view(request):
         notify(request.user, {"n": 1}, exclude=request)

@@ -25,6 +25,7 @@ def register_all() -> None:
     register(cookies.check_secure, Tags.security, deploy=True)
     register(sessions.check_sessions, Tags.security)
     register(sessions.check_resolver, Tags.security)
+    register(middleware.check_first, Tags.security)
     register(middleware.check_login_required, Tags.security)
     register(apps.check_commands, Tags.compatibility)
     register(apps.check_outbox, Tags.models)

@@ -38,6 +38,22 @@ def _is_subclass(path: str, wanted: str) -> bool:
     return isinstance(made, type) and isinstance(base, type) and issubclass(made, base)
 
 
+def check_first(**kwargs: Any) -> list[CheckMessage]:
+    """gatepost.W015: another middleware comes before GatepostMiddleware."""
+    place = position(GATEPOST)
+    if not place:
+        return []
+    return [
+        Warning(
+            f"{settings.MIDDLEWARE[0]} comes before GatepostMiddleware: it sees the gateway's"
+            " address and scheme instead of the browser's, and where it replaces a response or"
+            " fails, what the request published is lost.",
+            hint=f'Make "{GATEPOST}" the first of MIDDLEWARE.',
+            id="gatepost.W015",
+        )
+    ]
+
+
 def check_login_required(**kwargs: Any) -> list[CheckMessage]:
     """gatepost.W010: a middleware that may send the gateway to the login page."""
     return [
