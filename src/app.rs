@@ -54,6 +54,7 @@ pub struct Gateway {
     hosts: Arc<Hosts>,
     hub: Arc<Hub>,
     lifecycle: Arc<Lifecycle>,
+    authority: Arc<Authority>,
     dispatch: Arc<Dispatch>,
     internal: Arc<Internal>,
     puller: Option<Puller>,
@@ -111,6 +112,7 @@ impl Gateway {
             hosts: shared.hosts,
             hub: shared.hub,
             lifecycle: shared.lifecycle,
+            authority: shared.authority,
             store,
             config,
             readiness,
@@ -173,6 +175,7 @@ impl Gateway {
         }
 
         let watch = self.drain.watch();
+        watch.spawn(self.authority.run(watch.clone()));
         let limits = ServeLimits {
             connections,
             ..limits

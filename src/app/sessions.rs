@@ -15,10 +15,13 @@ use crate::session::{
 pub(super) fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings {
     AuthSettings {
         url: config.auth.url.clone(),
+        batch_url: config.auth.batch_url.clone(),
         upstream: config.django.upstream.clone(),
         timeout: config.auth.timeout,
         connect_timeout: config.limits.upstream_connect_timeout,
         concurrency: config.auth.concurrency,
+        accept_after: config.auth.accept_after,
+        hold: config.django.hold,
         terms: LeaseTerms {
             lease: config.auth.lease,
             grace: config.auth.grace,

@@ -12,12 +12,16 @@ use super::kind::{COOKIE_NAME, DURATION, DURATION_OR_ZERO, Kind};
 pub struct AuthConfig {
     /// Where Django judges.
     pub url: AuthUrl,
+    /// Where it judges many at once, where it does.
+    pub batch_url: Option<AuthUrl>,
     /// Cookies sent besides the session cookie.
     pub cookies: Vec<String>,
     /// How long one call may take.
     pub timeout: Duration,
     /// Calls under way at once.
     pub concurrency: usize,
+    /// How long a handshake waits before it is accepted and judged afterwards.
+    pub accept_after: Duration,
     /// How long an answer is relied upon for further handshakes.
     pub lease: Duration,
     /// How often live sessions are checked again.
@@ -39,9 +43,11 @@ impl Default for AuthConfig {
     fn default() -> Self {
         Self {
             url: AuthUrl::Path("/_gatepost/auth/".to_owned()),
+            batch_url: Some(AuthUrl::Path("/_gatepost/sessions/".to_owned())),
             cookies: Vec::new(),
             timeout: Duration::from_secs(2),
             concurrency: 8,
+            accept_after: Duration::from_secs(2),
             lease: Duration::from_secs(10),
             revalidate: Duration::from_mins(1),
             grace: Duration::from_mins(10),
@@ -72,13 +78,27 @@ pub(super) const URL: Kind<AuthUrl> = Kind {
     },
 };
 
+const URL_OR_NONE: Kind<Option<AuthUrl>> = Kind {
+    expected: "a path at Django such as \"/_gatepost/sessions/\", a whole http:// or https:// URL, or \"\"",
+    parse: |text| match text {
+        "" => Ok(None),
+        _ => (URL.parse)(text).map(Some),
+    },
+};
+
 impl AuthConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
         let mut section = document.section("auth");
+        let url = section.value("url", &URL).unwrap_or(default.url.clone());
+        // An auth view of one's own may say no where the package's batch view would say yes.
+        let batch_url = (url == default.url).then_some(default.batch_url).flatten();
         Self {
-            url: section.value("url", &URL).unwrap_or(default.url),
+            url,
+            batch_url: section
+                .value("batch_url", &URL_OR_NONE)
+                .unwrap_or(batch_url),
             cookies: section
                 .list("cookies", &COOKIE_NAME)
                 .unwrap_or(default.cookies),
@@ -88,6 +108,9 @@ impl AuthConfig {
             concurrency: section
                 .count("concurrency", 1..=1024)
                 .unwrap_or(default.concurrency),
+            accept_after: section
+                .value("accept_after", &DURATION_OR_ZERO)
+                .unwrap_or(default.accept_after),
             lease: section
                 .value("lease", &DURATION_OR_ZERO)
                 .unwrap_or(default.lease),

@@ -192,6 +192,13 @@ impl Hub {
         }
     }
 
+    /// What a client is told that comes while the gateway goes away.
+    pub fn going_away(&self) -> CloseReason {
+        let told = self.tombstones.of_everyone();
+        // For the moment before `drain` has begun.
+        told.unwrap_or(CloseReason::GoingAway { delay_ms: 1000 })
+    }
+
     /// How many connections there are.
     pub fn len(&self) -> usize {
         self.registry.len()

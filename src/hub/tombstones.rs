@@ -116,6 +116,13 @@ impl Tombstones {
             })
     }
 
+    /// The reason for which everybody was closed, in so far as it is remembered.
+    pub(super) fn of_everyone(&self) -> Option<CloseReason> {
+        let stones = self.lock();
+        let stone = stones.by_audience.get(&Audience::Everyone)?;
+        Some(stone.reason.clone())
+    }
+
     /// The reason for which nobody may come with this session.
     pub(super) fn ended(&self, session: SessionDigest) -> Option<CloseReason> {
         let stones = self.lock();

@@ -1,62 +1,42 @@
-//! Asks Django who a session is: one signed `GET` for each handshake that no lease answers.
+//! Says who a session is: from a lease, or by asking Django.
 //!
-//! Called by `socket`, and by whoever re-checks live sessions. The surprise: at most `auth.concurrency`
-//! calls are under way, the rest wait their turn, so that a crowd coming back never takes all of
-//! Django's workers.
+//! Called by `socket` for each handshake, and by whoever keeps live sessions. The surprise: it never waits
+//! by itself. What has to be asked becomes a [`Judging`], which the caller awaits before or after it has
+//! accepted the client.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, header};
-use tokio::sync::Semaphore;
+use http::HeaderValue;
+use tokio::sync::watch;
 
+use super::admission::{Admission, Crowded, WaitingPlace};
 use super::answer::Answer;
-use super::diagnosis::Diagnosis;
-use super::endpoint::{Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint};
-use super::lease::{Known, Lease, Leases, SessionAt};
-use super::place::describe;
+use super::asking::{Asking, AskingTerms, Joined};
+use super::caller::{Caller, Reach};
+use super::endpoint::{AuthError, AuthSettings, AuthorityError};
+use super::flight::{Judgement, Progress};
+use super::lease::{Known, Lease, LeaseKey, Leases, SessionAt};
 use super::question::{Question, Recheck};
-use super::standing::{Diagnoses, Whose};
+use super::standing::Diagnoses;
 use crate::hub::Hub;
 use crate::identity::Identity;
+use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
 use crate::secret::Secrets;
-use crate::telemetry::metrics::{Metrics, Outcome};
+use crate::telemetry::metrics::Metrics;
 
-/// A handshake that waited so long for its turn is told to come back later. Less than the minute
-/// for which the hub remembers revocations.
-const LONGEST_TURN: Duration = Duration::from_secs(50);
+/// A handshake that waited so long is told to come back later. Less than the minute for which a session
+/// that ended is refused.
+const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
-/// Asks Django.
+/// Says who a session is.
 #[derive(Debug)]
 pub struct Authority {
-    endpoints: Vec<Endpoint>,
-    next: AtomicUsize,
-    turns: Semaphore,
-    secrets: Secrets,
+    asking: Arc<Asking>,
+    admission: Arc<Admission>,
     leases: Arc<Leases>,
-    metrics: Arc<Metrics>,
-    last: Mutex<Last>,
-    diagnoses: Arc<Diagnoses>,
-}
-
-/// How the last call went.
-#[derive(Debug, Default)]
-struct Last {
-    reach: Reach,
-}
-
-/// Whether Django answered when it was last asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
-    /// It was not asked yet.
-    #[default]
-    Unknown,
-    /// It answered, whatever it said.
-    Reachable,
-    /// It did not.
-    Unreachable,
+    secrets: Secrets,
 }
 
 /// What Django says of a session.
@@ -81,68 +61,73 @@ pub struct LoggedIn {
     pub asked: Instant,
 }
 
+/// A question that waits for Django's answer.
+#[derive(Debug)]
+pub struct Judging {
+    asking: Arc<Asking>,
+    secrets: Secrets,
+    key: LeaseKey,
+    question: Question,
+    _place: WaitingPlace,
+}
+
 impl Authority {
-    /// Makes the clients; connects to nothing yet.
+    /// Makes the clients; connects to nothing yet. Nothing is asked before [`Authority::run`].
     pub fn build(
         settings: &AuthSettings,
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, AuthorityError> {
-        let leases = Leases::new(settings.terms, settings.secrets.clone(), hub);
+        let secrets = settings.secrets.clone();
+        let leases = Arc::new(Leases::new(settings.terms, secrets.clone(), hub));
+        let caller = Caller::build(settings, Arc::clone(&metrics))?;
+        let terms = AskingTerms {
+            concurrency: settings.concurrency,
+            patience: settings.accept_after,
+            hold: settings.hold,
+        };
         Ok(Self {
-            endpoints: Endpoint::build(settings)?,
-            next: AtomicUsize::new(0),
-            turns: Semaphore::new(settings.concurrency),
-            secrets: settings.secrets.clone(),
-            leases: Arc::new(leases),
-            diagnoses: Arc::new(Diagnoses::new(Arc::clone(&metrics))),
-            metrics,
-            last: Mutex::default(),
+            asking: Arc::new(Asking::new(caller, Arc::clone(&leases), terms)),
+            admission: Arc::new(Admission::new(metrics)),
+            leases,
+            secrets,
         })
+    }
+
+    /// Asks Django what is to be asked, until the gateway ends.
+    pub fn run(&self, drain: DrainWatch) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.asking).run(drain)
     }
 
     /// What is relied upon without asking; `None` where Django has to be asked.
     pub fn known(&self, session: SessionAt<'_>) -> Option<Verdict> {
         match self.leases.find(&self.leases.key(session)) {
-            Known::Fresh(lease) => Some(Verdict::of(&lease)),
-            Known::Nothing => None,
+            Known::Fresh(lease) => Some(Verdict::of_lease(&lease)),
+            Known::Stale(lease) if self.asking.is_away() => Some(Verdict::of_lease(&lease)),
+            Known::Stale(_) | Known::Nothing => None,
         }
     }
 
-    /// Asks who a session is.
-    pub async fn judge(&self, question: &Question) -> Result<Verdict, AuthError> {
-        let Question {
-            about,
-            target,
-            request_id,
-        } = question;
-        let handshake = Some((&**target, *request_id));
-        let (answered, asked) = self.ask(AuthCall { about, handshake }).await?;
-        let sessions = about.cookies.digests(&self.secrets);
-        let Some(identity) = answered.answer.identity(sessions) else {
-            return Ok(Verdict::Anonymous);
-        };
-        let cookies = answered.headers.get_all(header::SET_COOKIE);
-        Ok(Verdict::LoggedIn(LoggedIn {
-            identity,
-            frames: answered.answer.frames,
-            set_cookies: cookies.iter().cloned().collect(),
-            asked,
-        }))
+    /// How long a handshake waits before it is accepted and judged afterwards.
+    pub fn patience(&self) -> Duration {
+        self.asking.terms.patience
+    }
+
+    /// Lets a handshake wait for Django's answer, unless too many do.
+    pub fn judge(&self, question: Question) -> Result<Judging, Crowded> {
+        Ok(Judging {
+            _place: self.admission.enter(question.about.address)?,
+            asking: Arc::clone(&self.asking),
+            secrets: self.secrets.clone(),
+            key: self.leases.key(question.about.session()),
+            question,
+        })
     }
 
     /// Asks again who these sessions are, whatever leases say; the answers come in their order.
+    /// Handshakes go first, and nothing is tried twice.
     pub async fn recheck(&self, sessions: &[Recheck]) -> Vec<Result<Answer, AuthError>> {
-        let mut answers = Vec::with_capacity(sessions.len());
-        for about in sessions {
-            let call = AuthCall {
-                about,
-                handshake: None,
-            };
-            let answered = self.ask(call).await;
-            answers.push(answered.map(|(answered, _)| answered.answer));
-        }
-        answers
+        self.asking.recheck(sessions).await
     }
 
     /// What is relied upon without asking.
@@ -152,92 +137,99 @@ impl Authority {
 
     /// What is known to be wrong.
     pub fn diagnoses(&self) -> &Arc<Diagnoses> {
-        &self.diagnoses
+        self.asking.caller.diagnoses()
     }
 
     /// Whether Django answered the last call.
     pub fn reach(&self) -> Reach {
-        self.last().reach
+        self.asking.caller.reach()
+    }
+}
+
+impl Judging {
+    /// Waits for the answer. While Django cannot be reached, one that is not too old will do.
+    pub async fn verdict(self) -> Result<Verdict, AuthError> {
+        let judged = tokio::time::timeout(LONGEST_WAIT, self.judged()).await;
+        let too_long = || Err(self.asking.caller.unreachable("too many handshakes wait"));
+        judged.unwrap_or_else(|_| too_long())
     }
 
-    /// Asks once in its turn, and keeps the answer.
-    async fn ask(&self, call: AuthCall<'_>) -> Result<(Answered, Instant), AuthError> {
-        let asked = Instant::now();
-        let answered = self.call(call).await;
-        self.note(&answered, &call.about.host);
-        let answered = answered?;
-        let session = call.about.session();
-        self.leases.grant(session, &answered.answer, asked);
-        Ok((answered, asked))
+    async fn judged(&self) -> Result<Verdict, AuthError> {
+        loop {
+            let mut waits = match self.asking.join(self.key, &self.question) {
+                Joined::Known(lease) => return Ok(Verdict::of_lease(&lease)),
+                Joined::Over => return Err(self.shutting_down()),
+                Joined::Waits(waits) => waits,
+            };
+            let judgement = match self.landed(&mut waits).await {
+                Ok(judgement) => judgement,
+                Err(error) => return self.stale(error),
+            };
+            // An answer that says `lease: 0` is of this handshake alone, as far as its target goes.
+            let kept = judgement.answer.lease != Some(Duration::ZERO);
+            if kept || judgement.target == self.question.target {
+                return Ok(self.verdict_of(&judgement));
+            }
+        }
     }
 
-    async fn call(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
-        let turn = tokio::time::timeout(LONGEST_TURN, self.turns.acquire()).await;
-        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len();
-        let Ok(Ok(_turn)) = turn else {
-            return Err(self.endpoints[first].unreachable("too many handshakes wait".into()));
-        };
-        // A second address is tried where the first refuses; a second time where a kept connection
-        // turns out to be dead: an auth call changes nothing, so asking twice is safe.
-        let attempts = self.endpoints.len().max(2);
-        let mut last = None;
-        for attempt in 0..attempts {
-            let endpoint = &self.endpoints[(first + attempt) % self.endpoints.len()];
-            match endpoint.call(call, &self.secrets).await {
-                Ok(answered) => return endpoint.read(answered, call, &self.secrets).await,
-                Err(error) => {
-                    let again = !error.is_timeout();
-                    last = Some(endpoint.unreachable(describe(&error)));
-                    if !again {
-                        break;
-                    }
+    /// Waits until the question has landed, or until it shows that it will take longer and there is
+    /// something to go by meanwhile.
+    async fn landed(
+        &self,
+        waits: &mut watch::Receiver<Progress>,
+    ) -> Result<Arc<Judgement>, AuthError> {
+        loop {
+            match &*waits.borrow_and_update() {
+                Progress::Judged(result) => return result.clone(),
+                Progress::Failing if self.known_stale().is_some() => {
+                    return Err(self.asking.caller.unreachable("it is tried again"));
                 }
+                Progress::Failing | Progress::Waiting => {}
             }
-        }
-        Err(last.unwrap_or_else(|| self.endpoints[first].unreachable("not tried".into())))
-    }
-
-    /// Counts an outcome, and logs a change from the last one.
-    fn note(&self, answered: &Result<Answered, AuthError>, host: &HeaderValue) {
-        let outcome = match answered {
-            Ok(answered) if answered.answer.user.is_some() => "user",
-            Ok(_) => "anonymous",
-            Err(AuthError::Unreachable { .. }) => "unreachable",
-            Err(AuthError::Misconfigured { .. }) => "misconfigured",
-        };
-        self.metrics
-            .auth_calls
-            .get_or_create(&Outcome { outcome })
-            .inc();
-        let reach = match answered {
-            Err(AuthError::Unreachable { .. }) => Reach::Unreachable,
-            _ => Reach::Reachable,
-        };
-        self.last().reach = reach;
-        match answered {
-            Ok(Answered { answer, .. }) => {
-                let whose = answer
-                    .user
-                    .as_ref()
-                    .map_or(Whose::Anonymous, |_| Whose::User);
-                self.diagnoses.answered(host, whose);
-            }
-            Err(AuthError::Misconfigured { place, diagnosis }) => {
-                self.diagnoses.tell(diagnosis, place, host);
-            }
-            Err(AuthError::Unreachable { place, cause }) => {
-                self.diagnoses.tell(&Diagnosis::silence(cause), place, host);
+            if waits.changed().await.is_err() {
+                return Err(self.shutting_down());
             }
         }
     }
 
-    fn last(&self) -> MutexGuard<'_, Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    fn stale(&self, error: AuthError) -> Result<Verdict, AuthError> {
+        let lease = match &error {
+            AuthError::Unreachable { .. } => self.known_stale(),
+            AuthError::Misconfigured { .. } => None,
+        };
+        lease.map_or(Err(error), |lease| Ok(Verdict::of_lease(&lease)))
+    }
+
+    fn known_stale(&self) -> Option<Arc<Lease>> {
+        match self.asking.leases.find(&self.key) {
+            Known::Fresh(lease) | Known::Stale(lease) => Some(lease),
+            Known::Nothing => None,
+        }
+    }
+
+    fn shutting_down(&self) -> AuthError {
+        self.asking
+            .caller
+            .unreachable("the gateway is shutting down")
+    }
+
+    fn verdict_of(&self, judgement: &Judgement) -> Verdict {
+        let sessions = self.question.about.cookies.digests(&self.secrets);
+        match judgement.answer.identity(sessions) {
+            Some(identity) => Verdict::LoggedIn(LoggedIn {
+                identity,
+                frames: judgement.answer.frames.clone(),
+                set_cookies: judgement.set_cookies.clone(),
+                asked: judgement.asked,
+            }),
+            None => Verdict::Anonymous,
+        }
     }
 }
 
 impl Verdict {
-    fn of(lease: &Lease) -> Self {
+    fn of_lease(lease: &Lease) -> Self {
         match &lease.identity {
             Some(identity) => Self::LoggedIn(LoggedIn {
                 identity: identity.clone(),

@@ -91,6 +91,19 @@ impl SessionCookies {
         &self.header
     }
 
+    /// Whether a `Set-Cookie` field gives one of these cookies another value.
+    pub(super) fn is_replaced_by(&self, set_cookie: &HeaderValue) -> bool {
+        let pair = set_cookie.as_bytes().split(|byte| *byte == b';').next();
+        let pair = pair.unwrap_or_default().trim_ascii();
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        let mut own = self.header.as_bytes().split(|byte| *byte == b';');
+        own.any(|own| {
+            let own = own.trim_ascii();
+            let rest = own.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with(b"=")) && own != pair
+        })
+    }
+
     /// The session's digests, under the current and then under the previous secret.
     pub fn digests(&self, secrets: &Secrets) -> Box<[SessionDigest]> {
         secrets
@@ -163,6 +176,18 @@ mod tests {
         let picked = pick("a=1; sessionid=abc; csrftoken=x; tenant=blue").unwrap();
         assert_eq!(picked.header(), "sessionid=abc; tenant=blue");
         assert!(picked.header().is_sensitive());
+    }
+
+    #[test]
+    fn another_value_of_one_of_them_replaces_them() {
+        let picked = pick("sessionid=abc; tenant=blue").unwrap();
+        let replaced = |line| picked.is_replaced_by(&HeaderValue::from_static(line));
+        assert!(replaced("sessionid=abd; Path=/"));
+        assert!(replaced("sessionid=\"\"; Max-Age=0"));
+        assert!(replaced("tenant=red"));
+        assert!(!replaced("sessionid=abc; Max-Age=1209600"));
+        assert!(!replaced("session=x"));
+        assert!(!replaced("csrftoken=x; Path=/"));
     }
 
     #[test]

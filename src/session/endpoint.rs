@@ -25,11 +25,16 @@ pub const LARGEST_ANSWER: usize = 64 * 1024;
 /// How long it is believed that a host is refused, or is not, without trying again.
 const PROOF: Duration = Duration::from_secs(10);
 
+/// A batch may take as long as so many single calls.
+pub(super) const LONGEST_BATCH: u32 = 5;
+
 /// What the authority needs to know.
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     /// Where Django judges.
     pub url: AuthUrl,
+    /// Where Django judges many at once, where it does.
+    pub batch_url: Option<AuthUrl>,
     /// Django's upstreams, for a path.
     pub upstream: Vec<UpstreamAddress>,
     /// For one call.
@@ -38,6 +43,10 @@ pub struct AuthSettings {
     pub connect_timeout: Duration,
     /// Calls under way at once.
     pub concurrency: usize,
+    /// How long a handshake waits before it is accepted and judged afterwards.
+    pub accept_after: Duration,
+    /// How long it is tried to reach Django.
+    pub hold: Duration,
     /// For how long answers are relied upon.
     pub terms: LeaseTerms,
     /// Sign the calls and key the digests.
@@ -63,6 +72,16 @@ pub enum AuthError {
         /// What is wrong.
         diagnosis: Diagnosis,
     },
+}
+
+impl AuthError {
+    /// For the metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Misconfigured { .. } => "misconfigured",
+        }
+    }
 }
 
 /// Why there can be no authority.

@@ -59,6 +59,8 @@ pub(super) struct Lease {
 pub(super) enum Known {
     /// Enough to answer a handshake.
     Fresh(Arc<Lease>),
+    /// Enough while Django cannot be reached.
+    Stale(Arc<Lease>),
     /// Nothing.
     Nothing,
 }
@@ -171,14 +173,16 @@ impl Leases {
         if now < lease.until {
             Known::Fresh(lease)
         } else {
-            Known::Nothing
+            Known::Stale(lease)
         }
     }
 
     /// Whose session this is, where a lease says so.
     pub(super) fn user_of(&self, session: SessionAt<'_>) -> Option<UserId> {
         match self.find(&self.key(session)) {
-            Known::Fresh(lease) => Some(lease.identity.as_ref()?.user.clone()),
+            Known::Fresh(lease) | Known::Stale(lease) => {
+                Some(lease.identity.as_ref()?.user.clone())
+            }
             Known::Nothing => None,
         }
     }

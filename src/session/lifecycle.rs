@@ -85,6 +85,11 @@ impl Lifecycle {
         self.parts.hub.ended(self.digest(session)?)
     }
 
+    /// What a client is told that comes while the gateway goes away.
+    pub fn going_away(&self) -> CloseReason {
+        self.parts.hub.going_away()
+    }
+
     /// Django took the cookie of this session away. Returns how many connections were closed.
     pub fn ended(&self, old: &SessionCookies, reason: &'static str) -> usize {
         let reason = CloseReason::SessionEnded(reason.into());

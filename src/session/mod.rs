@@ -5,28 +5,39 @@
 //! answer, everything that went wrong is an [`AuthError`], and the two never mix: only the answer may
 //! send a person to the login page.
 
+mod admission;
 mod answer;
 mod asker;
+mod asking;
 mod authority;
+mod batch;
+mod caller;
 mod cookie;
 mod diagnose;
 mod diagnosis;
 mod endpoint;
+mod flight;
 mod followup;
 mod lease;
 mod lifecycle;
 mod live;
 mod meaning;
+mod outage;
+mod pace;
 mod place;
 mod question;
+mod rechecking;
 mod revalidate;
 mod set_cookie;
 mod shelf;
 mod standing;
+mod turn;
 
+pub use admission::Crowded;
 pub use answer::{Answer, AnswerError};
 pub use asker::Asker;
-pub use authority::{Authority, LoggedIn, Reach, Verdict};
+pub use authority::{Authority, Judging, LoggedIn, Verdict};
+pub use caller::Reach;
 pub use cookie::{CookieNames, SessionCookies};
 pub use diagnosis::{Diagnosis, Kind};
 pub use endpoint::{AuthError, AuthSettings, AuthorityError, LARGEST_ANSWER};

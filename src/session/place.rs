@@ -157,6 +157,21 @@ impl Place {
     }
 }
 
+/// Reads an answer's body; `None` where it is larger than `limit`.
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// Path and query, as they are signed.
 fn target(url: &reqwest::Url) -> String {
     let query = url.query().map(|query| format!("?{query}"));

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
+use super::answer::Answer;
 use super::diagnosis::{Diagnosis, Kind};
 use crate::telemetry::metrics::{KindLabel, Metrics};
 
@@ -50,6 +51,13 @@ pub(super) enum Whose {
     User,
     /// Nobody's.
     Anonymous,
+}
+
+impl Whose {
+    /// Whom an answer is about.
+    pub(super) fn of(answer: &Answer) -> Self {
+        answer.user.as_ref().map_or(Self::Anonymous, |_| Self::User)
+    }
 }
 
 impl Diagnoses {

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::OriginError;
+use crate::session::Crowded;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
 
@@ -27,6 +28,9 @@ pub enum HandshakeError {
     /// More handshakes than one address may begin.
     #[error("there are too many handshakes from this address")]
     TooFast,
+    /// As many handshakes wait for Django as may, in all or of one address.
+    #[error("too many handshakes wait for Django's judgement")]
+    Crowded(Crowded),
     /// Not a `GET`.
     #[error("a WebSocket handshake is a GET")]
     Method,
@@ -96,6 +100,12 @@ pub(super) fn join_connection(headers: &mut HeaderMap) {
     }
 }
 
+impl From<Crowded> for HandshakeError {
+    fn from(crowded: Crowded) -> Self {
+        Self::Crowded(crowded)
+    }
+}
+
 impl HandshakeError {
     /// The fields that the refusal needs besides its problem (RFC 9110 sections 10.2.1 and 15.5.22,
     /// RFC 6455 section 4.2.2). HTTP/2 forbids `Upgrade`.
@@ -127,6 +137,7 @@ impl HandshakeError {
             Self::Full => "full",
             Self::AddressFull => "address_full",
             Self::TooFast => "too_fast",
+            Self::Crowded(_) => "crowded",
             Self::NotAnUpgrade => "not_an_upgrade",
             Self::Method | Self::Version | Self::Malformed(_) => "malformed",
             Self::Origin(_) => "origin_refused",
@@ -148,6 +159,12 @@ impl ToProblem for HandshakeError {
             Self::TooFast => problem(StatusCode::TOO_MANY_REQUESTS, "too_fast")
                 .with_hint("`limits.handshakes_per_address` in gateway.toml says how many a second")
                 .retry_after(1),
+            Self::Crowded(Crowded::All) => {
+                problem(StatusCode::SERVICE_UNAVAILABLE, "crowded").retry_after(5)
+            }
+            Self::Crowded(Crowded::Address) => {
+                problem(StatusCode::TOO_MANY_REQUESTS, "crowded").retry_after(5)
+            }
             Self::Method => problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::NotAnUpgrade => problem(StatusCode::UPGRADE_REQUIRED, "upgrade_required"),
             Self::Version => problem(StatusCode::UPGRADE_REQUIRED, "websocket_version"),

@@ -5,9 +5,9 @@
 //! 101 first, then the close that tells why.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{Request, Response, header};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -17,13 +17,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
 use super::entrance::Seat;
+use super::newcomer::{self, Admission, Fate, Newcomer, Verdicts};
 use super::parts::SocketParts;
-use super::{OriginRule, echo};
-use crate::close::CloseReason;
-use crate::hub::Member;
-use crate::net::block::AddressBlock;
-use crate::publication::Frame;
-use crate::session::{AuthError, LoggedIn, Question, Recheck, SessionCookies, Tab, Verdict};
+use super::{OriginRule, Socket, echo};
+use crate::session::{Question, Recheck};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
@@ -41,19 +38,6 @@ pub struct SocketRoute {
     pub parts: Arc<SocketParts>,
 }
 
-/// What becomes of a connection after its 101.
-enum Admission {
-    Echo,
-    Close(CloseReason),
-    /// Close 4001, after a while.
-    LogIn(Duration),
-    Serve {
-        tab: Tab,
-        greeting: Vec<Frame>,
-        set_cookies: Vec<HeaderValue>,
-    },
-}
-
 impl SocketRoute {
     /// Answers a request at this route.
     pub async fn answer(
@@ -67,8 +51,9 @@ impl SocketRoute {
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
         let (mut response, seat) = checked.inspect_err(|error| self.note(error, downstream))?;
-        let admission = self.admit(&request, downstream, asked).await;
-        if let Admission::Serve { set_cookies, .. } = &admission {
+        let admitted = self.admit(&request, downstream, asked).await;
+        let admission = admitted.inspect_err(|error| self.note(error, downstream))?;
+        if let Admission::Now(Fate::Serve { set_cookies, .. }) = &admission {
             for cookie in set_cookies {
                 response
                     .headers_mut()
@@ -109,110 +94,49 @@ impl SocketRoute {
         }
     }
 
-    /// Judges the session.
+    /// Judges the session, or begins to where that takes long.
     async fn admit(
         &self,
         request: &Request<Incoming>,
         downstream: &Downstream,
-        asked: Instant,
-    ) -> Admission {
+        began: Instant,
+    ) -> Result<Admission, HandshakeError> {
         if self.echo {
-            return Admission::Echo;
+            return Ok(Admission::Now(Fate::Echo));
         }
-        let parts = &self.parts;
-        let headers = request.headers();
+        let (parts, headers) = (&self.parts, request.headers());
         let Some(cookies) = parts.pick(headers) else {
-            self.parts.count("no_cookie");
-            return self.send_to_login(headers, downstream, None);
+            parts.count("no_cookie");
+            let browser = headers.get(header::USER_AGENT);
+            let fate = parts.log_in(downstream.address, browser, None);
+            return Ok(Admission::Now(fate));
         };
         if let Some(reason) = parts.lifecycle.refusal(&cookies) {
-            self.parts.count("revoked");
-            return Admission::Close(reason);
+            parts.count("revoked");
+            return Ok(Admission::Now(Fate::Close(reason)));
         }
-        let about = Recheck::of(cookies, headers, &downstream.host, downstream.address);
-        let verdict = match parts.authority.known(about.session()) {
-            Some(known) => Ok(known),
-            // Boxed: the call's future is large, and hyper keeps this one's place for every request.
-            None => Box::pin(self.judge(request, downstream, about.clone())).await,
+        let newcomer = Newcomer {
+            parts: Arc::clone(parts),
+            path: Arc::clone(&self.path),
+            about: Recheck::of(cookies, headers, &downstream.host, downstream.address),
+            began,
         };
-        let (outcome, admission) = match verdict {
-            Ok(Verdict::LoggedIn(found)) => self.register(found, asked, &about),
-            Ok(Verdict::Anonymous) => (
-                "anonymous",
-                self.send_to_login(headers, downstream, Some(&about.cookies)),
-            ),
-            Err(AuthError::Unreachable { .. }) => (
-                "unreachable",
-                Admission::Close(CloseReason::DjangoUnreachable),
-            ),
-            Err(AuthError::Misconfigured { diagnosis, .. }) => (
-                "misconfigured",
-                Admission::Close(CloseReason::Misconfigured(
-                    diagnosis.reason().to_owned().into(),
-                )),
-            ),
-        };
-        self.parts.count(outcome);
-        admission
-    }
-
-    /// Turns a client away that has to log in first: at once, unless it comes again and again.
-    fn send_to_login(
-        &self,
-        headers: &HeaderMap,
-        downstream: &Downstream,
-        cookies: Option<&SessionCookies>,
-    ) -> Admission {
-        let client = (
-            AddressBlock::of(downstream.address),
-            headers.get(header::USER_AGENT),
-            cookies.map(SessionCookies::header),
-        );
-        Admission::LogIn(self.parts.slowing.delay(client))
-    }
-
-    /// Asks Django.
-    async fn judge(
-        &self,
-        request: &Request<Incoming>,
-        downstream: &Downstream,
-        about: Recheck,
-    ) -> Result<Verdict, AuthError> {
+        if let Some(known) = parts.authority.known(newcomer.about.session()) {
+            return Ok(Admission::Now(newcomer.settle(Ok(known))));
+        }
         let target = request.uri().path_and_query();
         let question = Question {
-            about,
+            about: newcomer.about.clone(),
             target: target.map_or("/", |target| target.as_str()).into(),
             request_id: downstream.request_id,
         };
-        self.parts.authority.judge(&question).await
-    }
-
-    /// Makes a connection of a session with a user, unless that was revoked since `asked`.
-    fn register(
-        &self,
-        found: LoggedIn,
-        asked: Instant,
-        about: &Recheck,
-    ) -> (&'static str, Admission) {
-        let LoggedIn {
-            identity,
-            frames: greeting,
-            set_cookies,
-            asked: of_lease,
-        } = found;
-        let connect = |who| Member::new(who, Arc::clone(&self.path), about.address);
-        let found = (identity, asked.min(of_lease));
-        match self.parts.lifecycle.join(about, found, connect) {
-            Ok(tab) => (
-                "accepted",
-                Admission::Serve {
-                    tab,
-                    greeting,
-                    set_cookies,
-                },
-            ),
-            Err(reason @ CloseReason::Policy(_)) => ("user_full", Admission::Close(reason)),
-            Err(reason) => ("revoked", Admission::Close(reason)),
+        let judging = parts.authority.judge(question)?;
+        // Boxed: it may outlive this handshake, and hyper keeps this one's place for every request.
+        let mut verdict: Verdicts = Box::pin(judging.verdict());
+        let patience = parts.authority.patience();
+        match tokio::time::timeout(patience, &mut verdict).await {
+            Ok(verdict) => Ok(Admission::Now(newcomer.settle(verdict))),
+            Err(_) => Ok(Admission::Later(Box::new(newcomer), verdict)),
         }
     }
 
@@ -222,22 +146,38 @@ impl SocketRoute {
         let run = async move {
             // An error means that the client left before the 101.
             let Ok(upgraded) = upgrade.await else { return };
-            let codec = Some(parts.settings.codec());
-            let stream = TokioIo::new(upgraded);
-            let socket = WebSocketStream::from_raw_socket(stream, Role::Server, codec).await;
-            match admission {
+            let mut stream = TokioIo::new(upgraded);
+            let (fate, early) = match admission {
+                Admission::Now(fate) => (fate, Vec::new()),
                 // Boxed: every connection's task would hold room for it.
-                Admission::Echo => Box::pin(echo::run(socket, parts.drain.clone())).await,
-                Admission::Close(reason) => Box::pin(parts.close(socket, reason)).await,
-                Admission::LogIn(delay) => Box::pin(parts.send_to_login(socket, delay)).await,
-                Admission::Serve { tab, greeting, .. } => {
-                    let (settings, metrics) = (parts.settings.clone(), parts.metrics.clone());
-                    Connection::new(socket, tab, settings, metrics)
-                        .run(greeting, seat)
-                        .await;
+                Admission::Later(newcomer, verdict) => {
+                    match Box::pin(newcomer::wait(&mut stream, verdict)).await {
+                        Some((verdict, early)) => (newcomer.settle(verdict), early),
+                        None => return,
+                    }
                 }
-            }
+            };
+            let codec = Some(parts.settings.codec());
+            let socket =
+                WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
+            serve(parts, socket, fate, seat).await;
         };
         self.parts.drain.spawn(run);
+    }
+}
+
+/// A connection's life after its judgement.
+async fn serve(parts: Arc<SocketParts>, socket: Socket, fate: Fate, seat: Seat) {
+    match fate {
+        // Boxed: every connection's task would hold room for it.
+        Fate::Echo => Box::pin(echo::run(socket, parts.drain.clone())).await,
+        Fate::Close(reason) => Box::pin(parts.close(socket, reason)).await,
+        Fate::LogIn(delay) => Box::pin(parts.send_to_login(socket, delay)).await,
+        Fate::Serve { tab, greeting, .. } => {
+            let (settings, metrics) = (parts.settings.clone(), parts.metrics.clone());
+            Connection::new(socket, tab, settings, metrics)
+                .run(greeting, seat)
+                .await;
+        }
     }
 }

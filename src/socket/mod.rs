@@ -12,6 +12,7 @@ mod echo;
 mod entrance;
 mod handshake;
 mod message;
+mod newcomer;
 mod origin;
 mod parts;
 mod slots;

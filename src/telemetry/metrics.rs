@@ -71,6 +71,8 @@ pub struct Metrics {
     pub auth_calls: Family<Outcome, Counter>,
     /// Calls to Django that gave no judgement, by what is wrong.
     pub diagnoses: Family<KindLabel, Counter>,
+    /// Handshakes that wait for Django's judgement.
+    pub auth_waiting: Gauge,
     /// Publications accepted.
     pub publications: Counter,
     /// Frames handed to outboxes.
@@ -89,6 +91,11 @@ impl Metrics {
         let r = registry.sub_registry_with_prefix("gatepost");
         self.register_sockets(r);
         self.register_judgements(r);
+        r.register(
+            "auth_waiting",
+            "Handshakes that wait for Django's judgement",
+            self.auth_waiting.clone(),
+        );
         r.register(
             "publications",
             "Publications accepted",

@@ -1,0 +1,328 @@
+//! Who waits for Django's judgement, and the task that asks.
+//!
+//! The authority puts questions here and waits; [`Asking::run`] decides with `pace` and `outage` what is
+//! asked next, and hands each call to a task of its own. The surprise: tabs of one session wait for one
+//! question, and an answer is a lease before its question ends, so that whoever comes next finds one or
+//! the other.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use super::batch::LARGEST_REQUEST;
+use super::caller::Caller;
+use super::endpoint::AuthError;
+use super::flight::{Flight, Judgement, Progress};
+use super::lease::{Known, Lease, LeaseKey, Leases};
+use super::outage::Outage;
+use super::pace::{MOST, Next, Pace};
+use super::question::Question;
+use crate::net::drain::DrainWatch;
+
+/// How questions are put to Django.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskingTerms {
+    /// Calls under way at once.
+    pub(super) concurrency: usize,
+    /// How long a handshake waits before it is accepted.
+    pub(super) patience: Duration,
+    /// How long it is tried to reach Django.
+    pub(super) hold: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Asking {
+    pub(super) caller: Caller,
+    pub(super) leases: Arc<Leases>,
+    pub(super) terms: AskingTerms,
+    state: Mutex<State>,
+    /// The queue changed, or a turn came free.
+    wake: Notify,
+    /// A turn came free, for those of low priority.
+    pub(super) freed: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Every question that has no answer yet.
+    flights: HashMap<LeaseKey, Arc<Flight>>,
+    /// Those that wait for their turn, in order.
+    waiting: VecDeque<Arc<Flight>>,
+    /// Those that a batch left out, which go first and by themselves.
+    alone: VecDeque<Arc<Flight>>,
+    pub(super) under_way: usize,
+    pace: Pace,
+    pub(super) outage: Outage,
+    over: bool,
+}
+
+/// What somebody finds who has a question.
+pub(super) enum Joined {
+    /// The answer.
+    Known(Arc<Lease>),
+    /// A question under way.
+    Waits(watch::Receiver<Progress>),
+    /// Nobody asks any more.
+    Over,
+}
+
+/// What the task does next.
+enum Step {
+    Call(Vec<Arc<Flight>>),
+    WaitUntil(Instant),
+    Idle,
+}
+
+/// A question and what came of it.
+pub(super) type Landing = (Arc<Flight>, Result<Arc<Judgement>, AuthError>);
+
+/// One of the `concurrency` calls. Dropping it lets the next begin.
+pub(super) struct Turn(Arc<Asking>);
+
+impl Asking {
+    pub(super) fn new(caller: Caller, leases: Arc<Leases>, terms: AskingTerms) -> Self {
+        Self {
+            caller,
+            leases,
+            terms,
+            state: Mutex::new(State {
+                flights: HashMap::new(),
+                waiting: VecDeque::new(),
+                alone: VecDeque::new(),
+                under_way: 0,
+                pace: Pace::new(terms.patience, Instant::now()),
+                outage: Outage::default(),
+                over: false,
+            }),
+            wake: Notify::new(),
+            freed: Notify::new(),
+        }
+    }
+
+    /// Waits for the answer to a question, with whoever waits for it already.
+    pub(super) fn join(&self, key: LeaseKey, question: &Question) -> Joined {
+        let mut state = self.state();
+        if state.over {
+            return Joined::Over;
+        }
+        if let Some(flight) = state.flights.get(&key) {
+            return Joined::Waits(flight.join());
+        }
+        // It may have been answered since the caller looked.
+        if let Known::Fresh(lease) = self.leases.find(&key) {
+            return Joined::Known(lease);
+        }
+        let (flight, waits) = Flight::open(key, question.clone());
+        state.flights.insert(key, Arc::clone(&flight));
+        state.waiting.push_back(flight);
+        drop(state);
+        self.wake.notify_one();
+        Joined::Waits(waits)
+    }
+
+    /// Whether Django could not be reached when it was last tried.
+    pub(super) fn is_away(&self) -> bool {
+        self.state().outage.next().is_some()
+    }
+
+    /// Asks until the gateway ends, then ends all that waits.
+    pub(super) async fn run(self: Arc<Self>, drain: DrainWatch) {
+        while !drain.is_draining() {
+            let woken = self.wake.notified();
+            let due = match self.step() {
+                Step::Call(flights) => {
+                    let turn = Turn(Arc::clone(&self));
+                    drain.spawn(turn.carry_out(flights));
+                    continue;
+                }
+                Step::WaitUntil(due) => Some(due),
+                Step::Idle => None,
+            };
+            let timer = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = woken => {}
+                () = timer => {}
+                () = drain.draining() => {}
+            }
+        }
+        let mut state = self.state();
+        state.over = true;
+        state.waiting.clear();
+        state.alone.clear();
+        // Whoever waits learns of it by the flight's end.
+        state.flights.clear();
+    }
+
+    /// Takes what is asked next, and counts it as under way.
+    fn step(&self) -> Step {
+        let mut state = self.state();
+        let (now, together) = (Instant::now(), self.caller.has_batch());
+        let step = state.next(now, self.terms.concurrency, together);
+        if let Step::Call(_) = &step {
+            state.under_way += 1;
+        }
+        step
+    }
+
+    /// Ends questions with their answers. Their leases must have been granted.
+    pub(super) fn land(&self, ended: Vec<Landing>) {
+        let mut state = self.state();
+        for (flight, _) in &ended {
+            state.forget(flight);
+        }
+        drop(state);
+        for (flight, result) in ended {
+            flight.tell(Progress::Judged(result));
+        }
+    }
+
+    /// Puts questions back that Django could not be asked, and gives up those that waited too long.
+    pub(super) fn put_off(&self, flights: Vec<Arc<Flight>>, began: Instant, error: &AuthError) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.outage.failed(began, now);
+        let away = state.outage.next().is_some();
+        let tried: HashSet<_> = flights.iter().map(|flight| flight.key).collect();
+        state.waiting.extend(flights);
+        let mut ended = Vec::new();
+        state.waiting.retain(|flight| {
+            let concerned = away || tried.contains(&flight.key);
+            if concerned {
+                flight.tell_failing();
+            }
+            let given_up = concerned && now >= flight.opened + self.terms.hold;
+            if given_up {
+                ended.push((Arc::clone(flight), Err(error.clone())));
+            }
+            !given_up
+        });
+        drop(state);
+        self.land(ended);
+    }
+
+    /// Puts questions first again that are to be asked by themselves.
+    pub(super) fn ask_alone(&self, flights: impl IntoIterator<Item = Arc<Flight>>) {
+        self.state().alone.extend(flights);
+    }
+
+    /// Gives a question up, unless somebody waits for it after all.
+    pub(super) fn give_up(&self, flight: &Arc<Flight>) -> bool {
+        let mut state = self.state();
+        let given_up = flight.is_abandoned();
+        if given_up {
+            state.forget(flight);
+        }
+        given_up
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next(&mut self, now: Instant, concurrency: usize, together: bool) -> Step {
+        self.drop_abandoned();
+        if self.is_calm() {
+            return Step::Idle;
+        }
+        if let Some(next) = self.outage.next() {
+            // One call finds out whether Django is back.
+            return match self.under_way {
+                0 if next <= now => self.one(),
+                0 => Step::WaitUntil(next),
+                _ => Step::Idle,
+            };
+        }
+        if self.under_way >= concurrency {
+            return Step::Idle;
+        }
+        if !together || !self.alone.is_empty() {
+            return self.one();
+        }
+        match self.pace.next(self.waiting.len(), now) {
+            Next::One => self.one(),
+            Next::Batch => Step::Call(self.batch()),
+            Next::Collect(until) => Step::WaitUntil(until),
+        }
+    }
+
+    /// Whether no handshake waits for its turn.
+    pub(super) fn is_calm(&self) -> bool {
+        self.waiting.is_empty() && self.alone.is_empty()
+    }
+
+    /// Whether nothing is asked any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    fn one(&mut self) -> Step {
+        let next = self.alone.pop_front().or_else(|| self.waiting.pop_front());
+        Step::Call(next.into_iter().collect())
+    }
+
+    /// The first who waits, and others of its host.
+    fn batch(&mut self) -> Vec<Arc<Flight>> {
+        let mut batch: Vec<Arc<Flight>> = Vec::new();
+        let mut size = 0;
+        let waiting = std::mem::take(&mut self.waiting);
+        for flight in waiting {
+            let about = &flight.question.about;
+            let length = about.cookies.header().len();
+            let fits = batch.first().is_none_or(|first| {
+                let same_host = first.question.about.host == about.host;
+                same_host && batch.len() < MOST && size + length <= LARGEST_REQUEST
+            });
+            if fits {
+                size += length;
+                batch.push(flight);
+            } else {
+                self.waiting.push_back(flight);
+            }
+        }
+        batch
+    }
+
+    fn drop_abandoned(&mut self) {
+        while let Some(first) = self.waiting.front()
+            && first.is_abandoned()
+            && let Some(flight) = self.waiting.pop_front()
+        {
+            self.forget(&flight);
+        }
+    }
+
+    fn forget(&mut self, flight: &Arc<Flight>) {
+        let known = self.flights.get(&flight.key);
+        if known.is_some_and(|known| Arc::ptr_eq(known, flight)) {
+            self.flights.remove(&flight.key);
+        }
+    }
+}
+
+impl Turn {
+    /// A turn that was counted already.
+    pub(super) fn counted(asking: &Arc<Asking>) -> Self {
+        Self(Arc::clone(asking))
+    }
+
+    pub(super) fn asking(&self) -> &Arc<Asking> {
+        &self.0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
+        self.0.wake.notify_one();
+        self.0.freed.notify_waiters();
+    }
+}

@@ -1,0 +1,227 @@
+//! The batch view: up to 500 sessions judged by one request.
+//!
+//! Used by `asking`. The surprise: a project need not have one. Whatever is no batch answer (404, a page, a
+//! refusal) means that sessions are asked for one by one for a while; only the auth view's own answer
+//! is ever taken for a diagnosis.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::answer::Answer;
+use super::endpoint::{AuthError, AuthorityError};
+use super::meaning::is_json;
+use super::place::{Call, Place, PlaceSettings, describe, read};
+use super::question::Recheck;
+use crate::secret::Secrets;
+
+/// Cookies of one request in bytes, in which Django's `DATA_UPLOAD_MAX_MEMORY_SIZE` (2.5 MB) is safe.
+pub(super) const LARGEST_REQUEST: usize = 1024 * 1024;
+/// Answers of one request in bytes.
+const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
+/// How long a place without a batch view is not asked for one again.
+const NOT_OFFERED: Duration = Duration::from_mins(5);
+
+/// Sessions of one host that are asked for together, at least one.
+#[derive(Debug)]
+pub(super) struct Together<'a> {
+    pub(super) sessions: Vec<&'a Recheck>,
+    pub(super) frames: Frames,
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub(super) enum Batched {
+    /// An answer for each session, in order; `None` where the session must be asked for by itself.
+    Answers(Vec<Option<Answer>>),
+    /// There is no batch view.
+    NotOffered,
+}
+
+#[derive(Debug)]
+pub(super) struct BatchView {
+    places: Vec<Place>,
+    /// Until when it counts as missing.
+    missing: Mutex<Option<Instant>>,
+}
+
+/// Whether the answers go to new connections, which get frames first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frames {
+    Wanted,
+    Unwanted,
+}
+
+#[derive(Serialize)]
+struct Asked<'a> {
+    sessions: Vec<&'a str>,
+    frames: bool,
+}
+
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow)]
+    sessions: Vec<&'a RawValue>,
+}
+
+impl BatchView {
+    /// The view at the places of the settings.
+    pub(super) fn build(settings: &PlaceSettings<'_>) -> Result<Self, AuthorityError> {
+        Ok(Self {
+            places: Place::build(settings)?,
+            missing: Mutex::default(),
+        })
+    }
+
+    /// Whether it is worth asking, as far as is known.
+    pub(super) fn is_offered(&self) -> bool {
+        self.missing().is_none_or(|until| until <= Instant::now())
+    }
+
+    /// Asks for sessions. `first` chooses the place that is asked first.
+    pub(super) async fn ask(
+        &self,
+        question: &Together<'_>,
+        secrets: &Secrets,
+        first: usize,
+    ) -> Result<Batched, AuthError> {
+        let attempts = self.places.len().max(2);
+        let mut attempt = 0;
+        loop {
+            let place = &self.places[(first + attempt) % self.places.len()];
+            attempt += 1;
+            let Some(call) = question.call() else {
+                return Ok(Batched::NotOffered);
+            };
+            match place.call(call, secrets).await {
+                Ok(response) => return self.read(place, response, question.sessions.len()).await,
+                // As in a single call: another address, or a new connection.
+                Err(error) if attempt < attempts && !error.is_timeout() => {}
+                Err(error) => return Err(unreachable(place, describe(&error))),
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        place: &Place,
+        response: reqwest::Response,
+        count: usize,
+    ) -> Result<Batched, AuthError> {
+        let status = response.status();
+        if matches!(status.as_u16(), 429 | 502..=504) {
+            return Err(unreachable(place, format!("it answered {status}")));
+        }
+        let fits = status == StatusCode::OK && is_json(response.headers());
+        let body = read(response, LARGEST_ANSWER).await;
+        let body = body.map_err(|error| unreachable(place, describe(&error)))?;
+        let answers = body.filter(|_| fits).and_then(|body| answers(&body, count));
+        Ok(match answers {
+            Some(answers) => {
+                self.missing().take();
+                Batched::Answers(answers)
+            }
+            None => self.note_missing(place, status),
+        })
+    }
+
+    fn note_missing(&self, place: &Place, status: StatusCode) -> Batched {
+        let mut missing = self.missing();
+        if missing.is_none() {
+            let status = status.as_u16();
+            tracing::info!(
+                place = place.name(),
+                status,
+                "no batch of sessions is answered, they are asked for one by one \
+                 (auth.batch_url = \"\" says that there is no batch view)"
+            );
+        }
+        *missing = Some(Instant::now() + NOT_OFFERED);
+        Batched::NotOffered
+    }
+
+    fn missing(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unreachable(place: &Place, cause: String) -> AuthError {
+    AuthError::Unreachable {
+        place: place.name().to_owned(),
+        cause,
+    }
+}
+
+impl<'a> Together<'a> {
+    /// The request. `None` where a cookie is no text, which none ever is.
+    fn call(&self) -> Option<Call<'a>> {
+        let cookies = self.sessions.iter().map(|one| one.cookies.header());
+        let sessions = cookies.map(|cookies| std::str::from_utf8(cookies.as_bytes()).ok());
+        let body = serde_json::to_vec(&Asked {
+            sessions: sessions.collect::<Option<_>>()?,
+            frames: self.frames == Frames::Wanted,
+        });
+        let json = HeaderValue::from_static("application/json");
+        let mut headers = HeaderMap::with_capacity(8);
+        headers.insert(header::ACCEPT, json.clone());
+        headers.insert(header::CONTENT_TYPE, json);
+        headers.insert(header::USER_AGENT, HeaderValue::from_static("Gatepost"));
+        Some(Call {
+            method: Method::POST,
+            query: "",
+            host: &self.sessions.first()?.host,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            headers,
+            body: Bytes::from(body.ok()?),
+        })
+    }
+}
+
+/// The answers in a body, where it has as many as were asked for.
+fn answers(body: &[u8], count: usize) -> Option<Vec<Option<Answer>>> {
+    // serde takes a JSON array for a struct, too.
+    let body = Some(body).filter(|body| body.trim_ascii_start().starts_with(b"{"))?;
+    let said: Said<'_> = serde_json::from_slice(body).ok()?;
+    let answers = said.sessions.iter();
+    let answers: Vec<_> = answers
+        .map(|answer| Answer::decode(answer.get().as_bytes()).ok())
+        .collect();
+    (answers.len() == count).then_some(answers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_come_in_the_order_of_the_question_or_not_at_all() {
+        let body = br#"{"sessions":[{"user":"1"},{"user":null},null,{"user":true}]}"#;
+        let answers = answers(body, 4).unwrap();
+        let users = answers.iter().map(|answer| {
+            let answer = answer.as_ref()?;
+            Some(answer.user.as_ref().map(ToString::to_string))
+        });
+        let users: Vec<_> = users.collect();
+        assert_eq!(users, [Some(Some("1".to_owned())), Some(None), None, None]);
+    }
+
+    #[test]
+    fn too_few_or_too_many_answers_are_none() {
+        for body in [
+            r#"{"sessions":[{"user":"1"}]}"#,
+            r#"{"sessions":[{"user":"1"},{"user":"2"},{"user":"3"}]}"#,
+            r#"{"sessions":{}}"#,
+            r#"{"user":"1"}"#,
+            "[]",
+            r#"[[{"user":"1"},{"user":"2"}]]"#,
+            "",
+        ] {
+            assert!(answers(body.as_bytes(), 2).is_none(), "{body}");
+        }
+    }
+}

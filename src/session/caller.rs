@@ -1,0 +1,166 @@
+//! Makes the calls to Django, and tells people how they go.
+//!
+//! Used by `asking`, which decides when. The surprise: a call that fails is tried at the next address, or on
+//! a new connection, at once: an auth call changes nothing, so asking twice is safe.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+
+use super::batch::{BatchView, Batched, Together};
+use super::diagnosis::Diagnosis;
+use super::endpoint::{
+    Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint, LONGEST_BATCH,
+};
+use super::place::{PlaceSettings, describe};
+use super::standing::{Diagnoses, Whose};
+use crate::secret::Secrets;
+use crate::telemetry::metrics::{Metrics, Outcome};
+
+/// Calls Django.
+#[derive(Debug)]
+pub(super) struct Caller {
+    endpoints: Vec<Endpoint>,
+    batch: Option<BatchView>,
+    next: AtomicUsize,
+    secrets: Secrets,
+    metrics: Arc<Metrics>,
+    reach: Mutex<Reach>,
+    diagnoses: Arc<Diagnoses>,
+}
+
+/// Whether Django answered when it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// It was not asked yet.
+    #[default]
+    Unknown,
+    /// It answered, whatever it said.
+    Reachable,
+    /// It did not.
+    Unreachable,
+}
+
+impl Caller {
+    /// Makes the clients; connects to nothing yet.
+    pub(super) fn build(
+        settings: &AuthSettings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, AuthorityError> {
+        let batch = settings.batch_url.as_ref().map(|url| {
+            BatchView::build(&PlaceSettings {
+                url,
+                upstream: &settings.upstream,
+                timeout: settings.timeout * LONGEST_BATCH,
+                connect_timeout: settings.connect_timeout,
+            })
+        });
+        Ok(Self {
+            endpoints: Endpoint::build(settings)?,
+            batch: batch.transpose()?,
+            next: AtomicUsize::new(0),
+            secrets: settings.secrets.clone(),
+            diagnoses: Arc::new(Diagnoses::new(Arc::clone(&metrics))),
+            metrics,
+            reach: Mutex::default(),
+        })
+    }
+
+    /// Asks for one session.
+    pub(super) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
+        let answered = self.try_endpoints(call).await;
+        let said = answered
+            .as_ref()
+            .map(|answered| Whose::of(&answered.answer));
+        let outcome = match &said {
+            Ok(Whose::User) => "user",
+            Ok(Whose::Anonymous) => "anonymous",
+            Err(error) => error.outcome(),
+        };
+        self.count(outcome);
+        self.note(said, &call.about.host);
+        answered
+    }
+
+    /// Whether sessions can be asked for together, as far as is known.
+    pub(super) fn has_batch(&self) -> bool {
+        self.batch.as_ref().is_some_and(BatchView::is_offered)
+    }
+
+    /// Asks for several sessions of one host.
+    pub(super) async fn ask_together(&self, question: &Together<'_>) -> Result<Batched, AuthError> {
+        let Some(batch) = &self.batch else {
+            return Ok(Batched::NotOffered);
+        };
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let batched = batch.ask(question, &self.secrets, first).await;
+        let host = question.sessions.first().map(|about| &about.host);
+        match (&batched, host) {
+            (Ok(Batched::Answers(answers)), Some(host)) => {
+                self.count("batch");
+                let user = answers.iter().flatten().any(|answer| answer.user.is_some());
+                let whose = if user { Whose::User } else { Whose::Anonymous };
+                self.note(Ok(whose), host);
+            }
+            (Err(error), Some(host)) => {
+                self.count(error.outcome());
+                self.note(Err(error), host);
+            }
+            _ => self.count("no_batch"),
+        }
+        batched
+    }
+
+    /// An error for a call that is not made.
+    pub(super) fn unreachable(&self, cause: &str) -> AuthError {
+        let first = self.next.load(Ordering::Relaxed) % self.endpoints.len();
+        self.endpoints[first].unreachable(cause.to_owned())
+    }
+
+    /// Whether Django answered the last call.
+    pub(super) fn reach(&self) -> Reach {
+        *self.reach.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known to be wrong.
+    pub(super) fn diagnoses(&self) -> &Arc<Diagnoses> {
+        &self.diagnoses
+    }
+
+    async fn try_endpoints(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
+        let first = self.next.fetch_add(1, Ordering::Relaxed);
+        let attempts = self.endpoints.len().max(2);
+        let mut attempt = 0;
+        loop {
+            let endpoint = &self.endpoints[(first + attempt) % self.endpoints.len()];
+            attempt += 1;
+            match endpoint.call(call, &self.secrets).await {
+                Ok(response) => return endpoint.read(response, call, &self.secrets).await,
+                Err(error) if attempt < attempts && !error.is_timeout() => {}
+                Err(error) => return Err(endpoint.unreachable(describe(&error))),
+            }
+        }
+    }
+
+    /// Tells people how a call went.
+    fn note(&self, said: Result<Whose, &AuthError>, host: &HeaderValue) {
+        let mut reach = Reach::Reachable;
+        match said {
+            Ok(whose) => self.diagnoses.answered(host, whose),
+            Err(AuthError::Misconfigured { place, diagnosis }) => {
+                self.diagnoses.tell(diagnosis, place, host);
+            }
+            Err(AuthError::Unreachable { place, cause }) => {
+                reach = Reach::Unreachable;
+                self.diagnoses.tell(&Diagnosis::silence(cause), place, host);
+            }
+        }
+        *self.reach.lock().unwrap_or_else(PoisonError::into_inner) = reach;
+    }
+
+    fn count(&self, outcome: &'static str) {
+        let calls = &self.metrics.auth_calls;
+        calls.get_or_create(&Outcome { outcome }).inc();
+    }
+}

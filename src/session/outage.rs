@@ -1,0 +1,88 @@
+//! When Django is asked again that could not be reached.
+//!
+//! Used by `asking`. The surprise: one call that takes too long is no outage while others are answered,
+//! so that a single session whose judgement hangs holds up nobody else.
+
+use std::time::{Duration, Instant};
+
+/// After the first failure: less than a tenth of a second of silence is never noticed.
+const FIRST: Duration = Duration::from_millis(50);
+/// The waits double up to this.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// Whether Django can be reached, as far as is known.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    answered: Option<Instant>,
+    away: Option<Away>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Away {
+    next: Instant,
+    wait: Duration,
+}
+
+impl Outage {
+    /// Django answered a call, whatever it said.
+    pub(super) fn answered(&mut self, now: Instant) {
+        (self.answered, self.away) = (Some(now), None);
+    }
+
+    /// A call that began at `began` was not answered.
+    pub(super) fn failed(&mut self, began: Instant, now: Instant) {
+        if self.answered.is_some_and(|answered| answered >= began) {
+            return;
+        }
+        let wait = match self.away {
+            None => FIRST,
+            // One of several that were under way together.
+            Some(away) if now < away.next => return,
+            Some(away) => (2 * away.wait).min(LONGEST),
+        };
+        let next = now + wait;
+        self.away = Some(Away { next, wait });
+    }
+
+    /// When to knock again, where Django is away.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.away.map(|away| away.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_knocked_at_longer_and_longer_intervals_until_somebody_answers() {
+        let mut now = Instant::now();
+        let mut outage = Outage::default();
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            outage.failed(now, now);
+            // A second one of the same moment changes nothing.
+            outage.failed(now, now);
+            let next = outage.next().unwrap();
+            waits.push((next - now).as_millis());
+            now = next;
+        }
+        assert_eq!(waits, [50, 100, 200, 400, 800, 1000, 1000]);
+        outage.answered(now);
+        assert_eq!(outage.next(), None);
+    }
+
+    #[test]
+    fn a_call_that_hangs_while_others_are_answered_is_no_outage() {
+        let began = Instant::now();
+        let mut outage = Outage::default();
+        outage.answered(began + Duration::from_secs(1));
+        outage.failed(began, began + Duration::from_secs(2));
+        assert_eq!(outage.next(), None);
+        outage.failed(
+            began + Duration::from_secs(2),
+            began + Duration::from_secs(3),
+        );
+        assert!(outage.next().is_some());
+    }
+}

@@ -1,0 +1,177 @@
+//! How many waiting handshakes go to Django together, and when.
+//!
+//! Used by `asking` where there is a batch view. The surprise: the first few of a crowd are asked for
+//! at once, one by one; only when more come than [`SINGLES_PER_SECOND`] are they collected, over windows that
+//! double while the storm lasts. So a lone visitor never waits, and a storm costs Django a handful of
+//! requests however fast it answers.
+
+use std::time::{Duration, Instant};
+
+/// Beyond this many handshakes a second there is a storm.
+const SINGLES_PER_SECOND: f64 = 24.0;
+/// So many may come at once before that counts.
+const SINGLES_AT_ONCE: f64 = 4.0;
+/// The first window of a storm.
+const FIRST: Duration = Duration::from_millis(50);
+/// No window is longer.
+const LONGEST: Duration = Duration::from_secs(1);
+/// The batch view takes no more.
+pub(super) const MOST: usize = 500;
+
+/// What to do about those who wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Ask for one of them.
+    One,
+    /// Ask for as many as fit one batch.
+    Batch,
+    /// Wait for more, until then.
+    Collect(Instant),
+}
+
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// How many may be asked for one by one just now.
+    singles: f64,
+    counted: Instant,
+    storm: Option<Window>,
+    longest: Duration,
+}
+
+/// The time over which handshakes are collected.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    began: Instant,
+    length: Duration,
+}
+
+impl Pace {
+    /// Nobody came yet. A handshake that is not accepted after `patience` should be answered by then.
+    pub(super) fn new(patience: Duration, now: Instant) -> Self {
+        Self {
+            singles: SINGLES_AT_ONCE,
+            counted: now,
+            storm: None,
+            longest: LONGEST.min(patience / 2),
+        }
+    }
+
+    /// What to do about `waiting` handshakes, at least one.
+    pub(super) fn next(&mut self, waiting: usize, now: Instant) -> Next {
+        let Some(window) = self.storm else {
+            return self.next_in_calm(now);
+        };
+        let ends = window.began + window.length;
+        if now < ends && waiting < MOST {
+            return Next::Collect(ends);
+        }
+        let came = f64::from(u32::try_from(waiting).unwrap_or(u32::MAX));
+        let since = now.saturating_duration_since(window.began);
+        self.storm = (came > SINGLES_PER_SECOND * since.as_secs_f64()).then(|| Window {
+            began: now,
+            length: (2 * window.length).min(self.longest),
+        });
+        (self.singles, self.counted) = (0.0, now);
+        Next::Batch
+    }
+
+    fn next_in_calm(&mut self, now: Instant) -> Next {
+        let since = now.saturating_duration_since(self.counted);
+        let more = SINGLES_PER_SECOND * since.as_secs_f64();
+        self.singles = (self.singles + more).min(SINGLES_AT_ONCE);
+        self.counted = now;
+        if self.singles >= 1.0 {
+            self.singles -= 1.0;
+            return Next::One;
+        }
+        let length = FIRST.min(self.longest);
+        self.storm = Some(Window { began: now, length });
+        Next::Collect(now + length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets sessions come at an even pace to a Django that answers at once; returns what was asked,
+    /// and the longest that anybody waited.
+    fn storm(sessions: u32, over: Duration) -> (Vec<usize>, Duration) {
+        let began = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(2), began);
+        let mut calls = Vec::new();
+        let mut waiting: Vec<Instant> = Vec::new();
+        let mut longest = Duration::ZERO;
+        let mut due = None;
+        let step = Duration::from_micros(500);
+        let (mut now, mut came) = (began, 0);
+        while came < sessions || !waiting.is_empty() {
+            let progress = (now - began).as_secs_f64() / over.as_secs_f64();
+            while came < sessions && f64::from(came) <= progress * f64::from(sessions) {
+                waiting.push(now);
+                came += 1;
+                due = None;
+            }
+            while !waiting.is_empty() && due.is_none_or(|due| due <= now) {
+                let take = match pace.next(waiting.len(), now) {
+                    Next::One => 1,
+                    Next::Batch => waiting.len().min(MOST),
+                    Next::Collect(until) => {
+                        due = Some(until);
+                        continue;
+                    }
+                };
+                longest = longest.max(now - waiting[0]);
+                waiting.drain(..take);
+                calls.push(take);
+                due = None;
+            }
+            now += step;
+        }
+        (calls, longest)
+    }
+
+    #[test]
+    fn a_storm_of_two_thousand_sessions_costs_a_handful_of_requests() {
+        for seconds in [0.05, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0] {
+            let (calls, longest) = storm(2000, Duration::from_secs_f64(seconds));
+            assert!(calls.len() <= 18, "{seconds} s: {calls:?}");
+            assert_eq!(calls.iter().sum::<usize>(), 2000);
+            assert!(longest <= LONGEST + FIRST, "{seconds} s: {longest:?}");
+        }
+    }
+
+    #[test]
+    fn visitors_of_a_quiet_site_never_wait() {
+        let (calls, longest) = storm(100, Duration::from_secs(10));
+        assert_eq!((calls.len(), longest), (100, Duration::ZERO));
+        let (calls, longest) = storm(4, Duration::from_millis(1));
+        assert_eq!((calls.len(), longest), (4, Duration::ZERO));
+    }
+
+    #[test]
+    fn after_a_storm_a_visitor_is_asked_for_at_once_again() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(2), now);
+        while pace.next(400, now) == Next::One {}
+        now += FIRST;
+        assert_eq!(pace.next(400, now), Next::Batch);
+        // The next one still falls into the storm's window, and finds nobody else there.
+        now += Duration::from_secs(5);
+        assert_eq!(pace.next(1, now), Next::Batch);
+        now += Duration::from_secs(1);
+        assert_eq!(pace.next(1, now), Next::One);
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_the_patience_allows() {
+        let now = Instant::now();
+        let mut pace = Pace::new(Duration::from_millis(60), now);
+        let windows = (0..20).map(|n| pace.next(100, now + n * FIRST));
+        for (n, window) in (0..).zip(windows) {
+            if let Next::Collect(until) = window {
+                assert!(until <= now + n * FIRST + Duration::from_millis(30));
+            }
+        }
+    }
+}

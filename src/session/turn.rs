@@ -1,0 +1,120 @@
+//! One call's way: to Django, into leases, and to those who wait.
+//!
+//! A task of its own, spawned by `asking`. The surprise: whatever becomes of the task, its turn comes free
+//! and its questions end, because both are dropped with it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header;
+
+use super::answer::Answer;
+use super::asking::Turn;
+use super::batch::{Batched, Frames, Together};
+use super::endpoint::{Answered, AuthCall, AuthError};
+use super::flight::{Flight, Judgement};
+
+impl Turn {
+    /// Asks these questions, at least one.
+    pub(super) async fn carry_out(self, flights: Vec<Arc<Flight>>) {
+        match <[_; 1]>::try_from(flights) {
+            Ok([flight]) => self.ask(flight).await,
+            Err(flights) => self.ask_together(flights).await,
+        }
+    }
+
+    async fn ask(self, flight: Arc<Flight>) {
+        let began = Instant::now();
+        let asking = self.asking();
+        let Some(answered) = self.answer_of(&flight).await else {
+            return;
+        };
+        if let Err(error @ AuthError::Unreachable { .. }) = &answered {
+            return asking.put_off(vec![flight], began, error);
+        }
+        asking.state().outage.answered(Instant::now());
+        let judgement = answered.map(|Answered { answer, headers }| {
+            let cookies = headers.get_all(header::SET_COOKIE);
+            let judgement = Judgement {
+                answer,
+                set_cookies: cookies.iter().cloned().collect(),
+                asked: began,
+                target: flight.question.target.clone(),
+            };
+            self.grant(&flight, &judgement);
+            Arc::new(judgement)
+        });
+        asking.land(vec![(flight, judgement)]);
+    }
+
+    /// What Django answers; `None` where nobody waits for it any more.
+    async fn answer_of(&self, flight: &Arc<Flight>) -> Option<Result<Answered, AuthError>> {
+        let question = &flight.question;
+        let call = AuthCall {
+            about: &question.about,
+            handshake: Some((&question.target, question.request_id)),
+        };
+        let mut answered = std::pin::pin!(self.asking().caller.ask(call));
+        loop {
+            tokio::select! {
+                answered = &mut answered => return Some(answered),
+                () = flight.abandoned() => if self.asking().give_up(flight) {
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn ask_together(self, flights: Vec<Arc<Flight>>) {
+        let began = Instant::now();
+        let asking = self.asking();
+        let question = Together {
+            sessions: flights.iter().map(|f| &f.question.about).collect(),
+            frames: Frames::Wanted,
+        };
+        let batched = asking.caller.ask_together(&question).await;
+        match batched {
+            Ok(Batched::Answers(answers)) => {
+                asking.state().outage.answered(Instant::now());
+                self.hand_out(flights, answers, began);
+            }
+            Ok(Batched::NotOffered) => {
+                asking.state().outage.answered(Instant::now());
+                asking.ask_alone(flights);
+            }
+            Err(error) => asking.put_off(flights, began, &error),
+        }
+    }
+
+    fn hand_out(&self, flights: Vec<Arc<Flight>>, answers: Vec<Option<Answer>>, began: Instant) {
+        let mut landed = Vec::with_capacity(flights.len());
+        let mut left_out = Vec::new();
+        for (flight, answer) in flights.into_iter().zip(answers) {
+            let Some(answer) = answer else {
+                left_out.push(flight);
+                continue;
+            };
+            let judgement = Judgement {
+                answer,
+                set_cookies: Vec::new(),
+                asked: began,
+                target: flight.question.target.clone(),
+            };
+            self.grant(&flight, &judgement);
+            landed.push((flight, Ok(Arc::new(judgement))));
+        }
+        self.asking().ask_alone(left_out);
+        self.asking().land(landed);
+    }
+
+    /// Relies upon the answer, unless the browser gets another session with it.
+    fn grant(&self, flight: &Flight, judgement: &Judgement) {
+        let about = &flight.question.about;
+        let mut set_cookies = judgement.set_cookies.iter();
+        if set_cookies.any(|set_cookie| about.cookies.is_replaced_by(set_cookie)) {
+            return;
+        }
+        let leases = &self.asking().leases;
+        leases.grant(about.session(), &judgement.answer, judgement.asked);
+    }
+}

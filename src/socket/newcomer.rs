@@ -1,0 +1,184 @@
+//! A client that was let in and is judged: what becomes of it, before or after its 101.
+//!
+//! Made by the handshake. The surprise: a client whose judgement takes long is accepted first and waits
+//! as an open WebSocket. What it says meanwhile is kept for its connection, up to a few KiB; that it
+//! leaves is noticed at once, so that nobody is asked for in vain.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use http::HeaderValue;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::parts::SocketParts;
+use crate::close::CloseReason;
+use crate::hub::Member;
+use crate::net::block::AddressBlock;
+use crate::publication::Frame;
+use crate::session::{AuthError, LoggedIn, Recheck, Tab, Verdict};
+
+/// What a client may say before it is judged; then it has to wait.
+const EARLY: usize = 4096;
+
+/// A judgement under way.
+pub(super) type Verdicts = Pin<Box<dyn Future<Output = Result<Verdict, AuthError>> + Send>>;
+
+/// A client that is judged.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    pub(super) parts: Arc<SocketParts>,
+    /// The path of its socket route.
+    pub(super) path: Arc<str>,
+    /// The session it comes with, and its browser.
+    pub(super) about: Recheck,
+    /// When its handshake came.
+    pub(super) began: Instant,
+}
+
+/// What becomes of a connection after its 101, where that is known.
+pub(super) enum Admission {
+    Now(Fate),
+    Later(Box<Newcomer>, Verdicts),
+}
+
+/// What becomes of a connection.
+pub(super) enum Fate {
+    Echo,
+    Close(CloseReason),
+    /// Close 4001, after a while.
+    LogIn(Duration),
+    Serve {
+        tab: Tab,
+        greeting: Vec<Frame>,
+        set_cookies: Vec<HeaderValue>,
+    },
+}
+
+impl Newcomer {
+    /// What a judgement means for it.
+    pub(super) fn settle(&self, verdict: Result<Verdict, AuthError>) -> Fate {
+        let (outcome, fate) = match verdict {
+            Ok(Verdict::LoggedIn(found)) => self.register(found),
+            Ok(Verdict::Anonymous) => ("anonymous", self.send_to_login()),
+            Err(AuthError::Unreachable { .. }) if self.parts.drain.is_draining() => {
+                ("draining", Fate::Close(self.parts.lifecycle.going_away()))
+            }
+            Err(AuthError::Unreachable { .. }) => {
+                ("unreachable", Fate::Close(CloseReason::DjangoUnreachable))
+            }
+            Err(AuthError::Misconfigured { diagnosis, .. }) => (
+                "misconfigured",
+                Fate::Close(CloseReason::Misconfigured(
+                    diagnosis.reason().to_owned().into(),
+                )),
+            ),
+        };
+        self.parts.count(outcome);
+        fate
+    }
+
+    /// Turns it away, because it has to log in first.
+    fn send_to_login(&self) -> Fate {
+        let about = &self.about;
+        let session = Some(about.cookies.header());
+        self.parts
+            .log_in(about.address, about.user_agent.as_ref(), session)
+    }
+
+    /// Makes a connection of a session with a user, unless that was revoked since Django was asked,
+    /// or since the handshake came.
+    fn register(&self, found: LoggedIn) -> (&'static str, Fate) {
+        let connect = |who| Member::new(who, Arc::clone(&self.path), self.about.address);
+        let who = (found.identity, self.began.min(found.asked));
+        match self.parts.lifecycle.join(&self.about, who, connect) {
+            Ok(tab) => (
+                "accepted",
+                Fate::Serve {
+                    tab,
+                    greeting: found.frames,
+                    set_cookies: found.set_cookies,
+                },
+            ),
+            Err(reason @ CloseReason::Policy(_)) => ("user_full", Fate::Close(reason)),
+            Err(reason) => ("revoked", Fate::Close(reason)),
+        }
+    }
+}
+
+impl SocketParts {
+    /// Turns a client away that has to log in first: at once, unless it comes again and again.
+    pub(super) fn log_in(
+        &self,
+        address: IpAddr,
+        user_agent: Option<&HeaderValue>,
+        session: Option<&HeaderValue>,
+    ) -> Fate {
+        let client = (AddressBlock::of(address), user_agent, session);
+        Fate::LogIn(self.slowing.delay(client))
+    }
+}
+
+/// Waits for a judgement on an open stream. Gives it with what the client said meanwhile, or `None`
+/// where it left.
+pub(super) async fn wait(
+    stream: &mut (impl AsyncRead + Unpin),
+    mut verdict: Verdicts,
+) -> Option<(Result<Verdict, AuthError>, Vec<u8>)> {
+    let mut early = BytesMut::new();
+    loop {
+        let room = EARLY - early.len();
+        tokio::select! {
+            verdict = &mut verdict => return Some((verdict, early.into())),
+            read = read_some(stream, &mut early, room), if room > 0 => {
+                if read == 0 {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// Reads at most `room` bytes; 0 is the end.
+async fn read_some(
+    stream: &mut (impl AsyncRead + Unpin),
+    early: &mut BytesMut,
+    room: usize,
+) -> usize {
+    let mut limited = stream.take(u64::try_from(room).unwrap_or(u64::MAX));
+    limited.read_buf(early).await.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    fn soon() -> Verdicts {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(Verdict::Anonymous)
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_says_early_is_kept_up_to_a_limit() {
+        let (mut client, mut stream) = tokio::io::duplex(64 * 1024);
+        client.write_all(&[7; 10_000]).await.unwrap();
+        let (verdict, early) = wait(&mut stream, soon()).await.unwrap();
+        assert!(matches!(verdict, Ok(Verdict::Anonymous)));
+        assert_eq!(early, [7; EARLY]);
+        let mut rest = vec![0; 10_000 - EARLY];
+        stream.read_exact(&mut rest).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_is_not_waited_for() {
+        let (client, mut stream) = tokio::io::duplex(64);
+        drop(client);
+        assert!(wait(&mut stream, soon()).await.is_none());
+    }
+}
