@@ -49,6 +49,7 @@ mod request_grammar;
 mod secrets;
 mod slow_clients;
 mod slow_consumer;
+mod storm;
 mod tls;
 mod traps;
 mod tunnel;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::server::Received;
+
 /// One scripted answer.
 #[derive(Clone)]
 pub struct Answer {
@@ -38,6 +40,8 @@ pub(super) enum Content {
     Huge(usize),
     /// Bytes in place of a whole answer.
     Raw(Vec<u8>),
+    /// What this function says once the whole request is there.
+    OfRequest(Arc<dyn Fn(&Received) -> Answer + Send + Sync>),
     /// A WebSocket that echoes, with this subprotocol.
     WebSocketEcho(Option<String>),
 }
@@ -97,6 +101,11 @@ impl Answer {
         let mut answer = Self::raw("");
         answer.end = End::Hang;
         answer
+    }
+
+    /// What this function says once the whole request is there.
+    pub fn of_request(answer: impl Fn(&Received) -> Self + Send + Sync + 'static) -> Self {
+        Self::of(200, Content::OfRequest(Arc::new(answer)))
     }
 
     /// RST before any byte.
@@ -179,6 +188,14 @@ impl Answer {
     /// 101 and a WebSocket that sends back what it gets.
     pub fn websocket_echo(protocol: Option<&str>) -> Self {
         Self::of(101, Content::WebSocketEcho(protocol.map(str::to_owned)))
+    }
+
+    /// Its body as JSON.
+    pub fn as_json(&self) -> serde_json::Value {
+        match &self.content {
+            Content::Whole(body) => serde_json::from_slice(body).unwrap(),
+            _ => panic!("not a whole answer"),
+        }
     }
 
     /// One more response field; the same name may come more than once.

@@ -12,6 +12,9 @@ use super::server::{Received, Server};
 /// Where the gateway asks by default.
 pub const AUTH_PATH: &str = "/_gatepost/auth/";
 
+/// Where it asks for many sessions at once.
+pub const BATCH_PATH: &str = "/_gatepost/sessions/";
+
 /// A scripted Django. Unknown sessions are anonymous; every other path echoes.
 pub struct Django {
     server: Server,
@@ -86,6 +89,30 @@ impl Django {
     /// The auth view answers so to everybody.
     pub fn judges_everybody(&self, answer: Answer) {
         self.answers(AUTH_PATH, answer);
+    }
+
+    /// There is a batch view, which says the same as the auth view.
+    pub fn judges_batches(&self) {
+        let known = Arc::clone(&self.sessions);
+        let answer = Answer::of_request(move |request| {
+            let asked: Value = serde_json::from_slice(&request.body.bytes).unwrap();
+            let asked = asked["sessions"].as_array().unwrap();
+            assert!(asked.len() <= 500);
+            let known = known.lock().unwrap();
+            let said = asked.iter().map(|cookies| {
+                let cookies = cookies.as_str().unwrap();
+                let session = cookies.rsplit_once("sessionid=").unwrap().1;
+                let found = known.iter().rfind(|(known, _)| known == session);
+                found.map_or_else(|| json!({"user": null}), |(_, answer)| answer.as_json())
+            });
+            Answer::json(&json!({"sessions": said.collect::<Vec<_>>()}))
+        });
+        self.answers(BATCH_PATH, answer);
+    }
+
+    /// Every batch that was asked for so far.
+    pub fn batch_calls(&self) -> Vec<Received> {
+        self.requests_to(BATCH_PATH)
     }
 
     /// Every auth call so far.

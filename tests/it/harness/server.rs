@@ -306,6 +306,9 @@ async fn converse(mut wire: Wire<Conn>, state: Arc<State>, connection: usize) {
         } else {
             answer.end = End::Close;
         }
+        if let Content::OfRequest(content) = &answer.content {
+            answer = content(&request);
+        }
         let _load = state.load(request.path());
         if let Some(gate) = &answer.gate {
             gate.pass().await;
@@ -369,7 +372,7 @@ async fn say(wire: &mut Wire<Conn>, request: &Received, answer: &Answer) -> std:
             }
             wire.send(if *whole { "0\r\n\r\n" } else { "" }).await
         }
-        Content::WebSocketEcho(_) => Ok(()),
+        Content::OfRequest(_) | Content::WebSocketEcho(_) => Ok(()),
     }
 }
 
