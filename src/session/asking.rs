@@ -5,20 +5,18 @@
 //! question, and an answer is a lease before its question ends, so that whoever comes next finds one or
 //! the other.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::batch::LARGEST_REQUEST;
 use super::caller::Caller;
 use super::endpoint::AuthError;
 use super::flight::{Flight, Judgement, Progress};
 use super::lease::{Known, Lease, LeaseKey, Leases};
-use super::outage::Outage;
-use super::pace::{MOST, Next, Pace};
 use super::question::Question;
+use super::queue::{State, Step};
 use crate::net::drain::DrainWatch;
 
 /// How questions are put to Django.
@@ -44,20 +42,6 @@ pub(super) struct Asking {
     pub(super) freed: Notify,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    /// Every question that has no answer yet.
-    flights: HashMap<LeaseKey, Arc<Flight>>,
-    /// Those that wait for their turn, in order.
-    waiting: VecDeque<Arc<Flight>>,
-    /// Those that a batch left out, which go first and by themselves.
-    alone: VecDeque<Arc<Flight>>,
-    pub(super) under_way: usize,
-    pace: Pace,
-    pub(super) outage: Outage,
-    over: bool,
-}
-
 /// What somebody finds who has a question.
 pub(super) enum Joined {
     /// The answer.
@@ -66,13 +50,6 @@ pub(super) enum Joined {
     Waits(watch::Receiver<Progress>),
     /// Nobody asks any more.
     Over,
-}
-
-/// What the task does next.
-enum Step {
-    Call(Vec<Arc<Flight>>),
-    WaitUntil(Instant),
-    Idle,
 }
 
 /// A question and what came of it.
@@ -87,15 +64,7 @@ impl Asking {
             caller,
             leases,
             terms,
-            state: Mutex::new(State {
-                flights: HashMap::new(),
-                waiting: VecDeque::new(),
-                alone: VecDeque::new(),
-                under_way: 0,
-                pace: Pace::new(terms.patience, Instant::now()),
-                outage: Outage::default(),
-                over: false,
-            }),
+            state: Mutex::new(State::new(terms.patience)),
             wake: Notify::new(),
             freed: Notify::new(),
         }
@@ -104,7 +73,7 @@ impl Asking {
     /// Waits for the answer to a question, with whoever waits for it already.
     pub(super) fn join(&self, key: LeaseKey, question: &Question) -> Joined {
         let mut state = self.state();
-        if state.over {
+        if state.is_over() {
             return Joined::Over;
         }
         if let Some(flight) = state.flights.get(&key) {
@@ -152,12 +121,8 @@ impl Asking {
                 () = drain.draining() => {}
             }
         }
-        let mut state = self.state();
-        state.over = true;
-        state.waiting.clear();
-        state.alone.clear();
-        // Whoever waits learns of it by the flight's end.
-        state.flights.clear();
+        // Whoever waits learns of it by the end of its flight.
+        self.state().end();
     }
 
     /// Takes what is asked next, and counts it as under way.
@@ -224,87 +189,6 @@ impl Asking {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn next(&mut self, now: Instant, concurrency: usize, together: bool) -> Step {
-        self.drop_abandoned();
-        if self.is_calm() {
-            return Step::Idle;
-        }
-        if let Some(next) = self.outage.next() {
-            // One call finds out whether Django is back.
-            return match self.under_way {
-                0 if next <= now => self.one(),
-                0 => Step::WaitUntil(next),
-                _ => Step::Idle,
-            };
-        }
-        if self.under_way >= concurrency {
-            return Step::Idle;
-        }
-        if !together || !self.alone.is_empty() {
-            return self.one();
-        }
-        match self.pace.next(self.waiting.len(), now) {
-            Next::One => self.one(),
-            Next::Batch => Step::Call(self.batch()),
-            Next::Collect(until) => Step::WaitUntil(until),
-        }
-    }
-
-    /// Whether no handshake waits for its turn.
-    pub(super) fn is_calm(&self) -> bool {
-        self.waiting.is_empty() && self.alone.is_empty()
-    }
-
-    /// Whether nothing is asked any more.
-    pub(super) fn is_over(&self) -> bool {
-        self.over
-    }
-
-    fn one(&mut self) -> Step {
-        let next = self.alone.pop_front().or_else(|| self.waiting.pop_front());
-        Step::Call(next.into_iter().collect())
-    }
-
-    /// The first who waits, and others of its host.
-    fn batch(&mut self) -> Vec<Arc<Flight>> {
-        let mut batch: Vec<Arc<Flight>> = Vec::new();
-        let mut size = 0;
-        let waiting = std::mem::take(&mut self.waiting);
-        for flight in waiting {
-            let about = &flight.question.about;
-            let length = about.cookies.header().len();
-            let fits = batch.first().is_none_or(|first| {
-                let same_host = first.question.about.host == about.host;
-                same_host && batch.len() < MOST && size + length <= LARGEST_REQUEST
-            });
-            if fits {
-                size += length;
-                batch.push(flight);
-            } else {
-                self.waiting.push_back(flight);
-            }
-        }
-        batch
-    }
-
-    fn drop_abandoned(&mut self) {
-        while let Some(first) = self.waiting.front()
-            && first.is_abandoned()
-            && let Some(flight) = self.waiting.pop_front()
-        {
-            self.forget(&flight);
-        }
-    }
-
-    fn forget(&mut self, flight: &Arc<Flight>) {
-        let known = self.flights.get(&flight.key);
-        if known.is_some_and(|known| Arc::ptr_eq(known, flight)) {
-            self.flights.remove(&flight.key);
-        }
     }
 }
 

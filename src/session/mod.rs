@@ -26,6 +26,7 @@ mod outage;
 mod pace;
 mod place;
 mod question;
+mod queue;
 mod rechecking;
 mod revalidate;
 mod set_cookie;

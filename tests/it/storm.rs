@@ -228,7 +228,7 @@ async fn who_waits_longer_is_accepted_first_and_judged_afterwards() {
     assert!(began.elapsed() >= Duration::from_millis(300));
     assert!(socket.response.head.all("set-cookie").is_empty());
     socket.send(r#"{"type":"ping"}"#).await;
-    tokio::time::sleep(Duration::from_millis(3000)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(gateway.api().connections("42").await.is_empty());
     gate.open();
     socket.expect_frame(r#"{"unread":3}"#).await;
