@@ -312,8 +312,9 @@ def test_a_logout_does_not_wait_for_the_outbox(gateway):
     assert not Item.objects.exists()
 
 
-def test_a_logout_that_no_gateway_heard_of_is_stored(settings, puller):
-    settings.GATEPOST = {**settings.GATEPOST, "URL": "http://127.0.0.1:9"}
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", []])
+def test_a_logout_that_no_gateway_heard_of_is_stored(settings, puller, url):
+    settings.GATEPOST = {**settings.GATEPOST, "URL": url}
     revoke_now(Session("s" * 32), reason="logged out")
     (item,) = puller.pull()
     assert item["revocation"]["reason"] == "logged out"
