@@ -5,7 +5,7 @@ import ssl
 import urllib.request
 
 import pytest
-from django.contrib.auth import logout
+from django.contrib.auth import logout, update_session_auth_hash
 from django.http import HttpResponse, JsonResponse
 from django.test import Client
 
@@ -101,6 +101,30 @@ def test_a_logout_rides_too(live_gateway, at, visit, browser, no_api):
     with live_gateway.connect(client=browser) as socket:
         visit(browser, "/leave/")
         assert socket.closed()[0] == 4001
+
+
+def test_a_changed_password_closes_the_sockets_of_other_browsers_alone(
+    live_gateway, at, visit, browser, user
+):
+    """The recheck rides on the very response that gives this browser its new cookie."""
+
+    def change(request):
+        request.user.set_password("another one")
+        request.user.save()
+        update_session_auth_hash(request, request.user)
+        return HttpResponse("changed")
+
+    at(change=change)
+    other = Client()
+    other.force_login(user)
+    with (
+        live_gateway.connect(client=browser) as here,
+        live_gateway.connect(client=other) as elsewhere,
+    ):
+        assert visit(browser, "/change/") == "changed"
+        assert elsewhere.closed()[0] == 4001
+        notify(user, {"n": 1})
+        assert here.receive() == {"n": 1}
 
 
 def test_a_user_who_is_deactivated_or_deleted_is_gone(live_gateway, browser, user):
