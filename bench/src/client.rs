@@ -15,6 +15,8 @@ pub(crate) struct Client {
     partial: Vec<u8>,
     pub(crate) frames: u64,
     pub(crate) pings: u64,
+    /// The code and reason of the close frame that came, if one did.
+    pub(crate) closed: Option<String>,
 }
 
 impl Client {
@@ -32,6 +34,7 @@ impl Client {
             partial: Vec::new(),
             frames: 0,
             pings: 0,
+            closed: None,
         })
     }
 
@@ -110,7 +113,7 @@ impl Client {
                     .first_chunk()
                     .map_or(1005, |code| u16::from_be_bytes(*code));
                 let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
-                return Err(Error::other(format!("the server closed: {code} {reason}")));
+                self.closed = Some(format!("{code} {reason}"));
             }
             9 => {
                 self.pings += 1;

@@ -15,12 +15,13 @@ use socket2::{Domain, Socket, Type};
 use crate::certificate::HOST;
 use crate::client::Client;
 
-/// Handshakes under way at once.
+/// Handshakes under way at once, where it is no storm.
 const AT_ONCE: usize = 64;
 /// Failed clients after which the run ends.
 const MOST_FAILURES: usize = 20;
-/// Source addresses the clients come from: 127.0.10.1 and following.
-const SOURCES: usize = 8;
+/// Source addresses the clients come from: 127.0.10.1 and following. As many as keep each below
+/// `limits.handshakes_per_address`.
+const SOURCES: usize = 100;
 
 /// Where a fleet goes.
 #[derive(Clone)]
@@ -28,6 +29,32 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
     pub(crate) tls: Arc<ClientConfig>,
+    /// How many sessions the sockets share.
+    pub(crate) sessions: usize,
+    /// Handshakes under way at once.
+    pub(crate) at_once: usize,
+}
+
+impl Target {
+    /// Sockets with a session each, opened one little crowd after the other.
+    pub(crate) fn new(address: SocketAddr, path: &'static str, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            address,
+            path,
+            tls,
+            sessions: usize::MAX,
+            at_once: AT_ONCE,
+        }
+    }
+
+    /// The same by clients that come all at once, several to a session.
+    pub(crate) fn storm(self, sessions: usize) -> Self {
+        Self {
+            sessions,
+            at_once: usize::MAX,
+            ..self
+        }
+    }
 }
 
 /// Many open sockets.
@@ -39,10 +66,20 @@ pub(crate) struct Fleet {
     opened: usize,
     failures: usize,
     frames: u64,
+    /// Sockets that the server has closed since somebody looked, with when and how.
+    closed: Vec<(Instant, String)>,
+    closes: Closes,
+}
+
+/// What a close frame means to a fleet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closes {
+    Failure,
+    Wanted,
 }
 
 impl Fleet {
-    /// Opens `count` sockets; each has a session cookie of its own, so a user of its own.
+    /// Opens `count` sockets; each session is a user of its own.
     pub(crate) fn open(target: Target, count: usize) -> io::Result<Self> {
         let clients = Vec::with_capacity(count);
         let scratch = vec![0; 64 << 10];
@@ -55,12 +92,14 @@ impl Fleet {
             opened: 0,
             failures: 0,
             frames: 0,
+            closed: Vec::new(),
+            closes: Closes::Failure,
         };
         let mut events = Events::with_capacity(1024);
         let deadline =
             Instant::now() + Duration::from_secs(15) + Duration::from_millis(4) * small(count);
         while fleet.opened < count {
-            while fleet.living() < count && fleet.living() - fleet.opened < AT_ONCE {
+            while fleet.living() < count && fleet.living() - fleet.opened < fleet.target.at_once {
                 fleet.start()?;
             }
             fleet.turn(&mut events, Duration::from_millis(100))?;
@@ -121,6 +160,22 @@ impl Fleet {
         Ok(())
     }
 
+    /// Waits until the server has closed `count` sockets, and says when each was.
+    pub(crate) fn wait_for_closes(&mut self, count: usize) -> io::Result<Vec<(Instant, String)>> {
+        self.closes = Closes::Wanted;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut events = Events::with_capacity(1024);
+        while self.closed.len() < count {
+            self.turn(&mut events, Duration::from_millis(100))?;
+            if Instant::now() > deadline {
+                let text = format!("only {} of {count} sockets were closed", self.closed.len());
+                return Err(Error::other(text));
+            }
+        }
+        self.closes = Closes::Failure;
+        Ok(std::mem::take(&mut self.closed))
+    }
+
     /// Clients connecting or connected: another replaces each that failed to open.
     fn living(&self) -> usize {
         self.clients.len() - self.failures
@@ -154,10 +209,25 @@ impl Fleet {
                 Ok(()) => {
                     self.frames += client.frames - frames;
                     self.opened += usize::from(client.is_open() && !open);
+                    if let Some(how) = client.closed.take() {
+                        self.close(number, how)?;
+                    }
                 }
                 Err(error) => self.fail(number, &error)?,
             }
         }
+        Ok(())
+    }
+
+    fn close(&mut self, number: usize, how: String) -> io::Result<()> {
+        if self.closes == Closes::Failure {
+            let address = self.target.address;
+            return Err(Error::other(format!(
+                "{address} closed socket {number}: {how}"
+            )));
+        }
+        self.closed.push((Instant::now(), how));
+        self.clients[number] = None;
         Ok(())
     }
 
@@ -200,12 +270,13 @@ fn connecting(number: usize, address: SocketAddr) -> io::Result<std::net::TcpStr
 /// The handshake as a browser writes it.
 fn request(number: usize, target: &Target) -> String {
     let (path, port) = (target.path, target.address.port());
+    let session = number % target.sessions;
     format!(
         "GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: Upgrade\r\nPragma: no-cache\r\n\
          Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) bench\r\n\
          Upgrade: websocket\r\nOrigin: https://{HOST}:{port}\r\nSec-WebSocket-Version: 13\r\n\
          Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n\
-         Cookie: csrftoken=rJ3FeU0X2dMzXmuW9q; sessionid=bench{number}\r\n\
+         Cookie: csrftoken=rJ3FeU0X2dMzXmuW9q; sessionid=bench{session}\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
 }

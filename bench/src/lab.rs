@@ -41,7 +41,7 @@ impl Plan {
 pub(crate) struct Lab {
     pub(crate) plan: Plan,
     pub(crate) certificate: Certificate,
-    upstream: SocketAddr,
+    pub(crate) upstream: SocketAddr,
     directory: TempDir,
     _upstream: Process,
 }
@@ -74,20 +74,30 @@ impl Lab {
         })
     }
 
+    /// What a browser of this installation speaks TLS with.
+    pub(crate) fn client(&self) -> io::Result<std::sync::Arc<rustls::ClientConfig>> {
+        self.certificate.client(KeyExchange::Classic)
+    }
+
     /// Where a fleet goes to reach `server`.
     pub(crate) fn target(&self, server: &Server) -> io::Result<Target> {
-        let tls = self.certificate.client(KeyExchange::Classic)?;
-        Ok(Target {
-            address: server.address,
-            path: SOCKETS,
-            tls,
-        })
+        Ok(Target::new(server.address, SOCKETS, self.client()?))
     }
 
     /// The gateway under test.
     pub(crate) fn gateway(&self) -> io::Result<Server> {
-        let (address, control) = (free_address(SERVERS)?, free_address(SERVERS)?);
-        let config = self.write("gateway.toml", &self.gateway_toml(address, control))?;
+        self.gateway_at(Self::places()?, "batch_url = \"\"")
+    }
+
+    /// Where a gateway may listen that is to be started more than once.
+    pub(crate) fn places() -> io::Result<[SocketAddr; 2]> {
+        Ok([free_address(SERVERS)?, free_address(SERVERS)?])
+    }
+
+    /// A gateway at these places, with these lines in its `[auth]`.
+    pub(crate) fn gateway_at(&self, places: [SocketAddr; 2], auth: &str) -> io::Result<Server> {
+        let [address, control] = places;
+        let config = self.write("gateway.toml", &self.gateway_toml(places, auth))?;
         let mut command = Command::new(&self.plan.gateway);
         command
             .args(["run", "--log-format", "json", "--config"])
@@ -145,13 +155,13 @@ impl Lab {
         Ok(path)
     }
 
-    fn gateway_toml(&self, https: SocketAddr, internal: SocketAddr) -> String {
+    fn gateway_toml(&self, [https, internal]: [SocketAddr; 2], auth: &str) -> String {
         let (cert, key) = (
             self.certificate.cert.display(),
             self.certificate.key.display(),
         );
         let upstream = self.upstream;
-        let auth = upstream::AUTH;
+        let url = upstream::AUTH;
         format!(
             r#"[server]
 https = "{https}"
@@ -171,7 +181,8 @@ secret_env = "GATEPOST_SECRET"
 path = "{SOCKETS}"
 
 [auth]
-url = "{auth}"
+url = "{url}"
+{auth}
 
 [limits]
 body_size = "4GiB"

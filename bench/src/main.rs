@@ -13,6 +13,7 @@ mod proxy;
 mod publisher;
 mod report;
 mod sockets;
+mod storm;
 mod upstream;
 
 use std::io::{self, Error};
@@ -104,7 +105,9 @@ fn measure(options: &Options) -> io::Result<()> {
     let sockets = plan.sockets;
     let lab = Lab::open(plan)?;
     let mut report = Report::default();
-    let done = proxy::measure(&lab, &mut report).and_then(|()| sockets::measure(&lab, &mut report));
+    let done = proxy::measure(&lab, &mut report)
+        .and_then(|()| sockets::measure(&lab, &mut report))
+        .and_then(|()| storm::measure(&lab, &mut report));
     let table = report.table();
     println!(
         "\n{sockets} sockets, {} repetitions\n{table}",

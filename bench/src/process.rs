@@ -64,6 +64,13 @@ impl Process {
         )))
     }
 
+    /// Asks the program to end, and waits until it has.
+    pub(crate) fn terminate(mut self) -> io::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        self.child.wait().map(drop)
+    }
+
     /// User and system time so far, in seconds.
     pub(crate) fn cpu(&self) -> io::Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
