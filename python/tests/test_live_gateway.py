@@ -43,6 +43,14 @@ def test_what_is_sent_right_after_connecting_is_not_missed(live_gateway, user, b
             assert socket.receive() == {"n": n}
 
 
+def test_frames_has_all_that_was_sent_every_time(live_gateway, user, browser):
+    # Pongs that overtook frames were one in seven on a busy machine.
+    with live_gateway.connect(client=browser) as socket:
+        for n in range(150):
+            notify(user, n)
+            assert socket.frames() == [n]
+
+
 def test_a_cookie_may_be_given_by_itself(live_gateway, user, browser):
     cookies = {"sessionid": browser.cookies["sessionid"].value}
     with live_gateway.connect("/ws/notifications/", cookies=cookies) as socket:

@@ -146,6 +146,10 @@ impl Connection {
                 let Some(pong) = message::pong(&text) else {
                     return Err(policy("this message is not allowed here"));
                 };
+                // Who has the pong has every frame that was taken before the ping.
+                while let Some(frame) = self.tab.member().outbox.take_within(usize::MAX) {
+                    self.send(frame).await?;
+                }
                 let write = self.socket.send(Message::Text(pong));
                 bounded(self.settings.write_timeout, write).await
             }

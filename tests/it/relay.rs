@@ -544,3 +544,18 @@ async fn a_ping_may_nest_and_repeat_what_it_likes() {
         .await;
     gateway.stop().await;
 }
+
+/// Both are ready for the connection's task at once, as often as not; so several rounds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pong_never_overtakes_what_was_published_before_its_ping() {
+    let (_django, gateway) = stage_with(|setup| setup.set("limits.message_rate", "1000/s")).await;
+    let mut tab = open(&gateway, "anns-session").await;
+    for n in 0..150 {
+        let publication = json!({"to": {"user": "42"}, "frame": {"n": n}});
+        gateway.api().publish(&publication).await;
+        tab.send(r#"{"type":"ping"}"#).await;
+        tab.expect_frame(&format!(r#"{{"n":{n}}}"#)).await;
+        tab.expect_frame(r#"{"type":"pong"}"#).await;
+    }
+    gateway.stop().await;
+}

@@ -31,7 +31,8 @@ from gatepost.testing.sockets import LiveSocket, Place
 #: How long, in seconds, the gateway may take to start, and to stop.
 PATIENCE = 30.0
 
-#: Its drain is short, so that sockets which a test forgot do not hold the tests up.
+#: Its drain is short, so that sockets which a test forgot do not hold the tests up; and a test asks
+#: more often than a browser whether a frame has come.
 _CONFIGURATION = """\
 [server]
 https = "127.0.0.1:0"
@@ -49,6 +50,7 @@ secret_file = "secret"
 url = {auth}
 
 [limits]
+message_rate = "1000/s"
 drain_timeout = "2s"
 drain_spread = "0s"
 
