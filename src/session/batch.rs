@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::answer::Answer;
+use super::diagnosis::Silence;
 use super::endpoint::{AuthError, AuthorityError};
 use super::meaning::is_json;
 use super::place::{Call, Place, PlaceSettings, describe, read};
@@ -115,7 +116,7 @@ impl BatchView {
     ) -> Result<Batched, AuthError> {
         let status = response.status();
         if matches!(status.as_u16(), 429 | 502..=504) {
-            return Err(unreachable(place, format!("it answered {status}")));
+            return Err(unreachable(place, Silence::Answered(status)));
         }
         let fits = status == StatusCode::OK && is_json(response.headers());
         let body = read(response, LARGEST_ANSWER).await;
@@ -150,7 +151,7 @@ impl BatchView {
     }
 }
 
-fn unreachable(place: &Place, cause: String) -> AuthError {
+fn unreachable(place: &Place, cause: Silence) -> AuthError {
     AuthError::Unreachable {
         place: place.name().to_owned(),
         cause,

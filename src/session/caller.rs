@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 
 use super::batch::{BatchView, Batched, Together};
-use super::diagnosis::Diagnosis;
+use super::diagnosis::{Diagnosis, Silence};
 use super::endpoint::{
     Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint, LONGEST_BATCH,
 };
@@ -113,9 +113,9 @@ impl Caller {
     }
 
     /// An error for a call that is not made.
-    pub(super) fn unreachable(&self, cause: &str) -> AuthError {
+    pub(super) fn unreachable(&self, cause: &'static str) -> AuthError {
         let first = self.next.load(Ordering::Relaxed) % self.endpoints.len();
-        self.endpoints[first].unreachable(cause.to_owned())
+        self.endpoints[first].unreachable(Silence::NotAsked(cause))
     }
 
     /// Whether Django answered the last call.

@@ -4,6 +4,8 @@
 //! reason goes to every client in a close frame, so it is short and has nothing that Django would not
 //! show to anybody; the remedy goes to the log and to the developer's page.
 
+use http::StatusCode;
+
 use crate::close::LONGEST_REASON;
 
 /// One thing that is wrong.
@@ -13,6 +15,23 @@ pub struct Diagnosis {
     pub kind: Kind,
     reason: Box<str>,
     remedy: Box<str>,
+}
+
+/// Why there is no answer that could be judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Silence {
+    /// Nothing listens, or the connection broke off.
+    #[error("{0}")]
+    Broken(String),
+    /// It took too long.
+    #[error("it took longer than auth.timeout")]
+    TimedOut,
+    /// 429, 502, 503 or 504.
+    #[error("it answered {0}")]
+    Answered(StatusCode),
+    /// The gateway itself did not ask.
+    #[error("{0}")]
+    NotAsked(&'static str),
 }
 
 /// The kinds of things that go wrong.
@@ -70,18 +89,29 @@ pub enum Kind {
     TimedOut,
     /// 429, 502, 503 or 504.
     NotReady,
-    /// Too many wait for their turn.
-    Crowded,
 }
 
 impl Diagnosis {
     /// Django cannot be reached.
-    pub(super) fn silence(cause: &str) -> Self {
-        Self::new(
-            Kind::NotRunning,
-            format!("Django cannot be reached: {cause}"),
-            "Django is not running, or it is just being restarted; sockets come back by themselves.",
-        )
+    pub(super) fn silence(cause: &Silence) -> Self {
+        let (kind, remedy) = match cause {
+            Silence::Broken(_) | Silence::NotAsked(_) => (
+                Kind::NotRunning,
+                "Django is not running, or it is just being restarted: start it, and sockets come \
+                 back by themselves.",
+            ),
+            Silence::TimedOut => (
+                Kind::TimedOut,
+                "All of Django's workers are busy, or the auth view waits for something. Give Django \
+                 more workers or threads, look at what keeps it busy, or raise `auth.timeout`.",
+            ),
+            Silence::Answered(_) => (
+                Kind::NotReady,
+                "Django, or a proxy before it, is there but does not serve now: it is starting, \
+                 overloaded, or in maintenance. Sockets come back by themselves.",
+            ),
+        };
+        Self::new(kind, format!("Django cannot be reached: {cause}"), remedy)
     }
 
     /// A diagnosis; a reason that is too long for a close frame is cut.
@@ -142,7 +172,6 @@ impl Kind {
             Self::NotRunning => "not_running",
             Self::TimedOut => "timed_out",
             Self::NotReady => "not_ready",
-            Self::Crowded => "crowded",
         }
     }
 
@@ -158,9 +187,6 @@ impl Kind {
 
     /// Whether there was no answer to diagnose.
     pub(super) fn is_silence(self) -> bool {
-        matches!(
-            self,
-            Self::NotRunning | Self::TimedOut | Self::NotReady | Self::Crowded
-        )
+        matches!(self, Self::NotRunning | Self::TimedOut | Self::NotReady)
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::answer::Answer;
 use super::diagnose::{Response, host_refused, may_refuse_host};
-use super::diagnosis::{Diagnosis, Kind};
+use super::diagnosis::{Diagnosis, Kind, Silence};
 use super::lease::LeaseTerms;
 use super::meaning::{self, Meaning};
 use super::place::{Call, Place, PlaceSettings, describe, put};
@@ -62,7 +62,7 @@ pub enum AuthError {
         /// Where it should be.
         place: String,
         /// What happened.
-        cause: String,
+        cause: Silence,
     },
     /// Not worth trying again before somebody mends it.
     #[error("the auth view at {place} gave no judgement: {diagnosis}")]
@@ -224,7 +224,7 @@ impl Endpoint {
                 Err(self.misconfigured(host_refused(&call.about.host)))
             }
             Meaning::Fault(diagnosis) => Err(self.misconfigured(diagnosis)),
-            Meaning::Unavailable => Err(self.unreachable(format!("it answered {status}"))),
+            Meaning::Unavailable => Err(self.unreachable(Silence::Answered(status))),
             Meaning::Answer(answer) => Ok(Answered { answer, headers }),
         }
     }
@@ -256,7 +256,7 @@ impl Endpoint {
         self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn unreachable(&self, cause: String) -> AuthError {
+    pub(super) fn unreachable(&self, cause: Silence) -> AuthError {
         AuthError::Unreachable {
             place: self.place.name().to_owned(),
             cause,

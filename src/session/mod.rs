@@ -40,7 +40,7 @@ pub use asker::Asker;
 pub use authority::{Authority, Judging, LoggedIn, Verdict};
 pub use caller::Reach;
 pub use cookie::{CookieNames, SessionCookies};
-pub use diagnosis::{Diagnosis, Kind};
+pub use diagnosis::{Diagnosis, Kind, Silence};
 pub use endpoint::{AuthError, AuthSettings, AuthorityError, LARGEST_ANSWER};
 pub use lease::{LeaseKey, LeaseTerms, Leases, SessionAt};
 pub use lifecycle::{Lifecycle, LifecycleParts, LifecycleSettings};

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use super::diagnosis::Silence;
 use super::endpoint::AuthorityError;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
@@ -193,15 +194,15 @@ pub(super) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
 }
 
 /// The innermost cause, which is the one that tells something ("connection refused").
-pub fn describe(error: &reqwest::Error) -> String {
+pub fn describe(error: &reqwest::Error) -> Silence {
     if error.is_timeout() {
-        return "it took longer than auth.timeout".into();
+        return Silence::TimedOut;
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    cause.to_string()
+    Silence::Broken(cause.to_string())
 }
 
 #[cfg(test)]

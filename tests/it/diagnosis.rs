@@ -144,6 +144,32 @@ async fn every_mistake_is_told_by_name_and_counted_by_kind() {
 }
 
 #[tokio::test]
+async fn silence_is_1013_and_told_by_what_kind_it_is() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django)
+        .set("auth.lease", "1ms")
+        .set("auth.timeout", "200ms")
+        .spawn()
+        .await;
+    let ann = gateway.browser_of("anns-session");
+    let silences = [
+        (Answer::status(503, ""), "not_ready"),
+        (Answer::hang(), "timed_out"),
+        (Answer::reset(), "not_running"),
+    ];
+    for (answer, kind) in silences {
+        django.judges_everybody(answer);
+        ann.socket(NOTIFICATIONS).await.expect_close(1013).await;
+        let sample = format!("gatepost_diagnoses_total{{kind=\"{kind}\"}}");
+        assert!(gateway.api().metric(&sample).await >= 1.0, "{kind}");
+        eventually(PATIENCE, || gateway.log().contains(kind)).await;
+    }
+    assert!(gateway.log().contains("raise `auth.timeout`"));
+    gateway.terminate();
+    gateway.exit().await;
+}
+
+#[tokio::test]
 async fn a_missing_slash_is_told_with_the_path_to_write() {
     let django = Django::start().await;
     django.answers("/who", Answer::redirect("/who/"));

@@ -146,7 +146,7 @@ fn unreachable(place: &Place, error: &reqwest::Error) -> SourceError {
     let cause = if error.is_timeout() {
         format!("no answer within {} s", TIMEOUT.as_secs())
     } else {
-        describe(error)
+        describe(error).to_string()
     };
     SourceError::Unreachable {
         place: place.name().to_owned(),
