@@ -1,12 +1,17 @@
 """Sites and the browser driver."""
 
 import shutil
+import signal
 
 import pytest
 from playwright.sync_api import sync_playwright
 
 from harness.fresh import FreshProject, build_wheel, install, make_project
 from harness.site import Site
+
+# In the background (`make test &`) a shell has SIGINT ignored, which every child would inherit; one
+# that is handled here is back at its default in a child.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pty
 import re
 import signal
 from pathlib import Path
@@ -146,6 +147,30 @@ def test_one_ctrl_c_ends_every_process(project, whom):
         assert socket.close_code == 1001  # It was told.
     assert running.wait() == 0
     all_gone(everybody)
+
+
+def test_ctrl_c_typed_at_a_terminal_ends_every_process(project):
+    """There Django writes in colour, and the keyboard is its own."""
+    command = [project.bin / "python", "manage.py", "rungateway", "127.0.0.1:0"]
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(project.folder)
+        os.execvpe(command[0], [str(part) for part in command], project.environment)
+    said = b""
+    while b"Ctrl-C stops everything" not in said:
+        said += os.read(terminal, 65536)
+    everybody = family(pid)
+    assert len(everybody) == 3
+    assert b"django | \x1b[0m" in said
+
+    os.write(terminal, b"\x03")
+
+    with contextlib.suppress(OSError):  # How a terminal says that nobody is left.
+        while os.read(terminal, 65536):
+            pass
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    all_gone(everybody)
+    os.close(terminal)
 
 
 def test_a_service_managers_signal_ends_every_process(project):
