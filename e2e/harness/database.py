@@ -43,8 +43,9 @@ class Postgres:
     def __init__(self):
         self.folder = _folder()
         # Debian keeps the server's programs out of PATH; and the server refuses to run as root.
-        paths = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))
-        self._bin = Path(paths[-1]) if paths else Path(shutil.which("initdb")).parent
+        found = [int(path.split("/")[4]) for path in glob.glob("/usr/lib/postgresql/*/bin")]
+        debian = f"/usr/lib/postgresql/{max(found)}/bin" if found else None
+        self._bin = Path(debian or Path(shutil.which("initdb")).parent)
         self._as = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if self._as:
             shutil.chown(self.folder, "postgres")
@@ -68,7 +69,7 @@ class Postgres:
 
     def back_up(self):
         """Dumps the database."""
-        self._run(self._bin / "pg_dump", *self._host, "-f", _open_to_all(self.folder), "ledger")
+        self._run(self._bin / "pg_dump", *self._host, "-f", self.folder / "backup.sql", "ledger")
 
     def restore(self):
         """Makes the database anew from the dump."""
@@ -93,9 +94,8 @@ class MariaDb:
         self.folder = _folder()
         data, socket = self.folder / "data", self.folder / "s"
         user = ["--user=root"] if os.geteuid() == 0 else []
-        self._run(
-            "mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", *user
-        )
+        install = ["mariadb-install-db", "--no-defaults", f"--datadir={data}", *user]
+        self._run(*install, "--auth-root-authentication-method=normal")
         options = [f"--datadir={data}", f"--socket={socket}", "--skip-networking", *user]
         options += [f"--pid-file={self.folder / 'pid'}", "--innodb-flush-log-at-trx-commit=0"]
         command = [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", *options]
@@ -138,12 +138,6 @@ def _folder():
     folder = Path(tempfile.mkdtemp(prefix="gp-", dir="/tmp"))
     folder.chmod(0o755)
     return folder
-
-
-def _open_to_all(folder):
-    backup = folder / "backup.sql"
-    backup.touch()
-    return backup
 
 
 def _run(*command, folder):

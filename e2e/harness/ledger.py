@@ -53,9 +53,7 @@ outbox_size = "64MiB"
         """Starts it; it has other ports each time."""
         config = self.folder / "gateway.toml"
         command = [gateway_binary(), "run", "--config", config, "--log-format", "json"]
-        self.process = Process(
-            "gatepost", command, self.folder, {"GATEPOST_SECRET": self._secret}
-        )
+        self.process = Process("gatepost", command, self.folder, {"GATEPOST_SECRET": self._secret})
         ready = self.process.wait_for_line(ready_addresses, "the line that says it is ready")
         self._port = ready["https"]
         return self
