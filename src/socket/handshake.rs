@@ -53,12 +53,14 @@ impl SocketRoute {
         let (mut response, seat) = checked.inspect_err(|error| self.note(error, downstream))?;
         let admitted = self.admit(&request, downstream, asked).await;
         let admission = admitted.inspect_err(|error| self.note(error, downstream))?;
-        if let Admission::Now(Fate::Serve { set_cookies, .. }) = &admission {
+        if let Admission::Now(Fate::Serve { set_cookies, .. }) = &admission
+            && !set_cookies.is_empty()
+        {
+            let fields = response.headers_mut();
             for cookie in set_cookies {
-                response
-                    .headers_mut()
-                    .append(header::SET_COOKIE, cookie.clone());
+                fields.append(header::SET_COOKIE, cookie.clone());
             }
+            self.parts.follow(&request, downstream, fields);
         }
         let upgrade = hyper::upgrade::on(&mut request);
         self.start(upgrade, admission, seat);

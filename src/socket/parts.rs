@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Request, header};
 
 use super::closing::{self, End};
 use super::entrance::Entrance;
@@ -15,8 +15,9 @@ use super::slowing::Slowing;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
-use crate::session::{Authority, CookieNames, Lifecycle, SessionCookies};
+use crate::session::{Authority, CookieNames, Lifecycle, Recheck, Scope, SessionCookies};
 use crate::telemetry::metrics::{Code, Metrics, Outcome};
+use crate::web::request::Downstream;
 
 /// What all socket routes share.
 #[derive(Debug)]
@@ -51,6 +52,29 @@ impl SocketParts {
     /// The cookies of a handshake that Django's authentication reads.
     pub(super) fn pick(&self, headers: &HeaderMap) -> Option<SessionCookies> {
         SessionCookies::pick(headers.get(header::COOKIE)?, &self.cookies)
+    }
+
+    /// A session whose auth answer gives the browser another cookie goes on under that one: a view of
+    /// the project's own may save the session at each call.
+    pub(super) fn follow<B>(
+        &self,
+        request: &Request<B>,
+        downstream: &Downstream,
+        fields: &HeaderMap,
+    ) {
+        let (headers, host) = (request.headers(), &downstream.host);
+        let scope = Scope {
+            host,
+            path: request.uri().path(),
+            cookies: headers.get(header::COOKIE),
+        };
+        let change = self.cookies.change(fields, scope);
+        let (Some(change), Some(old)) = (change, self.pick(headers)) else {
+            return;
+        };
+        let new = self.cookies.after(fields, scope);
+        let new = new.map(|new| Recheck::of(new, headers, host, downstream.address));
+        self.lifecycle.follow(&old, &change, (new, None));
     }
 
     /// Ends a connection that was told to log in, after a while.

@@ -191,3 +191,30 @@ async fn a_signed_cookie_that_is_written_anew_closes_nothing_and_asks_seldom() {
     second.expect_close(4001).await;
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_cookie_that_the_auth_answer_sets_is_the_one_a_logout_ends() {
+    let (django, gateway) = stage().await;
+    // An auth view of the project's own, with SESSION_SAVE_EVERY_REQUEST: signed, and in the database.
+    for (old, new) in [
+        (".eJx:1:old", ".eJx:1:new"),
+        ("same", "same"),
+        ("old", "new"),
+    ] {
+        let line = format!("sessionid={new}; Max-Age=1209600; Path=/; HttpOnly");
+        django.judges(old, Answer::user("42").header("Set-Cookie", &line));
+        django.signs_in(new, "42");
+        if old == new {
+            django.judges(old, Answer::user("42").header("Set-Cookie", &line));
+        }
+        let ann = gateway.browser_of(old);
+        let mut socket = ann.socket(NOTIFICATIONS).await;
+        assert_eq!(ann.cookie("sessionid").as_deref(), Some(new));
+        let frame = json!({"to": {"user": "42"}, "frame": new});
+        gateway.api().publish(&frame).await;
+        socket.expect_frame(&format!("{new:?}")).await;
+        ann.get("/logout/").await;
+        socket.expect_close(4001).await;
+    }
+    gateway.stop().await;
+}
