@@ -33,6 +33,9 @@ def gateway_binary():
 class Site:
     """Gateway and Django from `start()` to `stop()`; everything lives under `folder`."""
 
+    backend = BACKEND
+    wsgi = "demosite.wsgi"
+
     def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False, auth=""):
         self.folder = folder
         self.secret = secrets.token_hex(32)
@@ -64,18 +67,23 @@ class Site:
         self.https_port, self.http_port = ready["https"], ready["http"]
         if "internal" in ready:
             self._internal = f"http://127.0.0.1:{ready['internal']}"
-        self.manage("migrate", "--verbosity=0")
-        self.manage("demo_users")
-        self.manage("collectstatic", "--no-input", "--verbosity=0")
+        self.prepare()
         self.start_django()
         return self
 
+    def prepare(self):
+        """Makes the database and the files that Django needs."""
+        self.manage("migrate", "--verbosity=0")
+        self.manage("demo_users")
+        self.manage("collectstatic", "--no-input", "--verbosity=0")
+
     def start_django(self, **environment):
         """Starts gunicorn at the address the gateway knows, and waits until it answers there."""
-        command = [sys.executable, "-m", "gunicorn", "demosite.wsgi", "--bind", self._django_bind]
+        command = [sys.executable, "-m", "gunicorn", self.wsgi, "--bind", self._django_bind]
         command += ["--workers", "2", "--worker-class", "gthread", "--threads", "4"]
+        command += ["--access-logfile", "-", "--access-logformat", "asked %(m)s %(U)s %(s)s"]
         environment = self._django_environment() | environment
-        self.django = Process("gunicorn", command, BACKEND, environment)
+        self.django = Process("gunicorn", command, self.backend, environment)
         self.django.wait_for_line(lambda line: "Listening at" in line, "gunicorn listens")
 
     def start_vite(self):
@@ -124,10 +132,14 @@ class Site:
         process = Process(
             "manage.py",
             [sys.executable, "manage.py", *command],
-            BACKEND,
+            self.backend,
             self._django_environment(),
         )
         assert process.wait() == 0, process.output()
+
+    def asked(self, start):
+        """How often Django answered a request whose method and path begin with `start`."""
+        return sum(line.startswith(f"asked {start}") for line in list(self.django.lines))
 
     def _django_environment(self):
         return {

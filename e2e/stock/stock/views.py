@@ -1,0 +1,30 @@
+"""The auth view that a project writes itself, a page that shows its socket, and one that writes."""
+
+from django.http import HttpResponse, JsonResponse
+
+PAGE = """<!doctype html><title>page</title><p id="socket" data-phase="connecting"></p>
+<script>
+  const shown = document.querySelector("#socket").dataset;
+  const ws = new WebSocket(`wss://${location.host}/ws/notifications/`);
+  ws.onopen = () => { shown.phase = "open"; };
+  ws.onclose = (event) => {
+    Object.assign(shown, { phase: "closed", code: event.code, reason: event.reason });
+  };
+</script>"""
+
+
+def whoami(request):
+    """All that Gatepost needs of a project."""
+    user = request.user
+    return JsonResponse({"user": str(user.pk) if user.is_authenticated else None})
+
+
+def page(request):
+    """A page with a socket."""
+    return HttpResponse(PAGE)
+
+
+def write(request):
+    """Writes the session; with signed cookies that is a new cookie."""
+    request.session["writes"] = request.session.get("writes", 0) + 1
+    return HttpResponse(str(request.session["writes"]))
