@@ -70,7 +70,7 @@ class StockSite(Site):
         return f"""
 [server]
 https = "127.0.0.1:0"
-http = ""
+http = "127.0.0.1:0"
 internal = "127.0.0.1:0"
 hosts = ["localhost"]
 lan = false

@@ -2,7 +2,7 @@
 
 from django.http import HttpResponse, JsonResponse
 
-PAGE = """<!doctype html><title>page</title><p id="socket" data-phase="connecting"></p>
+PAGE = """<!doctype html><title>page</title><p id="socket" data-phase="connecting">The socket of this page</p>
 <script>
   const shown = document.querySelector("#socket").dataset;
   const ws = new WebSocket(`wss://${location.host}/ws/notifications/`);
