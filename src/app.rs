@@ -38,6 +38,7 @@ use crate::web::request::ErrorPages;
 use addresses::own_addresses;
 pub use listeners::Addresses;
 use listeners::Listeners;
+use sessions::Inheritance;
 
 /// Connections besides those that `limits.connections` allows, so that one too many can be told so.
 const SPARE_CONNECTIONS: usize = 64;
@@ -55,6 +56,7 @@ pub struct Gateway {
     hub: Arc<Hub>,
     lifecycle: Arc<Lifecycle>,
     authority: Arc<Authority>,
+    inheritance: Inheritance,
     dispatch: Arc<Dispatch>,
     internal: Arc<Internal>,
     puller: Option<Puller>,
@@ -109,6 +111,7 @@ impl Gateway {
             dispatch: Arc::new(shared.dispatch(&config)),
             internal: Arc::new(shared.internal(&config, readiness.clone())),
             puller: shared.puller(&config)?,
+            inheritance: Inheritance::accept(&config, &shared.secrets, shared.authority.leases()),
             hosts: shared.hosts,
             hub: shared.hub,
             lifecycle: shared.lifecycle,
@@ -147,7 +150,9 @@ impl Gateway {
         tracing::info!(connections = self.hub.len(), "draining");
         let timeout = self.config.limits.drain_timeout;
         let spread = self.config.limits.drain_spread.min(timeout);
+        let survivors = self.inheritance.survey();
         let (left, ()) = tokio::join!(self.drain.drain(timeout), self.hub.drain(spread));
+        self.inheritance.leave(&survivors);
         if left > 0 {
             tracing::warn!(left, "drain_timeout is over, what was left is cut off");
         }

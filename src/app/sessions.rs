@@ -9,7 +9,8 @@ use crate::hub::Hub;
 use crate::net::drain::DrainWatch;
 use crate::secret::Secrets;
 use crate::session::{
-    AuthSettings, Authority, LeaseTerms, Lifecycle, LifecycleParts, LifecycleSettings, LiveSessions,
+    AuthSettings, Authority, LeaseFile, LeaseTerms, Leases, Lifecycle, LifecycleParts,
+    LifecycleSettings, LiveSessions, Survivors,
 };
 
 pub(super) fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings {
@@ -49,4 +50,42 @@ pub(super) fn lifecycle(
         drain: drain.clone(),
     };
     Arc::new(Lifecycle::new(settings, parts))
+}
+
+/// The leases that a gateway leaves to the next one.
+#[derive(Debug)]
+pub(super) struct Inheritance {
+    file: LeaseFile,
+    leases: Arc<Leases>,
+}
+
+impl Inheritance {
+    /// Takes over what the gateway before left.
+    pub(super) fn accept(config: &Config, secrets: &Secrets, leases: &Arc<Leases>) -> Self {
+        let secret = secrets.current.clone();
+        let file = LeaseFile::new(config.auth.lease_file.clone(), secret);
+        match file.load(leases, config.auth.revalidate) {
+            Ok(0) => {}
+            Ok(leases) => tracing::info!(leases, "sessions of the gateway before are known"),
+            Err(error) => tracing::warn!(
+                file = %config.auth.lease_file.display(), %error,
+                "what the gateway before knew of sessions is not used"
+            ),
+        }
+        let leases = Arc::clone(leases);
+        Self { file, leases }
+    }
+
+    /// What there is to leave, before everybody is sent away.
+    pub(super) fn survey(&self) -> Survivors {
+        Survivors::of(&self.leases)
+    }
+
+    /// Leaves it, when everybody has gone.
+    pub(super) fn leave(&self, survivors: &Survivors) {
+        match self.file.save(survivors, &self.leases) {
+            Ok(leases) => tracing::debug!(leases, "leases are kept for the next gateway"),
+            Err(error) => tracing::info!(%error, "leases are not kept for the next gateway"),
+        }
+    }
 }

@@ -1,11 +1,15 @@
 //! `[auth]`: how a handshake's session is judged.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
 
 use super::document::Document;
 use super::kind::{COOKIE_NAME, DURATION, DURATION_OR_ZERO, Kind};
+
+/// Beside `gateway.toml`.
+const LEASE_FILE: &str = ".gatepost/leases";
 
 /// `[auth]`: how a handshake's session is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct AuthConfig {
     pub revalidate: Duration,
     /// How long sockets are kept while Django cannot be reached.
     pub grace: Duration,
+    /// Where leases wait for the next gateway.
+    pub lease_file: PathBuf,
 }
 
 /// Where Django judges sessions.
@@ -51,6 +57,7 @@ impl Default for AuthConfig {
             lease: Duration::from_secs(10),
             revalidate: Duration::from_mins(1),
             grace: Duration::from_mins(10),
+            lease_file: LEASE_FILE.into(),
         }
     }
 }
@@ -90,6 +97,7 @@ impl AuthConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
+        let lease_file = document.folder.join(&default.lease_file);
         let mut section = document.section("auth");
         let url = section.value("url", &URL).unwrap_or(default.url.clone());
         // An auth view of one's own may say no where the package's batch view would say yes.
@@ -118,6 +126,7 @@ impl AuthConfig {
                 .value("revalidate", &DURATION)
                 .unwrap_or(default.revalidate),
             grace: section.value("grace", &DURATION).unwrap_or(default.grace),
+            lease_file,
         }
     }
 }

@@ -94,6 +94,11 @@ impl Hub {
         self.tombstones.of(identity, asked)
     }
 
+    /// As [`Hub::revoked`], but for what concerns everyone.
+    pub fn revoked_by_name(&self, identity: &Identity, asked: Instant) -> bool {
+        self.tombstones.by_name(identity, asked).is_some()
+    }
+
     /// Adds a connection whose identity was asked for at `asked`.
     ///
     /// Fails with the reason of a revocation that came after the asking: the identity may then be

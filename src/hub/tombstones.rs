@@ -101,19 +101,13 @@ impl Tombstones {
 
     /// The reason for which an identity counts no more of which Django was asked at `asked`.
     pub(super) fn of(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
-        let stones = self.lock();
-        if stones.by_audience.is_empty() {
-            return None;
-        }
-        registry::audiences(identity)
-            .chain([Audience::Everyone])
-            .find_map(|audience| {
-                let stone = stones.by_audience.get(&audience)?;
-                if stone.at >= asked {
-                    return Some(stone.reason.clone());
-                }
-                stone.ended()
-            })
+        let audiences = registry::audiences(identity).chain([Audience::Everyone]);
+        self.lock().first(audiences, asked)
+    }
+
+    /// The same, but for what concerns everyone.
+    pub(super) fn by_name(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
+        self.lock().first(registry::audiences(identity), asked)
     }
 
     /// The reason for which everybody was closed, in so far as it is remembered.
@@ -145,6 +139,23 @@ impl Stone {
 }
 
 impl Stones {
+    fn first(
+        &self,
+        mut audiences: impl Iterator<Item = Audience>,
+        asked: Instant,
+    ) -> Option<CloseReason> {
+        if self.by_audience.is_empty() {
+            return None;
+        }
+        audiences.find_map(|audience| {
+            let stone = self.by_audience.get(&audience)?;
+            if stone.at >= asked {
+                return Some(stone.reason.clone());
+            }
+            stone.ended()
+        })
+    }
+
     fn put(&mut self, audience: Audience, stone: Stone) {
         self.sweep(stone.at);
         self.by_audience.insert(audience, stone);

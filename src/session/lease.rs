@@ -4,6 +4,7 @@
 //! on an ordinary response. The surprise: whether a lease was revoked is asked of the hub at each use,
 //! so that nobody who revokes has to think of leases.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -81,6 +82,8 @@ pub struct Leases {
     secrets: Secrets,
     terms: LeaseTerms,
     hub: Arc<Hub>,
+    /// Whether Django ever said something to a new connection.
+    frames: AtomicBool,
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -104,6 +107,7 @@ impl Leases {
             secrets,
             terms,
             hub,
+            frames: AtomicBool::new(false),
             shards: (0..SHARDS).map(|_| shard()).collect(),
         }
     }
@@ -111,6 +115,30 @@ impl Leases {
     /// Relies upon what Django said of a session: on a page, or when it was asked again. `asked` is
     /// when the request went to Django; a newer answer is never replaced by an older one.
     pub fn grant(&self, session: SessionAt<'_>, answer: &Answer, asked: Instant) {
+        self.keep(session, answer, (asked, asked + self.terms.of(answer)));
+    }
+
+    /// Relies upon what Django said when it was asked again, and not for what a new connection gets:
+    /// where that ever was something, handshakes ask all the same.
+    pub(super) fn confirm(&self, session: SessionAt<'_>, answer: &Answer, asked: Instant) {
+        let silent = answer.lease.is_some() || answer.user.is_none() || !self.has_frames();
+        let term = if silent {
+            self.terms.of(answer)
+        } else {
+            Duration::ZERO
+        };
+        self.keep(session, answer, (asked, asked + term));
+    }
+
+    /// Whether Django ever said something to a new connection.
+    pub(super) fn has_frames(&self) -> bool {
+        self.frames.load(Ordering::Relaxed)
+    }
+
+    fn keep(&self, session: SessionAt<'_>, answer: &Answer, (asked, until): (Instant, Instant)) {
+        if !answer.frames.is_empty() {
+            self.frames.store(true, Ordering::Relaxed);
+        }
         if answer.user.is_some() && weight(answer) > LARGEST {
             return;
         }
@@ -119,7 +147,7 @@ impl Leases {
             identity: answer.identity(session.cookies.digests(&self.secrets)),
             frames: frames.unwrap_or_default(),
             asked,
-            until: asked + self.terms.of(answer),
+            until,
         };
         self.put(self.key(session), lease);
     }
@@ -187,7 +215,31 @@ impl Leases {
         }
     }
 
-    fn is_revoked(&self, lease: &Lease) -> bool {
+    /// Every lease with a user that would still admit it, and that `fits`.
+    pub(super) fn living(&self, fits: impl Fn(&Lease) -> bool) -> Vec<(LeaseKey, Arc<Lease>)> {
+        let now = Instant::now();
+        let mut living = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let users = shard.users.iter();
+            living.extend(users.map(|(key, lease)| (*key, Arc::clone(lease))));
+        }
+        living.retain(|(_, lease)| !lease.is_over(now, self.terms.grace) && fits(lease));
+        living
+    }
+
+    /// The terms that leases are kept by.
+    pub(super) fn terms(&self) -> LeaseTerms {
+        self.terms
+    }
+
+    /// As [`Leases::is_revoked`], but for what concerns everyone, as the gateway's going away does.
+    pub(super) fn is_revoked_by_name(&self, lease: &Lease) -> bool {
+        let identity = lease.identity.as_ref();
+        identity.is_some_and(|identity| self.hub.revoked_by_name(identity, lease.asked))
+    }
+
+    pub(super) fn is_revoked(&self, lease: &Lease) -> bool {
         let identity = lease.identity.as_ref();
         identity.is_some_and(|identity| self.hub.revoked(identity, lease.asked).is_some())
     }

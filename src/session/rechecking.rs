@@ -92,7 +92,7 @@ impl Asking {
     }
 
     fn confirm(&self, about: &Recheck, answer: Answer, asked: Instant) -> Answer {
-        self.leases.grant(about.session(), &answer, asked);
+        self.leases.confirm(about.session(), &answer, asked);
         answer
     }
 

@@ -40,6 +40,10 @@ impl<K: Copy + Eq + Hash, V> Shelf<K, V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter().map(|(key, entry)| (key, &entry.value))
+    }
+
     pub(super) fn remove(&mut self, key: &K) {
         self.entries.remove(key);
     }

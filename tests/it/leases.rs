@@ -1,6 +1,7 @@
 //! What Django said is relied upon for a while, and never longer than it may be.
 
 use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::socket::Socket;
 use crate::harness::{Answer, Browser, Django, Gateway, json};
 
 async fn opens(browser: &Browser) {
@@ -115,4 +116,107 @@ async fn a_lease_never_outlives_a_revocation_of_its_session_user_or_group() {
     django.judges("anns-session", Answer::anonymous());
     is_closed(&ann, 4001).await;
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn leases_survive_a_restart_once_and_only_with_the_same_secret() {
+    let django = Django::start().await;
+    django.signs_in_with_groups("anns-session", "42", &["staff"]);
+    django.signs_in("bobs-session", "43");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let mut sockets = [
+        visits(&gateway, "anns-session").await,
+        visits(&gateway, "bobs-session").await,
+    ];
+    gateway.api().revoke(&json!({"user": "43"})).await;
+    sockets[1].expect_close(4001).await;
+    let written = stopped(gateway).await;
+    assert_eq!(django.auth_calls().len(), 2);
+    assert!(
+        !written
+            .windows(4)
+            .any(|bytes| bytes == b"anns" || bytes == b"user")
+    );
+
+    let again = |bytes: &[u8]| Gateway::in_front_of(&django).file(".gatepost/leases", bytes);
+    let gateway = again(&written).start().await;
+    let left = gateway.folder().join(".gatepost/leases");
+    assert!(!left.exists(), "used once");
+    let mut socket = visits(&gateway, "anns-session").await;
+    let publication = json!({"to": {"group": "staff"}, "frame": {"n": 1}});
+    gateway.api().publish(&publication).await;
+    socket.expect_frame(r#"{"n":1}"#).await;
+    assert_eq!(django.auth_calls().len(), 2, "nobody was asked for ann");
+    visits(&gateway, "bobs-session")
+        .await
+        .expect_nothing()
+        .await;
+    assert_eq!(django.auth_calls().len(), 3, "bob was revoked");
+    gateway.stop().await;
+
+    let mut forged = written.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    for bytes in [
+        &forged[..],
+        &written[..40],
+        b"",
+        b"gatepost leases 1\n",
+        &[0; 100],
+    ] {
+        let calls = django.auth_calls().len();
+        let gateway = again(bytes).start().await;
+        visits(&gateway, "anns-session")
+            .await
+            .expect_nothing()
+            .await;
+        assert_eq!(django.auth_calls().len(), calls + 1);
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn where_new_connections_get_frames_a_restart_asks_for_them() {
+    let django = Django::start().await;
+    django.says_of(
+        "anns-session",
+        &json!({"user": "1", "frames": [{"unread": 3}]}),
+    );
+    let gateway = Gateway::in_front_of(&django).start().await;
+    opens_with_frame(&gateway).await;
+    let written = stopped(gateway).await;
+    let gateway = Gateway::in_front_of(&django)
+        .file(".gatepost/leases", written)
+        .start()
+        .await;
+    opens_with_frame(&gateway).await;
+    assert_eq!(django.auth_calls().len(), 2);
+    gateway.stop().await;
+}
+
+async fn opens_with_frame(gateway: &Gateway) {
+    let mut socket = visits(gateway, "anns-session").await;
+    socket.expect_frame(r#"{"unread":3}"#).await;
+}
+
+/// A lease is of one origin: each gateway is visited as if it had the same port.
+async fn visits(gateway: &Gateway, session: &str) -> Socket {
+    let browser = gateway.browser_of(session);
+    let handshake = browser
+        .handshake(NOTIFICATIONS)
+        .with("Host", "localhost:8443")
+        .origin("https://localhost:8443");
+    handshake.send().await.unwrap()
+}
+
+/// What a gateway leaves behind.
+async fn stopped(mut gateway: Gateway) -> Vec<u8> {
+    let file = gateway.folder().join(".gatepost/leases");
+    gateway.begin_to_stop().end().await;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    std::fs::read(file).unwrap()
 }

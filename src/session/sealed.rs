@@ -1,0 +1,242 @@
+//! Leases survive a restart of the gateway, in a file that only the next gateway can read, once.
+//!
+//! The composition root loads the [`LeaseFile`] at the start and saves it at the end. The surprise: the file
+//! is gone before a byte of it is believed. It holds keyed hashes instead of cookies, is
+//! encrypted and authenticated with a key made of the secret, and says when it was written: a copy that
+//! somebody puts back later is as old as that.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
+use serde::{Deserialize, Serialize};
+
+use super::lease::{Lease, LeaseKey, Leases};
+use crate::config::secret_file;
+use crate::identity::Identity;
+use crate::ids::{GroupName, UserId};
+use crate::secret::Secret;
+
+/// What the file begins with, and its version.
+const MARK: &[u8] = b"gatepost leases 1\n";
+/// A larger file is none of ours.
+const LARGEST: u64 = 128 * 1024 * 1024;
+
+/// Where leases wait for the next gateway.
+#[derive(Debug)]
+pub struct LeaseFile {
+    path: PathBuf,
+    secret: Secret,
+}
+
+/// The leases at the beginning of a shutdown, of which those are saved that survive it.
+#[derive(Debug)]
+pub struct Survivors {
+    keys: HashSet<LeaseKey>,
+}
+
+/// Why leases of the gateway before cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The file cannot be read, or not removed.
+    #[error("it cannot be read and removed: {0}")]
+    File(#[from] io::Error),
+    /// Another secret, another version, or not ours at all.
+    #[error("it was not written with this secret by this version")]
+    Forged,
+    /// Whatever it says may have changed since.
+    #[error("it is too old")]
+    Old,
+}
+
+/// The file's content.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    /// When it was written, in milliseconds since 1970.
+    at: u64,
+    /// Whether Django says things to new connections that are not in here.
+    framed: bool,
+    leases: Vec<SealedLease>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SealedLease {
+    key: [u8; 32],
+    user: String,
+    groups: Vec<String>,
+    sessions: Vec<String>,
+    expires_at: Option<u64>,
+    /// Milliseconds since Django was asked.
+    age: u64,
+}
+
+impl Survivors {
+    /// The leases there are now, before everybody is sent away.
+    pub fn of(leases: &Leases) -> Self {
+        let living = leases.living(|lease| !leases.is_revoked(lease));
+        Self {
+            keys: living.into_iter().map(|(key, _)| key).collect(),
+        }
+    }
+}
+
+impl LeaseFile {
+    /// The file at this path, for gateways with this secret.
+    pub fn new(path: PathBuf, secret: Secret) -> Self {
+        Self { path, secret }
+    }
+
+    /// Saves those survivors that nothing was said against since. Returns how many.
+    pub fn save(&self, survivors: &Survivors, leases: &Leases) -> io::Result<usize> {
+        let now = Instant::now();
+        let living = leases.living(|lease| !leases.is_revoked_by_name(lease));
+        let mut sealed = Vec::with_capacity(living.len());
+        for (key, lease) in living {
+            if survivors.keys.contains(&key) {
+                sealed.extend(SealedLease::of(key, &lease, now));
+            }
+        }
+        let content = Content {
+            at: milliseconds(unix_now()),
+            framed: leases.has_frames(),
+            leases: sealed,
+        };
+        write(
+            &self.path,
+            &seal(&content, &self.secret).map_err(io::Error::other)?,
+        )?;
+        Ok(content.leases.len())
+    }
+
+    /// Takes over what the gateway before relied upon, for `term` from now. The file is removed, whatever
+    /// is in it; without one there is nothing to take over. Returns how many leases there were.
+    pub fn load(&self, leases: &Leases, term: Duration) -> Result<usize, SealError> {
+        let Some(bytes) = take(&self.path)? else {
+            return Ok(0);
+        };
+        let content = open(&bytes, &self.secret)?;
+        let age = unix_now().checked_sub(Duration::from_millis(content.at));
+        let age = age.filter(|age| *age <= leases.terms().grace);
+        let age = age.ok_or(SealError::Old)?;
+        let now = Instant::now();
+        // Where new connections get frames, Django has to be asked for these.
+        let until = if content.framed { now } else { now + term };
+        let mut count = 0;
+        for sealed in content.leases {
+            let asked = now.checked_sub(age + Duration::from_millis(sealed.age));
+            if let Some((key, lease)) = asked.and_then(|asked| sealed.lease((asked, until))) {
+                leases.put(key, lease);
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl SealedLease {
+    fn of(key: LeaseKey, lease: &Lease, now: Instant) -> Option<Self> {
+        let identity = lease.identity.as_ref()?;
+        let end = identity
+            .expires_at
+            .map(|end| end.duration_since(UNIX_EPOCH));
+        Some(Self {
+            key: key.0,
+            user: identity.user.to_string(),
+            groups: identity
+                .groups
+                .iter()
+                .map(|g| g.as_str().to_owned())
+                .collect(),
+            sessions: identity.sessions.iter().map(ToString::to_string).collect(),
+            expires_at: end.transpose().ok()?.map(milliseconds),
+            age: milliseconds(now.saturating_duration_since(lease.asked)),
+        })
+    }
+
+    fn lease(self, (asked, until): (Instant, Instant)) -> Option<(LeaseKey, Lease)> {
+        let sessions = self.sessions.iter().map(|digest| digest.parse().ok());
+        let identity = Identity {
+            user: UserId::new(&self.user),
+            groups: self
+                .groups
+                .iter()
+                .map(|name| GroupName::new(name))
+                .collect(),
+            sessions: sessions.collect::<Option<_>>()?,
+            expires_at: self
+                .expires_at
+                .and_then(|end| UNIX_EPOCH.checked_add(Duration::from_millis(end))),
+        };
+        let lease = Lease {
+            identity: Some(identity),
+            frames: Box::default(),
+            asked,
+            until,
+        };
+        Some((LeaseKey(self.key), lease))
+    }
+}
+
+fn key(secret: &Secret) -> Result<RandomizedNonceKey, SealError> {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
+    let key = hmac::sign(&key, b"gatepost-sealed-leases\n");
+    RandomizedNonceKey::new(&AES_256_GCM, key.as_ref()).map_err(|_| SealError::Forged)
+}
+
+fn seal(content: &Content, secret: &Secret) -> Result<Vec<u8>, SealError> {
+    let mut text = serde_json::to_vec(content).map_err(io::Error::other)?;
+    let nonce = key(secret)?.seal_in_place_append_tag(Aad::from(MARK), &mut text);
+    let nonce = nonce.map_err(io::Error::other)?;
+    Ok([MARK, nonce.as_ref(), &text].concat())
+}
+
+fn open(bytes: &[u8], secret: &Secret) -> Result<Content, SealError> {
+    let sealed = bytes.strip_prefix(MARK).ok_or(SealError::Forged)?;
+    let (nonce, text) = sealed
+        .split_first_chunk::<NONCE_LEN>()
+        .ok_or(SealError::Forged)?;
+    let mut text = text.to_vec();
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let text = key(secret)?.open_in_place(nonce, Aad::from(MARK), &mut text);
+    let text = text.map_err(|_| SealError::Forged)?;
+    serde_json::from_slice(text).map_err(|_| SealError::Forged)
+}
+
+/// Reads the file and removes it.
+fn take(path: &Path) -> Result<Option<Vec<u8>>, SealError> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    fs::remove_file(path)?;
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    if !folder.exists() {
+        fs::create_dir_all(folder)?;
+        secret_file::keep_out_of_git(folder)?;
+    }
+    // Made 0600 by tempfile; appears whole or not at all.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn unix_now() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
