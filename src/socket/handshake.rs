@@ -20,6 +20,7 @@ use super::entrance::Seat;
 use super::newcomer::{self, Admission, Fate, Newcomer, Verdicts};
 use super::parts::SocketParts;
 use super::{OriginRule, Socket, echo};
+use crate::close::CloseReason;
 use crate::session::{Question, Recheck};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
@@ -109,13 +110,15 @@ impl SocketRoute {
         let (parts, headers) = (&self.parts, request.headers());
         let Some(cookies) = parts.pick(headers) else {
             parts.count("no_cookie");
-            let browser = headers.get(header::USER_AGENT);
-            let fate = parts.log_in(downstream.address, browser, None);
+            let client = (downstream.address, headers.get(header::USER_AGENT));
+            let fate = parts.turn_away(CloseReason::NotLoggedIn, client, None);
             return Ok(Admission::Now(fate));
         };
         if let Some(reason) = parts.lifecycle.refusal(&cookies) {
             parts.count("revoked");
-            return Ok(Admission::Now(Fate::Close(reason)));
+            let client = (downstream.address, headers.get(header::USER_AGENT));
+            let fate = parts.turn_away(reason, client, Some(cookies.header()));
+            return Ok(Admission::Now(fate));
         }
         let newcomer = Newcomer {
             parts: Arc::clone(parts),
@@ -174,7 +177,9 @@ async fn serve(parts: Arc<SocketParts>, socket: Socket, fate: Fate, seat: Seat) 
         // Boxed: every connection's task would hold room for it.
         Fate::Echo => Box::pin(echo::run(socket, parts.drain.clone())).await,
         Fate::Close(reason) => Box::pin(parts.close(socket, reason)).await,
-        Fate::LogIn(delay) => Box::pin(parts.send_to_login(socket, delay)).await,
+        Fate::LogIn(reason, delay) => {
+            Box::pin(parts.send_to_login(socket, reason, delay)).await;
+        }
         Fate::Serve { tab, greeting, .. } => {
             let (settings, metrics) = (parts.settings.clone(), parts.metrics.clone());
             Connection::new(socket, tab, settings, metrics)

@@ -49,7 +49,7 @@ pub(super) enum Fate {
     Echo,
     Close(CloseReason),
     /// Close 4001, after a while.
-    LogIn(Duration),
+    LogIn(CloseReason, Duration),
     Serve {
         tab: Tab,
         greeting: Vec<Frame>,
@@ -62,7 +62,7 @@ impl Newcomer {
     pub(super) fn settle(&self, verdict: Result<Verdict, AuthError>) -> Fate {
         let (outcome, fate) = match verdict {
             Ok(Verdict::LoggedIn(found)) => self.register(found),
-            Ok(Verdict::Anonymous) => ("anonymous", self.send_to_login()),
+            Ok(Verdict::Anonymous) => ("anonymous", self.turn_away(CloseReason::NotLoggedIn)),
             Err(AuthError::Unreachable { .. }) if self.parts.drain.is_draining() => {
                 ("draining", Fate::Close(self.parts.lifecycle.going_away()))
             }
@@ -80,12 +80,12 @@ impl Newcomer {
         fate
     }
 
-    /// Turns it away, because it has to log in first.
-    fn send_to_login(&self) -> Fate {
+    /// Closes it for a reason that is known before it is a connection.
+    pub(super) fn turn_away(&self, reason: CloseReason) -> Fate {
         let about = &self.about;
+        let client = (about.address, about.user_agent.as_ref());
         let session = Some(about.cookies.header());
-        self.parts
-            .log_in(about.address, about.user_agent.as_ref(), session)
+        self.parts.turn_away(reason, client, session)
     }
 
     /// Makes a connection of a session with a user, unless that was revoked since Django was asked,
@@ -103,21 +103,24 @@ impl Newcomer {
                 },
             ),
             Err(reason @ CloseReason::Policy(_)) => ("user_full", Fate::Close(reason)),
-            Err(reason) => ("revoked", Fate::Close(reason)),
+            Err(reason) => ("revoked", self.turn_away(reason)),
         }
     }
 }
 
 impl SocketParts {
-    /// Turns a client away that has to log in first: at once, unless it comes again and again.
-    pub(super) fn log_in(
+    /// Turns a client away: at once, unless it has to log in and comes again and again without.
+    pub(super) fn turn_away(
         &self,
-        address: IpAddr,
-        user_agent: Option<&HeaderValue>,
+        reason: CloseReason,
+        (address, user_agent): (IpAddr, Option<&HeaderValue>),
         session: Option<&HeaderValue>,
     ) -> Fate {
+        if reason.code() != CloseReason::NotLoggedIn.code() {
+            return Fate::Close(reason);
+        }
         let client = (AddressBlock::of(address), user_agent, session);
-        Fate::LogIn(self.slowing.delay(client))
+        Fate::LogIn(reason, self.slowing.delay(client))
     }
 }
 

@@ -78,9 +78,14 @@ impl SocketParts {
     }
 
     /// Ends a connection that was told to log in, after a while.
-    pub(super) async fn send_to_login(&self, mut socket: Socket, delay: Duration) {
+    pub(super) async fn send_to_login(
+        &self,
+        mut socket: Socket,
+        reason: CloseReason,
+        delay: Duration,
+    ) {
         self.slowing.hold(&mut socket, delay, &self.drain).await;
-        self.close(socket, CloseReason::NotLoggedIn).await;
+        self.close(socket, reason).await;
     }
 
     /// Ends a connection that never was registered.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::gateway::NOTIFICATIONS;
-use crate::harness::{Browser, Django, Gateway, PATIENCE, eventually_some};
+use crate::harness::{Browser, Django, Gateway, PATIENCE, eventually_some, json};
 
 const FULL: &str = r#"gatepost_handshakes_total{outcome="address_full"}"#;
 const FAST: &str = r#"gatepost_handshakes_total{outcome="too_fast"}"#;
@@ -176,4 +176,26 @@ async fn who_waits_for_a_close_holds_nothing_up() {
     }
     assert_eq!(stopping.end().await, 0);
     assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn who_loops_with_a_session_that_has_ended_is_slowed_too() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let session = gateway.api().connected("42", 1).await[0]["session"].clone();
+    let logout = json!({"session": session, "code": 4001, "reason": "logged out"});
+    gateway.api().revoke(&logout).await;
+    socket.expect_close(4001).await;
+    let calls = django.auth_calls().len();
+
+    for _ in 0..6 {
+        turned_away(&ann).await;
+    }
+
+    assert!(gateway.api().metric("gatepost_slowed_total").await >= 1.0);
+    assert_eq!(django.auth_calls().len(), calls);
+    gateway.stop().await;
 }
