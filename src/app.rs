@@ -223,10 +223,15 @@ impl Shared {
             .with_connections_per_user(config.limits.connections_per_user)
             .remembering(auth.terms.longest());
         let hub = Arc::new(hub);
-        let intake = Intake::new(&config.delivery, Arc::clone(&hub), Arc::clone(&metrics));
         let authority = Authority::build(&auth, Arc::clone(&hub), Arc::clone(&metrics))?;
         let authority = Arc::new(authority);
         let lifecycle = sessions::lifecycle(config, &authority, &hub, (&secrets, &drain));
+        let intake = Intake::new(
+            &config.delivery,
+            Arc::clone(&hub),
+            Arc::clone(&lifecycle),
+            Arc::clone(&metrics),
+        );
         Ok(Self {
             secrets,
             hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),

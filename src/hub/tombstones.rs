@@ -149,7 +149,10 @@ impl Stones {
         }
         audiences.find_map(|audience| {
             let stone = self.by_audience.get(&audience)?;
-            if stone.at >= asked {
+            // A revocation wins even when the clock cannot tell; who asks because something changed has
+            // asked after that.
+            let changed = stone.reason == CloseReason::SessionChanged;
+            if stone.at > asked || stone.at == asked && !changed {
                 return Some(stone.reason.clone());
             }
             stone.ended()

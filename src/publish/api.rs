@@ -9,22 +9,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::body::BodyReader;
+use super::call::{Call, JSON, NDJSON, Resource};
 use super::caller::Claim;
 use super::connections;
 use super::error::PublishError;
 use super::intake::Intake;
 use super::pacer::Pacer;
 use super::publication::Decoded;
+use super::query;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::hub::Hub;
-use crate::publication::Audience;
 use crate::secret::Secrets;
 use crate::web::body::ResponseBody;
 use crate::web::linger;
@@ -32,11 +33,11 @@ use crate::web::linger;
 /// The largest body of a call, in bytes.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 
+/// How long a recheck is waited for before it is said to be under way.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// The most lines of a batch: their answers are made in memory.
 const MOST_LINES: usize = 50_000;
-
-const JSON: &str = "application/json";
-const NDJSON: &str = "application/x-ndjson";
 
 /// What the API needs to know.
 #[derive(Clone, Debug)]
@@ -68,16 +69,6 @@ pub struct ApiParts {
     pub hub: Arc<Hub>,
     /// Wakes the puller of the transactional outbox, where there is one.
     pub outbox: Option<Wake>,
-}
-
-/// The calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Call {
-    Publish,
-    PublishBatch,
-    Revoke,
-    Wake,
-    Connections,
 }
 
 impl Api {
@@ -126,7 +117,9 @@ impl Api {
             Call::Publish => self.publish(&body).await,
             Call::PublishBatch => self.publish_batch(&body).await,
             Call::Revoke => self.revoke(&body),
+            Call::Recheck => self.recheck(&body).await,
             Call::Wake => self.wake(),
+            Call::Online => self.online(request),
             Call::Connections => self.connections(request),
         }
     }
@@ -177,9 +170,29 @@ impl Api {
         Ok(response(StatusCode::ACCEPTED, JSON, b"{}".to_vec()))
     }
 
+    /// Waits for Django only a moment: it may be Django that calls, and busy with that.
+    async fn recheck(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
+        let closed = self.intake.recheck(body)?;
+        let (status, closed) = match tokio::time::timeout(PATIENCE, closed).await {
+            Ok(closed) => (StatusCode::OK, closed),
+            Err(_) => (StatusCode::ACCEPTED, 0),
+        };
+        let answer = format!(r#"{{"closed":{closed}}}"#);
+        Ok(response(status, JSON, answer.into_bytes()))
+    }
+
+    fn online(&self, request: &Parts) -> Result<Response<ResponseBody>, PublishError> {
+        let users = query::users(request.uri.query())?;
+        if users.is_empty() {
+            return Err(PublishError::Query("who? Ask for /v1/online?user=1&user=2"));
+        }
+        let answer = connections::online(&self.hub, &users);
+        Ok(response(StatusCode::OK, JSON, answer))
+    }
+
     fn connections(&self, request: &Parts) -> Result<Response<ResponseBody>, PublishError> {
-        let user = connections::user(request.uri.query())?;
-        let answer = connections::to_text(self.hub.connections(&Audience::User(user), usize::MAX));
+        let user = query::user_if_any(request.uri.query())?;
+        let answer = connections::connections(&self.hub, user);
         Ok(response(StatusCode::OK, JSON, answer))
     }
 
@@ -195,74 +208,6 @@ impl Api {
             tracing::debug!(code = error.code(), "call to the internal API refused");
         }
     }
-}
-
-/// What the paths name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Resource {
-    Publications,
-    Revocations,
-    Wakes,
-    Connections,
-}
-
-impl Resource {
-    fn of(path: &str) -> Result<Self, PublishError> {
-        match path {
-            "/v1/publish" => Ok(Self::Publications),
-            "/v1/revoke" => Ok(Self::Revocations),
-            "/v1/wake" => Ok(Self::Wakes),
-            "/v1/connections" => Ok(Self::Connections),
-            _ => Err(PublishError::NoSuchCall),
-        }
-    }
-
-    fn check_method(self, method: &Method) -> Result<(), PublishError> {
-        let allowed = match self {
-            Self::Publications | Self::Revocations | Self::Wakes => "POST",
-            Self::Connections => "GET",
-        };
-        if method.as_str() == allowed {
-            Ok(())
-        } else {
-            Err(PublishError::Method { allowed })
-        }
-    }
-
-    /// The call, which for publications the media type decides.
-    fn call(self, headers: &HeaderMap) -> Result<Call, PublishError> {
-        let essence = essence(headers);
-        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
-        match self {
-            Self::Connections => Ok(Call::Connections),
-            // It says nothing, so it may say it in any form.
-            Self::Wakes => Ok(Call::Wake),
-            _ if headers.contains_key(CONTENT_ENCODING) => Err(self.media_type()),
-            Self::Publications if is(JSON) => Ok(Call::Publish),
-            Self::Publications if is(NDJSON) => Ok(Call::PublishBatch),
-            Self::Revocations if is(JSON) => Ok(Call::Revoke),
-            _ => Err(self.media_type()),
-        }
-    }
-
-    fn media_type(self) -> PublishError {
-        let expected = match self {
-            Self::Publications => {
-                "application/json (one publication) or application/x-ndjson (one a line)"
-            }
-            _ => JSON,
-        };
-        PublishError::MediaType { expected }
-    }
-}
-
-/// The media type without its parameters.
-fn essence(headers: &HeaderMap) -> &[u8] {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let end = value.iter().position(|byte| *byte == b';');
-    value[..end.unwrap_or(value.len())].trim_ascii()
 }
 
 /// Writes `{"id":…,"position":…,"sockets":…,"offline":…}`. A publication without an id of its own is

@@ -1,22 +1,33 @@
-//! `GET /v1/connections?user=…`: who is connected, for operators and for Django's admin.
+//! `GET /v1/connections` and `/v1/online`: who is connected, for operators and for Django.
 //!
 //! Used by `api`. The surprise: `since` is unix seconds, as every time of the contract between gateway
 //! and Django is.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
-use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
-use super::error::{PublishError, to_json};
-use crate::hub::ConnectionSnapshot;
+use super::error::to_json;
+use crate::hub::{ConnectionSnapshot, Hub};
 use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
+use crate::publication::Audience;
+
+/// The most connections that one answer tells of.
+const MOST: usize = 1_000;
 
 #[derive(Serialize)]
 struct Connections<'a> {
     connections: Vec<ConnectionText<'a>>,
+    /// How many there are, where these are not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Online<'a> {
+    online: BTreeMap<&'a str, usize>,
 }
 
 #[derive(Serialize)]
@@ -33,36 +44,26 @@ struct ConnectionText<'a> {
     queued: usize,
 }
 
-/// The one user that a query names.
-pub(super) fn user(query: Option<&str>) -> Result<UserId, PublishError> {
-    let pairs = query
-        .unwrap_or_default()
-        .split('&')
-        .filter(|pair| !pair.is_empty());
-    let mut user = None;
-    for pair in pairs {
-        match pair.split_once('=') {
-            Some(("user", text)) if user.is_none() => user = Some(decoded(text)?),
-            Some(("user", _)) => return Err(PublishError::Query("`user` is given more than once")),
-            _ => return Err(PublishError::Query("the query has one parameter, `user`")),
-        }
-    }
-    match user {
-        Some(text) if (1..=255).contains(&text.len()) => Ok(UserId::new(&text)),
-        Some(_) => Err(PublishError::Query("`user` is text of 1 to 255 bytes")),
-        None => Err(PublishError::Query(
-            "which user? Ask for /v1/connections?user=42",
-        )),
-    }
-}
-
-/// The answer, oldest connection first.
-pub(super) fn to_text(mut snapshots: Vec<ConnectionSnapshot>) -> Vec<u8> {
+/// The connections of a user, or some of all, the oldest first.
+pub(super) fn connections(hub: &Hub, user: Option<UserId>) -> Vec<u8> {
+    let count = user.as_ref().map_or(hub.len(), |user| hub.online(user));
+    let audience = user.map_or(Audience::Everyone, Audience::User);
+    let mut snapshots = hub.connections(&audience, MOST);
     snapshots.sort_by_key(|snapshot| snapshot.member.since);
     let identities: Vec<_> = snapshots.iter().map(|one| one.member.identity()).collect();
     let pairs = snapshots.iter().zip(&identities);
     to_json(&Connections {
         connections: pairs.map(|(snapshot, who)| one(snapshot, who)).collect(),
+        total: (count > identities.len()).then_some(count),
+    })
+}
+
+/// How many connections each of these users has.
+pub(super) fn online(hub: &Hub, users: &[UserId]) -> Vec<u8> {
+    let count = |user: &'_ UserId| hub.online(user);
+    let online = users.iter().map(|user| (user.as_str(), count(user)));
+    to_json(&Online {
+        online: online.collect(),
     })
 }
 
@@ -80,37 +81,5 @@ fn one<'a>(snapshot: &'a ConnectionSnapshot, identity: &'a Identity) -> Connecti
         since: since.map_or(0, |since| since.as_secs()),
         sent: snapshot.sent,
         queued: snapshot.queued,
-    }
-}
-
-fn decoded(text: &str) -> Result<String, PublishError> {
-    let spaced = text.replace('+', " ");
-    percent_decode_str(&spaced)
-        .decode_utf8()
-        .map(Cow::into_owned)
-        .map_err(|_| PublishError::Query("`user` is not UTF-8"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_names_one_user() {
-        let named = |query| user(Some(query)).map(|user| user.to_string()).ok();
-        assert_eq!(named("user=42").as_deref(), Some("42"));
-        assert_eq!(named("user=a%20b%2Bc+d").as_deref(), Some("a b+c d"));
-        for query in [
-            "",
-            "user=",
-            "user",
-            "user=1&user=2",
-            "users=1",
-            "user=%ff",
-            "user=1&x=2",
-        ] {
-            assert_eq!(named(query), None, "{query}");
-        }
-        assert!(user(None).is_err());
     }
 }

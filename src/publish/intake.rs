@@ -7,13 +7,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::Either;
+
 use super::json::DecodeError;
 use super::publication::{self, Decoded};
+use super::recheck::{self, Recheck};
 use super::revocation;
 use crate::broker::{Broker, Receipt};
 use crate::config::DeliveryConfig;
 use crate::hub::Hub;
 use crate::publication::{Audience, Frame, Publication};
+use crate::session::Lifecycle;
 use crate::telemetry::metrics::Metrics;
 
 /// Takes in publications and revocations.
@@ -21,6 +25,7 @@ use crate::telemetry::metrics::Metrics;
 pub struct Intake {
     broker: Broker,
     hub: Arc<Hub>,
+    lifecycle: Arc<Lifecycle>,
     pub(super) metrics: Arc<Metrics>,
     /// The largest frame, in bytes: what an outbox takes.
     frame_size: usize,
@@ -28,10 +33,16 @@ pub struct Intake {
 
 impl Intake {
     /// An intake in front of `hub`.
-    pub fn new(delivery: &DeliveryConfig, hub: Arc<Hub>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        delivery: &DeliveryConfig,
+        hub: Arc<Hub>,
+        lifecycle: Arc<Lifecycle>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             broker: Broker::new(Arc::clone(&hub), delivery.idempotency),
             hub,
+            lifecycle,
             metrics,
             frame_size: delivery.outbox_size,
         }
@@ -73,5 +84,17 @@ impl Intake {
         let code = revocation.reason.code();
         tracing::info!(closed, code, "connections revoked");
         Ok(closed)
+    }
+
+    /// Has Django asked again of a user or a session, in the form of `POST /v1/recheck`. Gives how many
+    /// connections are closed for it; nobody has to wait for that.
+    pub(super) fn recheck(
+        &self,
+        text: &[u8],
+    ) -> Result<impl Future<Output = usize> + Send + use<>, DecodeError> {
+        Ok(match recheck::decode(text)? {
+            Recheck::User(user) => Either::Left(self.lifecycle.recheck_user(&user)),
+            Recheck::Session(session) => Either::Right(self.lifecycle.recheck_session(&session)),
+        })
     }
 }

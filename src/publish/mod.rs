@@ -12,11 +12,14 @@ pub mod riding;
 pub mod wake;
 
 mod body;
+mod call;
 mod caller;
 mod connections;
 mod error;
 mod json;
 mod pacer;
 mod publication;
+mod query;
+mod recheck;
 mod revocation;
 mod text;

@@ -190,7 +190,11 @@ impl Puller {
                 let revoked = self.intake.revoke(text.as_bytes());
                 revoked.map(|_| "revoked")
             }
-            Stored::Recheck(_) | Stored::Unknown => Ok("unknown"),
+            Stored::Recheck(text) => {
+                let rechecked = self.intake.recheck(text.as_bytes());
+                rechecked.map(|_| "rechecked")
+            }
+            Stored::Unknown => Ok("unknown"),
             Stored::Skipped(_) => Ok("skipped"),
         };
         let outcome = outcome.unwrap_or_else(|error| refused(item, error));

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::error::PublishError;
 use super::intake::Intake;
 use super::json::{self, DecodeError};
+use super::recheck;
 use crate::telemetry::metrics::Ride;
 
 /// Takes what rides on responses.
@@ -48,10 +49,15 @@ impl Riding {
         });
     }
 
-    /// Takes a JSON array of revocations.
+    /// Takes a JSON array of revocations, and of sessions and users of whom Django is to be asked again.
     pub fn revoke(&self, array: &[u8]) {
         self.each(Rider::Revocation, array, |entry| {
-            self.intake.revoke(entry)?;
+            if recheck::is_one(entry) {
+                // It is under way; the response does not wait for it.
+                drop(self.intake.recheck(entry)?);
+            } else {
+                self.intake.revoke(entry)?;
+            }
             Ok(())
         });
     }
@@ -133,6 +139,7 @@ mod tests {
     use super::*;
     use crate::config::DeliveryConfig;
     use crate::hub::{Hub, OutboxLimits};
+    use crate::session::tests::scripted::lifecycle;
 
     fn riding() -> Riding {
         let hub = Arc::new(Hub::new(OutboxLimits {
@@ -143,7 +150,12 @@ mod tests {
             outbox_size: 1024,
             ..DeliveryConfig::default()
         };
-        Riding::new(Arc::new(Intake::new(&delivery, hub, Arc::default())))
+        Riding::new(Arc::new(Intake::new(
+            &delivery,
+            Arc::clone(&hub),
+            lifecycle(&hub),
+            Arc::default(),
+        )))
     }
 
     fn counted(riding: &Riding, what: &'static str) -> (u64, u64) {

@@ -11,6 +11,8 @@ use super::question::Recheck;
 
 /// What one call to the batch view asks of at most.
 const BATCH: usize = 500;
+/// Where there is none, so many are asked of one by one before the next look at the pace.
+const FEW: usize = 20;
 
 /// What Django says, in the order of the sessions it was asked of.
 pub(super) type Answers<'a> =
@@ -31,6 +33,6 @@ impl Asker for Authority {
     }
 
     fn at_once(&self) -> usize {
-        BATCH
+        if self.has_batch() { BATCH } else { FEW }
     }
 }

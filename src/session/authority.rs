@@ -130,6 +130,11 @@ impl Authority {
         self.asking.recheck(sessions).await
     }
 
+    /// Whether sessions can be asked for together, as far as is known.
+    pub(super) fn has_batch(&self) -> bool {
+        self.asking.caller.has_batch()
+    }
+
     /// What is relied upon without asking.
     pub fn leases(&self) -> &Arc<Leases> {
         &self.leases

@@ -6,7 +6,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::cookie::SessionCookies;
@@ -57,6 +60,24 @@ impl Lifecycle {
         closed
     }
 
+    /// Asks at once. Gives how many connections were closed.
+    pub(super) fn spawn_recheck(
+        self: &Arc<Self>,
+        sessions: Vec<Asking>,
+    ) -> impl Future<Output = usize> + Send + use<> {
+        let (done, closed) = oneshot::channel();
+        if sessions.is_empty() {
+            let _ = done.send(0);
+        } else {
+            let this = Arc::clone(self);
+            self.parts.drain.spawn(async move {
+                // An error means that nobody waits any more.
+                let _ = done.send(this.ask_at_once(&sessions).await);
+            });
+        }
+        async move { closed.await.unwrap_or_default() }
+    }
+
     pub(super) fn settle(
         &self,
         sessions: &[Asking],
@@ -66,7 +87,7 @@ impl Lifecycle {
         let heard = |session: &Asking| Heard {
             answer,
             sessions: self.digests(&session.about.cookies),
-            asked: asked.into(),
+            asked,
             grace: self.settings.grace,
         };
         let settle = |session| self.parts.live.settle(session, heard(session));
@@ -102,7 +123,9 @@ impl Lifecycle {
     ) {
         let Some(user) = user else { return };
         if let Some(at) = at {
-            self.parts.hub.outdate(&Audience::User(user.clone()), at);
+            self.parts
+                .hub
+                .outdate(&Audience::User(user.clone()), at.into_std());
         }
         let mut others = self.parts.live.of_user(&user);
         others.retain(|session| !session.about.cookies.is_same_session(except));

@@ -7,7 +7,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::asker::Asker;
@@ -73,7 +75,7 @@ impl Lifecycle {
     pub fn join(
         &self,
         about: &Recheck,
-        (identity, asked): (Identity, Instant),
+        (identity, asked): (Identity, std::time::Instant),
         connect: impl FnOnce(Arc<Identity>) -> Member,
     ) -> Result<Tab, CloseReason> {
         self.parts.live.join(about, (identity, asked), connect)
@@ -117,12 +119,16 @@ impl Lifecycle {
             .map(|old| self.parts.live.replace(&old, &new.cookies, &digests));
         let sockets = sockets.unwrap_or_default();
         if let (Some(user), Some(at)) = (&before, at) {
-            self.parts.hub.outdate(&Audience::User(user.clone()), at);
+            self.parts
+                .hub
+                .outdate(&Audience::User(user.clone()), at.into_std());
         }
         if let Some(answer) = known {
             // Said of the change itself, so newer than it.
             let asked = Instant::now();
-            self.parts.leases.grant(new.session(), &answer, asked);
+            self.parts
+                .leases
+                .grant(new.session(), &answer, asked.into_std());
             self.settle(&sockets, Ok(&answer), asked);
             self.spawn_others(answer.user, &new.cookies, at);
         } else if old.is_signed() {
@@ -146,28 +152,25 @@ impl Lifecycle {
         }
     }
 
-    /// Asks Django again of every session of a user, and closes those that are no longer good.
-    /// Returns how many connections were closed.
+    /// Asks Django again of every session of a user, and closes those that are no longer good, whether
+    /// or not somebody waits for it. Gives how many connections were closed.
     pub fn recheck_user(
         self: &Arc<Self>,
         user: &UserId,
     ) -> impl Future<Output = usize> + Send + use<> {
-        self.parts
-            .hub
-            .outdate(&Audience::User(user.clone()), Instant::now());
-        let (this, sessions) = (Arc::clone(self), self.parts.live.of_user(user));
-        async move { this.ask_at_once(&sessions).await }
+        let audience = Audience::User(user.clone());
+        self.parts.hub.outdate(&audience, Instant::now().into_std());
+        self.spawn_recheck(self.parts.live.of_user(user))
     }
 
-    /// Asks Django again of one session. Returns how many connections were closed.
+    /// Asks Django again of one session. Otherwise as [`Self::recheck_user`].
     pub fn recheck_session(
         self: &Arc<Self>,
         session: &SessionDigest,
     ) -> impl Future<Output = usize> + Send + use<> {
-        let now = Instant::now();
-        self.parts.hub.outdate(&Audience::Session(*session), now);
-        let (this, sessions) = (Arc::clone(self), self.parts.live.of_session(session));
-        async move { this.ask_at_once(&sessions).await }
+        let audience = Audience::Session(*session);
+        self.parts.hub.outdate(&audience, Instant::now().into_std());
+        self.spawn_recheck(self.parts.live.of_session(session))
     }
 
     /// How many connections the user of a session has; `None` where the session has none here.

@@ -51,3 +51,6 @@ pub use question::{Question, Recheck};
 pub use sealed::{LeaseFile, SealError, Survivors};
 pub use set_cookie::{Change, Scope};
 pub use standing::Diagnoses;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -2,7 +2,8 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING};
+use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, Full, StreamBody};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use super::*;
 use crate::config::DeliveryConfig;
 use crate::hub::OutboxLimits;
 use crate::secret::Secret;
+use crate::session::tests::scripted::lifecycle;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -33,7 +35,12 @@ fn api() -> Api {
         ..DeliveryConfig::default()
     };
     let parts = ApiParts {
-        intake: Arc::new(Intake::new(&delivery, Arc::clone(&hub), Arc::default())),
+        intake: Arc::new(Intake::new(
+            &delivery,
+            Arc::clone(&hub),
+            lifecycle(&hub),
+            Arc::default(),
+        )),
         hub,
         outbox: None,
     };
@@ -351,20 +358,37 @@ async fn revoking_nobody_closes_nobody() {
     assert_eq!((said.status, &said.json()["column"]), (400, &25.into()));
 }
 
+async fn got(target: &str) -> (u16, String) {
+    let request = Request::get(target)
+        .header(AUTHORIZATION, format!("Bearer {SECRET}"))
+        .body(Full::default())
+        .unwrap();
+    let said = ask(&api(), request).await;
+    (said.status, said.text)
+}
+
 #[tokio::test]
-async fn connections_are_asked_for_by_user() {
-    let get = |query: &str| {
-        Request::get(format!("/v1/connections{query}"))
-            .header(AUTHORIZATION, format!("Bearer {SECRET}"))
-            .body(Full::default())
-            .unwrap()
-    };
-    let said = ask(&api(), get("?user=42")).await;
-    assert_eq!(
-        (said.status, said.text.as_str()),
-        (200, r#"{"connections":[]}"#)
-    );
-    assert_eq!(ask(&api(), get("")).await.status, 400);
+async fn connections_are_asked_for_by_user_or_all() {
+    let nobody = (200, r#"{"connections":[]}"#.to_owned());
+    assert_eq!(got("/v1/connections?user=42").await, nobody);
+    assert_eq!(got("/v1/connections").await, nobody);
+    assert_eq!(got("/v1/connections?user=1&user=2").await.0, 400);
+}
+
+#[tokio::test]
+async fn who_is_online_is_asked_by_users() {
+    let nobody = (200, r#"{"online":{"1":0,"a b":0}}"#.to_owned());
+    assert_eq!(got("/v1/online?user=1&user=a+b").await, nobody);
+    assert_eq!(got("/v1/online").await.0, 400);
+    assert_eq!(got("/v1/online?group=staff").await.0, 400);
+}
+
+#[tokio::test]
+async fn a_recheck_of_somebody_who_is_not_here_closes_nothing() {
+    let recheck = |body: &str| request("/v1/recheck", JSON, body);
+    let said = ask(&api(), recheck(r#"{"user":"42"}"#)).await;
+    assert_eq!((said.status, &*said.text), (200, r#"{"closed":0}"#));
+    assert_eq!(ask(&api(), recheck(r#"{"group":"a"}"#)).await.status, 400);
 }
 
 proptest! {

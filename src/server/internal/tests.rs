@@ -11,6 +11,7 @@ use crate::net::drain::Drain;
 use crate::publish::api::{ApiParts, ApiSettings};
 use crate::publish::intake::Intake;
 use crate::secret::{Secret, Secrets};
+use crate::session::tests::scripted::lifecycle;
 use crate::telemetry::metrics::Metrics;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -37,7 +38,12 @@ fn internal() -> Internal {
         api: Api::new(
             settings,
             ApiParts {
-                intake: Arc::new(Intake::new(&delivery, Arc::clone(&hub), metrics)),
+                intake: Arc::new(Intake::new(
+                    &delivery,
+                    Arc::clone(&hub),
+                    lifecycle(&hub),
+                    metrics,
+                )),
                 hub,
                 outbox: None,
             },

@@ -199,6 +199,7 @@ impl LiveSessions {
     /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.
     pub(super) fn settle(&self, asking: &Asking, heard: Heard<'_>) -> usize {
         let mut table = self.table();
+        table.is_away = heard.answer.is_err();
         let Some(live) = table.get_mut(asking.id) else {
             return 0;
         };
@@ -208,7 +209,6 @@ impl LiveSessions {
         let Ok(answer) = heard.answer else {
             live.failed = true;
             let over = live.asked.elapsed() >= heard.grace;
-            table.some_failed = true;
             return if over {
                 self.close(&mut table, asking.id, &CloseReason::DjangoUnreachable)
             } else {

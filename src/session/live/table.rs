@@ -61,8 +61,8 @@ pub(super) struct Table {
     browsers: HashSet<Arc<Browser>>,
     look: usize,
     next: LiveId,
-    /// Whether Django gave no judgement of some of them.
-    pub(super) some_failed: bool,
+    /// Whether Django gave no judgement when it was asked last.
+    pub(super) is_away: bool,
 }
 
 impl Live {

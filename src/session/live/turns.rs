@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::find::asking;
+use super::table::Live;
 use super::{Asking, LiveSessions};
 use crate::close::CloseReason;
 
@@ -52,19 +53,16 @@ impl LiveSessions {
         Some(end.duration_since(now).unwrap_or_default())
     }
 
-    /// Closes the sessions of which Django has given no judgement for longer than `grace`.
+    /// Closes the sessions of which Django has given no judgement for longer than `grace`. When it is back,
+    /// they wait for their turn like all others.
     pub(in crate::session) fn give_up(&self, grace: Duration) {
         let mut table = self.table();
-        if !table.some_failed {
+        if !table.is_away {
             return;
         }
-        let failed: Vec<_> = table.iter().filter(|(_, live)| live.failed).collect();
-        let over = failed
-            .iter()
-            .filter(|(_, live)| live.asked.elapsed() >= grace);
-        let (some, over): (_, Vec<_>) = (!failed.is_empty(), over.map(|(id, _)| *id).collect());
-        table.some_failed = some;
-        for id in over {
+        let is_over = |live: &Live| live.failed && live.asked.elapsed() >= grace;
+        let over = table.iter().filter(|(_, live)| is_over(live));
+        for id in over.map(|(id, _)| id).collect::<Vec<_>>() {
             self.close(&mut table, id, &CloseReason::DjangoUnreachable);
         }
     }

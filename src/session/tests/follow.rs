@@ -1,0 +1,278 @@
+//! What happens to sockets when cookies end, are replaced or renewed.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use super::scripted::{Stage, about, answer, closed, cookies, digest, in_group};
+use crate::close::CloseReason;
+use crate::ids::UserId;
+use crate::publication::Audience;
+use crate::session::Answer;
+
+/// Lets what was spawned run to its end.
+async fn settled() {
+    sleep(Duration::from_millis(10)).await;
+}
+
+fn codes(tabs: &[&crate::session::Tab]) -> Vec<Option<u16>> {
+    let code = |tab: &&_| closed(tab).map(|reason| reason.code());
+    tabs.iter().map(code).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logout_closes_every_tab_of_the_session_and_nothing_else() {
+    let stage = Stage::new();
+    let tabs = [
+        stage.tab("a", "1"),
+        stage.tab("a", "1"),
+        stage.tab("b", "1"),
+    ];
+    assert_eq!(stage.lifecycle.ended(&cookies("a"), "logged out"), 2);
+    assert_eq!(
+        codes(&[&tabs[0], &tabs[1], &tabs[2]]),
+        [Some(4001), Some(4001), None]
+    );
+    let refused = stage.join("a", &answer("1")).unwrap_err();
+    assert_eq!(refused, CloseReason::SessionEnded("logged out".into()));
+    assert_eq!(stage.lifecycle.refusal(&cookies("a")), Some(refused));
+    assert!(stage.django.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_cookie_of_the_same_user_keeps_the_sockets_and_has_the_other_sessions_asked_of() {
+    let stage = Stage::new();
+    let (own, phone, bob) = (
+        stage.tab("old", "1"),
+        stage.tab("phone", "1"),
+        stage.tab("bob", "2"),
+    );
+    stage.django.says("old", &Answer::default());
+    stage.django.says("phone", &Answer::default());
+    stage.django.says("new", &answer("1"));
+    stage
+        .lifecycle
+        .replaced(&cookies("old"), about("new"), None);
+    settled().await;
+    assert_eq!(codes(&[&own, &phone, &bob]), [None, Some(4001), None]);
+    let session = own.member().identity().sessions[0];
+    assert_eq!(session, digest("new"));
+    assert_eq!(stage.lifecycle.online(&digest("new")), Some(2));
+    assert_eq!(stage.lifecycle.online(&digest("old")), None);
+    let refused = stage
+        .join_asked("old", &answer("1"), Instant::now())
+        .unwrap_err();
+    assert_eq!(refused.code(), 4001);
+    assert_eq!(stage.django.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_cookie_of_another_user_or_of_nobody_closes() {
+    let stage = Stage::new();
+    let (first, second) = (stage.tab("a", "1"), stage.tab("b", "1"));
+    stage.django.says("c", &answer("2"));
+    stage.lifecycle.replaced(&cookies("a"), about("c"), None);
+    stage
+        .lifecycle
+        .replaced(&cookies("b"), about("nobody"), None);
+    settled().await;
+    assert_eq!(codes(&[&first, &second]), [Some(4001), Some(4001)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_with_the_new_cookie_is_not_asked_again() {
+    let stage = Stage::new();
+    let own = stage.tab("old", "1");
+    let known = Some(in_group("1", "staff"));
+    stage
+        .lifecycle
+        .replaced(&cookies("old"), about("new"), known);
+    settled().await;
+    assert_eq!(own.member().identity().groups.len(), 1);
+    assert_eq!(own.member().identity().sessions[0], digest("new"));
+    assert!(stage.django.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_under_way_with_the_old_cookie_is_told_to_come_back() {
+    let stage = Stage::new();
+    let asked = Instant::now();
+    let _own = stage.tab("old", "1");
+    stage
+        .lifecycle
+        .replaced(&cookies("old"), about("new"), Some(answer("1")));
+    let late = stage.join_asked("old", &answer("1"), asked).unwrap_err();
+    assert_eq!(late.code(), 1013);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_is_connected_nobody_is_asked() {
+    let stage = Stage::new();
+    stage
+        .lifecycle
+        .replaced(&cookies("old"), about("new"), None);
+    stage.lifecycle.renewed(&cookies("old"), None);
+    stage.lifecycle.recheck_user(&UserId::new("1")).await;
+    settled().await;
+    assert!(stage.django.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn signed_sessions_are_asked_of_once_in_a_while_and_stay() {
+    let stage = Stage::new();
+    let own = stage.tab("s:0", "1");
+    for n in 1..=40 {
+        stage.django.says(&format!("s:{n}"), &answer("1"));
+        let old = cookies(&format!("s:{}", n - 1));
+        stage
+            .lifecycle
+            .replaced(&old, about(&format!("s:{n}")), None);
+        sleep(Duration::from_millis(100)).await;
+    }
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(closed(&own), None);
+    assert_eq!(stage.django.calls().len(), 1);
+    assert_eq!(own.member().identity().sessions[0], digest("s:40"));
+    // The old values stay good: another request of the browser may still be under way with one.
+    assert!(
+        stage
+            .join_asked("s:3", &answer("1"), Instant::now())
+            .is_ok()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signed_session_that_logs_out_closes_at_once_under_its_newest_cookie() {
+    let stage = Stage::new();
+    let own = stage.tab("s:0", "1");
+    stage
+        .lifecycle
+        .replaced(&cookies("s:0"), about("s:1"), None);
+    assert_eq!(stage.lifecycle.ended(&cookies("s:1"), "logged out"), 1);
+    assert_eq!(codes(&[&own]), [Some(4001)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_that_django_hands_out_again_is_good_again() {
+    let stage = Stage::new();
+    drop(stage.tab("s:0", "1"));
+    stage.lifecycle.ended(&cookies("s:0"), "logged out");
+    let again = || stage.join_asked("s:0", &answer("1"), Instant::now());
+    assert!(again().is_err());
+    stage
+        .lifecycle
+        .replaced(&cookies("s:9"), about("s:0"), None);
+    assert!(again().is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recheck_of_a_user_closes_what_is_no_longer_good_and_counts_it() {
+    let stage = Stage::new();
+    let tabs = [
+        stage.tab("a", "1"),
+        stage.tab("a", "1"),
+        stage.tab("b", "1"),
+        stage.tab("c", "2"),
+    ];
+    stage.django.says("a", &Answer::default());
+    let asked = tokio::time::Instant::now().into_std();
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(stage.lifecycle.recheck_user(&UserId::new("1")).await, 2);
+    let closed: Vec<_> = tabs.iter().map(|tab| closed(tab).is_some()).collect();
+    assert_eq!(closed, [true, true, false, false]);
+    assert_eq!(stage.django.calls().len(), 1);
+    // What Django said before counts no more.
+    assert_eq!(
+        stage
+            .join_asked("b", &answer("1"), asked)
+            .unwrap_err()
+            .code(),
+        1013
+    );
+    assert_eq!(stage.lifecycle.recheck_session(&digest("b")).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_django_is_away_the_new_cookie_is_asked_of_as_soon_as_it_is_back() {
+    let stage = Stage::new();
+    stage.run();
+    let (own, thief) = (stage.tab("old", "1"), stage.tab("other", "1"));
+    stage.django.says("new", &answer("1"));
+    stage.django.says("other", &Answer::default());
+    stage.django.go(true);
+    stage
+        .lifecycle
+        .replaced(&cookies("old"), about("new"), None);
+    drop(stage.lifecycle.recheck_user(&UserId::new("1")));
+    settled().await;
+    stage.django.go(false);
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(codes(&[&own, &thief]), [None, Some(4001)]);
+    assert_eq!(own.member().identity().sessions[0], digest("new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_was_overtaken_changes_nothing() {
+    let stage = Stage::new();
+    let own = stage.tab("a", "1");
+    let before = tokio::time::Instant::now().into_std();
+    sleep(Duration::from_secs(1)).await;
+    // A newer handshake heard of a group; an older one comes late and knows nothing of it.
+    let _newer = stage.join("a", &in_group("1", "staff")).unwrap();
+    let _older = stage.join_asked("a", &answer("1"), before).unwrap();
+    assert_eq!(own.member().identity().groups.len(), 1);
+    let older = stage.join_asked("a", &answer("2"), before).unwrap_err();
+    assert_eq!(older.code(), 1013);
+    assert_eq!(closed(&own), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_of_another_user_with_the_same_cookie_closes_the_old_sockets() {
+    let stage = Stage::new();
+    let own = stage.tab("a", "1");
+    let next = stage.tab("a", "2");
+    assert_eq!(codes(&[&own, &next]), [Some(4001), None]);
+    assert_eq!(stage.live.len(), 1);
+    drop(own);
+    assert_eq!(stage.lifecycle.online(&digest("a")), Some(1));
+    drop(next);
+    assert!(stage.live.is_empty());
+}
+
+#[test]
+fn sessions_that_come_go_and_change_at_once_leave_nothing_behind() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let stage = Stage::new();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let stage = &stage;
+            scope.spawn(move || {
+                for n in 0..200 {
+                    let cookie = format!("s{}", (n + thread) % 3);
+                    let known = if n % 2 == 0 {
+                        answer("1")
+                    } else {
+                        in_group("1", "staff")
+                    };
+                    let tab = stage.join(&cookie, &known);
+                    stage
+                        .lifecycle
+                        .renewed(&cookies(&cookie), Some(Duration::from_mins(1)));
+                    drop(tab);
+                }
+            });
+        }
+    });
+    assert!(stage.live.is_empty());
+    assert!(stage.hub.is_empty());
+    assert!(
+        stage
+            .hub
+            .connections(&Audience::Session(digest("s1")), 1)
+            .is_empty()
+    );
+}

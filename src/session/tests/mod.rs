@@ -1,0 +1,5 @@
+//! Live sessions with a scripted Django and, where time matters, a paused clock.
+
+mod follow;
+pub(crate) mod scripted;
+mod turns;

@@ -1,0 +1,214 @@
+//! A Django of which only the answers matter, and the sessions that it judges.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use crate::close::CloseReason;
+use crate::hub::{Hub, Member, OutboxLimits, Taken};
+use crate::identity::Identity;
+use crate::ids::{GroupName, SessionDigest, UserId};
+use crate::net::drain::Drain;
+use crate::secret::{Secret, Secrets};
+use crate::session::asker::{Answers, Asker};
+use crate::session::diagnosis::Silence;
+use crate::session::{
+    Answer, AuthError, CookieNames, LeaseTerms, Leases, Lifecycle, LifecycleParts,
+    LifecycleSettings, LiveSessions, Recheck, SessionCookies, Tab,
+};
+
+/// A follower of sessions of which nobody is ever asked.
+pub(crate) fn lifecycle(hub: &Arc<Hub>) -> Arc<Lifecycle> {
+    Stage::of(Arc::clone(hub)).lifecycle
+}
+
+/// Hub, Django and what stands between them.
+pub(super) struct Stage {
+    pub(super) hub: Arc<Hub>,
+    pub(super) django: Arc<Script>,
+    pub(super) live: Arc<LiveSessions>,
+    pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) drain: Drain,
+}
+
+/// Answers by the picked cookies; unknown ones are nobody's.
+#[derive(Debug, Default)]
+pub(super) struct Script {
+    answers: Mutex<HashMap<String, Answer>>,
+    /// When it was asked, and of how many.
+    calls: Mutex<Vec<(Instant, usize)>>,
+    away: AtomicBool,
+}
+
+impl Stage {
+    pub(super) fn new() -> Self {
+        Self::of(Arc::new(Hub::new(OutboxLimits {
+            frames: 8,
+            bytes: 1024,
+        })))
+    }
+
+    fn of(hub: Arc<Hub>) -> Self {
+        let drain = Drain::new();
+        let django = Arc::new(Script::default());
+        let live = Arc::new(LiveSessions::new(Arc::clone(&hub)));
+        let settings = LifecycleSettings {
+            revalidate: Duration::from_mins(1),
+            grace: Duration::from_mins(10),
+        };
+        let terms = LeaseTerms {
+            lease: Duration::from_secs(10),
+            grace: settings.grace,
+        };
+        let parts = LifecycleParts {
+            live: Arc::clone(&live),
+            asker: Arc::clone(&django) as _,
+            leases: Arc::new(Leases::new(terms, secrets(), Arc::clone(&hub))),
+            hub: Arc::clone(&hub),
+            secrets: secrets(),
+            drain: drain.watch(),
+        };
+        Self {
+            lifecycle: Arc::new(Lifecycle::new(settings, parts)),
+            hub,
+            django,
+            live,
+            drain,
+        }
+    }
+
+    /// Starts the row and the watch over ends.
+    pub(super) fn run(&self) {
+        self.drain.watch().spawn(Arc::clone(&self.lifecycle).run());
+    }
+
+    /// A new connection of a session that Django says is this user's, asked just now.
+    pub(super) fn tab(&self, cookie: &str, user: &str) -> Tab {
+        self.django.says(cookie, &answer(user));
+        self.join(cookie, &answer(user)).unwrap()
+    }
+
+    /// A new connection whose handshake heard this just now. The hub's own clock cannot be paused, so what
+    /// is about its tombstones says when it asked.
+    pub(super) fn join(&self, cookie: &str, answer: &Answer) -> Result<Tab, CloseReason> {
+        self.join_asked(cookie, answer, Instant::now().into_std())
+    }
+
+    pub(super) fn join_asked(
+        &self,
+        cookie: &str,
+        answer: &Answer,
+        asked: std::time::Instant,
+    ) -> Result<Tab, CloseReason> {
+        let identity = identity(cookie, answer);
+        let connect = |who| Member::new(who, "/ws/".into(), Ipv4Addr::LOCALHOST.into());
+        self.lifecycle
+            .join(&about(cookie), (identity, asked), connect)
+    }
+}
+
+impl Script {
+    pub(super) fn says(&self, cookie: &str, answer: &Answer) {
+        let mut answers = self.answers.lock().unwrap();
+        answers.insert(format!("sessionid={cookie}"), answer.clone());
+    }
+
+    pub(super) fn go(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
+    }
+
+    pub(super) fn calls(&self) -> Vec<(Instant, usize)> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn judge(&self, session: &Recheck) -> Result<Answer, AuthError> {
+        if self.away.load(Ordering::Relaxed) {
+            let (place, cause) = ("a script".into(), Silence::TimedOut);
+            return Err(AuthError::Unreachable { place, cause });
+        }
+        let cookies = session.cookies.header().to_str().unwrap();
+        let answers = self.answers.lock().unwrap();
+        Ok(answers.get(cookies).cloned().unwrap_or_default())
+    }
+}
+
+impl Asker for Script {
+    fn recheck<'a>(&'a self, sessions: &'a [Recheck]) -> Answers<'a> {
+        let mut calls = self.calls.lock().unwrap();
+        calls.push((Instant::now(), sessions.len()));
+        Box::pin(async {
+            tokio::task::yield_now().await;
+            sessions.iter().map(|session| self.judge(session)).collect()
+        })
+    }
+
+    fn at_once(&self) -> usize {
+        500
+    }
+}
+
+pub(super) fn answer(user: &str) -> Answer {
+    Answer {
+        user: Some(UserId::new(user)),
+        ..Answer::default()
+    }
+}
+
+pub(super) fn in_group(user: &str, group: &str) -> Answer {
+    Answer {
+        groups: [GroupName::new(group)].into(),
+        ..answer(user)
+    }
+}
+
+pub(super) fn cookies(value: &str) -> SessionCookies {
+    let names = CookieNames {
+        session: "sessionid".into(),
+        others: Vec::new(),
+    };
+    let header = HeaderValue::from_str(&format!("sessionid={value}")).unwrap();
+    SessionCookies::pick(&header, &names).unwrap()
+}
+
+pub(super) fn digest(value: &str) -> SessionDigest {
+    cookies(value).digests(&secrets())[0]
+}
+
+pub(super) fn about(value: &str) -> Recheck {
+    Recheck {
+        cookies: cookies(value),
+        host: HeaderValue::from_static("localhost"),
+        address: Ipv4Addr::LOCALHOST.into(),
+        user_agent: Some(HeaderValue::from_static("Scripted/1.0")),
+        accept_language: None,
+        origin: None,
+    }
+}
+
+/// The reason for which a connection was told to close.
+pub(super) fn closed(tab: &Tab) -> Option<CloseReason> {
+    let context = Context::from_waker(Waker::noop());
+    match tab.member().outbox.poll_take(&context) {
+        Poll::Ready(Taken::Close(reason)) => Some(reason),
+        _ => None,
+    }
+}
+
+fn identity(cookie: &str, answer: &Answer) -> Identity {
+    answer
+        .identity(cookies(cookie).digests(&secrets()))
+        .unwrap()
+}
+
+fn secrets() -> Secrets {
+    Secrets {
+        current: Secret::new(vec![7; 32]),
+        previous: None,
+    }
+}

@@ -1,0 +1,152 @@
+//! How often and when Django is asked, and when sessions end.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, sleep};
+
+use super::scripted::{Stage, about, answer, closed, in_group};
+use crate::ids::{GroupName, UserId};
+use crate::session::Answer;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_sessions_are_twenty_requests_spread_over_the_interval() {
+    let stage = Stage::new();
+    stage.run();
+    let tabs: Vec<_> = (0..10_000)
+        .map(|n| stage.tab(&format!("s{n}"), &n.to_string()))
+        .collect();
+    let begun = Instant::now();
+    sleep(10 * MINUTE).await;
+    let calls = stage.django.calls();
+    assert!((198..=202).contains(&calls.len()), "{}", calls.len());
+    assert!(calls.iter().all(|(_, sessions)| *sessions == 500));
+    assert!(calls[0].0 - begun < Duration::from_secs(6));
+    let pauses = calls.windows(2).map(|two| two[1].0 - two[0].0);
+    let pauses: Vec<_> = pauses.collect();
+    let within = Duration::from_secs(1)..=Duration::from_secs(6);
+    assert!(
+        pauses.iter().all(|pause| within.contains(pause)),
+        "{pauses:?}"
+    );
+    assert!(tabs.iter().all(|tab| closed(tab).is_none()));
+    drop(tabs);
+    assert!(stage.live.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_tabs_are_one_question_every_minute_or_so() {
+    let stage = Stage::new();
+    stage.run();
+    let _tabs: Vec<_> = (0..5).map(|_| stage.tab("s", "1")).collect();
+    sleep(20 * MINUTE).await;
+    let calls = stage.django.calls();
+    assert!((16..=25).contains(&calls.len()), "{}", calls.len());
+    assert!(calls.iter().all(|(_, sessions)| *sessions == 1));
+    let pauses = calls.windows(2).map(|two| (two[1].0 - two[0].0).as_secs());
+    let pauses: std::collections::BTreeSet<_> = pauses.collect();
+    assert!(
+        pauses.iter().all(|pause| (47..=76).contains(pause)),
+        "{pauses:?}"
+    );
+    assert!(pauses.len() > 1, "without jitter: {pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_of_sessions_that_have_gone() {
+    let stage = Stage::new();
+    stage.run();
+    drop(stage.tab("s", "1"));
+    sleep(10 * MINUTE).await;
+    assert!(stage.django.calls().is_empty());
+    let _late = stage.tab("late", "1");
+    sleep(2 * MINUTE).await;
+    assert!(!stage.django.calls().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_logged_out_elsewhere_is_closed_in_time_and_nobody_else() {
+    let stage = Stage::new();
+    stage.run();
+    let (gone, stays) = (stage.tab("gone", "1"), stage.tab("stays", "2"));
+    stage.django.says("gone", &Answer::default());
+    sleep(MINUTE.mul_f64(1.25)).await;
+    assert_eq!(closed(&gone).unwrap().code(), 4001);
+    assert_eq!(closed(&stays), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_user_behind_the_same_cookie_closes_and_another_group_does_not() {
+    let stage = Stage::new();
+    stage.run();
+    let (other, same) = (stage.tab("other", "1"), stage.tab("same", "2"));
+    stage.django.says("other", &answer("3"));
+    stage.django.says("same", &in_group("2", "staff"));
+    sleep(MINUTE.mul_f64(1.25)).await;
+    assert_eq!(closed(&other).unwrap().code(), 4001);
+    assert_eq!(closed(&same), None);
+    let groups = same.member().identity().groups.clone();
+    assert_eq!(groups[..], [GroupName::new("staff")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_keeps_sockets_for_grace_and_never_sends_anybody_to_log_in() {
+    let stage = Stage::new();
+    stage.run();
+    let tabs: Vec<_> = (0..2_000)
+        .map(|n| stage.tab(&format!("s{n}"), &n.to_string()))
+        .collect();
+    stage.django.go(true);
+    sleep(9 * MINUTE).await;
+    assert!(tabs.iter().all(|tab| closed(tab).is_none()));
+    sleep(2 * MINUTE).await;
+    for tab in &tabs {
+        assert_eq!(closed(tab).map(|reason| reason.code()), Some(1013));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_django_comes_back_it_is_asked_no_faster_than_ever() {
+    let stage = Stage::new();
+    stage.run();
+    let tabs: Vec<_> = (0..5_000)
+        .map(|n| stage.tab(&format!("s{n}"), &n.to_string()))
+        .collect();
+    stage.django.go(true);
+    sleep(9 * MINUTE).await;
+    stage.django.go(false);
+    let back = Instant::now();
+    sleep(5 * MINUTE).await;
+    let calls = stage.django.calls();
+    let since: Vec<_> = calls.iter().filter(|(at, _)| *at >= back).collect();
+    assert!((48..=52).contains(&since.len()), "{}", since.len());
+    assert!(tabs.iter().all(|tab| closed(tab).is_none()));
+}
+
+#[tokio::test]
+async fn a_session_ends_at_its_second_unless_it_was_extended() {
+    let stage = Stage::new();
+    stage.run();
+    let end = SystemTime::now() + Duration::from_millis(1200);
+    let ending = Answer {
+        expires_at: Some(end),
+        ..answer("1")
+    };
+    let (ends, lives) = (stage.join("ends", &ending), stage.join("lives", &ending));
+    let (ends, lives) = (ends.unwrap(), lives.unwrap());
+    let hour = Some(Duration::from_hours(1));
+    stage.lifecycle.renewed(&about("lives").cookies, hour);
+    let reason = loop {
+        if let Some(reason) = closed(&ends) {
+            break reason;
+        }
+        sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!((reason.code(), &*reason.text()), (4001, "session expired"));
+    let late = SystemTime::now().duration_since(end).unwrap();
+    assert!(late < Duration::from_millis(500), "{late:?}");
+    assert_eq!(closed(&lives), None);
+    assert!(lives.member().identity().expires_at.unwrap() > end);
+    assert_eq!(stage.hub.online(&UserId::new("1")), 2);
+}
