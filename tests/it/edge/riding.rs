@@ -6,6 +6,7 @@ use http::{Method, Version};
 use serde_json::Value;
 
 use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::signature::session_digest;
 use crate::harness::{Answer, Django, Frontend, Gate, Gateway, eventually, json};
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
@@ -78,6 +79,36 @@ async fn a_revocation_on_a_response_closes_after_what_was_published_with_it() {
     assert_eq!(page.header("gatepost-revoke"), None);
     socket.expect_frame("\"bye\"").await;
     assert_eq!(socket.expect_close(4002).await.reason, "deactivated");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_recheck_on_a_response_closes_only_who_is_no_longer_good() {
+    let (django, gateway) = stage().await;
+    django.signs_in("anns-phone", "42");
+    let ann = gateway.browser_of("anns-session");
+    let mut here = ann.socket(NOTIFICATIONS).await;
+    let mut phone = gateway.browser_of("anns-phone").socket(NOTIFICATIONS).await;
+    let mut bobs = gateway
+        .browser_of("bobs-session")
+        .socket(NOTIFICATIONS)
+        .await;
+    django.judges("anns-phone", Answer::anonymous());
+    django.judges("bobs-session", Answer::anonymous());
+    let entries = json!([{"user": "42", "recheck": true}]);
+    let answer = Answer::ok("").header("Gatepost-Revoke", &field(&entries));
+    django.answers("/save/", answer);
+    ann.get("/save/").await;
+    phone.expect_close(4001).await;
+    here.expect_nothing().await;
+    // Of whom nothing was said is not asked.
+    bobs.expect_nothing().await;
+    let about = session_digest("bobs-session");
+    let entries = json!([{"session": about, "recheck": true}]);
+    let answer = Answer::ok("").header("Gatepost-Revoke", &field(&entries));
+    django.answers("/save/", answer);
+    ann.get("/save/").await;
+    bobs.expect_close(4001).await;
     gateway.stop().await;
 }
 
