@@ -240,3 +240,129 @@ fn unix_now() -> Duration {
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::hub::{Hub, OutboxLimits};
+    use crate::secret::Secrets;
+    use crate::session::{Answer, CookieNames, LeaseTerms, SessionAt, SessionCookies};
+
+    const TERM: Duration = Duration::from_mins(1);
+
+    fn leases(hub: &Arc<Hub>) -> Leases {
+        let terms = LeaseTerms {
+            lease: Duration::ZERO,
+            grace: Duration::from_mins(10),
+        };
+        let secrets = Secrets {
+            current: secret(1),
+            previous: None,
+        };
+        Leases::new(terms, secrets, Arc::clone(hub))
+    }
+
+    fn hub() -> Arc<Hub> {
+        let limits = OutboxLimits {
+            frames: 8,
+            bytes: 1024,
+        };
+        Arc::new(Hub::new(limits).remembering(Duration::from_mins(10)))
+    }
+
+    fn secret(byte: u8) -> Secret {
+        Secret::new(vec![byte; 32])
+    }
+
+    fn grant(leases: &Leases, session: &'static str, asked: Instant) {
+        let names = CookieNames {
+            session: "sessionid".into(),
+            others: Vec::new(),
+        };
+        let cookies = http::HeaderValue::from_static(session);
+        let session = SessionAt {
+            host: &http::HeaderValue::from_static("app.test"),
+            cookies: &SessionCookies::pick(&cookies, &names).unwrap(),
+        };
+        let answer = Answer::decode(br#"{"user":"1","groups":["staff"]}"#).unwrap();
+        leases.grant(session, &answer, asked);
+    }
+
+    #[test]
+    fn going_away_ends_no_lease_but_a_revocation_meanwhile_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let hub = hub();
+        let before = leases(&hub);
+        grant(&before, "sessionid=a", Instant::now());
+        grant(&before, "sessionid=b", Instant::now());
+        let survivors = Survivors::of(&before);
+        let away = crate::close::CloseReason::GoingAway { delay_ms: 1 };
+        hub.close(&crate::publication::Audience::Everyone, &away);
+        grant(&before, "sessionid=late", Instant::now());
+        assert_eq!(file.save(&survivors, &before).unwrap(), 2);
+        let user = crate::publication::Audience::User(UserId::new("1"));
+        hub.close(&user, &away);
+        assert_eq!(file.save(&survivors, &before).unwrap(), 0);
+    }
+
+    #[test]
+    fn whoever_was_revoked_before_the_end_is_not_taken_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let hub = hub();
+        let before = leases(&hub);
+        grant(&before, "sessionid=a", Instant::now());
+        let ended = crate::close::CloseReason::NotLoggedIn;
+        hub.close(&crate::publication::Audience::Everyone, &ended);
+        let survivors = Survivors::of(&before);
+        assert_eq!(file.save(&survivors, &before).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_over_is_as_old_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let before = leases(&hub());
+        grant(
+            &before,
+            "sessionid=a",
+            Instant::now().checked_sub(TERM).unwrap(),
+        );
+        file.save(&Survivors::of(&before), &before).unwrap();
+        let after = leases(&hub());
+        assert_eq!(file.load(&after, TERM).unwrap(), 1);
+        let lease = &after.living(|_| true)[0].1;
+        assert!(lease.asked.elapsed() >= TERM);
+        assert!(lease.until > Instant::now());
+        assert_eq!(file.load(&leases(&hub()), TERM).unwrap(), 0, "used once");
+    }
+
+    #[test]
+    fn another_secret_and_an_old_file_are_no_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("leases");
+        let before = leases(&hub());
+        grant(&before, "sessionid=a", Instant::now());
+        let file = LeaseFile::new(path.clone(), secret(1));
+        file.save(&Survivors::of(&before), &before).unwrap();
+        let other = LeaseFile::new(path.clone(), secret(2));
+        let refused = other.load(&leases(&hub()), TERM);
+        assert!(matches!(refused, Err(SealError::Forged)), "{refused:?}");
+        assert!(!path.exists());
+        let hour = Duration::from_hours(1);
+        let earlier = unix_now().checked_sub(hour).unwrap();
+        for at in [earlier, unix_now() + hour] {
+            let content = Content {
+                at: milliseconds(at),
+                framed: false,
+                leases: Vec::new(),
+            };
+            write(&path, &seal(&content, &secret(1)).unwrap()).unwrap();
+            let refused = file.load(&leases(&hub()), TERM);
+            assert!(matches!(refused, Err(SealError::Old)), "{refused:?}");
+        }
+    }
+}

@@ -17,7 +17,6 @@ use crate::harness::{
 async fn sockets_stay_open_and_publications_go_on_while_django_is_down() {
     let django = Django::start().await;
     django.signs_in("anns-session", "42");
-    django.signs_in("bobs-session", "7");
     let gateway = Gateway::in_front_of(&django).start().await;
     let ann = gateway.browser_of("anns-session");
     let mut open = ann.socket(NOTIFICATIONS).await;
@@ -37,8 +36,12 @@ async fn sockets_stay_open_and_publications_go_on_while_django_is_down() {
             "{}",
             page.text()
         );
-        let bob = gateway.browser_of("bobs-session");
+        // Nobody knows who that is, but Ann was known a moment ago.
+        let session = format!("bobs-session-{round}");
+        django.signs_in(&session, "7");
+        let bob = gateway.browser_of(&session);
         bob.socket(NOTIFICATIONS).await.expect_close(1013).await;
+        ann.socket(NOTIFICATIONS).await.expect_nothing().await;
         open.expect_nothing().await;
 
         django.listen();

@@ -505,7 +505,7 @@ async fn health_and_metrics_are_open_and_django_shows_in_the_body_only() {
     let ann = ann(&gateway).await;
     assert_eq!(api.get("/ready").await.json()["django"], "reachable");
     django.refuse().await;
-    let browser = gateway.browser_of("anns-session");
+    let browser = gateway.browser_of("somebodys-session");
     browser.socket(NOTIFICATIONS).await.expect_close(1013).await;
     let ready = api.get("/ready").await;
     assert_eq!(

@@ -78,6 +78,7 @@ async fn the_log_of_a_busy_life_holds_neither_cookie_nor_secret() {
     let django = Django::start().await;
     let answer = Answer::user("42").header("Set-Cookie", &format!("sessionid={FRESH_COOKIE}"));
     django.judges(COOKIE, answer);
+    django.signs_in(FRESH_COOKIE, "42");
     let gateway = Gateway::in_front_of(&django)
         .set("auth.cookies", vec!["device"])
         .set("log.level", "debug")
