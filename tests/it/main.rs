@@ -39,6 +39,7 @@ mod handshake;
 mod harness;
 mod leases;
 mod limits;
+mod living;
 mod outbox;
 mod proxying;
 mod publish_api;
