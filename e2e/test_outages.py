@@ -54,8 +54,20 @@ def test_a_request_waits_while_django_restarts(start_site):
     assert page.evaluate("window.answer") == 200
 
 
-def test_a_socket_that_comes_while_django_is_away_is_not_sent_to_the_login_page(start_site):
+def test_a_socket_that_comes_while_django_is_away_is_let_in_if_it_was_known(start_site):
     site = start_site(hold=SHORT_HOLD)
+    page = site.browser.visitor().new_page()
+    log_in(page, site.origin, "ann")
+    site.django.stop()
+
+    page.reload()
+
+    wait_for_socket(page, "open")
+    site.start_django()
+
+
+def test_a_socket_that_comes_while_django_is_away_is_not_sent_to_the_login_page(start_site):
+    site = start_site(hold=SHORT_HOLD, auth='lease = "0s"\ngrace = "1ms"')
     page = site.browser.visitor().new_page()
     log_in(page, site.origin, "ann")
     site.django.stop()
