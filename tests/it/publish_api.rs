@@ -484,7 +484,7 @@ async fn connections_tell_who_is_there() {
     let all = connection.to_string();
     assert!(!all.contains("anns-session"), "{all}");
     assert_problem(
-        &gateway.api().get("/v1/connections").await,
+        &gateway.api().get("/v1/connections?session=1").await,
         400,
         "query_invalid",
     );
