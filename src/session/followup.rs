@@ -42,12 +42,15 @@ impl Lifecycle {
         let asked = Instant::now();
         let answers = self.parts.asker.recheck(&questions).await;
         let heard = sessions.iter().zip(places);
-        heard
-            .filter_map(|(session, place)| {
-                let answer = answers.get(place)?;
-                Some(self.settle(std::slice::from_ref(session), answer.as_ref(), asked))
-            })
-            .sum()
+        let settled = heard.filter_map(|(session, place)| {
+            let answer = answers.get(place)?;
+            Some(self.settle(std::slice::from_ref(session), answer.as_ref(), asked))
+        });
+        let closed = settled.sum();
+        if closed > 0 {
+            tracing::info!(closed, "connections closed, since Django was asked again");
+        }
+        closed
     }
 
     /// Asks without waiting for the sessions' turn; where Django gives no judgement, it is theirs next.

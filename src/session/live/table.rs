@@ -32,7 +32,7 @@ pub(super) struct Live {
     address: std::net::IpAddr,
     /// When Django was asked for what is known.
     pub(super) asked: Instant,
-    /// When it was asked last, whatever came of it; the key of its turn.
+    /// When it joined the row or was asked of last, whatever came of it; the key of its turn.
     checked: Instant,
     pub(super) connections: u32,
     /// Whether it was asked since and gave no judgement.
@@ -101,7 +101,10 @@ impl Table {
     pub(super) fn insert(&mut self, about: &Recheck, identity: Identity, asked: Instant) -> LiveId {
         let id = self.next;
         self.next += 1;
-        self.turns.insert((asked, id));
+        // Its turn comes an interval from now, however old the lease is that admitted it: leases that
+        // survived a restart would all be due at once.
+        let now = Instant::now();
+        self.turns.insert((now, id));
         let browser = self.browser(about);
         let live = Live {
             identity: Arc::new(identity),
@@ -110,7 +113,7 @@ impl Table {
             browser,
             address: about.address,
             asked,
-            checked: asked,
+            checked: now,
             connections: 0,
             failed: false,
             awaited: false,

@@ -54,6 +54,25 @@ async fn five_tabs_are_one_question_every_minute_or_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_admitted_by_an_old_lease_waits_for_its_turn_as_all_do() {
+    let stage = Stage::new();
+    stage.run();
+    let asked = Instant::now().into_std();
+    sleep(5 * MINUTE).await;
+    let begun = Instant::now();
+    let join = |n: usize| {
+        let cookie = format!("s{n}");
+        stage.django.says(&cookie, &answer("1"));
+        stage.join_asked(&cookie, &answer("1"), asked).unwrap()
+    };
+    let _tabs: Vec<_> = (0..2_000).map(join).collect();
+    sleep(MINUTE.mul_f64(1.2)).await;
+    let calls = stage.django.calls();
+    assert!((4..=6).contains(&calls.len()), "{}", calls.len());
+    assert!(calls[0].0 - begun > MINUTE / 6);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_is_asked_of_sessions_that_have_gone() {
     let stage = Stage::new();
     stage.run();
