@@ -1,13 +1,15 @@
 """What is wrong with the secret, and with the keys of ``settings.GATEPOST``.
 
 Registered by the package. The surprise: a *missing* secret is only a warning with DEBUG on, because
-the gateway makes one at its first start and ``migrate`` usually comes before that.
+the gateway makes one at its first start and ``migrate`` usually comes before that; and nothing at
+all in tests.
 """
 
 from difflib import get_close_matches
 from typing import Any
 
 from django.conf import settings
+from django.core import mail
 from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 
@@ -23,6 +25,8 @@ def check_secret(**kwargs: Any) -> list[CheckMessage]:
     except ImproperlyConfigured:
         return []  # check_keys says it.
     if not secret:
+        if hasattr(mail, "outbox"):
+            return []  # In tests, which have DEBUG off: nothing leaves them, and CI has no gateway.
         kind = Warning if settings.DEBUG else Error
         return [kind("Gatepost has no secret.", hint=_missing_hint(), id="gatepost.E001")]
     if secret != secret.strip():
