@@ -1,0 +1,53 @@
+"""What the guides of docs/ tell people to do works, block by block (see `harness/guide.py`)."""
+
+import pytest
+
+from harness.fresh import install
+from harness.guide import DOCS, read
+from harness.reader import Reader
+
+#: What describes instead of guiding.
+REFERENCES = {"architecture", "benchmarks", "protocol"}
+GUIDES = sorted({path.stem for path in DOCS.glob("*.md")} - REFERENCES)
+
+
+@pytest.fixture(scope="module")
+def readers_environment(wheel, tmp_path_factory):
+    """An environment of the guides' own, since they install more than the wheel."""
+    return install(wheel, tmp_path_factory.mktemp("environment") / "venv")
+
+
+@pytest.fixture(scope="module")
+def quick_start(readers_environment, wheel, playwright, tmp_path_factory):
+    """The folder of a project in which the quick start was followed to its end."""
+    folder = tmp_path_factory.mktemp("quick-start")
+    reader = Reader(folder, readers_environment, wheel, playwright)
+    try:
+        reader.follow(read(DOCS / "quick-start.md"))
+    finally:
+        reader.leave()
+    return folder
+
+
+@pytest.fixture
+def reader(tmp_path, readers_environment, wheel, playwright):
+    """Someone who begins where the quick start ends."""
+    someone = Reader(tmp_path, readers_environment, wheel, playwright)
+    yield someone
+    someone.leave()
+
+
+def test_the_quick_start_leads_from_an_empty_folder_to_a_notification(quick_start):
+    assert (quick_start / "gateway.toml").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in GUIDES if name != "quick-start"])
+def test_a_guide_can_be_followed(name, reader, quick_start):
+    reader.begin_with(quick_start)
+    reader.follow(read(DOCS / f"{name}.md"))
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_each_block_of_a_guide_says_what_to_do_with_it(name):
+    steps = read(DOCS / f"{name}.md")  # Fails on one that does not.
+    assert any(step.verb != "output" for step in steps), "nothing is tried"
