@@ -17,8 +17,8 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from gatepost import backends, conf, riding
-from gatepost.calls import Call
+from gatepost import backends, client, conf, riding
+from gatepost.calls import Call, Recheck
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
@@ -64,6 +64,8 @@ def after_commit(call: Call) -> None:
 
     Outside of a transaction that is at once.
     """
+    if isinstance(call, Recheck) and riding.is_answering():
+        return
     using = None
     if conf.value("ON_COMMIT") and not backends.current().in_transaction:
         using = _open_transaction()
@@ -78,7 +80,7 @@ def after_commit(call: Call) -> None:
 def at_once(calls: Sequence[Call]) -> None:
     """Make calls without waiting for a commit; within a request they may ride on its response."""
     backend = backends.current()
-    due = riding.take(calls) if backend.rides else calls
+    due = _offered(calls) if backend.rides else calls
     if due:
         backend.send(due)
 
@@ -88,8 +90,20 @@ def outside(calls: Sequence[Call]) -> None:
     backend = backends.current()
     if not backend.in_transaction:
         at_once(calls)
-    elif due := riding.take(calls):
+    elif due := _offered(calls):
         backend.send_outside(due)
+
+
+def _offered(calls: Sequence[Call]) -> list[Call]:
+    """Offer calls to the response of the moment; return those that have to be made now.
+
+    The response reaches one gateway: what several must hear has to be sent. Only a recheck rides
+    even then, because sent at once it would ask with the key that this very response replaces.
+    """
+    if len(client.urls()) == 1:
+        return riding.take(calls)
+    due = [call for call in calls if not isinstance(call, Recheck)]
+    return due + riding.take([call for call in calls if isinstance(call, Recheck)])
 
 
 def held_back() -> list[Any]:

@@ -10,7 +10,9 @@ import ipaddress
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -56,15 +58,16 @@ class GatepostMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         """Handle a request; a coroutine where Django runs asynchronously."""
-        _introduce(request)
+        come = _introduce(request)
         if self._is_async:
-            return self._respond_async(request)
+            return self._respond_async(request, come)
         get_response = cast(_Sync, self.get_response)
-        if not request.gatepost.trusted:
-            return get_response(request)
+        if come is not _Come.PASSED_ON:
+            with _told_of(come):
+                return _stripped(get_response(request))
         with riding.offered() as ride:
             try:
-                response = get_response(request)
+                response = _stripped(get_response(request))
             except BaseException:
                 _send(ride.cancel())
                 raise
@@ -72,13 +75,14 @@ class GatepostMiddleware:
         identity.attach(request, response)
         return response
 
-    async def _respond_async(self, request: HttpRequest) -> HttpResponseBase:
+    async def _respond_async(self, request: HttpRequest, come: "_Come") -> HttpResponseBase:
         get_response = cast(_Async, self.get_response)
-        if not request.gatepost.trusted:
-            return await get_response(request)
+        if come is not _Come.PASSED_ON:
+            with _told_of(come):
+                return _stripped(await get_response(request))
         with riding.offered() as ride:
             try:
-                response = await get_response(request)
+                response = _stripped(await get_response(request))
             except BaseException:
                 await _send_async(ride.cancel())
                 raise
@@ -86,6 +90,21 @@ class GatepostMiddleware:
         if identity.is_wanted(request, response):
             await sync_to_async(identity.attach)(request, response)
         return response
+
+
+def _told_of(come: "_Come") -> AbstractContextManager[None]:
+    return riding.answering() if come is _Come.ASKED else nullcontext()
+
+
+def _stripped(response: HttpResponseBase) -> HttpResponseBase:
+    """Take off what only this middleware may say.
+
+    A cache may have kept it with an earlier response, a view may keep one response for all, or
+    pass on what another server said.
+    """
+    for name in (riding.PUBLISH, riding.REVOKE, identity.HEADER):
+        del response[name]
+    return response
 
 
 def _send(calls: list[Call]) -> None:
@@ -101,28 +120,38 @@ async def _send_async(calls: list[Call]) -> None:
         await sync_to_async(_send, thread_sensitive=False)(calls)
 
 
-def _introduce(request: HttpRequest) -> None:
+class _Come(Enum):
+    """How a request came."""
+
+    BY_ITSELF = 0
+    PASSED_ON = 1
+    #: By the gateway itself, which has a question.
+    ASKED = 2
+
+
+def _introduce(request: HttpRequest) -> _Come:
     """Set ``request.gatepost``, and scheme and address where the gateway vouches for them."""
     meta = request.META
     claims = meta.pop("HTTP_GATEPOST_CONNECTION", None), meta.pop("HTTP_GATEPOST_ONLINE", None)
-    if not _is_trusted(request):
+    come = _come(request)
+    if come is _Come.BY_ITSELF:
         request.gatepost = Sender()
-        return
+        return come
     connection, online = claims
     counted = int(online) if online and online.isdecimal() else None
     request.gatepost = Sender(True, connection or None, counted)
     _believe(request)
+    return come
 
 
-def _is_trusted(request: HttpRequest) -> bool:
+def _come(request: HttpRequest) -> _Come:
     if not trust.is_signed(request):
-        return False
+        return _Come.BY_ITSELF
     try:
-        trust.verify_passed_on(request)
+        return _Come.PASSED_ON if trust.is_passed_on(request) else _Come.ASKED
     except (signature.SignatureError, conf.SecretMissingError) as error:
         _say_seldom(error)
-        return False
-    return True
+        return _Come.BY_ITSELF
 
 
 def _believe(request: HttpRequest) -> None:

@@ -139,6 +139,28 @@ def offered() -> Iterator[Ride]:
         _current.reset(token)
 
 
+_answering: ContextVar[bool] = ContextVar("gatepost.answering", default=False)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Let nothing ride in this context: the gateway itself asks, and reads the answer alone.
+
+    Nor does it have to ask again because of its own question, which would not end where a
+    middleware saves the user at each request.
+    """
+    token = _answering.set(True)
+    try:
+        yield
+    finally:
+        _answering.reset(token)
+
+
+def is_answering() -> bool:
+    """Return whether the request of the moment is a question of the gateway."""
+    return _answering.get()
+
+
 def take(calls: Sequence[Call]) -> list[Call]:
     """Offer calls to the request of the moment; return those that have to be made now."""
     ride = _current.get()

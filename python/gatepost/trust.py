@@ -40,14 +40,15 @@ def verify(request: HttpRequest, body_hash: str) -> None:
     signature.verify(header, parts, conf.secrets(), now=int(time.time()))
 
 
-def verify_passed_on(request: HttpRequest) -> None:
-    """Raise unless the gateway passed this request on, or made it itself.
+def is_passed_on(request: HttpRequest) -> bool:
+    """Return whether the gateway passed this request on; False: it made it itself. Else raise.
 
     A request that it passes on is signed without its body, which streams; those it makes have none
     or a small one, which is signed.
     """
     try:
         verify(request, signature.STREAMED)
+        return True
     except signature.SignatureError:
         if request.content_type not in (None, "", "application/json"):
             raise
@@ -56,6 +57,7 @@ def verify_passed_on(request: HttpRequest) -> None:
         except (RequestDataTooBig, RawPostDataException, UnreadablePostError):
             body = b""
         verify(request, signature.hash_body(body))
+        return False
 
 
 def _target(request: HttpRequest) -> str:

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth import logout, update_session_auth_hash
+from django.core.cache import caches
 from django.db import connections, transaction
 from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import Client
@@ -15,6 +16,7 @@ from through import riding as rode
 import fakes
 from gatepost import Everyone, anotify, notify, recheck, revoke, riding
 from gatepost.calls import Publication, Recheck, Revocation
+from gatepost.outbox.models import Item
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -487,6 +489,113 @@ def test_another_backend_is_never_passed_by(visit, settings, monkeypatch):
     settings.GATEPOST = {**settings.GATEPOST, "BACKEND": "gatepost.backends.console.Backend"}
     assert rode(visit(lambda: say(1)), "Publish") is None
     assert len(seen) == 1
+
+
+# Several gateways: the response reaches one of them
+
+
+@pytest.fixture
+def two(settings):
+    pair = [fakes.FakeGateway.on_tcp(), fakes.FakeGateway.on_tcp()]
+    settings.GATEPOST = {**settings.GATEPOST, "URL": [one.url for one in pair]}
+    yield pair
+    for one in pair:
+        one.close()
+
+
+def test_what_several_gateways_must_hear_is_sent_to_each(two, visit, user):
+    def work():
+        say(1)
+        revoke(user)
+        recheck(user)
+
+    response = visit(work)
+    for one in two:
+        assert [call.path for call in one.calls] == ["/v1/publish", "/v1/revoke"]
+    assert rode(response, "Publish") is None
+    # At once it would ask with the key that a change of the password replaces by this response.
+    assert [entry.get("recheck") for entry in rode(response, "Revoke")] == [True]
+
+
+@pytest.mark.parametrize("outbox", [False, True])
+def test_a_logout_reaches_each_gateway(two, visit, log_in, settings, outbox):
+    settings.GATEPOST = {**settings.GATEPOST, "OUTBOX": outbox}
+    browser = Through()
+    browser.cookies.update(log_in().cookies)
+    response = visit(auth_logout, browser)
+    for one in two:
+        assert [call.path for call in one.calls] == ["/v1/revoke"]
+    assert rode(response, "Revoke") is None
+
+
+def auth_logout(request):
+    logout(request)
+
+
+# What an earlier response, or another server, said
+
+
+def test_what_a_cache_keeps_of_a_response_rides_once(gateway, visit, settings):
+    caching = "django.middleware.cache.{}CacheMiddleware"
+    first, last = caching.format("Update"), caching.format("FetchFrom")
+    settings.MIDDLEWARE = [first, *settings.MIDDLEWARE, last]
+    caches["default"].clear()
+    browser = Through()
+    assert numbers(rode(visit(lambda: say(1), browser), "Publish")) == [1]
+    from_cache = visit(lambda: pytest.fail("it is cached"), browser)
+    assert from_cache.content == b"done"
+    assert rode(from_cache, "Publish") is None
+    past_the_gateway = visit(lambda: None, Client(), secure=True, headers={"host": Through.host})
+    assert past_the_gateway.content == b"done"
+    assert rode(past_the_gateway, "Publish") is None
+
+
+@pytest.mark.parametrize("browser", [Client, Through])
+@pytest.mark.parametrize("name", ["Publish", "Revoke", "Identity"])
+def test_only_the_middleware_speaks_to_the_gateway(gateway, visit, browser, name):
+    passed_on = HttpResponse("said by another server", headers={f"gatepost-{name}": "W10"})
+    assert rode(visit(lambda: passed_on, browser()), name) is None
+
+
+def test_asynchronous_django_takes_it_off_too(at):
+    async def view(request):
+        return HttpResponse("said by another server", headers={"Gatepost-Revoke": "W10"})
+
+    at(view=view)
+    assert rode(run(AsyncThrough().get, "/view/"), "Revoke") is None
+
+
+# The gateway's own questions: it reads nothing but the answer
+
+
+def test_nothing_rides_on_the_answer_to_the_gateway(gateway, ask, log_in, settings):
+    settings.GATEPOST = {**settings.GATEPOST, "INITIAL_FRAMES": lambda user: say(1)}
+    response = ask(client=log_in())
+    assert response.json()["user"]
+    assert rode(response, "Publish") is None
+    assert numbers(gateway.publications) == [1]
+
+
+class LastSeen:
+    """As many projects have it: saves the user at each request."""
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        request.user.save()
+        return self.get_response(request)
+
+
+@pytest.mark.parametrize("outbox", [False, True])
+def test_a_question_does_not_make_the_gateway_ask_again(gateway, ask, log_in, settings, outbox):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.LastSeen"]
+    settings.GATEPOST = {**settings.GATEPOST, "OUTBOX": outbox}
+    response = ask(client=log_in())
+    assert response.json()["user"]
+    assert rode(response, "Revoke") is None
+    assert gateway.calls == []
+    assert not Item.objects.exists()
 
 
 def test_kinds_that_ride_are_told_apart():
