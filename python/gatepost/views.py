@@ -66,7 +66,7 @@ def auth(request: HttpRequest) -> HttpResponse:
 def sessions(request: HttpRequest) -> HttpResponse:
     """Answer whose the sessions of up to 500 ``Cookie`` headers are, to the gateway alone."""
     try:
-        refused = refusal(request)
+        refused = refusal(request, of_many=True)
     except RequestDataTooBig:
         resolving.detach(request)
         return problem(413, "too_large", "Ask for fewer sessions at once.")
@@ -123,18 +123,22 @@ def problem(status: int, error: str, detail: str) -> HttpResponse:
     return JsonResponse({"error": error, "detail": detail}, status=status)
 
 
-def refusal(request: HttpRequest) -> HttpResponse | None:
-    """Return what to answer to somebody who is not the gateway."""
+def refusal(request: HttpRequest, *, of_many: bool = False) -> HttpResponse | None:
+    """Return what to answer to somebody who is not the gateway.
+
+    What is about many users is never answered without a signature: a tunnel to a developer's
+    machine comes from this very machine, too.
+    """
     try:
         if trust.is_signed(request):
             trust.verify(request, signature.hash_body(request.body))
             return None
-        if settings.DEBUG and _is_loopback(request.META.get("REMOTE_ADDR", "")):
+        if not of_many and settings.DEBUG and _is_loopback(request.META.get("REMOTE_ADDR", "")):
             return None
         raise signature.SignatureError(
             f"The header {signature.HEADER} is missing. Only the gateway may ask here: set the"
-            " same GATEPOST_SECRET for the gateway and for Django. (Without a signature this view"
-            " answers only with DEBUG on, and only to this machine.)"
+            " same GATEPOST_SECRET for the gateway and for Django. (Without a signature only the"
+            " auth view answers, with DEBUG on, and only to this machine.)"
         )
     except (signature.SignatureError, conf.SecretMissingError) as error:
         resolving.detach(request)

@@ -252,6 +252,13 @@ def test_without_a_signature_nothing_is_said(log_in):
     assert refused(Client().post(BATCH, body, content_type="application/json"))
 
 
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_tunnel_to_a_developers_machine_is_told_nothing(settings, log_in, method):
+    settings.DEBUG = True
+    path = {"get": "/_gatepost/outbox/", "post": BATCH}[method]
+    assert refused(getattr(log_in(), method)(path))
+
+
 def test_the_body_is_signed():
     headers = signed_headers("POST", BATCH, body=b'{"sessions":[]}')
     other = b'{"sessions":["sessionid=x"]}'

@@ -27,7 +27,7 @@ _LARGEST = 2**63 - 1
 @require_GET
 def outbox(request: HttpRequest) -> HttpResponse:
     """Answer what a gateway has not pulled yet."""
-    refusal = views.refusal(request)
+    refusal = views.refusal(request, of_many=True)
     if refusal is not None:
         return refusal
     resolving.detach(request)
