@@ -20,6 +20,7 @@ from django.urls import NoReverseMatch, path, reverse
 from django.views.decorators.http import require_POST
 
 from gatepost import client, operations, targets
+from gatepost.calls import encode
 from gatepost.models import Connection
 
 #: More are not shown: the page is for finding somebody, not for reading all.
@@ -48,6 +49,15 @@ class TestMessage(forms.Form):
         if kind == "everyone":
             return {"everyone": True}
         return {kind: _user_key(name) if kind == "user" else name}
+
+    def clean_frame(self) -> Any:
+        """Refuse what Python reads as JSON though it is none: NaN, or 1e999."""
+        frame = self.cleaned_data["frame"]
+        try:
+            encode(frame)
+        except ValueError as error:
+            raise ValidationError(f"This is not JSON: {error}.") from error
+        return frame
 
     def clean(self) -> dict[str, Any]:
         """Refuse a message to nobody."""

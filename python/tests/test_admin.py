@@ -351,6 +351,8 @@ def test_a_test_message_to_a_user(staff, user, gateway):
         ({"to": "user", "name": "zoe", "frame": "1"}, "There is no such user."),
         ({"to": "group", "name": "", "frame": "1"}, "Name the group."),
         ({"to": "everyone", "frame": "{no json"}, "Enter a valid JSON."),
+        ({"to": "everyone", "frame": "[NaN]"}, "This is not JSON"),
+        ({"to": "everyone", "frame": "1e999"}, "This is not JSON"),
         ({"to": "session", "name": "x", "frame": "1"}, "not one of the available choices"),
     ],
 )

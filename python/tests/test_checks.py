@@ -13,7 +13,14 @@ from django.core.management import get_commands
 from django.db import connections
 from django.http import HttpResponse
 from django.test import override_settings
-from django.urls import include, path, re_path
+from django.urls import (
+    get_resolver,
+    get_script_prefix,
+    include,
+    path,
+    re_path,
+    set_script_prefix,
+)
 
 from gatepost.management.commands.gateway_publish import Command as Publish
 from gatepost.outbox.models import Item
@@ -157,12 +164,32 @@ def test_e004_the_urls_are_inside_of_i18n_patterns(urlpatterns):
     assert "out of i18n_patterns()" in message
 
 
+def test_e004_the_urls_are_not_built_for_each_of_a_hundred_languages(urlpatterns, settings):
+    urlpatterns(INCLUDED)
+    assert said("E004") == []
+    assert len(settings.LANGUAGES) > 90
+    assert len(get_resolver()._reverse_dict) <= 3
+
+
 def test_e005_another_view_answers_first(urlpatterns):
     urlpatterns(re_path("^.*$", home), INCLUDED)
     (message,) = said("E005")
     assert "At /_gatepost/auth/ another view answers" in message
     urlpatterns(INCLUDED, re_path("^.*$", home))
     assert said("E005") == []
+
+
+def test_e005_below_a_forced_script_name_the_view_is_found(urlpatterns, settings):
+    settings.FORCE_SCRIPT_NAME = "/shop"
+    before = get_script_prefix()
+    set_script_prefix("/shop/")  # As django.setup() does.
+    try:
+        assert said("E005") == []
+        urlpatterns(re_path("^.*$", home), INCLUDED)
+        (message,) = said("E005")
+        assert "At /shop/_gatepost/auth/ another view answers" in message
+    finally:
+        set_script_prefix(before)
 
 
 def test_the_urls_may_be_anywhere(urlpatterns):
@@ -460,6 +487,14 @@ def test_w012_the_outbox_is_not_migrated(settings):
     (message,) = said("W012", databases=both)
     assert Item._meta.db_table in message
     assert "migrate --database other" in message
+
+
+def test_w012_migrate_is_not_told_to_migrate(settings, monkeypatch):
+    """It looks before it makes the tables, and would say so at each first run."""
+    settings.GATEPOST = {**settings.GATEPOST, "OUTBOX": True}
+    monkeypatch.setattr(sys, "argv", ["manage.py", "migrate"])
+    # Without the fixture db, a look at the database fails the test.
+    assert said("W012", databases=["default"]) == []
 
 
 # Only with --deploy

@@ -100,9 +100,10 @@ def test_what_is_no_target_is_refused(gateway, target):
     assert gateway.calls == []
 
 
-def test_what_is_no_json_is_refused(gateway):
+@pytest.mark.parametrize("frame", ["{type: test}", '{"price": NaN}', "1e999"])
+def test_what_is_no_json_is_refused(gateway, frame):
     with pytest.raises(CommandError, match=r"not JSON.*single quotes"):
-        run("gateway_publish", "everyone", "{type: test}")
+        run("gateway_publish", "everyone", frame)
     assert gateway.calls == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from gatepost import client, operations
+from gatepost.calls import encode
 from gatepost.management.targets import FORMS, audience, parse_target
 
 
@@ -39,7 +40,9 @@ class Command(BaseCommand):
 
 def _frame(text: str) -> Any:
     try:
-        return json.loads(sys.stdin.read() if text == "-" else text)
+        frame = json.loads(sys.stdin.read() if text == "-" else text)
+        encode(frame)  # Python reads NaN and 1e999, too.
+        return frame
     except ValueError as error:
         raise CommandError(
             f'The frame is not JSON: {error}. Write it in single quotes: \'{{"type":"test"}}\''
