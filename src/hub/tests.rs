@@ -333,3 +333,26 @@ fn connections_that_leave_while_they_are_rebound_leave_no_trace() {
         assert_eq!((hub.online(&UserId::new("1")), hub.len()), (0, 0));
     }
 }
+
+#[test]
+fn sessions_that_a_client_invents_fill_no_memory_and_what_is_forgotten_for_them_is_asked_anew() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let asked = Instant::now();
+    let ended = CloseReason::SessionEnded("logged out".into());
+    hub.close(&Audience::Session(session("1")), &ended);
+    for n in 0..70_000 {
+        hub.close(
+            &Audience::Session(session(&format!("invented-{n}"))),
+            &ended,
+        );
+    }
+    assert!(hub.tombstones.len() <= 65_536, "{}", hub.tombstones.len());
+    let code = |user, asked| {
+        let registered = hub.register(member(user, &[], "/ws/"), asked);
+        registered.map_or_else(|reason| reason.code(), |_| 0)
+    };
+    // Nobody knows any more who logged out, so nobody slips through with an older answer.
+    assert_eq!((code("1", asked), code("2", asked)), (1013, 1013));
+    assert_eq!(code("2", Instant::now()), 0);
+    assert_eq!(code("invented-69999", Instant::now()), 4001);
+}

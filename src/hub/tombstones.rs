@@ -17,6 +17,9 @@ use crate::publication::Audience;
 /// How long a session that ended stays refused, and how long any revocation is remembered at least:
 /// longer than any handshake may take.
 const KEPT: Duration = Duration::from_mins(1);
+/// Remembered at most, in some 20 MB: a client that invents session cookies has Django take each one
+/// away. Beyond it everything that was said before the older half counts no more, for anybody.
+const MOST: usize = 65_536;
 
 #[derive(Debug)]
 pub(super) struct Tombstones {
@@ -28,6 +31,8 @@ struct Stones {
     by_audience: HashMap<Audience, Stone>,
     swept: Option<Instant>,
     remembered: Duration,
+    /// Revocations until then were forgotten because there were too many.
+    forgotten: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -126,6 +131,11 @@ impl Tombstones {
         stones.by_audience.get(&Audience::Session(session))?.ended()
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.lock().by_audience.len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Stones> {
         self.stones.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,7 +157,7 @@ impl Stones {
         if self.by_audience.is_empty() {
             return None;
         }
-        audiences.find_map(|audience| {
+        let found = audiences.find_map(|audience| {
             let stone = self.by_audience.get(&audience)?;
             // A revocation wins even when the clock cannot tell; who asks because something changed has
             // asked after that.
@@ -156,12 +166,29 @@ impl Stones {
                 return Some(stone.reason.clone());
             }
             stone.ended()
-        })
+        });
+        let forgotten = self.forgotten.is_some_and(|until| asked <= until);
+        found.or(forgotten.then_some(CloseReason::SessionChanged))
     }
 
     fn put(&mut self, audience: Audience, stone: Stone) {
         self.sweep(stone.at);
+        if self.by_audience.len() >= MOST {
+            self.forget_older_half();
+        }
         self.by_audience.insert(audience, stone);
+    }
+
+    /// Makes room, and makes everybody ask anew to whom what is forgotten may apply.
+    fn forget_older_half(&mut self) {
+        let mut times: Vec<_> = self.by_audience.values().map(|stone| stone.at).collect();
+        let middle = times.len() / 2;
+        let (_, until, _) = times.select_nth_unstable(middle);
+        let until = *until;
+        // There is one for everyone, and it is read by itself.
+        self.by_audience
+            .retain(|audience, stone| stone.at > until || *audience == Audience::Everyone);
+        self.forgotten = self.forgotten.max(Some(until));
     }
 
     /// Forgets what is old, at most once a second: a sweep walks all.
