@@ -112,8 +112,9 @@ impl LeaseFile {
         Ok(content.leases.len())
     }
 
-    /// Takes over what the gateway before relied upon, for `term` from now. The file is removed, whatever
-    /// is in it; without one there is nothing to take over. Returns how many leases there were.
+    /// Takes over what the gateway before relied upon, for `term` from now, but not for longer than
+    /// revocations are remembered. The file is removed, whatever is in it; without one there is nothing
+    /// to take over. Returns how many leases there were.
     pub fn load(&self, leases: &Leases, term: Duration) -> Result<usize, SealError> {
         let Some(bytes) = take(&self.path)? else {
             return Ok(0);
@@ -123,6 +124,7 @@ impl LeaseFile {
         let age = age.filter(|age| *age <= leases.terms().grace);
         let age = age.ok_or(SealError::Old)?;
         let now = Instant::now();
+        let term = term.min(leases.terms().longest());
         // Where new connections get frames, Django has to be asked for these.
         let until = if content.framed { now } else { now + term };
         let mut count = 0;
@@ -364,5 +366,20 @@ mod tests {
             let refused = file.load(&leases(&hub()), TERM);
             assert!(matches!(refused, Err(SealError::Old)), "{refused:?}");
         }
+    }
+
+    #[test]
+    fn nothing_is_relied_upon_for_longer_than_a_logout_is_remembered() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let before = leases(&hub());
+        grant(&before, "sessionid=a", Instant::now());
+        file.save(&Survivors::of(&before), &before).unwrap();
+        let after = leases(&hub());
+        let revalidate = Duration::from_hours(1);
+        assert_eq!(file.load(&after, revalidate).unwrap(), 1);
+        let remembered = after.terms().longest();
+        let living = after.living(|lease| lease.until <= Instant::now() + remembered);
+        assert_eq!(living.len(), 1);
     }
 }
