@@ -84,8 +84,7 @@ impl Asking {
             return Joined::Known(lease);
         }
         let (flight, waits) = Flight::open(key, question.clone());
-        state.flights.insert(key, Arc::clone(&flight));
-        state.waiting.push_back(flight);
+        state.open(flight);
         drop(state);
         self.wake.notify_one();
         Joined::Waits(waits)

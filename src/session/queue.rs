@@ -1,7 +1,7 @@
 //! The questions that wait for their turn, and which of them is next.
 //!
 //! Kept by `asking` under one lock. The surprise: a flight that nobody waits for any more stays until its
-//! turn comes, and is dropped then: leaving costs nothing.
+//! turn comes, or until so many wait that it is worth looking at all: leaving costs nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -25,7 +25,12 @@ pub(super) struct State {
     pace: Pace,
     pub(super) outage: Outage,
     over: bool,
+    /// How many may wait before it is looked again.
+    look: usize,
 }
+
+/// So many may wait before it is looked for the first time who has left.
+const FEW: usize = 256;
 
 /// What the task does next.
 pub(super) enum Step {
@@ -45,7 +50,24 @@ impl State {
             pace: Pace::new(patience, Instant::now()),
             outage: Outage::default(),
             over: false,
+            look: FEW,
         }
+    }
+
+    /// One more question. What waits stays within twice those that somebody waits for.
+    pub(super) fn open(&mut self, flight: Arc<Flight>) {
+        if self.waiting.len() >= self.look {
+            for flight in std::mem::take(&mut self.waiting) {
+                if flight.is_abandoned() {
+                    self.forget(&flight);
+                } else {
+                    self.waiting.push_back(flight);
+                }
+            }
+            self.look = FEW.max(2 * self.waiting.len());
+        }
+        self.flights.insert(flight.key, Arc::clone(&flight));
+        self.waiting.push_back(flight);
     }
 
     /// Lets go of all that waits, for good.
@@ -135,5 +157,32 @@ impl State {
         if known.is_some_and(|known| Arc::ptr_eq(known, flight)) {
             self.flights.remove(&flight.key);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::scripted::question;
+
+    #[test]
+    fn who_asks_and_leaves_again_and_again_fills_no_memory_and_nobody_loses_their_turn() {
+        let mut state = State::new(Duration::from_secs(2));
+        let (patient, _waits) = Flight::open(LeaseKey([0xff; 32]), question("patient"));
+        state.open(patient);
+        for n in 0..100_000_u32 {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&n.to_le_bytes());
+            let (flight, waits) = Flight::open(LeaseKey(key), question("invented"));
+            drop(waits);
+            state.open(flight);
+        }
+        let most = 2 * FEW;
+        assert!(state.waiting.len() <= most, "{}", state.waiting.len());
+        assert!(state.flights.len() <= most, "{}", state.flights.len());
+        let Step::Call(flights) = state.next(Instant::now(), 1, false) else {
+            panic!("nobody is asked for")
+        };
+        assert_eq!(flights[0].key, LeaseKey([0xff; 32]));
     }
 }

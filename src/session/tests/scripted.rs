@@ -13,14 +13,14 @@ use tokio::time::Instant;
 use crate::close::CloseReason;
 use crate::hub::{Hub, Member, OutboxLimits, Taken};
 use crate::identity::Identity;
-use crate::ids::{GroupName, SessionDigest, UserId};
+use crate::ids::{GroupName, NodeId, RequestId, SessionDigest, UserId};
 use crate::net::drain::Drain;
 use crate::secret::{Secret, Secrets};
 use crate::session::asker::{Answers, Asker};
 use crate::session::diagnosis::Silence;
 use crate::session::{
     Answer, AuthError, CookieNames, LeaseTerms, Leases, Lifecycle, LifecycleParts,
-    LifecycleSettings, LiveSessions, Recheck, SessionCookies, Tab,
+    LifecycleSettings, LiveSessions, Question, Recheck, SessionCookies, Tab,
 };
 
 /// A follower of sessions of which nobody is ever asked.
@@ -188,6 +188,15 @@ pub(super) fn about(value: &str) -> Recheck {
         user_agent: Some(HeaderValue::from_static("Scripted/1.0")),
         accept_language: None,
         origin: None,
+    }
+}
+
+/// A handshake with this session.
+pub(in crate::session) fn question(value: &str) -> Question {
+    Question {
+        about: about(value),
+        target: "/ws/".into(),
+        request_id: RequestId::new(NodeId::random(), 1),
     }
 }
 
