@@ -190,8 +190,12 @@ impl LiveSessions {
             if live.identity.expires_at.is_some_and(|old| old < end) {
                 let mut identity = Identity::clone(&live.identity);
                 identity.expires_at = Some(end);
-                let asked = live.asked;
-                self.confirm(&mut table, id, (identity, asked));
+                let identity = Arc::new(identity);
+                if let Some(old) = table.set_identity(id, Arc::clone(&identity)) {
+                    // Nothing new is said of who it is: whoever revoked it since has closed it.
+                    let now = std::time::Instant::now();
+                    self.hub.rebind(&old, &identity, now);
+                }
             }
         }
     }

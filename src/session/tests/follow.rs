@@ -1,6 +1,6 @@
 //! What happens to sockets when cookies end, are replaced or renewed.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
 
@@ -275,4 +275,25 @@ fn sessions_that_come_go_and_change_at_once_leave_nothing_behind() {
             .connections(&Audience::Session(digest("s1")), 1)
             .is_empty()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_renewed_while_its_user_is_asked_of_again_stays_open() {
+    let stage = Stage::new();
+    let ends_in = |hours| Answer {
+        expires_at: Some(SystemTime::now() + Duration::from_hours(hours)),
+        ..answer("1")
+    };
+    stage.django.says("s", &ends_in(1));
+    let own = stage.join("s", &ends_in(1)).unwrap();
+    // A page that saves the user, with SESSION_SAVE_EVERY_REQUEST; then Django is away for a while.
+    stage.django.go(true);
+    let recheck = stage.lifecycle.recheck_user(&UserId::new("1"));
+    let later = Some(Duration::from_hours(2));
+    stage.lifecycle.renewed(&cookies("s"), later);
+    assert_eq!(recheck.await, 0);
+    stage
+        .lifecycle
+        .renewed(&cookies("s"), later.map(|later| 2 * later));
+    assert_eq!(codes(&[&own]), [None]);
 }

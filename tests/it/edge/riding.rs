@@ -6,7 +6,7 @@ use http::{Method, Version};
 use serde_json::Value;
 
 use crate::harness::gateway::NOTIFICATIONS;
-use crate::harness::signature::session_digest;
+use crate::harness::signature::{now, session_digest};
 use crate::harness::{Answer, Django, Frontend, Gate, Gateway, eventually, json};
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
@@ -109,6 +109,24 @@ async fn a_recheck_on_a_response_closes_only_who_is_no_longer_good() {
     django.answers("/save/", answer);
     ann.get("/save/").await;
     bobs.expect_close(4001).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_saves_the_user_and_the_session_disturbs_no_socket() {
+    let (django, gateway) = stage().await;
+    let hour = 3600;
+    let end = now() + hour;
+    django.says_of("anns-session", &json!({"user": "42", "expires_at": end}));
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    // The session is saved with a message for the user, say, which sets its cookie once more.
+    let cookie = format!("sessionid=anns-session; Max-Age={}; Path=/", 2 * hour);
+    let entries = json!([{"user": "42", "recheck": true}]);
+    let answer = Answer::redirect("/profile/").header("Gatepost-Revoke", &field(&entries));
+    django.answers("/save/", answer.header("Set-Cookie", &cookie));
+    ann.get("/save/").await;
+    socket.expect_nothing().await;
     gateway.stop().await;
 }
 
