@@ -15,7 +15,7 @@ use super::answer::Answer;
 use super::asker::Asker;
 use super::cookie::SessionCookies;
 use super::lease::{Leases, SessionAt};
-use super::live::{LiveSessions, Tab};
+use super::live::{Heir, LiveSessions, Tab};
 use super::question::Recheck;
 use crate::close::CloseReason;
 use crate::hub::{Hub, Member};
@@ -73,12 +73,18 @@ impl Lifecycle {
     /// Makes a connection of a session with a user, of which Django was asked at `asked`, unless that
     /// was revoked or overtaken since. `about` is what Django was asked of, and will be again.
     pub fn join(
-        &self,
+        self: &Arc<Self>,
         about: &Recheck,
         (identity, asked): (Identity, std::time::Instant),
         connect: impl FnOnce(Arc<Identity>) -> Member,
     ) -> Result<Tab, CloseReason> {
-        self.parts.live.join(about, (identity, asked), connect)
+        let tab = self.parts.live.join(about, (identity, asked), connect)?;
+        if about.cookies.is_signed()
+            && let Some(came_with) = self.digest(&about.cookies)
+        {
+            self.ask_when_calm(self.parts.live.inherit(&tab, &came_with)?);
+        }
+        Ok(tab)
     }
 
     /// The reason for which nobody may come with this session: it ended within the last minute, and
@@ -113,10 +119,13 @@ impl Lifecycle {
         let at = (!old.is_signed()).then(Instant::now);
         let before = self.user_of(old, &new);
         self.take_over(old, &new.cookies);
-        let digests = self.digests(&new.cookies);
+        let heir = Heir {
+            cookies: new.cookies.clone(),
+            digests: self.digests(&new.cookies),
+        };
         let sockets = self
             .digest(old)
-            .map(|old| self.parts.live.replace(&old, &new.cookies, &digests));
+            .map(|old| self.parts.live.replace(&old, heir));
         let sockets = sockets.unwrap_or_default();
         if let (Some(user), Some(at)) = (&before, at) {
             self.parts

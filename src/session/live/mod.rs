@@ -5,6 +5,7 @@
 //! the end of what follows from it in the hub, so that no connection joins in between and is missed.
 
 mod find;
+mod heirs;
 mod table;
 mod turns;
 
@@ -15,7 +16,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::cookie::SessionCookies;
 use super::endpoint::AuthError;
 use super::question::Recheck;
 use crate::close::CloseReason;
@@ -23,7 +23,7 @@ use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::publication::Audience;
-use find::asking;
+pub(super) use heirs::Heir;
 use table::{LiveId, Table};
 
 /// All sessions with connections here.
@@ -41,7 +41,7 @@ pub struct LiveSessions {
 pub struct Tab {
     /// Dropped first: whoever finds no session finds no connection of it either.
     membership: Membership,
-    _share: Share,
+    share: Share,
 }
 
 /// A connection's share of its session.
@@ -103,10 +103,7 @@ impl LiveSessions {
                     session: id,
                     sessions: Arc::clone(self),
                 };
-                Ok(Tab {
-                    membership,
-                    _share: share,
-                })
+                Ok(Tab { membership, share })
             }
             Err(reason) => {
                 if live.connections == 0 {
@@ -155,22 +152,6 @@ impl LiveSessions {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Says that the browser holds these cookies now, with these digests, in place of those it came
-    /// with. Who it is stays open until Django is asked. Gives the sessions of the old ones.
-    pub(super) fn replace(
-        &self,
-        old: &SessionDigest,
-        new: &SessionCookies,
-        digests: &[SessionDigest],
-    ) -> Vec<Asking> {
-        let mut table = self.table();
-        let ids = table.of_session(old);
-        for id in &ids {
-            table.set_cookies(*id, new, digests);
-        }
-        asking(&table, ids)
     }
 
     /// Closes the sessions of a session cookie. Returns how many connections were closed.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::heirs::Heirs;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::session::cookie::SessionCookies;
@@ -61,6 +62,7 @@ pub(super) struct Table {
     browsers: HashSet<Arc<Browser>>,
     look: usize,
     next: LiveId,
+    pub(super) heirs: Heirs,
     /// Whether Django gave no judgement when it was asked last.
     pub(super) is_away: bool,
 }

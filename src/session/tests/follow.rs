@@ -297,3 +297,39 @@ async fn a_session_that_is_renewed_while_its_user_is_asked_of_again_stays_open()
         .renewed(&cookies("s"), later.map(|later| 2 * later));
     assert_eq!(codes(&[&own]), [None]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_with_a_signed_cookie_that_was_written_anew_meanwhile_is_the_new_ones() {
+    let stage = Stage::new();
+    let asked = Instant::now();
+    for n in 0..=3 {
+        stage.django.says(&format!("s:{n}"), &answer("1"));
+    }
+    for n in 0..3 {
+        let old = cookies(&format!("s:{n}"));
+        let new = about(&format!("s:{}", n + 1));
+        stage.lifecycle.replaced(&old, new, None);
+    }
+    let late = stage.join_asked("s:0", &answer("1"), asked).unwrap();
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(late.member().identity().sessions[0], digest("s:3"));
+    assert_eq!(stage.lifecycle.ended(&cookies("s:3"), "logged out"), 1);
+    assert_eq!(codes(&[&late]), [Some(4001)]);
+    // The logout may be faster than the handshake.
+    let later = stage.join_asked("s:1", &answer("1"), asked).unwrap_err();
+    assert_eq!(later.code(), 4001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_with_a_signed_cookie_that_became_another_users_closes() {
+    let stage = Stage::new();
+    let asked = Instant::now();
+    stage.django.says("s:0", &answer("1"));
+    stage.django.says("s:1", &answer("2"));
+    stage
+        .lifecycle
+        .replaced(&cookies("s:0"), about("s:1"), None);
+    let late = stage.join_asked("s:0", &answer("1"), asked).unwrap();
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(codes(&[&late]), [Some(4001)]);
+}

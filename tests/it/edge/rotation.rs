@@ -218,3 +218,27 @@ async fn a_cookie_that_the_auth_answer_sets_is_the_one_a_logout_ends() {
     }
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_handshake_under_way_while_its_signed_cookie_is_written_anew_ends_with_the_logout() {
+    let (django, gateway) = stage().await;
+    let (old, new) = (".eJx:1rXx0:old", ".eJx:1rXx1:new");
+    django.signs_in(new, "42");
+    let gate = Gate::closed();
+    django.judges(old, Answer::user("42").after(&gate));
+    let ann = gateway.browser_of(old);
+    // A page opens its socket and asks for data, with SESSION_SAVE_EVERY_REQUEST.
+    let tab = gateway.browser_of(old);
+    let tab = tokio::spawn(async move { tab.handshake(NOTIFICATIONS).send().await });
+    eventually(PATIENCE, || !django.auth_calls().is_empty()).await;
+    django.answers("/data/", gives(new));
+    ann.get("/data/").await;
+    gate.open();
+    let mut socket = tab.await.unwrap().unwrap();
+    let frame = json!({"to": {"user": "42"}, "frame": "welcome"});
+    gateway.api().publish(&frame).await;
+    socket.expect_frame("\"welcome\"").await;
+    ann.get("/logout/").await;
+    socket.expect_close(4001).await;
+    gateway.stop().await;
+}
