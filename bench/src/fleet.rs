@@ -17,6 +17,8 @@ use crate::client::Client;
 
 /// Handshakes under way at once, where it is no storm.
 const AT_ONCE: usize = 64;
+/// In a storm. More would only wait for TLS, longer than `limits.tls_timeout` on a busy machine.
+const STORM_AT_ONCE: usize = 4_000;
 /// Failed clients after which the run ends.
 const MOST_FAILURES: usize = 20;
 /// Source addresses the clients come from: 127.0.10.1 and following. As many as keep each below
@@ -51,7 +53,7 @@ impl Target {
     pub(crate) fn storm(self, sessions: usize) -> Self {
         Self {
             sessions,
-            at_once: usize::MAX,
+            at_once: STORM_AT_ONCE,
             ..self
         }
     }

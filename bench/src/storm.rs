@@ -173,7 +173,8 @@ impl Round<'_> {
         let seconds = INTERVAL.as_secs();
         let auth = format!("{WITH_BATCH}\nrevalidate = \"{seconds}s\"");
         let server = self.lab.gateway_at(Lab::places()?, &auth)?;
-        let mut fleet = Fleet::open(self.lab.target(&server)?, self.sockets())?;
+        let everybody = self.lab.target(&server)?.storm(self.sockets());
+        let mut fleet = Fleet::open(everybody, self.sockets())?;
         // Two intervals: by then the pace is that of all the following ones.
         fleet.rest(2 * INTERVAL)?;
         asked(self.lab.upstream)?;
