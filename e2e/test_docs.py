@@ -1,13 +1,17 @@
 """What the guides of docs/ tell people to do works, block by block (see `harness/guide.py`)."""
 
+import re
+
 import pytest
 
 from harness.fresh import install
 from harness.guide import DOCS, read
 from harness.reader import Reader
+from harness.site import ROOT
 
 #: What describes instead of guiding.
 REFERENCES = {"architecture", "benchmarks", "protocol"}
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 GUIDES = sorted({path.stem for path in DOCS.glob("*.md")} - REFERENCES)
 
 
@@ -51,3 +55,21 @@ def test_a_guide_can_be_followed(name, reader, quick_start):
 def test_each_block_of_a_guide_says_what_to_do_with_it(name):
     steps = read(DOCS / f"{name}.md")  # Fails on one that does not.
     assert any(step.verb != "output" for step in steps), "nothing is tried"
+
+
+PAGES = [ROOT / "README.md", ROOT / "python" / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = FENCED.sub("", page.read_text())
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {path}, which is not there"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {path} has no #{anchor}"
+
+
+def anchors(page):
+    """The names that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -9,6 +9,7 @@ An HTML comment directly before a fence says so, and a test fails on a fence wit
 `<!-- shell -->`        Python for `manage.py shell`
 `<!-- start -->`        a terminal for each line, whose program goes on; `<!-- stop -->` is Ctrl-C in all
 `<!-- browser -->`      JavaScript for the page that is open
+`<!-- units -->`        lines with `systemctl`, for the units that the guide wrote
 `<!-- output -->`       a `text` block: these lines are seen, `…` being any text
 
 Every guide but the quick start begins where that one ends. A `text` block without a comment is an illustration.
@@ -23,7 +24,7 @@ from .site import ROOT
 DOCS = ROOT / "docs"
 
 #: With the block, without one, and with a `text` block.
-WITH_BLOCK = {"write", "append", "patch", "run", "shell", "start", "browser"}
+WITH_BLOCK = {"write", "append", "patch", "run", "shell", "start", "browser", "units"}
 ALONE = {"stop"}
 ABOUT_TEXT = {"output"}
 

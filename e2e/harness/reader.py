@@ -7,11 +7,14 @@ wherever they stand; nothing else of a block is changed.
 import re
 import shutil
 import subprocess
+import tempfile
 from functools import cache
+from pathlib import Path
 
 from .browser import Browser
 from .fresh import PASSWORD, FreshProject
 from .process import Process
+from .systemd import Units
 from .wait import free_port, wait_until
 
 #: How a program says that it goes on from here.
@@ -41,16 +44,24 @@ class Reader:
         self._started = []
         self._heard = []
         self._seen = {}
+        self._short = Path(tempfile.mkdtemp(prefix="gp-", dir="/tmp"))
+        self._services = Units(folder / "units", self._short)
         self._origin = f"https://localhost:{ports()['8443']}"
         self._replaced = ports() | {
             # Its own choice would be the usual ports.
             "manage.py rungateway": "manage.py rungateway 127.0.0.1:0",
             "path/to/": f"{wheel.parent}/",
+            # A server's name, ports and folders. Sockets need a short path.
+            "https://www.example.com": self._origin,
+            "www.example.com": "localhost",
+            "0.0.0.0:443": f"127.0.0.1:{ports()['8443']}",
+            "0.0.0.0:80": "127.0.0.1:0",
+            "/etc/mysite/tls/site.": f"{folder}/certs/leaf.",
+            "/etc/mysite": f"{folder}/etc",
+            "/etc/systemd/system": f"{folder}/units",
             "/srv/mysite/.venv": str(environment),
             "/srv/mysite": str(folder),
-            "/etc/letsencrypt": str(folder / "letsencrypt"),
-            "/etc/mysite": str(folder / "etc"),
-            "/run/": f"{folder}/run/",
+            "/run/mysite": f"{self._short}/mysite",
         }
         self._project.variables = {
             "GATEPOST_SERVER__HTTPS": f"127.0.0.1:{ports()['8443']}",
@@ -90,6 +101,8 @@ class Reader:
         if self._chromium:
             self._chromium.close()
         self._stop()
+        self._services.stop()
+        shutil.rmtree(self._short)
 
     # What a guide can say
 
@@ -130,6 +143,10 @@ class Reader:
             process.stop()
             self._heard += process.lines
 
+    def _units(self, step):
+        for line in self._local(step.text).splitlines():
+            self._services.obey(line)
+
     def _browser(self, step):
         if self._page is None:
             self._open_page()
@@ -153,8 +170,7 @@ class Reader:
         return text
 
     def _path(self, written):
-        written = self._local(f"/{written}" if written.startswith("srv/") else written)
-        return self.folder / written
+        return self.folder / self._local(written)
 
     def _wait_for_reload(self, path):
         """Waits until a runserver that is there has seen a change."""
@@ -200,7 +216,8 @@ class Reader:
             self._page.wait_for_url(f"{self._origin}/admin/")
 
     def _all_heard(self):
-        return [self._heard, *(process.lines for process in self._started)]
+        started = (process.lines for process in self._started)
+        return [self._heard, *started, *self._services.lines()]
 
     def _news(self):
         """What was printed since the last thing that was done."""

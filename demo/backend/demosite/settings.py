@@ -27,12 +27,12 @@ GATEPOST = {
     "URL": os.environ.get("GATEPOST_URL", "http://127.0.0.1:9400"),
 }
 
-# Gatepost: the gateway ends TLS and sets this header itself, after removing any that a client sent.
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = True
 CSRF_COOKIE_SECURE = True
 
 MIDDLEWARE = [
+    # Gatepost: makes is_secure() and the client's address right; what a view publishes rides along.
+    "gatepost.middleware.GatepostMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

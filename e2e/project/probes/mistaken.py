@@ -8,7 +8,7 @@ from .settings import GATEPOST, MIDDLEWARE
 
 SETTINGS = {
     "host": {"ALLOWED_HOSTS": ["localhost"]},
-    "https": {"SECURE_PROXY_SSL_HEADER": None, "SECURE_SSL_REDIRECT": True},
+    "https": {"MIDDLEWARE": MIDDLEWARE[1:], "SECURE_SSL_REDIRECT": True},  # without Gatepost's
     "www": {"PREPEND_WWW": True, "ALLOWED_HOSTS": ["*"]},
     "login": {"MIDDLEWARE": [*MIDDLEWARE, "probes.walls.login_wall"]},
     "language": {
