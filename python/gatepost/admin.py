@@ -195,7 +195,7 @@ def _user_key(name: str) -> str | None:
         pass
     try:
         found = manager.filter(pk=name).first()
-    except (ValueError, ValidationError):
+    except (ValueError, OverflowError, ValidationError):
         return None
     return targets.user_id(found) if found is not None else None
 

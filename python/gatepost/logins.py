@@ -54,7 +54,8 @@ def find_login(key: str | None) -> Login | None:
 
 def find_logins(keys: Sequence[str | None]) -> list[Login | None]:
     """Return who is logged in with each session key, in as few queries as for one."""
-    known = list(dict.fromkeys(key for key in keys if key))
+    # A cookie may say NUL, at which PostgreSQL fails: for everybody who is asked about with it.
+    known = list(dict.fromkeys(key for key in keys if key and key.isprintable()))
     stores = dict(zip(known, sessions.stores(known), strict=True))
     claims = {key: _claim(store) for key, store in stores.items()}
     users = _users({claim for claim in claims.values() if claim is not None})

@@ -171,6 +171,10 @@ def test_an_unknown_user_is_said(staff, gateway):
     assert gateway.calls == []
 
 
+def test_a_number_that_is_no_key_is_an_unknown_user(staff, gateway):
+    assert "There is no user" in show(staff("view"), f"?user={'9' * 30}")
+
+
 def test_a_crowd_is_counted_and_its_newest_shown(staff, user, connected, gateway):
     connected(*(connection(user.pk, number) for number in range(1, 602)))
     text = show(staff("view"))

@@ -238,6 +238,15 @@ def test_only_post_is_answered():
     assert Client().get(BATCH, headers=headers).status_code == 405
 
 
+@pytest.mark.parametrize("value", [r'"\000aaaaaaaaaa"', r'"aaaaaaaaaa\012"'])
+def test_what_no_database_can_look_for_is_nobody(asked, ask, value, django_assert_num_queries):
+    """PostgreSQL fails at a NUL, and would for all that are asked about in one query."""
+    assert [one["user"] for one in asked([f"sessionid={value}"])] == [None]
+    assert asked.queries == 0
+    with django_assert_num_queries(0):
+        assert ask(HTTP_COOKIE=f"sessionid={value}").json()["user"] is None
+
+
 # Who may ask
 
 
