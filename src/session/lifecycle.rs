@@ -125,7 +125,7 @@ impl Lifecycle {
         };
         let sockets = self
             .digest(old)
-            .map(|old| self.parts.live.replace(&old, heir));
+            .map(|old| self.parts.live.replace(&old, &heir));
         let sockets = sockets.unwrap_or_default();
         if let (Some(user), Some(at)) = (&before, at) {
             self.parts

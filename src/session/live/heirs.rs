@@ -15,12 +15,10 @@ use crate::ids::SessionDigest;
 use crate::session::cookie::SessionCookies;
 use crate::session::shelf::Shelf;
 
-/// Longer than any handshake may take.
-const KEPT: Duration = Duration::from_mins(1);
+/// Longer than a request or a handshake usually takes.
+const KEPT: Duration = Duration::from_mins(2);
 /// A signed cookie has up to 4 KiB.
 const MOST: usize = 4096;
-/// How often a cookie may be written anew during one handshake. Values may also come back.
-const MOST_STEPS: usize = 1000;
 
 /// The cookies that took another one's place.
 #[derive(Clone, Debug)]
@@ -29,49 +27,64 @@ pub(in crate::session) struct Heir {
     pub(in crate::session) digests: Box<[SessionDigest]>,
 }
 
-/// Heirs of the last minute, by the digest of the cookie before.
+/// What became of signed cookies of late. Requests of one browser overlap, and several responses may
+/// each write the same cookie anew: they are all known by the one that was there first.
 #[derive(Debug)]
 pub(super) struct Heirs {
-    noted: Shelf<SessionDigest, (Heir, Instant)>,
+    firsts: Shelf<SessionDigest, (SessionDigest, Instant)>,
+    newest: Shelf<SessionDigest, (Heir, Instant)>,
 }
 
 impl Default for Heirs {
     fn default() -> Self {
-        let noted = Shelf::new(MOST);
-        Self { noted }
+        Self {
+            firsts: Shelf::new(2 * MOST),
+            newest: Shelf::new(MOST),
+        }
     }
 }
 
 impl Heirs {
-    pub(super) fn note(&mut self, old: SessionDigest, heir: Heir) {
-        if heir.cookies.is_signed() {
-            let now = Instant::now();
-            self.noted
-                .put(old, (heir, now), |(_, noted)| now - *noted >= KEPT);
+    /// Notes what took the place of a cookie. Gives the first of them, where they are signed.
+    pub(super) fn note(&mut self, old: SessionDigest, heir: &Heir) -> Option<SessionDigest> {
+        if !heir.cookies.is_signed() {
+            return None;
         }
+        let (now, first) = (Instant::now(), self.first(&old).unwrap_or(old));
+        for one in [Some(&old), heir.digests.first()].into_iter().flatten() {
+            self.firsts
+                .put(*one, (first, now), |(_, noted)| now - *noted >= KEPT);
+        }
+        let heir = (heir.clone(), now);
+        self.newest
+            .put(first, heir, |(_, noted)| now - *noted >= KEPT);
+        Some(first)
     }
 
-    /// The last one of those that took the place of a cookie, one after the other.
-    pub(super) fn newest(&self, old: &SessionDigest) -> Option<Heir> {
-        let after = |old: &SessionDigest| {
-            let (heir, noted) = self.noted.get(old)?;
-            (noted.elapsed() < KEPT).then_some(heir)
-        };
-        let steps = std::iter::successors(after(old), |heir| after(heir.digests.first()?));
-        steps.take(MOST_STEPS).last().cloned()
+    /// What a cookie was at first, where it was written anew.
+    pub(super) fn first(&self, one: &SessionDigest) -> Option<SessionDigest> {
+        let (first, noted) = self.firsts.get(one)?;
+        (noted.elapsed() < KEPT).then_some(*first)
+    }
+
+    /// What a cookie is by now, and was at first.
+    fn newest(&self, one: &SessionDigest) -> Option<(Heir, SessionDigest)> {
+        let first = self.first(one)?;
+        let (heir, _) = self.newest.get(&first)?;
+        Some((heir.clone(), first))
     }
 }
 
 impl LiveSessions {
     /// Says that the browser holds these cookies now in place of those it came with. Who it is stays
     /// open until Django is asked. Gives the sessions of the old ones.
-    pub(in crate::session) fn replace(&self, old: &SessionDigest, heir: Heir) -> Vec<Asking> {
+    pub(in crate::session) fn replace(&self, old: &SessionDigest, heir: &Heir) -> Vec<Asking> {
         let mut table = self.table();
         let ids = table.of_session(old);
+        let first = table.heirs.note(*old, heir);
         for id in &ids {
-            table.set_cookies(*id, &heir.cookies, &heir.digests);
+            table.set_cookies(*id, heir, first);
         }
-        table.heirs.note(*old, heir);
         asking(&table, ids)
     }
 
@@ -83,7 +96,7 @@ impl LiveSessions {
         came_with: &SessionDigest,
     ) -> Result<Vec<Asking>, CloseReason> {
         let mut table = self.table();
-        let Some(heir) = table.heirs.newest(came_with) else {
+        let Some((heir, first)) = table.heirs.newest(came_with) else {
             return Ok(Vec::new());
         };
         let mut ended = heir
@@ -94,7 +107,14 @@ impl LiveSessions {
             return Err(reason);
         }
         let id = tab.share.session;
-        table.set_cookies(id, &heir.cookies, &heir.digests);
+        if table
+            .get(id)
+            .is_some_and(|live| live.cookies == heir.cookies)
+        {
+            table.set_first(id, first);
+            return Ok(Vec::new());
+        }
+        table.set_cookies(id, &heir, Some(first));
         Ok(asking(&table, vec![id]))
     }
 }

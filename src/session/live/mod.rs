@@ -174,7 +174,7 @@ impl LiveSessions {
                 let identity = Arc::new(identity);
                 if let Some(old) = table.set_identity(id, Arc::clone(&identity)) {
                     // Nothing new is said of who it is: whoever revoked it since has closed it.
-                    let now = std::time::Instant::now();
+                    let now = Instant::now().into_std();
                     self.hub.rebind(&old, &identity, now);
                 }
             }

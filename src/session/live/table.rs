@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::heirs::Heirs;
+use super::heirs::{Heir, Heirs};
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::session::cookie::SessionCookies;
@@ -29,6 +29,8 @@ pub(super) struct Live {
     pub(super) cookies: SessionCookies,
     /// The digests of its cookies, where these are others than Django's last judgement was of.
     renamed: Option<Box<[SessionDigest]>>,
+    /// What its cookie was at first, where it is signed and was written anew.
+    first: Option<SessionDigest>,
     browser: Arc<Browser>,
     address: std::net::IpAddr,
     /// When Django was asked for what is known.
@@ -72,6 +74,7 @@ impl Live {
     fn names(&self) -> impl Iterator<Item = u64> {
         let renamed = self.renamed.iter().flatten();
         let digests = self.identity.sessions.iter().chain(renamed);
+        let digests = digests.chain(&self.first);
         digests.map(SessionDigest::first_bits)
     }
 
@@ -112,6 +115,7 @@ impl Table {
             identity: Arc::new(identity),
             cookies: about.cookies.clone(),
             renamed: None,
+            first: None,
             browser,
             address: about.address,
             asked,
@@ -144,11 +148,20 @@ impl Table {
         self.sessions.iter().map(|(id, live)| (*id, &**live))
     }
 
-    /// The sessions of this session cookie.
+    /// The sessions of this session cookie, or of what it was before it was written anew.
     pub(super) fn of_session(&self, digest: &SessionDigest) -> Vec<LiveId> {
-        let bits = digest.first_bits();
-        let range = self.by_digest.range((bits, 0)..=(bits, LiveId::MAX));
-        range.map(|(_, id)| *id).collect()
+        let named = |digest: &SessionDigest| {
+            let bits = digest.first_bits();
+            let range = self.by_digest.range((bits, 0)..=(bits, LiveId::MAX));
+            range.map(|(_, id)| *id)
+        };
+        let mut ids: Vec<_> = named(digest).collect();
+        if let Some(first) = self.heirs.first(digest) {
+            ids.extend(named(&first));
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        ids
     }
 
     /// The session of which Django would be asked just so.
@@ -175,18 +188,23 @@ impl Table {
     }
 
     /// Gives a session other cookies, of which Django was not asked yet.
-    pub(super) fn set_cookies(
-        &mut self,
-        id: LiveId,
-        cookies: &SessionCookies,
-        digests: &[SessionDigest],
-    ) {
+    pub(super) fn set_cookies(&mut self, id: LiveId, heir: &Heir, first: Option<SessionDigest>) {
         self.unindex(id);
         if let Some(live) = self.sessions.get_mut(&id) {
-            live.cookies = cookies.clone();
-            live.renamed = Some(digests.into());
+            live.cookies = heir.cookies.clone();
+            live.renamed = Some(heir.digests.clone());
+            live.first = first.or(live.first);
             // What Django is answering just now it says of the old ones.
             live.asked = Instant::now();
+        }
+        self.index(id);
+    }
+
+    /// Lets a session be found by what its cookie was at first, too.
+    pub(super) fn set_first(&mut self, id: LiveId, first: SessionDigest) {
+        self.unindex(id);
+        if let Some(live) = self.sessions.get_mut(&id) {
+            live.first = Some(first);
         }
         self.index(id);
     }

@@ -288,6 +288,7 @@ async fn a_session_that_is_renewed_while_its_user_is_asked_of_again_stays_open()
     let own = stage.join("s", &ends_in(1)).unwrap();
     // A page that saves the user, with SESSION_SAVE_EVERY_REQUEST; then Django is away for a while.
     stage.django.go(true);
+    sleep(Duration::from_secs(1)).await;
     let recheck = stage.lifecycle.recheck_user(&UserId::new("1"));
     let later = Some(Duration::from_hours(2));
     stage.lifecycle.renewed(&cookies("s"), later);
@@ -332,4 +333,40 @@ async fn a_handshake_with_a_signed_cookie_that_became_another_users_closes() {
     let late = stage.join_asked("s:0", &answer("1"), asked).unwrap();
     sleep(Duration::from_secs(6)).await;
     assert_eq!(codes(&[&late]), [Some(4001)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_that_each_write_a_signed_cookie_anew_lose_no_socket() {
+    let stage = Stage::new();
+    let replaced = |old, new| {
+        stage.django.says(new, &answer("1"));
+        stage.lifecycle.replaced(&cookies(old), about(new), None);
+    };
+    let own = stage.tab("s:0", "1");
+    // Two requests at once: the browser keeps what comes last, which may be either.
+    replaced("s:0", "s:1");
+    replaced("s:0", "s:2");
+    replaced("s:1", "s:3");
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(own.member().identity().sessions[0], digest("s:3"));
+    // One that took long.
+    replaced("s:0", "s:4");
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(closed(&own), None);
+    assert_eq!(stage.lifecycle.ended(&cookies("s:4"), "logged out"), 1);
+    assert_eq!(codes(&[&own]), [Some(4001)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_django_said_before_a_newer_answer_closes_nobody() {
+    let stage = Stage::new();
+    let asked = tokio::time::Instant::now();
+    sleep(Duration::from_secs(1)).await;
+    let own = stage.tab("s", "1");
+    let sessions = stage.live.of_session(&digest("s"));
+    let nobody = Answer::default();
+    assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), asked), 0);
+    assert_eq!(codes(&[&own]), [None]);
+    let now = tokio::time::Instant::now();
+    assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), now), 1);
 }

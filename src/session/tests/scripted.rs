@@ -215,7 +215,7 @@ fn identity(cookie: &str, answer: &Answer) -> Identity {
         .unwrap()
 }
 
-fn secrets() -> Secrets {
+pub(super) fn secrets() -> Secrets {
     Secrets {
         current: Secret::new(vec![7; 32]),
         previous: None,

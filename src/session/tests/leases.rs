@@ -1,0 +1,76 @@
+//! How long an answer is relied upon, and which of two.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::scripted::{about, answer, secrets};
+use crate::hub::{Hub, OutboxLimits};
+use crate::session::lease::Known;
+use crate::session::{Answer, LeaseTerms, Leases};
+
+const LEASE: Duration = Duration::from_secs(10);
+
+fn leases() -> Leases {
+    let limits = OutboxLimits {
+        frames: 8,
+        bytes: 1024,
+    };
+    let terms = LeaseTerms {
+        lease: LEASE,
+        grace: Duration::from_mins(10),
+    };
+    Leases::new(terms, secrets(), Arc::new(Hub::new(limits)))
+}
+
+fn ago(seconds: u64) -> Instant {
+    Instant::now()
+        .checked_sub(Duration::from_secs(seconds))
+        .unwrap()
+}
+
+fn known(leases: &Leases) -> (&'static str, Option<String>) {
+    let found = leases.find(&leases.key(about("s").session()));
+    let (name, lease) = match found {
+        Known::Fresh(lease) => ("fresh", lease),
+        Known::Stale(lease) => ("stale", lease),
+        Known::Nothing => return ("nothing", None),
+    };
+    let user = lease.identity.as_ref().map(|who| who.user.to_string());
+    (name, user)
+}
+
+#[test]
+fn a_lease_begins_when_django_was_asked_however_late_the_answer_comes() {
+    let said_of_itself = Answer {
+        lease: Some(LEASE),
+        ..answer("1")
+    };
+    for said in [answer("1"), said_of_itself] {
+        for (seconds, expected) in [(8, "fresh"), (11, "stale"), (601, "nothing")] {
+            let leases = leases();
+            leases.grant(about("s").session(), &said, ago(seconds));
+            assert_eq!(known(&leases).0, expected, "asked {seconds} s ago");
+        }
+    }
+    // Nobody is not believed to be nobody for longer, not even while Django is away.
+    let leases = leases();
+    leases.grant(about("s").session(), &Answer::default(), ago(11));
+    assert_eq!(known(&leases).0, "nothing");
+}
+
+#[test]
+fn of_two_answers_the_one_that_was_asked_for_later_counts() {
+    for (first, second) in [(5, 1), (1, 5)] {
+        let leases = leases();
+        for seconds in [first, second] {
+            let said = answer(&seconds.to_string());
+            leases.grant(about("s").session(), &said, ago(seconds));
+        }
+        assert_eq!(known(&leases), ("fresh", Some("1".to_owned())));
+    }
+    // A page that was asked for before the logout tells of a user; the answer since then does not.
+    let leases = leases();
+    leases.grant(about("s").session(), &Answer::default(), ago(1));
+    leases.grant(about("s").session(), &answer("1"), ago(5));
+    assert_eq!(known(&leases), ("fresh", None));
+}
