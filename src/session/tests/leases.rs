@@ -1,7 +1,7 @@
 //! How long an answer is relied upon, and which of two.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::scripted::{about, answer, secrets};
 use crate::hub::{Hub, OutboxLimits};
@@ -55,6 +55,17 @@ fn a_lease_begins_when_django_was_asked_however_late_the_answer_comes() {
     // Nobody is not believed to be nobody for longer, not even while Django is away.
     let leases = leases();
     leases.grant(about("s").session(), &Answer::default(), ago(11));
+    assert_eq!(known(&leases).0, "nothing");
+}
+
+#[test]
+fn a_lease_admits_nobody_whose_session_has_ended_by_itself() {
+    let leases = leases();
+    let ended = Answer {
+        expires_at: SystemTime::now().checked_sub(Duration::from_millis(1)),
+        ..answer("1")
+    };
+    leases.grant(about("s").session(), &ended, ago(1));
     assert_eq!(known(&leases).0, "nothing");
 }
 
