@@ -2,7 +2,7 @@
 //!
 //! Used by `asking` where there is a batch view. The surprise: the first few of a crowd are asked for
 //! at once, one by one; only when more come than [`SINGLES_PER_SECOND`] are they collected, over windows that
-//! double while the storm lasts. So a lone visitor never waits, and a storm costs Django a handful of
+//! double while the storm lasts, and halve in a lull. So a lone visitor never waits, and a storm costs Django a handful of
 //! requests however fast it answers.
 
 use std::time::{Duration, Instant};
@@ -14,7 +14,9 @@ const SINGLES_AT_ONCE: f64 = 4.0;
 /// The first window of a storm.
 const FIRST: Duration = Duration::from_millis(50);
 /// No window is longer.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_millis(1500);
+/// A lull of so many windows is the end of a storm.
+const LULL: u32 = 4;
 /// The batch view takes no more.
 pub(super) const MOST: usize = 500;
 
@@ -52,7 +54,7 @@ impl Pace {
             singles: SINGLES_AT_ONCE,
             counted: now,
             storm: None,
-            longest: LONGEST.min(patience / 2),
+            longest: LONGEST.min(3 * patience / 4),
         }
     }
 
@@ -67,10 +69,13 @@ impl Pace {
         }
         let came = f64::from(u32::try_from(waiting).unwrap_or(u32::MAX));
         let since = now.saturating_duration_since(window.began);
-        self.storm = (came > SINGLES_PER_SECOND * since.as_secs_f64()).then(|| Window {
-            began: now,
-            length: (2 * window.length).min(self.longest),
-        });
+        let length = match came > SINGLES_PER_SECOND * since.as_secs_f64() {
+            true => Some((2 * window.length).min(self.longest)),
+            false if since < LULL * window.length => Some(window.length / 2),
+            false => None,
+        };
+        let length = length.filter(|length| *length >= FIRST.min(self.longest));
+        self.storm = length.map(|length| Window { began: now, length });
         (self.singles, self.counted) = (0.0, now);
         Next::Batch
     }
@@ -133,9 +138,9 @@ mod tests {
 
     #[test]
     fn a_storm_of_two_thousand_sessions_costs_a_handful_of_requests() {
-        for seconds in [0.05, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0] {
+        for seconds in [0.05, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0] {
             let (calls, longest) = storm(2000, Duration::from_secs_f64(seconds));
-            assert!(calls.len() <= 18, "{seconds} s: {calls:?}");
+            assert!(calls.len() <= 17, "{seconds} s: {calls:?}");
             assert_eq!(calls.iter().sum::<usize>(), 2000);
             assert!(longest <= LONGEST + FIRST, "{seconds} s: {longest:?}");
         }
@@ -157,10 +162,27 @@ mod tests {
         now += FIRST;
         assert_eq!(pace.next(400, now), Next::Batch);
         // The next one still falls into the storm's window, and finds nobody else there.
-        now += Duration::from_secs(5);
+        now += Duration::from_secs(1);
         assert_eq!(pace.next(1, now), Next::Batch);
         now += Duration::from_secs(1);
         assert_eq!(pace.next(1, now), Next::One);
+    }
+
+    #[test]
+    fn a_lull_does_not_make_a_storm_begin_anew() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(2), now);
+        let mut lengths = Vec::new();
+        while pace.next(100, now) == Next::One {}
+        for came in [100, 100, 100, 1, 1, 100, 100] {
+            let Next::Collect(until) = pace.next(1, now) else {
+                panic!("the storm is over");
+            };
+            lengths.push((until - now).as_millis());
+            now = until;
+            assert_eq!(pace.next(came, now), Next::Batch);
+        }
+        assert_eq!(lengths, [50, 100, 200, 400, 200, 100, 200]);
     }
 
     #[test]
@@ -170,7 +192,7 @@ mod tests {
         let windows = (0..20).map(|n| pace.next(100, now + n * FIRST));
         for (n, window) in (0..).zip(windows) {
             if let Next::Collect(until) = window {
-                assert!(until <= now + n * FIRST + Duration::from_millis(30));
+                assert!(until <= now + n * FIRST + Duration::from_millis(45));
             }
         }
     }
