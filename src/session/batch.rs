@@ -108,6 +108,11 @@ impl BatchView {
         }
     }
 
+    /// The error of a call that takes too long.
+    pub(super) fn took_too_long(&self) -> AuthError {
+        unreachable(&self.places[0], Silence::TimedOut)
+    }
+
     async fn read(
         &self,
         place: &Place,

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -13,6 +14,7 @@ use super::diagnosis::{Diagnosis, Silence};
 use super::endpoint::{
     Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint, LONGEST_BATCH,
 };
+use super::patience::{BACKSTOP, within};
 use super::place::{PlaceSettings, describe};
 use super::standing::{Diagnoses, Whose};
 use crate::secret::Secrets;
@@ -23,6 +25,7 @@ use crate::telemetry::metrics::{Metrics, Outcome};
 pub(super) struct Caller {
     endpoints: Vec<Endpoint>,
     batch: Option<BatchView>,
+    timeout: Duration,
     next: AtomicUsize,
     secrets: Secrets,
     metrics: Arc<Metrics>,
@@ -52,13 +55,14 @@ impl Caller {
             BatchView::build(&PlaceSettings {
                 url,
                 upstream: &settings.upstream,
-                timeout: settings.timeout * LONGEST_BATCH,
+                timeout: settings.timeout * LONGEST_BATCH * BACKSTOP,
                 connect_timeout: settings.connect_timeout,
             })
         });
         Ok(Self {
             endpoints: Endpoint::build(settings)?,
             batch: batch.transpose()?,
+            timeout: settings.timeout,
             next: AtomicUsize::new(0),
             secrets: settings.secrets.clone(),
             diagnoses: Arc::new(Diagnoses::new(Arc::clone(&metrics))),
@@ -94,7 +98,9 @@ impl Caller {
             return Ok(Batched::NotOffered);
         };
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let batched = batch.ask(question, &self.secrets, first).await;
+        let asked = batch.ask(question, &self.secrets, first);
+        let batched = within(self.timeout * LONGEST_BATCH, asked).await;
+        let batched = batched.unwrap_or_else(|| Err(batch.took_too_long()));
         let host = question.sessions.first().map(|about| &about.host);
         match (&batched, host) {
             (Ok(Batched::Answers(answers)), Some(host)) => {
@@ -135,10 +141,19 @@ impl Caller {
         loop {
             let endpoint = &self.endpoints[(first + attempt) % self.endpoints.len()];
             attempt += 1;
-            match endpoint.call(call, &self.secrets).await {
-                Ok(response) => return endpoint.read(response, call, &self.secrets).await,
-                Err(error) if attempt < attempts && !error.is_timeout() => {}
-                Err(error) => return Err(endpoint.unreachable(describe(&error))),
+            let answered = within(self.timeout, async {
+                let response = endpoint.call(call, &self.secrets).await?;
+                Ok(endpoint.read(response, call, &self.secrets).await)
+            });
+            match answered.await {
+                Some(Ok(answered)) => return answered,
+                Some(Err(error)) => {
+                    let error: reqwest::Error = error;
+                    if attempt == attempts || error.is_timeout() {
+                        return Err(endpoint.unreachable(describe(&error)));
+                    }
+                }
+                None => return Err(endpoint.unreachable(Silence::TimedOut)),
             }
         }
     }

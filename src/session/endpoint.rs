@@ -14,6 +14,7 @@ use super::diagnose::{Response, host_refused, may_refuse_host};
 use super::diagnosis::{Diagnosis, Kind, Silence};
 use super::lease::LeaseTerms;
 use super::meaning::{self, Meaning};
+use super::patience::BACKSTOP;
 use super::place::{Call, Place, PlaceSettings, describe, put};
 use super::question::Recheck;
 use crate::config::{AuthUrl, UpstreamAddress};
@@ -160,7 +161,8 @@ impl Endpoint {
         let places = Place::build(&PlaceSettings {
             url: &settings.url,
             upstream: &settings.upstream,
-            timeout: settings.timeout,
+            // The caller's own limit is the one that counts.
+            timeout: settings.timeout * BACKSTOP,
             connect_timeout: settings.connect_timeout,
         })?;
         let endpoint = |place| Self {

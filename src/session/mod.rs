@@ -24,6 +24,7 @@ mod live;
 mod meaning;
 mod outage;
 mod pace;
+mod patience;
 mod place;
 mod question;
 mod queue;
