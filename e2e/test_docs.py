@@ -5,12 +5,19 @@ import re
 import pytest
 
 from harness.fresh import install
-from harness.guide import DOCS, read
+from harness.guide import DOCS, GuideError, read
 from harness.reader import Reader
 from harness.site import ROOT
 
 #: What describes instead of guiding.
 REFERENCES = {"architecture", "benchmarks", "protocol"}
+#: What must not pass, and what is said of it.
+UNTRIED = {
+    "nothing says what to do": "```sh\nrm -r /\n```\n",
+    "is nothing to do with": "<!-- output -->\n```sh\nls\n```\n",
+    "must stand directly before": "<!-- run -->\nSome words.\n",
+    "has no end": "<!-- run -->\n```sh\nls\n",
+}
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 GUIDES = sorted({path.stem for path in DOCS.glob("*.md")} - REFERENCES)
 
@@ -55,6 +62,14 @@ def test_a_guide_can_be_followed(name, reader, quick_start):
 def test_each_block_of_a_guide_says_what_to_do_with_it(name):
     steps = read(DOCS / f"{name}.md")  # Fails on one that does not.
     assert any(step.verb != "output" for step in steps), "nothing is tried"
+
+
+@pytest.mark.parametrize("said", UNTRIED)
+def test_a_block_that_would_go_untried_is_noticed(said, tmp_path):
+    page = tmp_path / "guide.md"
+    page.write_text(UNTRIED[said])
+    with pytest.raises(GuideError, match=said):
+        read(page)
 
 
 PAGES = [ROOT / "README.md", ROOT / "python" / "README.md", *sorted(DOCS.glob("*.md"))]
