@@ -370,3 +370,17 @@ async fn what_django_said_before_a_newer_answer_closes_nobody() {
     let now = tokio::time::Instant::now();
     assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), now), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_that_asked_before_its_session_was_found_ended_is_not_let_in() {
+    let stage = Stage::new();
+    let asked = tokio::time::Instant::now();
+    let _own = stage.tab("s", "1");
+    sleep(Duration::from_secs(1)).await;
+    let nobody = Answer::default();
+    let sessions = stage.live.of_session(&digest("s"));
+    let now = tokio::time::Instant::now();
+    assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), now), 1);
+    let late = stage.join_asked("s", &answer("1"), asked.into_std());
+    assert_eq!(late.unwrap_err().code(), 1013);
+}
