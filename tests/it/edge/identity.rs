@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::gateway::NOTIFICATIONS;
 use crate::harness::signature::session_digest;
-use crate::harness::{Answer, Django, Frontend, Gateway, json};
+use crate::harness::{Answer, Django, Frontend, Gate, Gateway, PATIENCE, eventually, json};
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
@@ -166,5 +166,25 @@ async fn only_django_is_believed() {
         .header("gatepost-identity", &said);
     ask.send().await;
     eve.socket(NOTIFICATIONS).await.expect_close(4001).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_was_asked_for_before_a_revocation_grants_no_lease_after_it() {
+    let (django, gateway) = stage().await;
+    let gate = Gate::closed();
+    django.answers("/slow/", telling(&json!({"user": "42"})).after(&gate));
+    let slow = gateway.browser_of("anns-session");
+    let slow = tokio::spawn(async move { slow.get("/slow/").await });
+    eventually(PATIENCE, || !django.requests_to("/slow/").is_empty()).await;
+    gateway.api().revoke(&json!({"user": "42"})).await;
+    gate.open();
+    assert_eq!(slow.await.unwrap().text(), "page");
+    let mut socket = gateway
+        .browser_of("anns-session")
+        .socket(NOTIFICATIONS)
+        .await;
+    socket.expect_close(4001).await;
+    assert_eq!(django.auth_calls().len(), 1);
     gateway.stop().await;
 }
