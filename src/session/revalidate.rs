@@ -17,6 +17,9 @@ use super::lifecycle::Lifecycle;
 const LOOK: Duration = Duration::from_secs(1);
 /// Both ways, of the interval or of the time between two batches.
 const JITTER: f64 = 0.2;
+/// Of the interval: whoever was asked of so recently has no turn yet. A crowd that has just come was
+/// asked of one by one a moment ago, and Django has enough to do.
+const SOONEST: f64 = 0.25;
 
 /// When the next batch leaves.
 #[derive(Debug)]
@@ -90,7 +93,8 @@ impl Pace {
         self.owed = (self.owed + share * as_float(count)).min(2.0 * most);
         let many = as_float(count) > most;
         let due = if many {
-            self.owed >= most * (1.0 + JITTER * self.jitter) || waited >= 1.0 + JITTER
+            let owed = self.owed >= most * (1.0 + JITTER * self.jitter);
+            owed && waited >= SOONEST || waited >= 1.0 + JITTER
         } else {
             count > 0 && waited >= 1.0 + JITTER * self.jitter
         };

@@ -20,9 +20,11 @@ async fn ten_thousand_sessions_are_twenty_requests_spread_over_the_interval() {
     let begun = Instant::now();
     sleep(10 * MINUTE).await;
     let calls = stage.django.calls();
-    assert!((198..=202).contains(&calls.len()), "{}", calls.len());
+    assert!((194..=202).contains(&calls.len()), "{}", calls.len());
     assert!(calls.iter().all(|(_, sessions)| *sessions == 500));
-    assert!(calls[0].0 - begun < Duration::from_secs(6));
+    // All were asked of just now: a quarter of the interval is theirs.
+    let first = (calls[0].0 - begun).as_secs();
+    assert!((15..=18).contains(&first), "{first}");
     let pauses = calls.windows(2).map(|two| two[1].0 - two[0].0);
     let pauses: Vec<_> = pauses.collect();
     let within = Duration::from_secs(1)..=Duration::from_secs(6);
