@@ -23,10 +23,52 @@ use crate::publication::Audience;
 /// What may happen many times in a row is acted upon once in this time.
 const CALM: Duration = Duration::from_secs(5);
 
+/// Longer than a response takes from Django's database to the browser.
+const LATE_RESPONSE: Duration = Duration::from_secs(1);
+
+/// What Django said of sessions.
+struct Told {
+    answers: Vec<(Asking, Result<Answer, AuthError>)>,
+    asked: Instant,
+}
+
 impl Lifecycle {
-    /// Asks Django again of sessions, each way of asking once, and acts upon what it says. Returns how
-    /// many connections were closed.
+    /// Asks Django again of sessions, and acts upon what it says. Returns how many connections were closed.
     pub(super) async fn ask(&self, sessions: &[Asking]) -> usize {
+        self.act(&self.hear(sessions).await)
+    }
+
+    /// The same without anybody's wish. Whom Django does not know any more is closed a moment later, unless
+    /// the session has another cookie by then: a password change deletes the old session before
+    /// its response, which names the new one, has come.
+    pub(super) async fn ask_in_turn(self: &Arc<Self>, sessions: &[Asking]) {
+        let heard = self.hear(sessions).await;
+        let is_nobody = |(_, answer): &(Asking, Result<Answer, AuthError>)| {
+            answer.as_ref().is_ok_and(|answer| answer.user.is_none())
+        };
+        let asked = heard.asked;
+        let (nobodies, others) = heard.answers.into_iter().partition(is_nobody);
+        self.act(&Told {
+            answers: others,
+            asked,
+        });
+        let nobodies = Told {
+            answers: nobodies,
+            asked,
+        };
+        if nobodies.answers.is_empty() {
+            return;
+        }
+        let this = Arc::clone(self);
+        self.parts.drain.spawn(async move {
+            if this.is_over(LATE_RESPONSE).await {
+                this.act(&nobodies);
+            }
+        });
+    }
+
+    /// What Django says of sessions; each way of asking is asked once.
+    async fn hear(&self, sessions: &[Asking]) -> Told {
         let mut questions: Vec<Recheck> = Vec::new();
         let mut places = Vec::with_capacity(sessions.len());
         let mut known = HashMap::new();
@@ -42,11 +84,22 @@ impl Lifecycle {
         let asked = Instant::now();
         let answers = self.parts.asker.recheck(&questions).await;
         let heard = sessions.iter().zip(places);
-        let settled = heard.filter_map(|(session, place)| {
+        let answers = heard.filter_map(|(session, place)| {
             let answer = answers.get(place)?;
-            Some(self.settle(std::slice::from_ref(session), answer.as_ref(), asked))
+            Some((session.clone(), answer.clone()))
         });
-        let closed = settled.sum();
+        Told {
+            answers: answers.collect(),
+            asked,
+        }
+    }
+
+    /// Acts upon what Django said. Returns how many connections were closed.
+    fn act(&self, told: &Told) -> usize {
+        let settle = |(session, answer): &(Asking, Result<Answer, AuthError>)| {
+            self.settle(std::slice::from_ref(session), answer.as_ref(), told.asked)
+        };
+        let closed = told.answers.iter().map(settle).sum();
         if closed > 0 {
             tracing::info!(closed, "connections closed, since Django was asked again");
         }
@@ -181,23 +234,41 @@ impl Lifecycle {
 
     /// Asks of sessions once, when nothing has happened to them for the last time in a while.
     pub(super) fn ask_when_calm(self: &Arc<Self>, sessions: Vec<Asking>) {
+        self.spawn_when_calm(sessions, None);
+    }
+
+    /// The same for sessions whose signed cookie was written anew, and for their user's others: it may have
+    /// been a password change.
+    pub(super) fn ask_all_when_calm(self: &Arc<Self>, sessions: Vec<Asking>, user: Option<UserId>) {
+        self.spawn_when_calm(sessions, user);
+    }
+
+    fn spawn_when_calm(self: &Arc<Self>, sessions: Vec<Asking>, user: Option<UserId>) {
         let sessions = self.parts.live.await_soon(sessions);
         if sessions.is_empty() {
             return;
         }
         let this = Arc::clone(self);
         self.parts.drain.spawn(async move {
-            if this.is_calm_again().await {
-                let sessions = this.parts.live.take_awaited(&sessions);
-                this.ask(&sessions).await;
+            if !this.is_calm_again().await {
+                return;
+            }
+            let sessions = this.parts.live.take_awaited(&sessions);
+            this.ask(&sessions).await;
+            if let Some(session) = sessions.first() {
+                this.spawn_others(user, &session.about.cookies, None);
             }
         });
     }
 
-    /// Waits; false when the gateway goes away meanwhile.
     async fn is_calm_again(&self) -> bool {
+        self.is_over(CALM).await
+    }
+
+    /// Waits; false when the gateway goes away meanwhile.
+    async fn is_over(&self, time: Duration) -> bool {
         tokio::select! {
-            () = tokio::time::sleep(CALM) => true,
+            () = tokio::time::sleep(time) => true,
             () = self.parts.drain.draining() => false,
         }
     }

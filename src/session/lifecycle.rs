@@ -141,7 +141,7 @@ impl Lifecycle {
             self.settle(&sockets, Ok(&answer), asked);
             self.spawn_others(answer.user, &new.cookies, at);
         } else if old.is_signed() {
-            self.ask_when_calm(sockets);
+            self.ask_all_when_calm(sockets, before);
         } else if !sockets.is_empty() || self.concerns_others(before.as_ref()) {
             self.spawn_takeover(sockets, new, at);
         }

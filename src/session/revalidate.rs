@@ -42,7 +42,7 @@ impl Lifecycle {
         }
     }
 
-    async fn revalidate(&self) {
+    async fn revalidate(self: &Arc<Self>) {
         let (live, interval) = (&self.parts.live, self.settings.revalidate);
         let mut pace = Pace::new(interval);
         loop {
@@ -55,7 +55,7 @@ impl Lifecycle {
             let (count, age) = live.row();
             if pace.is_due(count, age, most) {
                 let sessions = live.take_turn(most);
-                self.ask(&sessions).await;
+                self.ask_in_turn(&sessions).await;
             }
         }
     }

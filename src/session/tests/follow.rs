@@ -142,6 +142,19 @@ async fn signed_sessions_are_asked_of_once_in_a_while_and_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_signed_session_that_may_have_a_new_password_has_the_users_others_asked_of() {
+    let stage = Stage::new();
+    let (own, phone) = (stage.tab("s:0", "1"), stage.tab("phone:0", "1"));
+    stage.django.says("s:1", &answer("1"));
+    stage.django.says("phone:0", &Answer::default());
+    stage
+        .lifecycle
+        .replaced(&cookies("s:0"), about("s:1"), None);
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(codes(&[&own, &phone]), [None, Some(4001)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signed_session_that_logs_out_closes_at_once_under_its_newest_cookie() {
     let stage = Stage::new();
     let own = stage.tab("s:0", "1");

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use super::scripted::{Stage, about, answer, closed, in_group};
+use super::scripted::{Stage, about, answer, closed, cookies, in_group};
 use crate::ids::{GroupName, UserId};
 use crate::session::Answer;
 
@@ -95,6 +95,25 @@ async fn who_logged_out_elsewhere_is_closed_in_time_and_nobody_else() {
     sleep(MINUTE.mul_f64(1.25)).await;
     assert_eq!(closed(&gone).unwrap().code(), 4001);
     assert_eq!(closed(&stays), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_new_cookie_is_still_on_its_way_is_not_closed() {
+    let stage = Stage::new();
+    stage.run();
+    let tab = stage.tab("old", "1");
+    // Django has replaced the session already, and asks nobody to wait for its response.
+    stage.django.says("old", &Answer::default());
+    stage.django.says("new", &answer("1"));
+    while stage.django.calls().is_empty() {
+        sleep(Duration::from_millis(10)).await;
+    }
+    sleep(Duration::from_millis(300)).await;
+    stage
+        .lifecycle
+        .replaced(&cookies("old"), about("new"), None);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(closed(&tab), None);
 }
 
 #[tokio::test(start_paused = true)]
