@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
-from websockets.sync.client import connect
+from gatepost.testing.blocking import BlockingConnection
 
 from .process import Process
 from .site import ROOT, ready_addresses
@@ -163,7 +163,7 @@ class FreshProject:
 
     def open_socket(self, browser, origin):
         """A WebSocket with the browser's cookies."""
-        return connect(
+        return BlockingConnection(
             origin.replace("https:", "wss:") + SOCKET,
             ssl=self.tls(),
             origin=origin,

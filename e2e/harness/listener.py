@@ -2,10 +2,9 @@
 
 import json
 import threading
-from contextlib import ExitStack
 
+from gatepost.testing.blocking import BlockingConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
 
 from .wait import PATIENCE, wait_until
 
@@ -16,23 +15,20 @@ class Listener:
     def __init__(self, port, path, tls, session):
         self.frames = []
         self._closed = threading.Event()
-        self._open = ExitStack()
-        self._socket = self._open.enter_context(
-            connect(
-                f"wss://localhost:{port}{path}",
-                ssl=tls,
-                additional_headers={"Cookie": f"sessionid={session}"},
-                open_timeout=PATIENCE,
-                compression=None,
-            )
+        self._socket = BlockingConnection(
+            f"wss://localhost:{port}{path}",
+            ssl=tls,
+            additional_headers={"Cookie": f"sessionid={session}"},
+            open_timeout=PATIENCE,
+            compression=None,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
         try:
-            for text in self._socket:
-                self.frames.append(json.loads(text))
+            while True:
+                self.frames.append(json.loads(self._socket.recv()))
         except ConnectionClosed:
             pass
         finally:
@@ -58,5 +54,5 @@ class Listener:
 
     def close(self):
         """Closes it."""
-        self._open.close()
+        self._socket.close()
         self._reader.join(timeout=10)

@@ -10,10 +10,11 @@ import json
 import ssl
 from collections import deque
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+
+from gatepost.testing.blocking import BlockingConnection
 
 #: How long, in seconds, a test waits for what should come.
 PATIENCE = 5.0
@@ -46,7 +47,6 @@ class LiveSocket:
     def __init__(self, place: Place) -> None:
         try:
             from websockets import exceptions
-            from websockets.sync import client
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
                 "connecting to the live gateway needs a WebSocket client:"
@@ -55,9 +55,7 @@ class LiveSocket:
             ) from error
         self._closed_error = exceptions.ConnectionClosed
         self._come: deque[str] = deque()
-        # websockets wants it entered: only so it is closed in every version.
-        self._open = ExitStack()
-        connecting = client.connect(
+        self._connection = BlockingConnection(
             place.url,
             ssl=place.tls,
             origin=place.origin,
@@ -67,7 +65,6 @@ class LiveSocket:
             open_timeout=PATIENCE,
             close_timeout=PATIENCE,
         )
-        self._connection = self._open.enter_context(connecting)
         # The 101 comes before the gateway counts the connection: what is sent now must not miss it.
         self._until_pong()
 
@@ -100,7 +97,7 @@ class LiveSocket:
 
     def close(self) -> None:
         """Close it, as a browser that leaves."""
-        self._open.close()
+        self._connection.close()
 
     def __enter__(self) -> "LiveSocket":
         return self
