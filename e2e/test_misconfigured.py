@@ -26,7 +26,12 @@ AUTH = 'lease = "1ms"\ntimeout = "10s"'
 
 # The mistake, the kind that the log names, what the close reason says, and what the remedy says.
 MISTAKES = [
-    ("https", "plain_http", "SECURE_PROXY_SSL_HEADER", "'HTTP_X_FORWARDED_PROTO', 'https'"),
+    (
+        "https",
+        "plain_http",
+        "GatepostMiddleware first in MIDDLEWARE",
+        "'HTTP_X_FORWARDED_PROTO', 'https'",
+    ),
     ("www", "www_redirect", "PREPEND_WWW", "www.localhost"),
     ("login", "login_required", "exempt the auth path from login", "/_gatepost/auth/"),
     ("language", "language_prefix", "i18n_patterns", "outside of i18n_patterns"),

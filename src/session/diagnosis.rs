@@ -43,7 +43,7 @@ pub enum Kind {
     SchemeConflict,
     /// 400 for another reason.
     BadRequest,
-    /// `SECURE_SSL_REDIRECT` without `SECURE_PROXY_SSL_HEADER`.
+    /// `SECURE_SSL_REDIRECT` without our middleware first, and without `SECURE_PROXY_SSL_HEADER`.
     PlainHttp,
     /// `APPEND_SLASH`.
     SlashMissing,

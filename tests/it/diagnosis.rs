@@ -48,11 +48,7 @@ fn mistakes(host: &str) -> Vec<(Answer, &'static str, &'static str)> {
             "bad_request",
             "ALLOWED_HOSTS",
         ),
-        (
-            Answer::redirect(&here),
-            "plain_http",
-            "SECURE_PROXY_SSL_HEADER",
-        ),
+        (Answer::redirect(&here), "plain_http", "GatepostMiddleware"),
         (Answer::redirect(&www), "www_redirect", "www.localhost"),
         (
             Answer::redirect("/accounts/login/?next=/"),

@@ -66,10 +66,12 @@ fn www_redirect(name: &str) -> Diagnosis {
 fn plain_http() -> Diagnosis {
     Diagnosis::new(
         Kind::PlainHttp,
-        "Django redirects to https: set SECURE_PROXY_SSL_HEADER = ('HTTP_X_FORWARDED_PROTO', 'https')",
-        "Django takes the request for plain HTTP and redirects it to https (SECURE_SSL_REDIRECT). Set \
-         SECURE_PROXY_SSL_HEADER = ('HTTP_X_FORWARDED_PROTO', 'https') in Django's settings: the \
-         gateway says there that the browser came by HTTPS.",
+        "Django redirects to https: put gatepost.middleware.GatepostMiddleware first in MIDDLEWARE, or \
+         set SECURE_PROXY_SSL_HEADER",
+        "Django takes the request for plain HTTP and redirects it to https (SECURE_SSL_REDIRECT), \
+         although the gateway says that the browser came by HTTPS. Put \
+         'gatepost.middleware.GatepostMiddleware' first in MIDDLEWARE, before SecurityMiddleware; or, \
+         without it, set SECURE_PROXY_SSL_HEADER = ('HTTP_X_FORWARDED_PROTO', 'https').",
     )
 }
 

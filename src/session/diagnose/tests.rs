@@ -148,6 +148,21 @@ fn every_row_of_the_table_is_a_kind_of_its_own_with_its_remedy() {
 }
 
 #[test]
+fn whom_django_takes_for_plain_http_is_told_of_the_middleware_before_the_setting() {
+    let location = Some(("location", "https://app.test:8443/_gatepost/auth/"));
+    let diagnosis = seen(301, location, "");
+    for said in [diagnosis.reason(), diagnosis.remedy()] {
+        let at = |name| said.find(name).unwrap();
+        let middleware = at("gatepost.middleware.GatepostMiddleware");
+        assert!(middleware < at("SECURE_PROXY_SSL_HEADER"), "{said}");
+    }
+    assert!(
+        diagnosis.reason().ends_with("SECURE_PROXY_SSL_HEADER"),
+        "it is cut: {diagnosis}"
+    );
+}
+
+#[test]
 fn a_debug_page_is_quoted_with_its_first_two_lines() {
     let page = "ImproperlyConfigured at /_gatepost/auth/\nThe request has no session.\n\nRequest Method: GET\n\
                 Settings:\nSECRET: hunter2";
