@@ -2,7 +2,8 @@
 //!
 //! Used by `asking` where there is a batch view. The surprise: the first few of a crowd are asked for
 //! at once, one by one; only when more come than [`SINGLES_PER_SECOND`] are they collected, over windows that
-//! double while the storm lasts, and halve in a lull. So a lone visitor never waits, and a storm costs Django a handful of
+//! double while the storm lasts, and halve in a lull. A window ends early when nobody came for a while: whoever
+//! waits may be all there are, as with clients that take turns. So a lone visitor never waits, and a storm costs Django a handful of
 //! requests however fast it answers.
 
 use std::time::{Duration, Instant};
@@ -15,6 +16,10 @@ const SINGLES_AT_ONCE: f64 = 4.0;
 const FIRST: Duration = Duration::from_millis(50);
 /// No window is longer.
 const LONGEST: Duration = Duration::from_millis(1500);
+/// When nobody came for this part of a window, it ends...
+const QUIET_PART: u32 = 8;
+/// ...but not for a shorter time than this.
+const QUIET: Duration = Duration::from_millis(50);
 /// A lull of so many windows is the end of a storm.
 const LULL: u32 = 4;
 /// The batch view takes no more.
@@ -45,6 +50,8 @@ pub(super) struct Pace {
 struct Window {
     began: Instant,
     length: Duration,
+    /// How many waited when the last one came, and when that was.
+    last: (usize, Instant),
 }
 
 impl Pace {
@@ -60,10 +67,10 @@ impl Pace {
 
     /// What to do about `waiting` handshakes, at least one.
     pub(super) fn next(&mut self, waiting: usize, now: Instant) -> Next {
-        let Some(window) = self.storm else {
+        let Some(window) = &mut self.storm else {
             return self.next_in_calm(now);
         };
-        let ends = window.began + window.length;
+        let ends = window.ends(waiting, now);
         if now < ends && waiting < MOST {
             return Next::Collect(ends);
         }
@@ -75,7 +82,7 @@ impl Pace {
             false => None,
         };
         let length = length.filter(|length| *length >= FIRST.min(self.longest));
-        self.storm = length.map(|length| Window { began: now, length });
+        self.storm = length.map(|length| Window::new(length, now));
         (self.singles, self.counted) = (0.0, now);
         Next::Batch
     }
@@ -90,8 +97,27 @@ impl Pace {
             return Next::One;
         }
         let length = FIRST.min(self.longest);
-        self.storm = Some(Window { began: now, length });
+        self.storm = Some(Window::new(length, now));
         Next::Collect(now + length)
+    }
+}
+
+impl Window {
+    fn new(length: Duration, now: Instant) -> Self {
+        Self {
+            began: now,
+            length,
+            last: (0, now),
+        }
+    }
+
+    /// When it ends, unless somebody else comes before.
+    fn ends(&mut self, waiting: usize, now: Instant) -> Instant {
+        if waiting > self.last.0 {
+            self.last = (waiting, now);
+        }
+        let quiet = (self.length / QUIET_PART).max(QUIET);
+        (self.began + self.length).min(self.last.1 + quiet)
     }
 }
 
@@ -174,15 +200,37 @@ mod tests {
         let mut pace = Pace::new(Duration::from_secs(2), now);
         let mut lengths = Vec::new();
         while pace.next(100, now) == Next::One {}
-        for came in [100, 100, 100, 1, 1, 100, 100] {
-            let Next::Collect(until) = pace.next(1, now) else {
-                panic!("the storm is over");
-            };
-            lengths.push((until - now).as_millis());
-            now = until;
-            assert_eq!(pace.next(came, now), Next::Batch);
+        for everybody in [true, true, true, false, false, true, true] {
+            let (began, mut waiting) = (now, 1);
+            while let Next::Collect(_) = pace.next(waiting, now) {
+                now += Duration::from_millis(1);
+                waiting += usize::from(everybody);
+            }
+            lengths.push((now - began).as_millis());
         }
-        assert_eq!(lengths, [50, 100, 200, 400, 200, 100, 200]);
+        // In the lulls a window of 400 and one of 200 ms end early.
+        assert_eq!(lengths, [50, 100, 200, 50, 50, 100, 200]);
+    }
+
+    #[test]
+    fn clients_that_take_turns_are_not_held_up_for_whole_windows() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(Duration::from_secs(2), now);
+        let began = now;
+        for _round in 0..40 {
+            let mut waiting = 0;
+            while waiting < 50 {
+                match pace.next(waiting + 1, now) {
+                    Next::One => {}
+                    _ => waiting += 1,
+                }
+                now += Duration::from_millis(1);
+            }
+            while let Next::Collect(until) = pace.next(waiting, now) {
+                now = until;
+            }
+        }
+        assert!(now - began < Duration::from_secs(12), "{:?}", now - began);
     }
 
     #[test]
