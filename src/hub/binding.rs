@@ -44,9 +44,10 @@ impl Hub {
     }
 
     /// Refuses a session for a minute because another took its place; closes nothing. Handshakes that
-    /// are under way are told to come back, later ones to log in.
+    /// are under way are told to come back, as are those of the next 3 s, which the browser may have
+    /// sent before it had the new cookie; later ones are told to log in.
     pub fn supersede(&self, session: SessionDigest, ended: &CloseReason) {
-        self.tombstones.supersede(session, ended);
+        self.tombstones.supersede(session, ended, Instant::now());
     }
 
     /// Takes back that a session has ended: Django has just handed it out.

@@ -269,17 +269,48 @@ fn a_superseded_session_is_told_to_come_back_at_first_and_to_log_in_later() {
     let hub = Arc::new(Hub::new(LIMITS));
     let asked = Instant::now();
     let ended = CloseReason::SessionEnded("replaced".into());
-    hub.supersede(session("1"), &ended);
+    let changed = CloseReason::SessionChanged;
     let refused = |asked| hub.register(member("1", &[], "/ws/"), asked).unwrap_err();
-    assert_eq!(refused(asked).code(), 1013);
-    assert_eq!(refused(Instant::now()), ended);
-    assert_eq!(hub.ended(session("1")), Some(ended));
+    hub.supersede(session("1"), &ended);
+    assert_eq!(refused(asked), changed);
+    // Sent with the old cookie while the response with the new one was on its way.
+    assert_eq!(refused(Instant::now()), changed);
+    assert_eq!(hub.ended(session("1")), Some(changed));
+    let supersede = |ago| {
+        let at = Instant::now().checked_sub(Duration::from_secs(ago));
+        hub.tombstones.supersede(session("1"), &ended, at.unwrap());
+    };
+    for ago in [3, 59] {
+        supersede(ago);
+        assert_eq!(refused(Instant::now()), ended);
+        assert_eq!(hub.ended(session("1")), Some(ended.clone()));
+    }
+    supersede(60);
+    assert_eq!(hub.ended(session("1")), None);
+    supersede(3);
     hub.lift(session("1"));
     assert_eq!(hub.ended(session("1")), None);
     assert!(
         hub.register(member("1", &[], "/ws/"), Instant::now())
             .is_ok()
     );
+}
+
+#[test]
+fn a_session_that_was_ended_is_told_to_log_in_at_once_whether_or_not_it_is_superseded_too() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let one = session("1");
+    let ended = CloseReason::SessionEnded("logged out".into());
+    let replaced = CloseReason::SessionEnded("replaced".into());
+    hub.close(&Audience::Session(one), &ended);
+    assert_eq!(hub.ended(one), Some(ended.clone()));
+    hub.supersede(one, &replaced);
+    assert_eq!(hub.ended(one), Some(ended.clone()));
+    hub.lift(one);
+    hub.supersede(one, &replaced);
+    assert_eq!(hub.ended(one), Some(CloseReason::SessionChanged));
+    hub.close(&Audience::Session(one), &ended);
+    assert_eq!(hub.ended(one), Some(ended));
 }
 
 #[test]

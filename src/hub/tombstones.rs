@@ -17,6 +17,9 @@ use crate::publication::Audience;
 /// How long a session that ended stays refused, and how long any revocation is remembered at least:
 /// longer than any handshake may take.
 const KEPT: Duration = Duration::from_mins(1);
+/// How long a handshake may take to get here that a browser sent before it had the response with its
+/// new cookie: whoever shows the old one until then has the new one when it comes back.
+const CROSSING: Duration = Duration::from_secs(3);
 /// Remembered at most, in some 20 MB: a client that invents session cookies has Django take each one
 /// away. Beyond it everything that was said before the older half counts no more, for anybody.
 const MOST: usize = 65_536;
@@ -41,7 +44,16 @@ struct Stone {
     /// For whoever asked Django before.
     reason: CloseReason,
     /// For whoever comes with this session, whenever it asked, and since when.
-    ended: Option<(Instant, CloseReason)>,
+    ended: Option<Ended>,
+}
+
+/// A session that admits nobody.
+#[derive(Debug)]
+struct Ended {
+    since: Instant,
+    reason: CloseReason,
+    /// Another one took its place.
+    superseded: bool,
 }
 
 impl Tombstones {
@@ -59,7 +71,11 @@ impl Tombstones {
     pub(super) fn record(&self, audience: &Audience, reason: &CloseReason) {
         let now = Instant::now();
         let ended = matches!(audience, Audience::Session(_)) && reason.code() == 4001;
-        let ended = ended.then(|| (now, reason.clone()));
+        let ended = ended.then(|| Ended {
+            since: now,
+            reason: reason.clone(),
+            superseded: false,
+        });
         let reason = reason.clone();
         let stone = Stone {
             at: now,
@@ -69,16 +85,26 @@ impl Tombstones {
         self.lock().put(audience.clone(), stone);
     }
 
-    /// Another session took this one's place: who comes with the old one late has to log in, but who
-    /// was under way with it has the new one by now.
-    pub(super) fn supersede(&self, session: SessionDigest, ended: &CloseReason) {
-        let now = Instant::now();
-        let stone = Stone {
-            at: now,
-            reason: CloseReason::SessionChanged,
-            ended: Some((now, ended.clone())),
+    /// Another session took this one's place at `at`: who comes with the old one late has to log in,
+    /// but who was under way with it, here or in the network, has the new one by now. One that had
+    /// ended before stays so.
+    pub(super) fn supersede(&self, session: SessionDigest, ended: &CloseReason, at: Instant) {
+        let mut stones = self.lock();
+        let audience = Audience::Session(session);
+        let old = stones.by_audience.get(&audience);
+        let old = old.and_then(|stone| stone.ended.as_ref());
+        let before = old.filter(|old| !old.superseded && at - old.since < KEPT);
+        let ended = Ended {
+            since: at,
+            superseded: before.is_none(),
+            reason: before.map_or(ended, |old| &old.reason).clone(),
         };
-        self.lock().put(Audience::Session(session), stone);
+        let stone = Stone {
+            at,
+            reason: CloseReason::SessionChanged,
+            ended: Some(ended),
+        };
+        stones.put(audience, stone);
     }
 
     /// What Django said of this audience before `at` counts no more.
@@ -143,8 +169,12 @@ impl Tombstones {
 
 impl Stone {
     fn ended(&self) -> Option<CloseReason> {
-        let (since, reason) = self.ended.as_ref()?;
-        (since.elapsed() < KEPT).then(|| reason.clone())
+        let ended = self.ended.as_ref()?;
+        match ended.since.elapsed() {
+            age if age >= KEPT => None,
+            age if ended.superseded && age < CROSSING => Some(CloseReason::SessionChanged),
+            _ => Some(ended.reason.clone()),
+        }
     }
 }
 

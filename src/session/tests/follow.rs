@@ -62,7 +62,7 @@ async fn a_new_cookie_of_the_same_user_keeps_the_sockets_and_has_the_other_sessi
     let refused = stage
         .join_asked("old", &answer("1"), Instant::now())
         .unwrap_err();
-    assert_eq!(refused.code(), 4001);
+    assert_eq!(refused, CloseReason::SessionChanged);
     assert_eq!(stage.django.calls().len(), 2);
 }
 
