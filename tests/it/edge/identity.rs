@@ -73,7 +73,7 @@ async fn at_a_login_it_is_about_the_new_cookie() {
         .browser_of("anonymous-session")
         .socket(NOTIFICATIONS)
         .await;
-    old.expect_close(4001).await;
+    old.expect_close(1013).await;
     gateway.stop().await;
 }
 
