@@ -2,7 +2,8 @@
 //!
 //! Used by the handshake. The surprise: duplicates are kept as they came, and like Django the digest
 //! takes the last one; a value that Django would unquote or trim is treated as no session, so that one
-//! session cannot be spelled in two ways.
+//! session cannot be spelled in two ways. More than 8 KiB of them, which is more than gunicorn takes in
+//! one field, are no session either: each waiting handshake keeps a copy.
 
 use std::ops::Range;
 
@@ -13,6 +14,9 @@ use zeroize::Zeroizing;
 
 use crate::ids::SessionDigest;
 use crate::secret::Secrets;
+
+/// Picked cookies in all, in bytes.
+const LONGEST: usize = 8 << 10;
 
 /// The cookies that matter.
 #[derive(Clone, Debug)]
@@ -32,7 +36,7 @@ pub struct SessionCookies {
 }
 
 impl SessionCookies {
-    /// The cookies in `names`, or `None` where there is no usable session cookie.
+    /// The cookies in `names`, or `None` where there is no usable session cookie, or too much of them.
     pub fn pick(header: &HeaderValue, names: &CookieNames) -> Option<Self> {
         // As long as all of them, or growing would leave copies behind.
         let pairs = header.as_bytes().split(|byte| *byte == b';');
@@ -60,6 +64,13 @@ impl SessionCookies {
                 session = Some(picked.len() - cookie.value().len()..picked.len());
             }
         }
+        if picked.len() > LONGEST {
+            tracing::debug!(
+                bytes = picked.len(),
+                "cookies of more than 8 KiB are no session"
+            );
+            return None;
+        }
         let session = session.filter(|place| is_plain(&picked[place.clone()]))?;
         let session = u32::try_from(session.start).ok()?..u32::try_from(session.end).ok()?;
         let picked = Zeroizing::new(picked.as_slice().into());
@@ -69,7 +80,7 @@ impl SessionCookies {
     }
 
     /// The session cookie's value in a `Cookie` header, where it is usable. As [`Self::pick`] sees it,
-    /// without a copy.
+    /// without a copy, and however long all of them are.
     pub fn value_in<'a>(header: &'a HeaderValue, names: &CookieNames) -> Option<&'a [u8]> {
         let mut pairs = header.as_bytes().rsplit(|byte| *byte == b';');
         let found = pairs.find_map(|pair| {
@@ -214,6 +225,19 @@ mod tests {
         }
         let spaced = HeaderValue::from_bytes(b"sessionid=abc\xa0").unwrap();
         assert!(SessionCookies::pick(&spaced, &names()).is_none());
+    }
+
+    #[test]
+    fn more_than_anybody_keeps_in_them_is_no_session() {
+        let picked = |length: usize| {
+            let fixed = "sessionid=; tenant=blue".len();
+            let value = "x".repeat(length - fixed);
+            let other = "y".repeat(LONGEST);
+            let header = format!("a={other}; sessionid={value}; tenant=blue");
+            SessionCookies::pick(&HeaderValue::try_from(header).unwrap(), &names())
+        };
+        assert_eq!(picked(LONGEST).unwrap().header().len(), LONGEST);
+        assert!(picked(LONGEST + 1).is_none());
     }
 
     proptest! {

@@ -2,15 +2,22 @@
 //!
 //! A handshake makes a [`Question`]; of its [`Recheck`], which is all that is needed to ask again later,
 //! a live session keeps a copy. The surprise: values are copied out of the handshake's head, which a
-//! shared one would keep in memory as a whole.
+//! shared one would keep in memory as a whole; and since thousands may wait with one, what no browser
+//! sends is not kept: a field of more than 1 KiB is left out, a target of more than 2 KiB loses its
+//! query. With the picked cookies (at most 8 KiB) a question is below 14 KiB.
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::cookie::SessionCookies;
 use super::lease::SessionAt;
 use crate::ids::RequestId;
+
+/// A longer field is left out.
+const LONGEST_FIELD: usize = 1024;
+/// A longer target loses its query; its path is a socket route's.
+const LONGEST_TARGET: usize = 2048;
 
 /// What it takes to ask Django of a session again.
 #[derive(Clone, Debug)]
@@ -34,7 +41,7 @@ pub struct Recheck {
 pub struct Question {
     /// The session and its browser.
     pub about: Recheck,
-    /// The handshake's path and query.
+    /// The handshake's path and query, see [`Self::target_of`].
     pub target: Box<str>,
     /// Names the handshake.
     pub request_id: RequestId,
@@ -56,7 +63,10 @@ impl Recheck {
         host: &HeaderValue,
         address: IpAddr,
     ) -> Self {
-        let field = |name: HeaderName| headers.get(name).map(copy);
+        let field = |name: HeaderName| {
+            let value = headers.get(name)?;
+            (value.len() <= LONGEST_FIELD).then(|| copy(value))
+        };
         Self {
             cookies,
             host: copy(host),
@@ -68,7 +78,63 @@ impl Recheck {
     }
 }
 
+impl Question {
+    /// Path and query of a handshake, as far as Django is told of them.
+    pub fn target_of(uri: &Uri) -> Box<str> {
+        let whole = uri.path_and_query().map_or("/", |target| target.as_str());
+        if whole.len() <= LONGEST_TARGET {
+            whole.into()
+        } else {
+            uri.path().into()
+        }
+    }
+}
+
 /// A value with bytes of its own.
 pub(super) fn copy(value: &HeaderValue) -> HeaderValue {
     HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::session::CookieNames;
+
+    fn of(length: usize) -> Recheck {
+        let names = CookieNames {
+            session: "sessionid".into(),
+            others: Vec::new(),
+        };
+        let cookies = HeaderValue::from_static("sessionid=abc");
+        let cookies = SessionCookies::pick(&cookies, &names).unwrap();
+        let value = HeaderValue::try_from("x".repeat(length)).unwrap();
+        let names = [header::USER_AGENT, header::ACCEPT_LANGUAGE, header::ORIGIN];
+        let headers = names.into_iter().map(|name| (name, value.clone()));
+        let host = HeaderValue::from_static("app.test");
+        Recheck::of(
+            cookies,
+            &headers.collect(),
+            &host,
+            Ipv4Addr::LOCALHOST.into(),
+        )
+    }
+
+    #[test]
+    fn a_field_that_no_browser_sends_is_left_out() {
+        for (length, kept) in [(1024, true), (1025, false)] {
+            let about = of(length);
+            for field in [about.user_agent, about.accept_language, about.origin] {
+                assert_eq!(field.is_some(), kept, "{length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_too_long_loses_its_query() {
+        let uri = |length: usize| format!("/ws/?{}", "q".repeat(length - 5)).parse().unwrap();
+        assert_eq!(Question::target_of(&uri(2048)).len(), 2048);
+        assert_eq!(&*Question::target_of(&uri(2049)), "/ws/");
+    }
 }

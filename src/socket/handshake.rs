@@ -129,10 +129,9 @@ impl SocketRoute {
         if let Some(known) = parts.authority.known(newcomer.about.session()) {
             return Ok(Admission::Now(newcomer.settle(Ok(known))));
         }
-        let target = request.uri().path_and_query();
         let question = Question {
             about: newcomer.about.clone(),
-            target: target.map_or("/", |target| target.as_str()).into(),
+            target: Question::target_of(request.uri()),
             request_id: downstream.request_id,
         };
         let judging = parts.authority.judge(question)?;
