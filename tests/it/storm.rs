@@ -179,6 +179,7 @@ async fn a_tenth_of_a_second_of_silence_fails_no_handshake() {
     let gateway = crowded(&django).start().await;
     django.refuse().await;
     let back = async {
+        // How long it is away is the fault itself; there is no condition to wait for.
         tokio::time::sleep(Duration::from_millis(100)).await;
         django.listen();
     };
@@ -228,6 +229,7 @@ async fn who_waits_longer_is_accepted_first_and_judged_afterwards() {
     assert!(began.elapsed() >= Duration::from_millis(300));
     assert!(socket.response.head.all("set-cookie").is_empty());
     socket.send(r#"{"type":"ping"}"#).await;
+    // How long Django says nothing is the fault itself; there is no condition to wait for.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(gateway.api().connections("42").await.is_empty());
     gate.open();
@@ -272,6 +274,7 @@ async fn a_django_that_comes_back_is_not_stampeded() {
     // Alive, but not well: it accepts, and answers nobody.
     django.judges_everybody(Answer::status(503, "down"));
     let _sockets = come(&gateway, 100).await;
+    // Calls are counted over wall time; there is no condition to wait for.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let knocks = django.auth_calls().len();
     assert!(knocks <= 20, "{knocks} calls while Django is down");
