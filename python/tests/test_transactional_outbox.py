@@ -266,6 +266,31 @@ def test_a_restored_database_is_told_even_when_it_has_counted_past_the_gateway(p
     assert puller.page["next"] == 6
 
 
+def test_what_is_committed_before_a_break_is_told_does_not_come_after_it(puller):
+    puller.cursor["epoch"] = "of the database before"
+    for n in range(5):
+        notify(42, n)
+    assert puller.pull(limit=2) == []
+    assert (puller.page["reset"], puller.page["next"]) == ("another-epoch", 5)
+    notify(42, "afterwards")
+    assert puller.frames() == ["afterwards"]
+
+
+def test_what_another_gateway_numbers_meanwhile_does_not_come_after_a_break(puller, monkeypatch):
+    puller.cursor["epoch"] = "of the database before"
+    notify(42, "restored")
+    waiting = pages.numbering.waiting
+
+    def another_is_faster(using):
+        pages.numbering.number(using, 500)
+        return waiting(using)
+
+    monkeypatch.setattr(pages.numbering, "waiting", another_is_faster)
+    assert puller.pull() == []
+    assert (puller.page["reset"], puller.page["next"]) == ("another-epoch", 1)
+    assert puller.pull() == []
+
+
 def test_what_is_old_is_pruned_but_not_the_newest_nor_what_nobody_has(puller, settings):
     behind = Puller()
     behind.pull()

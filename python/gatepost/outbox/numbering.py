@@ -6,7 +6,7 @@ has numbered, and every item whose transaction ended before the lock was taken i
 """
 
 from django.db import connections, transaction
-from django.db.models import F
+from django.db.models import F, Max
 
 from gatepost.outbox.models import Item, Sequencer
 
@@ -28,8 +28,17 @@ def waiting(using: str) -> bool:
     return bool(Item.objects.using(using).filter(seq=None).exists())
 
 
+def number_all(using: str, together: int) -> None:
+    """Give numbers to all items that are committed now, in transactions of ``together`` each."""
+    waiting = Item.objects.using(using).filter(seq=None)
+    newest = waiting.aggregate(newest=Max("id"))["newest"] or 0
+    while waiting.filter(id__lte=newest).exists():
+        number(using, together)
+
+
 def number(using: str, most: int) -> None:
     """Give numbers to committed items, up to ``most`` of them."""
+    sequencer(using)  # its row exists
     with transaction.atomic(using=using):
         locked = _lock(using)
         items = list(Item.objects.using(using).filter(seq=None).only("id").order_by("id")[:most])

@@ -61,12 +61,17 @@ class _Answer:
 
 def page(using: str, asked: Asked) -> str:
     """Return the answer to a gateway, as JSON."""
-    found = numbering.sequencer(using)
     # A new gateway begins with what no gateway has numbered yet, so nothing is numbered for it.
     if asked.cursor is not None and numbering.waiting(using):
         numbering.number(using, asked.limit)
+    # Read only now: while this one looked, another gateway's question may have numbered items.
+    found = numbering.sequencer(using)
+    answer = _answer(using, found, asked)
+    if answer.reset:
+        # Clients fetch anew what is committed: none of it is to come after that as news.
+        numbering.number_all(using, asked.limit)
         found = numbering.sequencer(using)
-    return _text(using, found, _answer(using, found, asked), asked.size)
+    return _text(using, found, answer, asked.size)
 
 
 def _answer(using: str, found: Sequencer, asked: Asked) -> _Answer:
