@@ -103,6 +103,7 @@ impl Shared {
             riding: Riding::new(Arc::clone(&self.intake)),
             leases: Arc::clone(self.authority.leases()),
             lifecycle: Arc::clone(&self.lifecycle),
+            drain: self.drain.clone(),
         }))
     }
 

@@ -5,15 +5,17 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::farewell::Farewell;
 use super::field;
 use super::presence::Presence;
 use super::target::survives_quoting;
 use super::watch::Watch;
 use crate::hub::Hub;
 use crate::ids::DigestKey;
-use crate::proxy::intercept::{Asked, Intercept, Outgoing};
+use crate::net::drain::DrainWatch;
+use crate::proxy::intercept::{Asked, Intercept, Outgoing, PassedOn};
 use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
 use crate::session::{CookieNames, Leases, Lifecycle};
@@ -30,6 +32,7 @@ pub struct Edge {
     presence: Presence,
     riding: Riding,
     watch: Watch,
+    farewell: Farewell,
 }
 
 /// Whom it asks, and whom it tells of what it sees.
@@ -47,6 +50,8 @@ pub struct EdgeParts {
     pub leases: Arc<Leases>,
     /// Hears what becomes of sessions.
     pub lifecycle: Arc<Lifecycle>,
+    /// Runs what waits for a response to be passed on.
+    pub drain: DrainWatch,
 }
 
 impl Edge {
@@ -57,8 +62,14 @@ impl Edge {
             presence: Presence {
                 names: parts.cookies.clone(),
                 digests: DigestKey::new(&parts.secrets.current),
+                hub: Arc::clone(&parts.hub),
+                lifecycle: Arc::clone(&parts.lifecycle),
+            },
+            farewell: Farewell {
+                names: parts.cookies.clone(),
                 hub: parts.hub,
                 lifecycle: Arc::clone(&parts.lifecycle),
+                drain: parts.drain,
             },
             riding: parts.riding,
             watch: Watch {
@@ -111,8 +122,10 @@ impl Intercept for Edge {
         self.sign(request);
     }
 
-    fn incoming(&self, asked: &Asked, fields: &HeaderMap) {
+    fn incoming(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<PassedOn> {
+        let passed_on = self.farewell.begin(asked, (status, fields), &REVOKE);
         self.deliver(fields);
         self.watch.see(asked, fields, &self.riding);
+        passed_on
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! `edge` looks on at everything that passes between browsers and the Django upstream: it signs requests
 //! (`target`), tells Django of the sender's connections (`presence`), hands on what rides on answers
-//! (`field`), and watches over the session cookie (`watch`).
+//! (`field`), watches over the session cookie (`watch`), and lets a browser have the response that closes its
+//! sockets before they close (`farewell`).
 
 pub mod edge;
+mod farewell;
 mod field;
 mod presence;
 mod target;

@@ -25,7 +25,7 @@ impl Hub {
         // Looked up afterwards: a revocation either finds the connections or is found here.
         if let Some(reason) = self.tombstones.of(to, asked) {
             for member in &bound {
-                member.outbox.close(&reason);
+                self.close_one(member, &reason);
             }
         }
         bound.len()
@@ -34,7 +34,7 @@ impl Hub {
     /// Closes the connections of one identity. Returns how many it closed.
     pub fn close_bound(&self, identity: &Arc<Identity>, reason: &CloseReason) -> usize {
         let bound = self.bound_to(identity);
-        let closed = bound.iter().map(|member| member.outbox.close(reason));
+        let closed = bound.iter().map(|member| self.close_one(member, reason));
         closed.filter(|closed| *closed).count()
     }
 

@@ -5,6 +5,7 @@
 //! dropping its [`Membership`] takes it out of all of them.
 
 mod binding;
+mod hold;
 mod member;
 mod outbox;
 mod registry;
@@ -13,6 +14,8 @@ mod tombstones;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use hold::Hold;
+use hold::Holds;
 pub use member::Member;
 pub use outbox::{Outbox, OutboxLimits, Taken};
 use outbox::{Room, Waiting};
@@ -29,6 +32,7 @@ use tombstones::Tombstones;
 pub struct Hub {
     registry: Registry,
     tombstones: Tombstones,
+    holds: Holds,
     limits: OutboxLimits,
     connections_per_user: usize,
 }
@@ -69,6 +73,7 @@ impl Hub {
         Self {
             registry: Registry::new(),
             tombstones: Tombstones::new(Duration::ZERO),
+            holds: Holds::default(),
             limits,
             connections_per_user: usize::MAX,
         }
@@ -158,13 +163,13 @@ impl Hub {
         delivery
     }
 
-    /// Closes every connection of an audience, and refuses handshakes that asked Django before now.
-    /// Returns how many connections it closed.
+    /// Closes every connection of an audience, and refuses handshakes that asked Django before now. Those
+    /// that are held (see [`Hold`]) fall silent now and close later. Returns how many there were.
     pub fn close(&self, audience: &Audience, reason: &CloseReason) -> usize {
         self.tombstones.record(audience, reason);
         let mut closed = 0;
         self.registry.each(audience, |member| {
-            closed += usize::from(member.outbox.close(reason));
+            closed += usize::from(self.close_one(member, reason));
         });
         closed
     }
@@ -225,6 +230,7 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.hub.registry.remove(&self.member);
+        self.member.outbox.leave();
     }
 }
 

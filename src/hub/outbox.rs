@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 
+use super::hold::Held;
 use crate::close::CloseReason;
 use crate::publication::{Frame, Publication};
 
@@ -43,6 +44,8 @@ struct Queue {
 enum End {
     #[default]
     Open,
+    /// Nothing more is accepted, but it stays until it is released.
+    Held(Box<(CloseReason, Arc<Held>)>),
     Closing(Box<CloseReason>),
     /// The task has taken the reason; nothing more is accepted.
     Closed,
@@ -110,6 +113,34 @@ impl Outbox {
         drop(queue);
         self.waker.wake();
         true
+    }
+
+    /// Accepts nothing more from now on, and keeps the order to close back. False when it is closing already.
+    pub(super) fn hold(&self, reason: &CloseReason, held: &Arc<Held>) -> bool {
+        let mut queue = self.lock();
+        let open = matches!(queue.end, End::Open);
+        if open {
+            queue.end = End::Held(Box::new((reason.clone(), Arc::clone(held))));
+        }
+        open
+    }
+
+    /// Gives the order that was kept back.
+    pub(super) fn release(&self) {
+        let mut queue = self.lock();
+        queue.end = match std::mem::take(&mut queue.end) {
+            End::Held(kept) => End::Closing(Box::new(kept.0)),
+            end => end,
+        };
+        drop(queue);
+        self.waker.wake();
+    }
+
+    /// Its connection has gone.
+    pub(super) fn leave(&self) {
+        if let End::Held(kept) = &self.lock().end {
+            kept.1.note_left();
+        }
     }
 
     /// Takes the next frame, or the order to close once nothing waits.

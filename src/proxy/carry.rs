@@ -99,10 +99,13 @@ impl Carrier {
 
 impl Waiting {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Sending> {
-        let answered = self.answer.as_mut().poll(context);
-        if let Poll::Ready(Ok(response)) = &answered {
-            let fields = response.headers();
-            self.shared.intercept.incoming(&self.asked, fields);
+        let mut answered = self.answer.as_mut().poll(context);
+        if let Poll::Ready(Ok(response)) = &mut answered {
+            let (intercept, status) = (&self.shared.intercept, response.status());
+            let passed_on = intercept.incoming(&self.asked, status, response.headers());
+            if let Some(passed_on) = passed_on {
+                response.extensions_mut().insert(passed_on);
+            }
         }
         answered
     }

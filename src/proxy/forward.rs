@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::carry::Carrier;
 use super::download::{Borrowed, Download, Patience};
 use super::error::{Failure, ForwardError, UploadFault};
-use super::intercept::Intercept;
+use super::intercept::{Intercept, PassedOn};
 use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
 use super::streamed::{Progress, Unwanted};
@@ -229,12 +229,14 @@ impl Forwarder {
         let patience = self.patience(&response);
         let (mut parts, body) = response.into_parts();
         rewrite::response(&mut parts);
-        if body.is_end_stream() {
+        let passed_on = parts.extensions.remove::<PassedOn>();
+        let body = if body.is_end_stream() {
             borrowed.give_back();
-            return Ok(Response::from_parts(parts, ResponseBody::empty()));
-        }
-        let body = ResponseBody::stream(Download::new(body, Some(borrowed), patience));
-        Ok(Response::from_parts(parts, body))
+            ResponseBody::empty()
+        } else {
+            ResponseBody::stream(Download::new(body, Some(borrowed), patience))
+        };
+        Ok(Response::from_parts(parts, body.keeping(passed_on)))
     }
 
     fn patience<B>(&self, response: &Response<B>) -> Patience {

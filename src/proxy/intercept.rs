@@ -4,12 +4,14 @@
 //! head goes to the browser, and also where the browser has left, so that nothing it says to the
 //! gateway is lost.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Uri};
+use http::{Method, Request, StatusCode, Uri};
 
 use crate::web::request::Downstream;
 
@@ -18,8 +20,20 @@ pub trait Intercept: Debug + Send + Sync {
     /// Adds to a request, whose head is otherwise what is sent. Called again where it is sent again.
     fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream);
 
-    /// Reads an answer's fields before they are made fit for a browser. Must not block.
-    fn incoming(&self, asked: &Asked, fields: &HeaderMap);
+    /// Reads an answer's head before it is made fit for a browser. Must not block. What is given back is
+    /// kept until the answer was passed on.
+    fn incoming(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<PassedOn>;
+}
+
+/// Dropped when an answer was handed to its client's connection whole, or never will be.
+#[derive(Clone)]
+pub struct PassedOn(#[expect(dead_code, reason = "kept to be dropped")] Arc<dyn Any + Send + Sync>);
+
+impl PassedOn {
+    /// Keeps this until then.
+    pub fn drops(kept: impl Send + Sync + 'static) -> Self {
+        Self(Arc::new(kept))
+    }
 }
 
 /// A request that is about to be sent.
@@ -52,6 +66,19 @@ pub struct Asked {
     pub accept_language: Option<HeaderValue>,
     /// Its `Origin` field.
     pub origin: Option<HeaderValue>,
+    /// For what.
+    pub purpose: Purpose,
+}
+
+/// What a client wants an answer for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A browser that goes to another page.
+    Navigation,
+    /// A browser, for a page that stays, or for something in it.
+    Subresource,
+    /// No browser, as far as it says.
+    Unknown,
 }
 
 impl Asked {
@@ -67,6 +94,20 @@ impl Asked {
             user_agent: field(header::USER_AGENT),
             accept_language: field(header::ACCEPT_LANGUAGE),
             origin: field(header::ORIGIN),
+            purpose: Purpose::of(request.headers()),
+        }
+    }
+}
+
+impl Purpose {
+    /// By Fetch Metadata; of a browser that is too old for it, by what it accepts.
+    fn of(fields: &HeaderMap) -> Self {
+        let accepts_pages = |accept: &HeaderValue| accept.as_bytes().starts_with(b"text/html");
+        match fields.get("sec-fetch-mode") {
+            Some(mode) if mode == "navigate" => Self::Navigation,
+            Some(_) => Self::Subresource,
+            None if fields.get(header::ACCEPT).is_some_and(accepts_pages) => Self::Navigation,
+            None => Self::Unknown,
         }
     }
 }

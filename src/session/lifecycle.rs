@@ -188,6 +188,12 @@ impl Lifecycle {
         Some(self.parts.hub.online(&user))
     }
 
+    /// The sessions to which this one's connections here are bound; none: it has no connections here.
+    pub fn bound_to(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
+        let session = self.digest(cookies);
+        session.map_or_else(Box::default, |session| self.parts.live.bound_to(&session))
+    }
+
     /// The old session admits nobody any more, and the new one is good whatever was said before.
     fn take_over(&self, old: &SessionCookies, new: &SessionCookies) {
         for session in self.digests(new) {

@@ -41,6 +41,45 @@ impl ResponseBody {
     {
         Self::Stream(UnsyncBoxBody::new(body))
     }
+
+    /// The same body, which keeps something, where there is something, until it was taken whole or is
+    /// dropped.
+    #[must_use]
+    pub fn keeping<K: Send + Unpin + 'static>(self, kept: Option<K>) -> Self {
+        match kept {
+            Some(kept) => Self::stream(Keeping {
+                body: self,
+                _kept: kept,
+            }),
+            None => self,
+        }
+    }
+}
+
+/// A body with something that ends with it: hyper drops a body as soon as it has taken the last of it.
+struct Keeping<K> {
+    body: ResponseBody,
+    _kept: K,
+}
+
+impl<K: Unpin> http_body::Body for Keeping<K> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 impl http_body::Body for ResponseBody {

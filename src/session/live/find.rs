@@ -18,6 +18,16 @@ impl LiveSessions {
         Some(table.get(id)?.identity.user.clone())
     }
 
+    /// The names by which the connections of a session cookie are known to the hub: a signed cookie may
+    /// have been written anew since.
+    pub(in crate::session) fn bound_to(&self, session: &SessionDigest) -> Box<[SessionDigest]> {
+        let table = self.table();
+        let ids = table.of_session(session).into_iter();
+        let live = ids.filter_map(|id| table.get(id));
+        live.flat_map(|live| live.identity.sessions.iter().copied())
+            .collect()
+    }
+
     /// The sessions of a session cookie, to be asked of.
     pub(in crate::session) fn of_session(&self, session: &SessionDigest) -> Vec<Asking> {
         let table = self.table();
