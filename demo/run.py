@@ -131,8 +131,8 @@ def gateway_places(
 ) -> dict[str, str]:
     """The addresses of this run, as variables, which override the keys of gateway.toml."""
     places = {
-        "GATEPOST_SERVER__HTTPS": f"127.0.0.1:{options.port}",
-        "GATEPOST_SERVER__HTTP": f"127.0.0.1:{options.http_port}" if options.http_port else "",
+        "GATEPOST_SERVER__HTTPS": str(options.port),
+        "GATEPOST_SERVER__HTTP": str(options.http_port or ""),
         "GATEPOST_SERVER__INTERNAL": f"127.0.0.1:{internal}",
         "GATEPOST_DJANGO__UPSTREAM": f"http://127.0.0.1:{django}",
     }

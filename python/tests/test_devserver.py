@@ -204,6 +204,14 @@ def test_taken_public_ports_give_way(decided, taken):
     assert len(made.notes) == 2
 
 
+def test_both_loopback_addresses_move_to_another_port_together(decided, taken):
+    made = decided(("https", f"127.0.0.1:{taken}, [::1]:{taken}"), ("http", "off"))
+    made.decide_public(None)
+    v4, v6 = made.environment["GATEPOST_SERVER__HTTPS"].split(",")
+    assert ports.split(v4) == ("127.0.0.1", ports.split(v6)[1])
+    assert ports.split(v6)[0] == "::1"
+
+
 def test_free_public_ports_are_as_configured(decided):
     free = ports.any_free("127.0.0.1")
     made = decided(("https", f"127.0.0.1:{free}"), ("http", "off"))

@@ -29,15 +29,9 @@ pub struct Addresses {
 
 impl Listeners {
     pub(super) fn bind(config: &ServerConfig) -> Result<Self, ListenError> {
-        let all = |addresses: &[SocketAddr]| {
-            addresses
-                .iter()
-                .map(|address| Listener::bind(*address))
-                .collect::<Result<Vec<_>, _>>()
-        };
         Ok(Self {
-            https: all(&config.https)?,
-            http: all(&config.http)?,
+            https: bind_all(&config.https)?,
+            http: bind_all(&config.http)?,
             internal: Some(match &config.internal {
                 InternalAddress::Tcp(address) => Listener::bind(*address)?,
                 InternalAddress::Unix(path) => Listener::bind_unix(path)?,
@@ -58,4 +52,19 @@ impl Listeners {
             internal: self.internal.as_ref().and_then(Listener::local_address),
         }
     }
+}
+
+/// Binds every address, but for IPv6 ones that a machine without IPv6 does not have.
+fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<Listener>, ListenError> {
+    let mut bound = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        match Listener::bind_beside(*address, addresses) {
+            Ok(listener) => bound.push(listener),
+            Err(error) if error.is_for_want_of_ipv6() && !bound.is_empty() => {
+                tracing::info!(%address, "not listened at, this machine has no IPv6");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bound)
 }

@@ -4,7 +4,8 @@
 
 pub mod check;
 mod failure;
-pub mod run;
+pub mod ready;
+mod run;
 
 use std::path::PathBuf;
 

@@ -76,7 +76,7 @@ fn address_hint(text: &str) -> Hint {
         .filter(|port| port.parse::<u16>().is_ok());
     if let Some(port) = port.filter(|port| *port == text || text.len() == port.len() + 1) {
         return Some(format!(
-            "write \"0.0.0.0:{port}\" for every address of this machine, or \"127.0.0.1:{port}\""
+            "write \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for every address of this machine"
         ));
     }
     if text.parse::<IpAddr>().is_ok() {

@@ -105,8 +105,12 @@ fn folder_of(path: &Path) -> PathBuf {
 
 fn read_sections(document: &mut Document<'_>) -> Config {
     let mut claims = Claims::default();
-    let (server, mode) = ServerConfig::read(document);
     let tls = TlsConfig::read(document);
+    let usual = match tls {
+        TlsConfig::LocalCa { .. } => Mode::Dev,
+        TlsConfig::Files { .. } => Mode::Production,
+    };
+    let (server, mode) = ServerConfig::read(document, usual);
     let frontend = FrontendConfig::read(document, &mut claims);
     let django = DjangoConfig::read(document, &mut claims);
     let files = FolderConfig::read_all(document, &mut claims);
@@ -114,10 +118,7 @@ fn read_sections(document: &mut Document<'_>) -> Config {
     let sockets = SocketConfig::read_all(document, &mut claims, &server);
     let limits = Limits::read(document);
     Config {
-        mode: mode.unwrap_or(match tls {
-            TlsConfig::LocalCa { .. } => Mode::Dev,
-            TlsConfig::Files { .. } => Mode::Production,
-        }),
+        mode,
         server,
         tls,
         django,

@@ -15,6 +15,7 @@ mod error;
 mod frontend;
 mod kind;
 mod limits;
+mod listen;
 pub mod load;
 mod log;
 mod outbox;
@@ -46,7 +47,7 @@ pub use upstream::UpstreamAddress;
 /// Everything `gateway.toml` decides.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whom the gateway runs for; decides error pages, LAN hosts and how a frontend is treated.
+    /// Whom the gateway runs for; decides error pages, where a port listens and how a frontend is treated.
     pub mode: Mode,
     /// `[server]`
     pub server: ServerConfig,

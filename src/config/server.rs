@@ -1,14 +1,15 @@
 //! `[server]`: addresses and names of the origin.
 //!
 //! Read by `load`. The surprise: `mode` is a key of this section but a field of `Config`, because
-//! without it the certificate decides.
+//! without it the certificate decides; and where a port alone listens depends on it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::Mode;
 use super::document::Document;
 use super::kind::{ADDRESS, HOST, Kind};
+use super::listen::{PLACE, PLACE_OR_NOWHERE, Place, Reach};
 use super::section::Section;
 use super::upstream::{check_unix_path, unix_path};
 
@@ -22,7 +23,8 @@ pub struct ServerConfig {
     /// Lower-case names of this origin, the canonical one first. Never empty; an IPv6 address is in
     /// brackets, as in `Host`.
     pub hosts: Vec<String>,
-    /// Whether this machine's own addresses count as hosts (in dev).
+    /// Whether a developer's gateway is for the network too: ports are open to it, and this machine's
+    /// own addresses count as hosts.
     pub lan: bool,
     /// Where the internal listener is.
     pub internal: InternalAddress,
@@ -37,17 +39,9 @@ pub enum InternalAddress {
     Unix(PathBuf),
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            https: vec![(Ipv4Addr::UNSPECIFIED, 8443).into()],
-            http: vec![(Ipv4Addr::UNSPECIFIED, 8080).into()],
-            hosts: vec!["localhost".to_owned()],
-            lan: true,
-            internal: InternalAddress::Tcp((Ipv4Addr::LOCALHOST, 9400).into()),
-        }
-    }
-}
+const HTTPS: Place = Place::Port(8443);
+const HTTP: Place = Place::Port(8080);
+const INTERNAL_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9400);
 
 const MODE: Kind<Mode> = Kind {
     expected: "\"dev\" or \"production\"",
@@ -67,20 +61,30 @@ const INTERNAL: Kind<InternalAddress> = Kind {
 };
 
 impl ServerConfig {
-    /// Reads the section, and the mode where it is set.
-    pub(super) fn read(document: &mut Document<'_>) -> (Self, Option<Mode>) {
-        let default = Self::default();
+    /// Reads the section, and the mode, which is `usual` unless it is set.
+    pub(super) fn read(document: &mut Document<'_>, usual: Mode) -> (Self, Mode) {
         let mut section = document.section("server");
+        let mode = section.optional("mode", &MODE).unwrap_or(usual);
+        let lan = section.flag("lan").unwrap_or(false);
+        let reach = match mode {
+            Mode::Dev if !lan => Reach::ThisMachine,
+            Mode::Dev | Mode::Production => Reach::Everybody,
+        };
+        let listen = |places: Option<Vec<Place>>, usual| {
+            let places = places.unwrap_or_else(|| vec![usual]).into_iter();
+            places.flat_map(|place| place.addresses(reach)).collect()
+        };
         let mut server = Self {
-            https: section.list("https", &ADDRESS).unwrap_or(default.https),
-            http: read_http(&mut section).unwrap_or(default.http),
-            hosts: section.list("hosts", &HOST).unwrap_or(default.hosts),
-            lan: section.flag("lan").unwrap_or(default.lan),
+            https: listen(section.list("https", &PLACE), HTTPS),
+            http: listen(section.list("http", &PLACE_OR_NOWHERE), HTTP),
+            hosts: section
+                .list("hosts", &HOST)
+                .unwrap_or_else(|| vec!["localhost".to_owned()]),
+            lan,
             internal: section
                 .value("internal", &INTERNAL)
-                .unwrap_or(default.internal),
+                .unwrap_or(InternalAddress::Tcp(INTERNAL_DEFAULT)),
         };
-        let mode = section.optional("mode", &MODE);
         if let InternalAddress::Unix(path) = &mut server.internal {
             *path = section.document.folder.join(&path);
             check_unix_path(&mut section, "internal", path);
@@ -126,20 +130,4 @@ impl ServerConfig {
             }
         }
     }
-}
-
-/// `http`, where an empty string turns it off.
-fn read_http(section: &mut Section<'_, '_>) -> Option<Vec<SocketAddr>> {
-    const ADDRESS_OR_OFF: Kind<Option<SocketAddr>> = Kind {
-        expected: "an IP address and a port such as \"0.0.0.0:8080\", or \"\" for none",
-        parse: |text| {
-            if text.is_empty() {
-                Ok(None)
-            } else {
-                (ADDRESS.parse)(text).map(Some)
-            }
-        },
-    };
-    let addresses = section.list("http", &ADDRESS_OR_OFF)?;
-    Some(addresses.into_iter().flatten().collect())
 }

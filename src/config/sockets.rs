@@ -35,7 +35,7 @@ impl SocketConfig {
             let echo = section.flag("echo").unwrap_or(false);
             if echo && !server.is_on_loopback() {
                 let hint = "echo routes ask nobody who is there; for a conformance suite \
-                            set server.https = \"127.0.0.1:8443\"";
+                            leave server.lan out, or set server.https = \"127.0.0.1:8443\"";
                 section.refuse(
                     "echo",
                     "is true, but server.https is not on loopback",

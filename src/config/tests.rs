@@ -185,7 +185,7 @@ fn a_finding_in_a_variable_names_it() {
         "",
         &[
             ("GATEPOST_SECRET", "too short"),
-            ("GATEPOST_SERVER__HTTPS", "8443"),
+            ("GATEPOST_SERVER__HTTPS", ":8443"),
             ("GATEPOST_SERVER__HOST", "a.test"),
             ("GATEPOST_SEVER__HOSTS", "a.test"),
             ("GATEPOST_SOCKETS__PATH", "/ws/"),
@@ -205,6 +205,22 @@ fn dev_means_a_certificate_of_the_local_ca_unless_said() {
     assert_eq!(mode(&tls), Mode::Production);
     assert_eq!(mode("[server]\nmode = \"production\"\n"), Mode::Production);
     assert_eq!(mode(&format!("{tls}[server]\nmode = \"dev\"\n")), Mode::Dev);
+}
+
+#[test]
+fn a_port_alone_is_for_this_machine_in_dev_unless_the_network_may_come() {
+    let listens = |text: &str| {
+        let server = parsed(text, &[]).unwrap().server;
+        format!("{:?} {:?}", server.https, server.http)
+    };
+    let own = "[127.0.0.1:8443, [::1]:8443] [127.0.0.1:8080, [::1]:8080]";
+    let open = "[0.0.0.0:8443, [::]:8443] [0.0.0.0:8080, [::]:8080]";
+    assert_eq!(listens(""), own);
+    assert_eq!(listens("[server]\nlan = true\n"), open);
+    assert_eq!(listens("[server]\nmode = \"production\"\n"), open);
+    let written = "https = [\"0.0.0.0:1\", \"2\"]\nhttp = \"192.0.2.7:3\"\n";
+    let in_dev = "[0.0.0.0:1, 127.0.0.1:2, [::1]:2] [192.0.2.7:3]";
+    assert_eq!(listens(&format!("[server]\n{written}")), in_dev);
 }
 
 #[test]

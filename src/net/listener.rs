@@ -79,10 +79,34 @@ struct SocketFile {
     inode: Option<u64>,
 }
 
+impl ListenError {
+    /// Whether the machine has no IPv6, and all that is lost is a way to itself or from anywhere.
+    pub fn is_for_want_of_ipv6(&self) -> bool {
+        let Self::Tcp { address, source } = self else {
+            return false;
+        };
+        let ip = address.ip();
+        let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+        address.is_ipv6()
+            && (ip.is_loopback() || ip.is_unspecified())
+            && (source.kind() == ErrorKind::AddrNotAvailable
+                || source.raw_os_error() == Some(unsupported))
+    }
+}
+
 impl Listener {
     /// Listens on a TCP address. An unspecified IPv6 address takes IPv4 clients too.
     pub fn bind(address: SocketAddr) -> Result<Self, ListenError> {
-        bind_tcp(address)
+        Self::bind_beside(address, &[])
+    }
+
+    /// Listens on a TCP address, and leaves the clients of `others`, which have listeners of their
+    /// own, to those.
+    pub fn bind_beside(address: SocketAddr, others: &[SocketAddr]) -> Result<Self, ListenError> {
+        let only_v6 = others
+            .iter()
+            .any(|other| other.is_ipv4() && other.port() == address.port());
+        bind_tcp(address, only_v6)
             .map(|listener| Self::new(Bound::Tcp(listener)))
             .map_err(|source| ListenError::Tcp { address, source })
     }
@@ -183,7 +207,7 @@ fn inode(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|found| found.ino())
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -192,7 +216,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     // Connections of the last run linger in TIME_WAIT and would keep the address.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(false)?;
+        socket.set_only_v6(only_v6)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -240,10 +264,6 @@ fn is_of_one_client(error: &io::Error) -> bool {
 fn tcp_hint(address: SocketAddr, source: &io::Error) -> String {
     let port = address.port();
     match source.kind() {
-        ErrorKind::AddrInUse if address.ip() == IpAddr::from([0_u16; 8]) => format!(
-            "another program has the port (`ss -ltnp 'sport = :{port}'` shows which), or this list \
-             has an IPv4 address of the same port, which [::] takes already"
-        ),
         ErrorKind::AddrInUse => format!(
             "another program has the port: `ss -ltnp 'sport = :{port}'` shows which; stop it, or \
              choose another port"

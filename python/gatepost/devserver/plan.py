@@ -74,17 +74,18 @@ class Plan:
     def decide_public(self, port: int | None) -> None:
         """Let the gateway serve at a free port; without a choice, at the configured one."""
         configured = self.effective()
-        addresses = configured.get("https", "").split(", ")
-        if port is not None or len(addresses) == 1:
-            host, usual = ports.split(addresses[0])
+        places = [ports.split(address) for address in configured.get("https", "").split(", ")]
+        hosts, usual = [host for host, _ in places], places[0][1]
+        if port is not None or all(other == usual for _, other in places):
             chosen = usual if port is None else port
-            if not ports.is_free(host, chosen):
+            if not all(ports.is_free(host, chosen) for host in hosts):
                 if port is not None:
                     raise PlanError(f"port {port} is in use, or not allowed: choose another")
-                chosen = ports.this_or_near(host, chosen)
+                chosen = ports.this_or_near(hosts, chosen)
                 self.notes.append(f"port {usual} is taken: https is at {chosen}")
             if chosen != usual:
-                self.environment["GATEPOST_SERVER__HTTPS"] = ports.join(host, chosen)
+                chosen_places = ",".join(ports.join(host, chosen) for host in hosts)
+                self.environment["GATEPOST_SERVER__HTTPS"] = chosen_places
         redirects = configured.get("http", "off").partition(", redirects")[0]
         if redirects != "off" and not all(
             ports.is_free(*ports.split(address)) for address in redirects.split(", ")

@@ -5,32 +5,41 @@ that wanted it says so and ends, and ``rungateway`` with it.
 """
 
 import contextlib
+import errno
 import socket
+from collections.abc import Sequence
 
 #: How many ports above a taken one are tried before any free one is good enough: people can guess
 #: and remember 8444, and browsers keep what they know of it.
 _NEIGHBOURS = 20
 
 
+#: What a machine without IPv6 says of an address it does not have.
+_ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
 def is_free(host: str, port: int) -> bool:
-    """Return whether a server could listen there."""
+    """Return whether a server could listen there; one at both loopbacks goes without IPv6's."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        # As servers do: a port whose last connections are only fading away is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family) as probe:
+            # As servers do: a port whose last connections are only fading away is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+    except OSError as error:
+        return family == socket.AF_INET6 and error.errno in _ABSENT
+    return True
 
 
-def this_or_near(host: str, port: int) -> int:
-    """Return the port if it is free, or the next one that is."""
+def this_or_near(host: str | Sequence[str], port: int) -> int:
+    """Return the port if it is free at a host, or at all of several, or the next one that is."""
+    hosts = [host] if isinstance(host, str) else host
     for candidate in range(port, min(port + _NEIGHBOURS, 65536)):
-        if is_free(host, candidate):
+        if all(is_free(each, candidate) for each in hosts):
             return candidate
-    return any_free(host)
+    return any_free(hosts[0])
 
 
 def any_free(host: str) -> int:

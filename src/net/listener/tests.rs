@@ -31,6 +31,33 @@ async fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
 }
 
 #[tokio::test]
+async fn both_families_have_listeners_of_their_own_where_both_are_asked_for() {
+    let v4 = Listener::bind("0.0.0.0:0".parse().unwrap()).unwrap();
+    let address = v4.local_address().unwrap();
+    let v6 = SocketAddr::new("::".parse().unwrap(), address.port());
+    let mut v6 = Listener::bind_beside(v6, &[address, v6]).unwrap();
+    let _client = TcpStream::connect(v6.local_address().unwrap()).await.unwrap();
+    let (_, Peer::Tcp(peer)) = v6.accept().await else {
+        panic!("a TCP listener accepts TCP")
+    };
+    assert!(peer.is_ipv6());
+}
+
+#[test]
+fn only_ipv6_of_a_machine_without_it_may_be_missing() {
+    let error = |address: &str, source: ErrorKind| ListenError::Tcp {
+        address: address.parse().unwrap(),
+        source: source.into(),
+    };
+    let missing = ErrorKind::AddrNotAvailable;
+    assert!(error("[::1]:1", missing).is_for_want_of_ipv6());
+    assert!(error("[::]:1", missing).is_for_want_of_ipv6());
+    assert!(!error("[2001:db8::1]:1", missing).is_for_want_of_ipv6());
+    assert!(!error("127.0.0.1:1", missing).is_for_want_of_ipv6());
+    assert!(!error("[::1]:1", ErrorKind::AddrInUse).is_for_want_of_ipv6());
+}
+
+#[tokio::test]
 async fn a_busy_port_is_named_with_what_to_do() {
     let first = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = first.local_address().unwrap();
