@@ -105,7 +105,15 @@ mod tests {
 
     #[test]
     fn what_is_neither_is_refused_with_a_hint() {
-        for text in ["0", "+8443", "99999", ":8443", "localhost:8443", "localhost", ""] {
+        for text in [
+            "0",
+            "+8443",
+            "99999",
+            ":8443",
+            "localhost:8443",
+            "localhost",
+            "",
+        ] {
             assert!((PLACE.parse)(text).is_err(), "{text:?}");
         }
         let hint = (PLACE.parse)(":8443").unwrap_err().unwrap();

@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,7 +37,9 @@ async fn both_families_have_listeners_of_their_own_where_both_are_asked_for() {
     let address = v4.local_address().unwrap();
     let v6 = SocketAddr::new("::".parse().unwrap(), address.port());
     let mut v6 = Listener::bind_beside(v6, &[address, v6]).unwrap();
-    let _client = TcpStream::connect(v6.local_address().unwrap()).await.unwrap();
+    let _client = TcpStream::connect(v6.local_address().unwrap())
+        .await
+        .unwrap();
     let (_, Peer::Tcp(peer)) = v6.accept().await else {
         panic!("a TCP listener accepts TCP")
     };
