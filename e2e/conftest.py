@@ -1,5 +1,7 @@
 """Sites and the browser driver."""
 
+import fcntl
+import os
 import shutil
 import signal
 
@@ -61,8 +63,15 @@ def visitor(site):
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    """The wheel of this tree."""
-    return build_wheel(tmp_path_factory.mktemp("wheel"))
+    """The wheel of this tree, built once for all processes that run tests side by side."""
+    folder = tmp_path_factory.mktemp("wheel")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The folder of this run; each process has one of its own in it.
+        folder = folder.parent.parent / "wheel"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return next(folder.glob("*.whl"), None) or build_wheel(folder)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,18 @@
 """Waiting for a condition with a deadline: the tests' only way to wait."""
 
 import contextlib
+import itertools
+import os
 import socket
 import time
 
 PATIENCE = 30.0
+
+# Below the ports that the kernel hands out by itself, and others for each of the processes that run
+# tests side by side.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_FIRST = 20_000 + 1_000 * _WORKER
+_PORTS = itertools.count(os.getpid())
 
 
 def wait_until(condition, what, patience=PATIENCE):
@@ -21,9 +29,15 @@ def wait_until(condition, what, patience=PATIENCE):
 
 def free_port():
     """A port that nothing listens on, for a server that must come back at the same place."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    ports = (_FIRST + number % 1_000 for number in _PORTS)
+    return next(port for port in ports if _is_free(port))
+
+
+def _is_free(port):
+    with contextlib.suppress(OSError), socket.socket() as probe:
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def listens(port):
