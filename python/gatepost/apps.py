@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 
-from gatepost import checks, signals
+from gatepost import backends, checks, signals
 
 
 class GatepostConfig(AppConfig):
@@ -13,5 +13,6 @@ class GatepostConfig(AppConfig):
 
     def ready(self) -> None:
         """Wire what Django calls."""
+        backends.remember_project()
         signals.connect()
         checks.register_all()

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from gatepost import backends, client, conf, riding
+from gatepost import backends, client, conf, environment, riding
 from gatepost.calls import Call, Recheck
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
@@ -37,6 +37,7 @@ class _Waiting:
         self.using = using
         self.connection = connections[using]
         self.sent = False
+        self.test = environment.current_test()
         _of_all_threads[next(_numbers)] = self
 
     def __call__(self) -> None:
@@ -125,7 +126,9 @@ def make_held_back(is_due: Callable[[Any], bool]) -> None:
 
 def _held_back() -> list[_Waiting]:
     found = [reference() for reference in _of_all_threads.valuerefs()]
-    return [one for one in found if one is not None and not one.sent]
+    alive = [one for one in found if one is not None and not one.sent]
+    # What setUpTestData() made waits for all tests of its class, and is none of theirs.
+    return [one for one in alive if one.test == environment.current_test()]
 
 
 def _open_transaction() -> str | None:

@@ -15,6 +15,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from gatepost import environment
+
 #: Every key of ``GATEPOST`` with its default.
 DEFAULTS: dict[str, Any] = {
     # Signs both ways; at least 32 bytes. None: GATEPOST_SECRET, or with DEBUG the gateway's file.
@@ -24,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     # The gateway's internal address: http://host:port, unix:/path, or a list for several gateways.
     "URL": "http://127.0.0.1:9400",
     # Where calls go, as a dotted path. None: the gateway, or with OUTBOX the transactional outbox.
+    # In Django's test environment it is gatepost.testing.outbox, unless a test overrides it.
     "BACKEND": None,
     # Whether calls are stored in the transaction (app gatepost.outbox) and pulled by the gateway.
     "OUTBOX": False,
@@ -101,6 +104,8 @@ def function(key: str) -> Callable[..., Any] | None:
 def secret() -> bytes:
     """Return the secret that signs; raise :class:`SecretMissingError` where there is none."""
     found = find_secret()
+    if not found and environment.is_testing():
+        found = environment.SECRET
     if not found:
         raise SecretMissingError
     return found

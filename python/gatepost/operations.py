@@ -1,7 +1,8 @@
 """What an operator does and wants to see the outcome of: the commands and the admin call this.
 
 The surprise: unlike ``notify`` and ``revoke`` nothing waits for a commit or goes through a backend,
-and a gateway that is away raises :class:`gatepost.client.GatewayError`.
+and a gateway that is away raises :class:`gatepost.client.GatewayError`. So does a test that has not
+chosen a gateway: nothing of it may reach real browsers.
 """
 
 import uuid
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from gatepost import client
+from gatepost import backends, client
 from gatepost.calls import NOT_LOGGED_IN, Publication, encode
 
 _JSON = "application/json"
@@ -27,7 +28,7 @@ def publish(to: dict[str, Any], frame: Any, **options: str | None) -> Delivery:
     """Publish a frame now. ``to`` and the options are as ``POST /v1/publish`` takes them."""
     name = options.pop("id", None) or uuid.uuid4().hex
     body = Publication(to, encode(frame), name, **options).json().encode()
-    said = [_post("/v1/publish", body, url) for url in client.urls()]
+    said = [_post("/v1/publish", body, url) for url in _urls()]
     # Each gateway counts its own connections; a user is offline who is offline everywhere.
     return Delivery(
         sockets=sum(int(one.get("sockets", 0)) for one in said),
@@ -38,7 +39,7 @@ def publish(to: dict[str, Any], frame: Any, **options: str | None) -> Delivery:
 def revoke(who: dict[str, Any], *, code: int = NOT_LOGGED_IN, reason: str) -> int:
     """Close connections now; return how many. ``who`` is as ``POST /v1/revoke`` takes it."""
     body = encode({**who, "code": code, "reason": reason}).encode()
-    said = [_post("/v1/revoke", body, url) for url in client.urls()]
+    said = [_post("/v1/revoke", body, url) for url in _urls()]
     return sum(int(one.get("closed", 0)) for one in said)
 
 
@@ -46,10 +47,20 @@ def connections(user: str | None = None) -> list[dict[str, Any]]:
     """Return who is connected, or the connections of one user, oldest first."""
     query = f"?{urlencode({'user': user})}" if user is not None else ""
     found: list[dict[str, Any]] = []
-    for url in client.urls():
+    for url in _urls():
         said = client.get(f"/v1/connections{query}", url=url).json().get("connections")
         found += [one for one in said if isinstance(one, dict)] if isinstance(said, list) else []
     return sorted(found, key=lambda one: int(one.get("since") or 0))
+
+
+def _urls() -> list[str]:
+    if backends.is_cut_off():
+        raise client.GatewayError(
+            "no gateway is called in tests. For one of the test's own use live_gateway or"
+            " LiveGatewayTestCase; for another, override GATEPOST['BACKEND'] in the test with"
+            f" {backends.HTTP!r}."
+        )
+    return client.urls()
 
 
 def _post(path: str, body: bytes, url: str) -> dict[str, Any]:

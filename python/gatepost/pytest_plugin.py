@@ -1,14 +1,22 @@
 """The pytest plugin: the fixtures ``gatepost_outbox`` and ``live_gateway``.
 
 The entry point ``pytest11`` loads it in every pytest of an environment that has Gatepost, so the
-surprise is what it does not do: it changes nothing, and asks for no settings, before a test wants
-one of the fixtures.
+surprise is what it does not do: it asks for no settings before a test wants one of the fixtures,
+and only counts the tests, so that each begins with an empty outbox.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from gatepost import environment
+
+
+@pytest.fixture(autouse=True)
+def _gatepost_test_begins() -> None:
+    """Leave behind what earlier tests have notified."""
+    environment.begin_test()
 
 
 @pytest.fixture

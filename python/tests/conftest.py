@@ -8,7 +8,7 @@ from django.urls import include, path
 
 import fakes
 from gatepost import client as gateway_client
-from gatepost import riding
+from gatepost import environment, riding
 
 # What the entry point pytest11 does where the package is installed.
 pytest_plugins = ["gatepost.pytest_plugin"]
@@ -31,6 +31,12 @@ def _fresh_client():
     gateway_client.reset()
     yield
     gateway_client.reset()
+
+
+@pytest.fixture(autouse=True)
+def _production(monkeypatch):
+    """What is tested is what happens outside of tests; see test_in_tests.py for the rest."""
+    monkeypatch.setattr(environment, "is_testing", lambda: False)
 
 
 @pytest.fixture(autouse=True)

@@ -268,7 +268,7 @@ def test_nobody_is_no_target(gatepost_outbox):
 
 def test_without_recording_it_says_how_to_record(user):
     said = message(assertNotified, user)
-    assert said.startswith("nothing is recorded, because GATEPOST['BACKEND'] is None. Use")
+    assert said.startswith("nothing is recorded, because GATEPOST['BACKEND'] is None")
     assert "GatepostTestMixin or the pytest fixture gatepost_outbox" in said
 
 

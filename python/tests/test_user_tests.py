@@ -35,8 +35,11 @@ def samples(tmp_path_factory):
 
 
 @pytest.fixture
-def run(installed, samples):
+def run(installed, samples, gateway):
+    """Run as a user does on whose machine a gateway runs; nothing may reach that."""
+
     def run(*command, cwd=samples, **environment):
+        environment = {"GATEPOST_URL": gateway.url, **environment}
         inherited = {name: text for name, text in os.environ.items() if "DJANGO" not in name}
         path = os.pathsep.join(map(str, (PYTHON, installed, samples)))
         return subprocess.run(
@@ -49,13 +52,14 @@ def run(installed, samples):
             timeout=120,
         )
 
-    return run
+    yield run
+    assert gateway.calls == []
 
 
 def test_with_pytest_django(run):
     ran = run("pytest", "test_shop.py", "shop/tests.py")
     assert ran.returncode == 0, ran.stdout
-    assert "11 passed" in ran.stdout
+    assert "17 passed" in ran.stdout
 
 
 def test_with_pytest_alone(run, samples):
@@ -73,10 +77,12 @@ def test_with_pytest_alone_the_live_gateway_says_what_it_needs(run, samples):
     assert "gatepost.testing.LiveGatewayTestCase" in ran.stdout
 
 
-def test_with_djangos_runner(run):
-    ran = run("django", "test", "shop.tests", DJANGO_SETTINGS_MODULE="shop.settings")
+@pytest.mark.parametrize("options", [[], ["--parallel=2"]], ids=["alone", "parallel"])
+def test_with_djangos_runner(run, options):
+    command = ("django", "test", "shop.tests", *options)
+    ran = run(*command, DJANGO_SETTINGS_MODULE="shop.settings")
     assert ran.returncode == 0, ran.stdout
-    assert "Ran 5 tests" in ran.stdout
+    assert "Ran 9 tests" in ran.stdout
 
 
 def test_djangos_runner_shows_the_gateways_log_of_a_failing_test(run):

@@ -13,6 +13,8 @@ from gatepost.calls import Call, Publication, Revocation
 class Backend(Base):
     """``"BACKEND": "gatepost.backends.console.Backend"``."""
 
+    reaches_gateway = False
+
     def send(self, calls: Sequence[Call]) -> None:
         """Print a line for each."""
         for call in calls:

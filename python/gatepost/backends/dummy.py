@@ -9,5 +9,7 @@ from gatepost.calls import Call
 class Backend(Base):
     """``"BACKEND": "gatepost.backends.dummy.Backend"``."""
 
+    reaches_gateway = False
+
     def send(self, calls: Sequence[Call]) -> None:
         """Do nothing."""

@@ -1,7 +1,8 @@
 """What a project's own tests use.
 
-``outbox`` holds what was notified, as ``mail.outbox`` holds mails; ``GatepostTestMixin`` and the
-pytest fixture ``gatepost_outbox`` fill it, ``assertNotified`` reads it. ``LiveGateway``, the
+``outbox`` holds what was notified, as ``mail.outbox`` holds mails, in every test that Django's test
+runner or pytest-django runs; ``assertNotified`` reads it. ``GatepostTestMixin`` and the pytest
+fixture ``gatepost_outbox`` have it at hand. ``LiveGateway``, the
 fixture ``live_gateway`` and ``LiveGatewayTestCase`` run the real gateway in front of Django's
 live server.
 From the outside in: ``cases``, ``live`` and ``gatepost.pytest_plugin``; ``assertions``,

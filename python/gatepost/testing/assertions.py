@@ -86,9 +86,9 @@ def assertRevoked(target: Any, *, code: int | None = None) -> Revocation:  # noq
 def _recorded(target: Any) -> Any:
     if not is_recording():
         raise AssertionError(
-            f"nothing is recorded, because GATEPOST['BACKEND'] is {conf.value('BACKEND')!r}. Use"
-            " GatepostTestMixin or the pytest fixture gatepost_outbox, or set it to"
-            " 'gatepost.backends.locmem.Backend' in the settings of your tests."
+            f"nothing is recorded, because GATEPOST['BACKEND'] is {conf.value('BACKEND')!r} and"
+            " this test chose it (live_gateway does), or Django's test environment is not set up."
+            " Use GatepostTestMixin or the pytest fixture gatepost_outbox."
         )
     if target is _ANY:
         return None

@@ -26,6 +26,7 @@ from django.test import override_settings
 from django.urls import NoReverseMatch, reverse
 
 from gatepost import binary, conf, gateway_toml
+from gatepost.backends import http
 from gatepost.testing.sockets import LiveSocket, Place
 
 #: How long, in seconds, the gateway may take to start, and to stop.
@@ -191,7 +192,7 @@ class LiveGateway:
         return said + "".join(_SOCKET.format(path=_quoted(path)) for path in self.sockets)
 
     def _settings(self, secret: str) -> dict[str, Any]:
-        ours = {"URL": self.internal_url, "SECRET": secret, "BACKEND": None, "OUTBOX": False}
+        ours = {"URL": self.internal_url, "SECRET": secret, "BACKEND": http.Backend}
         return {**conf.declared(), **ours}
 
 

@@ -1,6 +1,7 @@
 """``outbox``: what a test's code has notified, revoked and rechecked.
 
-The locmem backend keeps the calls; this shows them. The surprise: a TestCase never commits, so what
+In Django's test environment the locmem backend keeps all calls; this shows those of the test that
+runs. The surprise: a TestCase never commits, so what
 only the test's own transaction holds back counts as sent as soon as somebody looks. What the
 project's code rolled back is gone, and what waits for its own ``atomic()`` still waits.
 """
@@ -14,15 +15,10 @@ from typing import Any, overload
 from django.db import connections
 from django.test import override_settings
 
-from gatepost import commit, conf
+from gatepost import backends, commit, conf, environment
 from gatepost.backends import locmem
 from gatepost.calls import Publication, Recheck, Revocation
 from gatepost.targets import audience
-
-BACKEND = "gatepost.backends.locmem.Backend"
-
-#: Signs and digests where the tests' settings have no secret, so that Session targets work.
-_SECRET = "a secret for tests, which signs nothing real"  # noqa: S105 - and protects nothing
 
 
 @dataclass(frozen=True)
@@ -105,9 +101,9 @@ outbox = Outbox()
 @contextmanager
 def recorded() -> Iterator[Outbox]:
     """Let everything that is notified inside go to ``outbox``, which is empty at first."""
-    changes: dict[str, Any] = {"BACKEND": BACKEND}
+    changes: dict[str, Any] = {"BACKEND": backends.LOCMEM}
     if not conf.find_secret():
-        changes["SECRET"] = _SECRET
+        changes["SECRET"] = environment.SECRET
     with override_settings(GATEPOST={**conf.declared(), **changes}):
         locmem.clear()
         try:
@@ -118,7 +114,7 @@ def recorded() -> Iterator[Outbox]:
 
 def is_recording() -> bool:
     """Return whether what is notified now goes to ``outbox``."""
-    return bool(conf.value("BACKEND") == BACKEND)
+    return isinstance(backends.current(), locmem.Backend)
 
 
 def held_back() -> Iterator[str]:

@@ -4,8 +4,8 @@ import urllib.request
 
 import pytest
 
-from gatepost import Group
-from gatepost.testing import assertNotified, assertNotNotified
+from gatepost import Group, notify
+from gatepost.testing import assertNotified, assertNotNotified, outbox
 
 
 @pytest.fixture
@@ -20,6 +20,16 @@ def test_paying_tells_the_buyer_and_the_warehouse(client, ann, gatepost_outbox):
     assertNotified(ann, {"type": "order_paid", "order": 7})
     assertNotified(Group("warehouse"), containing={"order": 7}, times=1)
     assert len(gatepost_outbox) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", [1, 2])
+def test_nothing_leaves_and_each_test_begins_anew(django_user_model, number):
+    bob = django_user_model.objects.create_user("bob")
+    notify(bob, number)
+    bob.delete()
+    assert [sent.frame for sent in outbox] == [number]
+    assert len(outbox.revocations) == 1
 
 
 def test_cancelling_too_late_tells_nobody(client, ann, gatepost_outbox):

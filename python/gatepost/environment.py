@@ -1,0 +1,54 @@
+"""Whether Django's test environment is set up here, and which test runs.
+
+``backends`` asks, since in tests nothing leaves, as no mail does. The surprise: Django has no
+public name for the first and tells nobody of the second. So the one is read where Django keeps it,
+and for the other ``SimpleTestCase.__call__`` is wrapped by the first call that a process makes in a
+test; pytest's own tests are told of by ``pytest_plugin``.
+"""
+
+import sys
+from functools import wraps
+from itertools import count
+from typing import Any
+
+#: Signs and digests in tests whose settings have no secret, so that Session targets work.
+SECRET = b"a secret for tests, which signs nothing real"
+
+_numbers = count(1)
+_test = 0
+_is_watching = False
+
+
+def is_testing() -> bool:
+    """Return whether ``setup_test_environment()`` was called, as every test runner does."""
+    # Not `mail.outbox`: the locmem mail backend makes that outside of tests, too.
+    state = getattr(sys.modules.get("django.test.utils"), "_TestState", None)
+    return hasattr(state, "saved_data")
+
+
+def current_test() -> int:
+    """Return a number that is another one in each test; always 0 outside of tests."""
+    if not _is_watching and is_testing():
+        _watch()
+    return _test
+
+
+def begin_test() -> None:
+    """Say that another test begins."""
+    global _test
+    _test = next(_numbers)
+
+
+def _watch() -> None:
+    global _is_watching
+    from django.test import SimpleTestCase
+
+    _is_watching = True
+    run = SimpleTestCase.__call__
+
+    @wraps(run)
+    def begin_and_run(self: Any, result: Any = None) -> Any:
+        begin_test()
+        return run(self, result)
+
+    SimpleTestCase.__call__ = begin_and_run
