@@ -38,7 +38,6 @@ def project(project):
     (project.folder / "gateway.toml").write_text(CONFIG)
     project.variables = {
         "GATEPOST_URL": f"http://127.0.0.1:{free_port()}",
-        "GATEPOST_DJANGO__HOLD": "3s",
     }
     return project
 
@@ -99,9 +98,11 @@ def test_sockets_stay_open_while_django_reloads(project):
         urls.write_text(sound + VIEW.format(version=1))
         wait_until(lambda: browser.get("/version/").text == "version 1", "the new code answers")
 
-        # A mistake ends neither Django's reloader nor anything else.
+        # A mistake ends neither Django's reloader nor anything else, and pages say what it is.
         urls.write_text(sound + "\nthis is no Python\n")
-        running.wait_for_line(lambda line: "SyntaxError" in line, "the mistake is shown")
+        said = wait_for_page(browser, 503)
+        assert "Django does not start" in said
+        assert "SyntaxError" in said
         # Django's watcher overlooks a change that comes before its first look at the file.
         wait_until(
             lambda: urls.write_text(sound + VIEW.format(version=2))
@@ -109,10 +110,38 @@ def test_sockets_stay_open_while_django_reloads(project):
             "the mended code answers",
         )
 
+        # Nor does one in the settings, which ends the reloader.
+        settings = project.folder / "site_of_ann" / "settings.py"
+        sound = settings.read_text()
+        settings.write_text(sound + "\nDEBUG = undefined\n")
+        assert "NameError: name &#x27;undefined" in wait_for_page(browser, 503)
+        running.wait_for_line(lambda line: "Django has ended" in line, "it is said")
+        settings.write_text(sound)
+        wait_for_page(browser, 200)
+
+        # Other terminals know nothing but the project's folder.
+        project.variables = {}
+        assert "wrong" not in project.manage("gateway_check")
         project.manage("gateway_publish", "username:ann", '{"n": 1}')
         assert frame(socket) == {"n": 1}
         socket.send('{"type":"ping"}')
         assert frame(socket) == {"type": "pong"}
+    running.signal(signal.SIGINT)
+    assert running.wait() == 0
+    assert not (project.folder / ".gatepost" / "rungateway.json").exists()
+
+
+def wait_for_page(browser, status):
+    """The next page that is answered so; none may be held back for long meanwhile."""
+    found = []
+
+    def comes():
+        answer = browser.get("/version/", headers={"Accept": "text/html"}, timeout=10)
+        found[:] = [answer.text]
+        return answer.status_code == status
+
+    wait_until(comes, f"a page with {status}")
+    return found[0]
 
 
 def test_one_url_is_shown_and_each_line_has_a_name(project):

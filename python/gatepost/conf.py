@@ -6,16 +6,16 @@ from Django's settings when it is needed, so ``override_settings`` works without
 found.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-from gatepost import environment
+from gatepost import environment, running, state
 
 #: Every key of ``GATEPOST`` with its default.
 DEFAULTS: dict[str, Any] = {
@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     # Still believed while secrets are rotated. None: GATEPOST_SECRET_PREVIOUS.
     "SECRET_PREVIOUS": None,
     # The gateway's internal address: http://host:port, unix:/path, or a list for several gateways.
+    # Not set: GATEPOST_URL, or with DEBUG where `rungateway` runs one.
     "URL": "http://127.0.0.1:9400",
     # Where calls go, as a dotted path. None: the gateway, or with OUTBOX the transactional outbox.
     # In Django's test environment it is gatepost.testing.outbox, unless a test overrides it.
@@ -84,9 +85,14 @@ def declared() -> dict[str, Any]:
 def value(key: str) -> Any:
     """Return one setting, or its default."""
     if key == "URL" and key not in declared():
-        # Where `rungateway` had to choose another port, it tells Django so.
-        return os.environ.get("GATEPOST_URL") or DEFAULTS[key]
+        return os.environ.get("GATEPOST_URL") or _running_url() or DEFAULTS[key]
     return declared().get(key, DEFAULTS[key])
+
+
+def _running_url() -> str | None:
+    """Return where the gateway of ``rungateway`` is called, while developing."""
+    found = running.find()
+    return found.internal if found else None
 
 
 def function(key: str) -> Callable[..., Any] | None:
@@ -127,20 +133,10 @@ def find_secret() -> bytes:
 
 def _secrets_in_files() -> Iterator[bytes]:
     """Yield what ``.gatepost/secret`` holds in BASE_DIR and its parents, nearest first."""
-    base = Path(getattr(settings, "BASE_DIR", None) or Path.cwd()).absolute()
-    for folder in (base, *base.parents):
-        path = folder / ".gatepost" / "secret"
-        try:
-            # Somebody else's file, in a shared parent such as /tmp, must not become our secret.
-            if _is_ours(path) and (text := path.read_bytes().strip()):
+    for path in state.files("secret"):
+        with contextlib.suppress(OSError):
+            if text := path.read_bytes().strip():
                 yield text
-        except OSError:
-            continue
-
-
-def _is_ours(path: Path) -> bool:
-    owner = path.stat().st_uid
-    return not hasattr(os, "geteuid") or owner in (os.geteuid(), 0)
 
 
 def _as_bytes(secret: str | bytes | None) -> bytes:

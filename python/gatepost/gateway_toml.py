@@ -12,7 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from gatepost import running
+from gatepost.state import base
 
 #: The file's name.
 NAME = "gateway.toml"
@@ -23,11 +24,6 @@ SOCKET = "/ws/notifications/"
 _ROW = re.compile(r"^  (\S+) +(.*)$", re.MULTILINE)
 
 
-def base() -> Path:
-    """Return the project's folder."""
-    return Path(getattr(settings, "BASE_DIR", None) or Path.cwd()).absolute()
-
-
 def find() -> Path | None:
     """Return the file in the project's folder or, failing that, in the nearest one above it."""
     for folder in (base(), *base().parents):
@@ -36,9 +32,15 @@ def find() -> Path | None:
     return None
 
 
+def in_force() -> Path | None:
+    """Return the file that ``rungateway`` was started with, while it runs, or the project's."""
+    run = running.find()
+    return run.config if run else find()
+
+
 def sockets() -> list[str]:
     """Return the paths of the socket routes; none where they are not known."""
-    path = find()
+    path = in_force()
     routes = _read(path).get("sockets") if path else None
     if not isinstance(routes, list):
         return []
@@ -69,7 +71,7 @@ def effective(program: Path, config: Path, environment: Mapping[str, str]) -> di
 
 def session_cookie() -> str | None:
     """Return the cookie in which the gateway looks for the session; None if it is not known."""
-    path = find()
+    path = in_force()
     django = _read(path).get("django") if path else None
     return str(django.get("session_cookie", "sessionid")) if isinstance(django, dict) else None
 

@@ -1,17 +1,19 @@
 """The parts of `rungateway`; e2e/test_rungateway.py has the whole."""
 
+import json
 import os
 import pty
 import socket
 import subprocess
 import sys
 import textwrap
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from gatepost import conf
-from gatepost.devserver import plan, ports
+from gatepost.devserver import plan, ports, standin
 
 PYTHON = Path(__file__).parents[1]
 
@@ -21,7 +23,7 @@ PYTHON = Path(__file__).parents[1]
 def output_of(code, *, stdout):
     """What a process writes that has a Terminal."""
     head = "import os, sys, subprocess\nfrom gatepost.devserver.terminal import Terminal\n"
-    head += "terminal = Terminal()\n"
+    head += "terminal = Terminal([8000, 5173])\nheard = []\n"
     return subprocess.run(
         [sys.executable, "-c", head + textwrap.dedent(code)],
         env={"PYTHONPATH": str(PYTHON), "PYTHONUNBUFFERED": "1"},
@@ -37,7 +39,7 @@ def piped(code):
 
 def test_what_the_process_and_its_children_write_gets_a_name():
     said = piped("""
-        with terminal.caught("django"):
+        with terminal.caught("django", heard.append):
             print("one")
             print("two", file=sys.stderr)
             subprocess.run(["echo", "three"])
@@ -56,19 +58,52 @@ def test_lines_of_several_are_not_mixed():
     assert said == "  django | (Pdb) \ngatepost | ready\n  django | next\nthe URL\n"
 
 
-def test_another_url_than_the_one_is_left_out():
-    said = piped("""
-        terminal.write("django", b"Starting development server at http://127.0.0.1:8000/\\n"
-                                 b"Quit the server with CONTROL-C.\\nready\\n")
-    """)
+#: What servers say of themselves when they start.
+BANNERS = [
+    "Starting development server at http://127.0.0.1:8000/",  # Django to 6.0
+    "Starting WSGI development server at http://127.0.0.1:8000/",  # Django from 6.1
+    "Starting ASGI/Daphne version 4.2.1 development server at http://127.0.0.1:8000/",
+    "Quit the server with CONTROL-C.",
+    "INFO: Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)",
+    "  \x1b[32m➜\x1b[39m  Local:   \x1b[36mhttp://127.0.0.1:\x1b[1m5173\x1b[22m/\x1b[39m",
+    "  Local:   http://127.0.0.1:5173/static/",
+    "  On Your Network:  http://192.0.2.7:5173",
+    "<i> Loopback: http://localhost:5173/, http://[::1]:5173/",
+]
+
+
+@pytest.mark.parametrize("banner", BANNERS)
+def test_another_url_than_the_one_is_left_out(banner):
+    said = piped(f"terminal.write('django', {banner + os.linesep!r}.encode() + b'ready\\n')")
     assert said == "  django | ready\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "connecting to http://127.0.0.1:9000/",
+        "Failed to load http://127.0.0.1:5173/src/main.js",
+        "The site: https://localhost:8443/",
+    ],
+)
+def test_what_is_no_address_of_a_server_behind_the_gateway_is_shown(line):
+    assert piped(f"terminal.write('django', {line!r}.encode() + b'\\n')") == f"  django | {line}\n"
+
+
+def test_what_django_writes_is_heard():
+    said = piped("""
+        with terminal.caught("django", heard.append):
+            print("one")
+        print(b"".join(heard))
+    """)
+    assert said == "  django | one\nb'one\\n'\n"
 
 
 def test_on_a_terminal_django_still_writes_to_a_terminal():
     ours, theirs = pty.openpty()
     output_of(
         """
-        with terminal.caught("django"):
+        with terminal.caught("django", heard.append):
             print(os.isatty(1), os.isatty(2))
         """,
         stdout=theirs,
@@ -119,7 +154,7 @@ def test_where_django_listens(taken):
     ],
 )
 def test_every_address_of_a_machine_is_called_at_its_own(listens, called):
-    assert plan.reachable(listens) == called
+    assert ports.reachable(listens) == called
 
 
 # The plan
@@ -163,14 +198,27 @@ def test_the_secret_that_the_gateway_makes_is_left_to_it(settings, decided):
     assert made.django_environment == {}
 
 
-def test_where_django_would_not_find_it_one_is_made_for_the_run(settings, decided, tmp_path):
+def test_where_django_would_not_find_it_one_is_made_where_it_does(settings, decided, tmp_path):
     settings.GATEPOST, settings.DEBUG = {}, True
     made = decided()
     made.config = tmp_path / "elsewhere" / "gateway.toml"
     made.decide_secret()
     secret = made.environment["GATEPOST_SECRET"]
     assert len(secret) >= conf.SHORTEST_SECRET
-    assert made.django_environment["GATEPOST_SECRET"] == secret
+    assert conf.find_secret() == secret.encode()  # in Django, and in every other terminal
+    again = decided()
+    again.config = made.config
+    again.decide_secret()
+    assert again.environment == made.environment
+
+
+def test_where_none_can_be_made_it_is_said(settings, decided, tmp_path):
+    settings.GATEPOST, settings.DEBUG = {}, True
+    (tmp_path / ".gatepost").write_text("a file")
+    made = decided()
+    made.config = tmp_path / "elsewhere" / "gateway.toml"
+    with pytest.raises(plan.PlanError, match="Set GATEPOST_SECRET"):
+        made.decide_secret()
 
 
 def test_the_gateway_listens_where_the_project_calls_it(settings, decided):
@@ -179,6 +227,7 @@ def test_the_gateway_listens_where_the_project_calls_it(settings, decided):
     made.decide_internal()
     assert made.environment == {"GATEPOST_SERVER__INTERNAL": "unix:/run/gatepost.sock"}
     assert made.django_environment == {}
+    assert made.announced("https://localhost:8443/", None).internal == "unix:/run/gatepost.sock"
 
 
 def test_where_the_usual_internal_port_is_taken_django_is_told(
@@ -192,6 +241,10 @@ def test_where_the_usual_internal_port_is_taken_django_is_told(
     assert chosen != f"127.0.0.1:{taken}"
     assert made.django_environment == {"GATEPOST_URL": f"http://{chosen}"}
     assert any("export GATEPOST_URL" in note for note in made.notes)
+    settings.DEBUG = True  # Then other terminals find it by themselves.
+    made = decided()
+    made.decide_internal()
+    assert made.notes == []
 
 
 def test_taken_public_ports_give_way(decided, taken):
@@ -263,3 +316,62 @@ def test_what_the_gateway_refuses_is_said(decided, tmp_path):
     made.binary.write_text("#!/bin/sh\necho gateway.toml:1:2: no >&2\nexit 2\n")
     with pytest.raises(plan.PlanError, match=r"gateway\.toml:1:2: no"):
         made.effective()
+
+
+# What answers while Django does not start
+
+
+@pytest.fixture
+def stand_in(settings):
+    settings.DEBUG = True
+    made = standin.StandIn(f"0.0.0.0:{ports.any_free('127.0.0.1')}")
+    yield made
+    made.leave()
+
+
+def asked(stand_in, method="GET", body=None, **headers):
+    connection = HTTPConnection(stand_in._host, stand_in._port, timeout=10)
+    try:
+        connection.request(method, "/any/", body=body, headers=headers)
+        answer = connection.getresponse()
+        return answer, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_a_page_shows_what_django_wrote_last(stand_in):
+    wrote = "\n".join(f"line {number}" for number in range(100))
+    assert stand_in.take(f"{wrote}\r\n\x1b[35mSyntaxError\x1b[0m: <b> & é\n".encode())
+    answer, page = asked(stand_in, Accept="text/html,*/*")
+    assert answer.status == 503  # an outage, by which no session is judged
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Django does not start" in page
+    assert "line 99\nSyntaxError: &lt;b&gt; &amp; é</pre>" in page
+    assert "line 50\n" not in page
+
+
+def test_a_program_gets_json(stand_in):
+    stand_in.take(b"SyntaxError: invalid\n")
+    for method in ("GET", "POST", "PUT", "DELETE"):
+        answer, text = asked(stand_in, method, b"x" * 100_000)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        said = json.loads(text)
+        assert (said["code"], said["hint"]) == ("django_does_not_start", "SyntaxError: invalid")
+    assert asked(stand_in, "HEAD")[1] == ""
+
+
+def test_without_debug_it_only_says_where_to_look(stand_in, settings):
+    settings.DEBUG = False
+    stand_in.take(b"SECRET\n")
+    _, text = asked(stand_in)
+    assert "SECRET" not in text
+    assert "terminal" in text
+
+
+def test_it_frees_the_port_and_takes_no_other_ones(stand_in):
+    stand_in.take(b"")
+    assert ports.listens("127.0.0.1", stand_in._port)
+    other = standin.StandIn(f"127.0.0.1:{stand_in._port}")
+    assert not other.take(b"")
+    stand_in.leave()
+    assert ports.is_free("127.0.0.1", stand_in._port)

@@ -3,9 +3,12 @@
 import io
 
 import pytest
+from django.core import checks
 from django.core.management import CommandError, call_command
 
 import fakes
+from gatepost import running
+from gatepost.probe import Close
 
 
 @pytest.fixture(autouse=True)
@@ -75,3 +78,83 @@ def test_no_websocket_there(gateway, answer, monkeypatch):
     assert code == 2
     assert "No WebSocket at https://" in said
     assert ("404 Not Found" if answer else "without an answer") in said
+
+
+@pytest.fixture
+def of_other_apps():
+    """Messages that checks of other apps give."""
+    messages = []
+
+    def check(**kwargs):
+        return messages
+
+    checks.register(check)
+    yield messages
+    checks.registry.registry.registered_checks.discard(check)
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "line"),
+    [
+        ([checks.Warning("w", id="shop.W001")], 0, "warn   1 warning is of other apps."),
+        ([checks.Info("i", id="shop.I001")] * 2, 0, "warn   2 warnings are of other apps."),
+        ([checks.Error("e", id="shop.E001")], 1, "wrong  1 error is of other apps."),
+        ([checks.Error("e", id="shop.E001")] * 2, 1, "wrong  2 errors are of other apps."),
+    ],
+)
+def test_only_what_counts_is_wrong(gateway, of_other_apps, found, code, line):
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    of_other_apps += found
+    said = check()
+    assert said[0] == code
+    assert line in said[1]
+    assert ("wrong" in said[1]) == (code != 0)
+
+
+def test_a_warning_of_ours_is_one(gateway, settings):
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    settings.USE_X_FORWARDED_HOST = True
+    code, said = check()
+    assert code == 0
+    assert "warn   gatepost.W013" in said
+
+
+def test_the_running_rungateway_is_what_is_checked(settings, tmp_path, gateway, monkeypatch):
+    settings.DEBUG = True
+    settings.GATEPOST = {"SECRET": settings.GATEPOST["SECRET"]}
+    monkeypatch.delenv("GATEPOST_URL", raising=False)
+    config = tmp_path / "elsewhere.toml"
+    config.touch()
+    program = tmp_path / "gatepost"
+    program.write_text(
+        "#!/bin/sh\n"
+        'echo "  https  $GATEPOST_SERVER__HTTPS"; echo "  /ws/  WebSocket, sessions judged by x"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("GATEPOST_BIN", str(program))
+    asked = []
+    monkeypatch.setattr(
+        "gatepost.probe.handshake",
+        lambda url, cookie, **options: asked.append((url, options["ca"])) or Close(4001, ""),
+    )
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    variables = {"GATEPOST_SERVER__HTTPS": "127.0.0.1:8444"}
+    run = running.Running("https://localhost:8444/", gateway.url, config, tmp_path, variables)
+    left = running.Left(tmp_path, run)
+    try:
+        code, said = check()
+    finally:
+        left.withdraw()
+    assert code == 0, said
+    assert f"Django reaches the gateway at {gateway.url}" in said
+    assert asked == [("https://localhost:8444/ws/", tmp_path)]
+
+
+def test_what_a_killed_rungateway_left_is_said(settings, tmp_path, gateway):
+    settings.DEBUG = True
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    (tmp_path / ".gatepost").mkdir()
+    (tmp_path / ".gatepost" / running.NAME).write_text("{}")
+    code, said = check()
+    assert code == 0
+    assert "has ended" in said

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from gatepost import client, conf, draft, gateway_toml
+from gatepost import client, conf, draft, gateway_toml, state
 from gatepost.devserver import ports
 from gatepost.devserver.frontend import Frontend
+from gatepost.running import Running
 
 _DEV_SERVER = re.compile(r"dev server at http://(\S+)$")
 
@@ -39,37 +40,61 @@ class Plan:
     django_environment: dict[str, str] = field(default_factory=dict)
     frontend: Frontend | None = None
     frontend_port: int = 0
+    #: Where Django calls the gateway, as ``GATEPOST["URL"]``.
+    internal: str = ""
     #: What was decided otherwise than people may expect.
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def folder(self) -> Path:
+        """Where other processes of the project look for what the gateway leaves them."""
+        base = state.base()
+        return self.config.parent if self.config.parent in (base, *base.parents) else base
 
     def decide_secret(self) -> None:
         """Let both sides have the same secret."""
         secret = conf.find_secret().decode()
         if not secret and not settings.DEBUG:
             raise PlanError(f"Gatepost has no secret. {conf.SECRETLESS_HINT}")
-        base = gateway_toml.base()
-        if not secret and self.config.parent not in (base, *base.parents):
+        if not secret and self.folder != self.config.parent:
             # The gateway would make one beside its file, where Django would not find it.
-            secret = self.django_environment["GATEPOST_SECRET"] = secrets.token_hex(32)
+            secret = self._make_secret()
         if secret:
             self.environment["GATEPOST_SECRET"] = secret
 
+    def _make_secret(self) -> str:
+        made = secrets.token_hex(32)
+        try:
+            os.close(state.write(state.make(self.folder) / "secret", made + "\n"))
+        except OSError as error:
+            raise PlanError(
+                f"cannot leave a secret for Django in {self.folder}: {error.strerror}. Set"
+                " GATEPOST_SECRET, at least 32 bytes."
+            ) from error
+        return made
+
     def decide_internal(self) -> None:
         """Let the gateway listen where Django will call it."""
-        url = client.urls()[0]
+        self.internal = client.urls()[0]
         named = "URL" in conf.declared() or os.environ.get("GATEPOST_URL")
         if not named:
-            host, port = "127.0.0.1", urlsplit(url).port or 80
+            host, port = "127.0.0.1", urlsplit(str(conf.DEFAULTS["URL"])).port or 80
             free = ports.this_or_near(host, port)
-            if free != port:
-                url = f"http://{ports.join(host, free)}"
-                self.django_environment["GATEPOST_URL"] = url
+            self.internal = f"http://{ports.join(host, free)}"
+            self.django_environment["GATEPOST_URL"] = self.internal
+            if free != port and not settings.DEBUG:
                 self.notes.append(
-                    f"port {port} is taken: in other terminals, export GATEPOST_URL={url}"
+                    f"port {port} is taken: in other terminals, export GATEPOST_URL={self.internal}"
                 )
-        internal = draft.internal_address(url)
+        internal = draft.internal_address(self.internal)
         if internal is not None:
             self.environment["GATEPOST_SERVER__INTERNAL"] = internal
+
+    def announced(self, url: str, ca: Path | None) -> Running:
+        """Return what other processes are told of the gateway once it serves."""
+        environment = {**self.environment}
+        environment.pop("GATEPOST_SECRET", None)
+        return Running(url, self.internal, self.config, ca, environment)
 
     def decide_public(self, port: int | None) -> None:
         """Let the gateway serve at a free port; without a choice, at the configured one."""
@@ -115,13 +140,6 @@ class Plan:
             return gateway_toml.effective(self.binary, self.config, self.environment)
         except gateway_toml.RefusedError as error:
             raise PlanError(f"the gateway cannot be started:\n{error}") from error
-
-
-def reachable(address: str) -> str:
-    """Return an address as it can be called: every address of a machine is none."""
-    host, port = ports.split(address)
-    loopback = {"0": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound
-    return ports.join(loopback.get(host, host), port)
 
 
 def django_address(written: str | None) -> str:

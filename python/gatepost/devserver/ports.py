@@ -66,3 +66,10 @@ def split(address: str) -> tuple[str, int]:
 def join(host: str, port: int) -> str:
     """Put a host and a port together as an address is written."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reachable(address: str) -> str:
+    """Return an address as it can be called: every address of a machine is none."""
+    host, port = split(address)
+    loopback = {"0": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not bound
+    return join(loopback.get(host, host), port)

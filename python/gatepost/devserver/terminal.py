@@ -10,21 +10,28 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
-#: Lines that would name a second, wrong URL.
-_MISLEADING = re.compile(
-    rb"(Starting development server at |Starting ASGI/\S+ .*server at |Quit the server with )"
-)
+#: Lines that make no sense without Django's own URL.
+_MISLEADING = re.compile(rb"(Starting .*server at |Quit the server with )")
+
+#: A server's address as it is shown for a browser: a page's, not that of something in it.
+_SHOWN_ADDRESS = re.compile(rb"https?://[^\s/]+:(\d+)(/|/[\w./-]*/)?(?=[\s,)]|$)")
+
+_ESCAPES = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 
 _COLOURS = {"gatepost": "36", "django": "32", "frontend": "35"}
 _WIDTH = max(map(len, _COLOURS))
 
 
 class Terminal:
-    """Our own stdout, kept from before :meth:`caught` puts something else under it."""
+    """Our own stdout, kept from before :meth:`caught` puts something else under it.
 
-    def __init__(self) -> None:
+    Lines that show a server at one of the ``hidden`` ports are left out: there is one URL.
+    """
+
+    def __init__(self, hidden: Collection[int] = ()) -> None:
+        self._hidden = frozenset(hidden)
         self._output = os.dup(1)
         self._in_colour = os.isatty(self._output)
         self._lock = threading.Lock()
@@ -39,12 +46,17 @@ class Terminal:
         """Write what a process wrote; whole lines and the beginning of one."""
         with self._lock:
             for line in chunk.splitlines(keepends=True):
-                if self._open != name and not _MISLEADING.match(line):
+                if self._open != name and not (name and self._misleads(line)):
                     self._start(name)
                 elif self._open != name:
                     continue
                 self._put(line)
                 self._open = None if line.endswith((b"\n", b"\r")) else name
+
+    def _misleads(self, line: bytes) -> bool:
+        plain = _ESCAPES.sub(b"", line)
+        shown = {int(found[1]) for found in _SHOWN_ADDRESS.finditer(plain)}
+        return bool(_MISLEADING.match(plain) or shown & self._hidden)
 
     def _start(self, name: str) -> None:
         if self._open is not None:
@@ -63,11 +75,14 @@ class Terminal:
                 text = text[os.write(self._output, text) :]
 
     @contextlib.contextmanager
-    def caught(self, name: str) -> Iterator[None]:
-        """Pass on, under a name, what this process and its children write from here on."""
+    def caught(self, name: str, hear: Callable[[bytes], None]) -> Iterator[None]:
+        """Pass on, under a name, what this process and its children write from here on.
+
+        ``hear`` is given it too.
+        """
         kept = [os.dup(number) for number in (1, 2)]
         reading, writing = _pipe(self._in_colour)
-        relay = threading.Thread(target=self.relay, args=(name, reading), daemon=True)
+        relay = threading.Thread(target=self.relay, args=(name, reading, hear), daemon=True)
         relay.start()
         try:
             for number in (1, 2):
@@ -83,11 +98,12 @@ class Terminal:
             # A child that lives on would keep the pipe open for ever.
             relay.join(timeout=2)
 
-    def relay(self, name: str, reading: int) -> None:
+    def relay(self, name: str, reading: int, hear: Callable[[bytes], None]) -> None:
         """Pass on what comes out of a pipe until its other end is closed."""
         with contextlib.suppress(OSError):  # How a pseudo-terminal says that it ended.
             while chunk := os.read(reading, 65536):
                 self.write(name, chunk)
+                hear(chunk)
 
 
 def _pipe(as_terminal: bool) -> tuple[int, int]:

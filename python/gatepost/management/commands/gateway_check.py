@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import binary, client, gateway_toml, probe
+from gatepost import binary, client, gateway_toml, probe, running
 
 SETTINGS, UNREACHABLE, SECRET, AUTH = 1, 2, 3, 4
 
@@ -48,6 +48,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run all, and end with the code of the first thing that is wrong."""
         codes = [self._settings(deploy=options["deploy"])]
+        if stale := running.left_behind():
+            self._left(f"{stale}: the rungateway that wrote it has ended, so it is not believed")
         codes += [self._gateway(url) for url in client.urls()]
         if not any(codes[1:]):
             codes.append(self._way_back(options["url"], options["ca"]))
@@ -63,13 +65,23 @@ class Command(BaseCommand):
         ]
         ours = [message for message in messages if str(message.id).startswith("gatepost.")]
         for message in ours:
-            self._wrong(f"{message.id}: {message.msg}", message.hint)
-        others = len(messages) - len(ours)
-        if others:
-            self._wrong(f"{others} messages are of other apps.", "See `manage.py check`.")
+            say = self._wrong if message.is_serious() else self._warn
+            say(f"{message.id}: {message.msg}", message.hint)
+        self._others([message for message in messages if message not in ours])
         if not messages:
             self._fine("the settings")
         return SETTINGS if any(message.is_serious() for message in messages) else 0
+
+    def _others(self, messages: list[checks.CheckMessage]) -> None:
+        """Say that there is more, which concerns other apps."""
+        errors = sum(message.is_serious() for message in messages)
+        warnings = len(messages) - errors
+        if errors:
+            what = "1 error is" if errors == 1 else f"{errors} errors are"
+            self._wrong(f"{what} of other apps.", "See `manage.py check`.")
+        if warnings:
+            what = "1 warning is" if warnings == 1 else f"{warnings} warnings are"
+            self._warn(f"{what} of other apps.", "See `manage.py check`.")
 
     def _gateway(self, url: str) -> int:
         """Ask what anybody may ask, then what only Django may."""
@@ -127,6 +139,11 @@ class Command(BaseCommand):
     def _left(self, what: str) -> None:
         self.stdout.write(f"{self.style.WARNING('left ')}  {what}")
 
+    def _warn(self, what: str, hint: str | None = None) -> None:
+        self.stdout.write(f"{self.style.WARNING('warn ')}  {what}")
+        if hint:
+            self.stdout.write(f"       {hint}")
+
     def _wrong(self, what: str, hint: str | None = None) -> None:
         self.stdout.write(f"{self.style.ERROR('wrong')}  {what}")
         if hint:
@@ -142,15 +159,18 @@ class _Public:
 
     @classmethod
     def of_project(cls) -> "_Public | None":
-        """Return what the gateway's own binary says of the project's gateway.toml."""
-        config = gateway_toml.find()
+        """Return what the gateway's own binary says of the gateway.toml that is in force."""
+        run, config = running.find(), gateway_toml.in_force()
         try:
-            rows = gateway_toml.effective(binary.find(), config, {}) if config else {}
+            changed = run.environment if run else {}
+            rows = gateway_toml.effective(binary.find(), config, changed) if config else {}
         except (binary.BinaryMissingError, gateway_toml.RefusedError):
             return None
         socket = next((path for path in rows if rows[path].startswith("WebSocket, sessions")), None)
         if config is None or socket is None:
             return None
+        if run is not None:
+            return cls(f"{run.url.rstrip('/')}{socket}", run.ca)
         port = rows["https"].partition(", ")[0].rpartition(":")[2]
         host = rows["hosts"].partition(", ")[0]
         ca = config.parent / "certs" / "ca.pem"

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import draft, gateway_toml
+from gatepost import draft, gateway_toml, state
 from gatepost.devserver import frontend
 
 
@@ -32,8 +32,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file, or print it."""
-        path: Path = (options["file"] or gateway_toml.base() / gateway_toml.NAME).absolute()
-        found = None if options["no_frontend"] else frontend.find(gateway_toml.base())
+        path: Path = (options["file"] or state.base() / gateway_toml.NAME).absolute()
+        found = None if options["no_frontend"] else frontend.find(state.base())
         text = draft.gateway_config(path.parent, found)
         if options["to_stdout"]:
             self.stdout.write(text, ending="")

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import binary, draft, gateway_toml
+from gatepost import binary, draft, gateway_toml, running, state
 from gatepost.devserver import frontend, plan, ports
 from gatepost.devserver.companion import Companion
+from gatepost.devserver.runserver import Runserver
 from gatepost.devserver.terminal import Terminal
 from gatepost.management.commands import gateway_config
 
@@ -64,15 +64,15 @@ class Command(BaseCommand):
 
 
 def _decide(options: dict[str, Any], say: Any) -> plan.Plan:
-    found = None if options["no_frontend"] else frontend.find(gateway_toml.base())
+    found = None if options["no_frontend"] else frontend.find(state.base())
     config: Path | None = options["config"] or gateway_toml.find()
     if config is None:
-        config = gateway_toml.base() / gateway_toml.NAME
+        config = state.base() / gateway_toml.NAME
         gateway_config.write(config, draft.gateway_config(config.parent, found))
         say(f"Wrote {config} from the settings.")
     decided = plan.Plan(binary.find(), config.absolute(), plan.django_address(options["addrport"]))
     decided.environment.update({key: _HASTE[key] for key in _HASTE if key not in os.environ})
-    decided.environment["GATEPOST_DJANGO__UPSTREAM"] = f"http://{plan.reachable(decided.django)}"
+    decided.environment["GATEPOST_DJANGO__UPSTREAM"] = f"http://{ports.reachable(decided.django)}"
     decided.decide_secret()
     decided.decide_internal()
     decided.decide_public(options["port"])
@@ -93,9 +93,11 @@ class _Run:
     def __init__(self, decided: plan.Plan, arguments: list[str]) -> None:
         self._plan = decided
         self._arguments = arguments
-        self._terminal = Terminal()
+        inner = {ports.split(decided.django)[1], decided.frontend_port} - {0}
+        self._terminal = Terminal(inner)
         self._failure: str | None = None
         self._companions: list[Companion] = []
+        self._left: running.Left | None = None
 
     def until_the_end(self, *, reload: bool) -> None:
         """Start what stands beside Django, be Django, and stop the others."""
@@ -105,8 +107,8 @@ class _Run:
         code: Any = 0
         try:
             self._start()
-            with self._terminal.caught("django"):
-                code = self._run_django(reload=reload)
+            django = Runserver(self._plan.django, self._arguments, self._terminal)
+            code = django.run(reload=reload)
         except KeyboardInterrupt:
             code = 0
         except SystemExit as ended:
@@ -115,6 +117,8 @@ class _Run:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # The second Ctrl-C of an impatient hand.
             self._terminal.say("stopping")
+            if self._left is not None:
+                self._left.withdraw()
             for companion in self._companions:
                 companion.stop()
         if self._failure:
@@ -134,16 +138,6 @@ class _Run:
             self._companions.append(server)
             server.start(chosen.folder, chosen.environment(port), self._fail)
 
-    def _run_django(self, *, reload: bool) -> Any:
-        # The reloader starts again what this process was started as, and only where that is
-        # runserver does Django survive a mistake in the project's code.
-        sys.argv = [sys.argv[0], "runserver", self._plan.django, *self._arguments]
-        try:
-            call_command("runserver", self._plan.django, use_reloader=reload)
-        except SystemExit as ended:
-            return ended.code
-        return 0
-
     def _listen(self, line: bytes) -> None:
         """Wait for the gateway to say where it is."""
         text = line.decode(errors="replace")
@@ -151,11 +145,21 @@ class _Run:
             return
         url = text.partition('url="')[2].partition('"')[0]
         ca = text.partition(" ca=")[2].partition(" url=")[0]
+        self._leave_for_others(url, Path(ca) if ca else None)
         threading.Thread(target=self._announce, args=(url, ca), daemon=True).start()
+
+    def _leave_for_others(self, url: str, ca: Path | None) -> None:
+        try:
+            self._left = running.Left(self._plan.folder, self._plan.announced(url, ca))
+        except OSError as error:
+            self._plan.notes.append(
+                f"cannot write below {self._plan.folder} ({error.strerror}): in other terminals,"
+                f" export GATEPOST_URL={self._plan.internal}"
+            )
 
     def _announce(self, url: str, ca: str) -> None:
         deadline = time.monotonic() + _PATIENCE
-        host, port = ports.split(plan.reachable(self._plan.django))
+        host, port = ports.split(ports.reachable(self._plan.django))
         while not ports.listens(host, port) and time.monotonic() < deadline:
             time.sleep(0.05)
         lines = ["", f"  {url}", ""]
