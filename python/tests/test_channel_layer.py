@@ -226,9 +226,9 @@ def test_a_handler_may_pass_an_event_on_to_another_group(use_layer):
 # What cannot be rendered says so, with the way out
 
 NEEDS_A_CONNECTION = (
-    "The gateway holds the connection, not this process. Let the producer put what the handler"
-    " needs into the event, or leave this group out of RENDER and set UNWRAP, which sends a part"
-    " of the event as it is."
+    "The gateway holds the connection, not this process. If the handler decides who may see the"
+    " event, let the producer decide: notify(queryset, frame) instead of group_send(). If it is"
+    " only what the frame says, put it into the event."
 )
 UNRENDERABLE = {
     "self.scope": (
@@ -373,9 +373,10 @@ def test_a_group_that_connect_joins_is_told_once_unless_the_project_names_groups
     first, _ = said(caplog)
     assert first == (
         "events of group 'notifications' go to the users in Django's group of that name, if there"
-        " is one. If they are for every connection, write 'notifications': 'everyone' into GROUPS"
-        " in the CONFIG of GatepostChannelLayer; if for others, let GATEPOST['GROUPS'] say who is"
-        " in it; if it is as it should be, 'notifications': 'group:notifications'."
+        " is one. If connect() joins some users to it, let GATEPOST['GROUPS'] say whom, or name"
+        " them: notify(queryset, frame). If it joins every connection, write 'notifications':"
+        " 'everyone' into GROUPS in the CONFIG of GatepostChannelLayer; if all is as it should be,"
+        " 'notifications': 'group:notifications'."
     )
 
 

@@ -20,10 +20,10 @@ _USER = (
     " %r: 'user:{}' into GROUPS in the CONFIG of GatepostChannelLayer; if not, %r: 'group:%s'."
 )
 _GROUP = (
-    "events of group %r go to the users in Django's group of that name, if there is one. If they"
-    " are for every connection, write %r: 'everyone' into GROUPS in the CONFIG of"
-    " GatepostChannelLayer; if for others, let GATEPOST['GROUPS'] say who is in it; if it is as it"
-    " should be, %r: 'group:%s'."
+    "events of group %r go to the users in Django's group of that name, if there is one. If"
+    " connect() joins some users to it, let GATEPOST['GROUPS'] say whom, or name them:"
+    " notify(queryset, frame). If it joins every connection, write %r: 'everyone' into GROUPS in"
+    " the CONFIG of GatepostChannelLayer; if all is as it should be, %r: 'group:%s'."
 )
 
 

@@ -28,8 +28,8 @@ logger = logging.getLogger("gatepost")
 #: Said once, since a project that only changed the BACKEND would wonder what its clients get.
 RAW_EVENTS = (
     "clients get the events of group_send() as they are, not what a consumer makes of them: name"
-    " the consumer in RENDER, or what to send in UNWRAP ('data', or [] for the whole event), in"
-    " the CONFIG of GatepostChannelLayer"
+    " the consumer in RENDER in the CONFIG of GatepostChannelLayer. Where its handler decides who"
+    " may see an event, let the producer decide: notify(queryset, frame)"
 )
 
 #: Errors that say what to do, so that their traceback would say less.

@@ -14,6 +14,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+from gatepost.channels.inspecting import inspect_consumer
 from gatepost.targets import Connection, Everyone, Group, user_id
 
 #: What ``channel_name`` puts before a connection's id.
@@ -83,8 +84,20 @@ class Targets:
             if texts is not None:
                 return _target(pattern.value, texts)
         if group in (getattr(consumer, "groups", None) or ()):
+            _require_open(consumer, group)
             return Everyone  # Channels adds every connection of a consumer to these.
         return _user_of(group) or Group(group)
+
+
+def _require_open(consumer: Any, group: str) -> None:
+    """Refuse to take a consumer's group for everyone's where ``connect()`` chooses."""
+    if inspect_consumer(consumer).turns_away:
+        raise ImproperlyConfigured(
+            f"{consumer.__name__}.connect() turns some connections away, so its group {group!r} is"
+            f" not everyone's. Write {group!r}: 'group:{group}' into GROUPS in the CONFIG of"
+            " GatepostChannelLayer and let GATEPOST['GROUPS'] say who is in it, or name the users:"
+            " notify(queryset, frame)"
+        )
 
 
 def _check_target(pattern: _Pattern) -> None:
@@ -169,10 +182,14 @@ class Consumers:
                 return _consumer(pattern)
         return None
 
+    def all(self) -> list[type]:
+        """Return the consumer classes that are named, each once."""
+        return list(dict.fromkeys(map(_consumer, self._patterns)))
+
     def only(self) -> type | None:
         """Return the one consumer class that is named at all, if it is just one."""
-        found = {_consumer(pattern) for pattern in self._patterns}
-        return found.pop() if len(found) == 1 else None
+        found = self.all()
+        return found[0] if len(found) == 1 else None
 
 
 def _consumer(pattern: _Pattern) -> type:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
@@ -19,11 +20,13 @@ from channels.consumer import get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import connections
 
+from gatepost.channels.inspecting import inspect_consumer
+
 #: Ends every sentence about a handler that only a connection could run.
 WAY_OUT = (
-    "The gateway holds the connection, not this process. Let the producer put what the handler"
-    " needs into the event, or leave this group out of RENDER and set UNWRAP, which sends a part"
-    " of the event as it is."
+    "The gateway holds the connection, not this process. If the handler decides who may see the"
+    " event, let the producer decide: notify(queryset, frame) instead of group_send(). If it is"
+    " only what the frame says, put it into the event."
 )
 
 
@@ -39,6 +42,30 @@ class RenderError(Exception):
 
 class HandlerError(RenderError):
     """The handler itself raised; its exception is the cause."""
+
+
+class _OfConnection:
+    """Stands for an attribute that ``connect()`` sets, whatever the class has by default.
+
+    What the handler sets itself it may read again.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __set__(self, consumer: Any, value: Any) -> None:
+        consumer.__dict__[self._name] = value
+
+    def __get__(self, consumer: Any, owner: type | None = None) -> Any:
+        if consumer is None:
+            return self
+        if self._name in consumer.__dict__:
+            return consumer.__dict__[self._name]
+        error = RenderError(
+            f"reads self.{self._name}, which only a connection has (connect() sets it). {WAY_OUT}"
+        )
+        consumer.scope.error = error
+        raise error
 
 
 class _NoScope(Mapping[str, Any]):
@@ -98,7 +125,10 @@ async def render(consumer_class: type, event: dict[str, Any], layer: Any) -> lis
 
 
 def _consumer(consumer_class: type, sent: list[dict[str, Any]], layer: Any) -> Any:
-    consumer: Any = consumer_class()
+    made, state = _without_connection(consumer_class)
+    consumer: Any = made()
+    for name in state:
+        consumer.__dict__.pop(name, None)  # What __init__() put there is a default, too.
     consumer.channel_layer = layer  # A handler may pass an event on to another group.
 
     async def keep(message: dict[str, Any]) -> None:
@@ -106,6 +136,18 @@ def _consumer(consumer_class: type, sent: list[dict[str, Any]], layer: Any) -> A
 
     consumer.base_send = sent.append if getattr(consumer, "_sync", False) else keep
     return consumer
+
+
+@cache
+def _without_connection(consumer_class: type) -> tuple[type, list[str]]:
+    """Return the class with what handlers must not take from a connection that is not there."""
+    readings = inspect_consumer(consumer_class).readings
+    state = sorted({one.attribute for one in readings} - {"scope"})
+    if not state:
+        return consumer_class, state
+    names = {name: getattr(consumer_class, name) for name in ("__module__", "__qualname__")}
+    guards = {name: _OfConnection(name) for name in state}
+    return type(consumer_class.__name__, (consumer_class,), {**names, **guards}), state
 
 
 def _handler(consumer: Any, event: dict[str, Any]) -> Any:

@@ -1,6 +1,6 @@
 """What ``manage.py check`` says before the gateway or a browser has to.
 
-One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W021``, and a hint
+One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W032``, and a hint
 that says what to write. ``apps`` calls :func:`register_all`. The surprise: a stock project with
 the few lines of the quick start gets no message at all, with DEBUG on or off, which a test proves.
 
@@ -9,7 +9,17 @@ GZipMiddleware and ConditionalGetMiddleware, which are often blamed, are harmles
 
 from django.core.checks import Tags, register
 
-from gatepost.checks import apps, cookies, hosts, https, middleware, secret, sessions, urls
+from gatepost.checks import (
+    apps,
+    consumers,
+    cookies,
+    hosts,
+    https,
+    middleware,
+    secret,
+    sessions,
+    urls,
+)
 
 
 def register_all() -> None:
@@ -30,3 +40,4 @@ def register_all() -> None:
     register(apps.check_commands, Tags.compatibility)
     register(apps.check_outbox, Tags.models)
     register(apps.check_tables, Tags.database)
+    register(consumers.check_consumers, Tags.compatibility)
