@@ -8,8 +8,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::ORIGIN;
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -17,6 +17,7 @@ use super::serve::{Answer, Peer};
 use crate::admin::health::Health;
 use crate::admin::metrics::Exposition;
 use crate::publish::api::Api;
+use crate::web::admit;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Asked, Problem, render};
 
@@ -41,7 +42,7 @@ impl Internal {
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
     {
-        if let Err(problem) = check_no_browser(request.headers(), peer) {
+        if let Err(problem) = check_no_browser(&request, peer) {
             tracing::debug!(code = problem.code, "internal request refused");
             return render(&problem, Asked::of(&request), None);
         }
@@ -86,7 +87,8 @@ impl Answer for Internal {
 }
 
 /// Refuses what a web page made the user's browser send.
-fn check_no_browser(headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<(), Problem> {
+fn check_no_browser<B>(request: &Request<B>, peer: Option<SocketAddr>) -> Result<(), Problem> {
+    let headers = request.headers();
     // `none` is a person who typed the address.
     let by_page = headers
         .get("sec-fetch-site")
@@ -100,32 +102,27 @@ fn check_no_browser(headers: &HeaderMap, peer: Option<SocketAddr>) -> Result<(),
         ));
     }
     let local = peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback());
-    match headers.get(HOST) {
-        Some(host) if local && !is_local_name(host) => Err(Problem::new(
+    let host = admit::authority(request)?;
+    let (name, _port) = admit::split(&host)?;
+    if local && !is_local_name(name) {
+        return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
             "host_refused",
             "On loopback the internal listener answers to an IP address, `localhost` or another name \
              that nobody can register: any other may be a web page's. Call it by its address.",
-        )),
-        _ => Ok(()),
+        ));
     }
+    Ok(())
 }
 
-/// Whether a `Host` cannot be a name that a web page got from the public DNS.
-fn is_local_name(host: &HeaderValue) -> bool {
-    let Ok(host) = host.to_str() else {
-        return false;
-    };
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next(),
-        None => host.split(':').next(),
-    };
-    name.is_some_and(|name| {
-        let name = name.strip_suffix('.').unwrap_or(name);
-        !name.contains(['.', ':'])
-            || name.parse::<IpAddr>().is_ok()
-            || is_private(&name.to_ascii_lowercase())
-    })
+/// Whether a host cannot be a name that a web page got from the public DNS. One in brackets is an
+/// address.
+fn is_local_name(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    !name.contains('.')
+        || name.starts_with('[')
+        || name.parse::<IpAddr>().is_ok()
+        || is_private(&name.to_ascii_lowercase())
 }
 
 /// Domains that nobody can register, such as that of `host.docker.internal`.

@@ -95,13 +95,7 @@ impl Admission {
 
     fn check_host<B>(&self, request: &mut Request<B>) -> Result<HeaderValue, Problem> {
         let host = authority(request)?;
-        let text = host.to_str().unwrap_or_default();
-        let Some((name, _port)) = split_authority(text) else {
-            return Err(bad_request(
-                "bad_host",
-                "the Host field is not a host and a port",
-            ));
-        };
+        let (name, _port) = split(&host)?;
         if !self.hosts.contains(name) {
             return Err(misdirected(name));
         }
@@ -112,8 +106,15 @@ impl Admission {
     }
 }
 
+/// Host and port of an authority that a request names.
+pub fn split(authority: &HeaderValue) -> Result<(&str, Option<u16>), Problem> {
+    let text = authority.to_str().unwrap_or_default();
+    split_authority(text)
+        .ok_or_else(|| bad_request("bad_host", "the Host field is not a host and a port"))
+}
+
 /// The one authority a request names, wherever it does.
-fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
+pub fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {

@@ -56,6 +56,14 @@ fn loopback() -> SocketAddr {
 }
 
 async fn status(request: http::request::Builder, peer: impl Into<Option<SocketAddr>>) -> u16 {
+    let named = request
+        .headers_ref()
+        .is_some_and(|fields| fields.contains_key("host"));
+    let request = if named {
+        request
+    } else {
+        request.header("host", "localhost:9400")
+    };
     let request = request.body(Empty::<Bytes>::new()).unwrap();
     internal()
         .respond(request, peer.into())
@@ -79,6 +87,7 @@ async fn the_api_needs_the_secret() {
     let body = r#"{"to":{"everyone":true},"frame":{}}"#;
     let request = |token: &str| {
         Request::post("/v1/publish")
+            .header("host", "localhost")
             .header("authorization", format!("Bearer {token}"))
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))
@@ -109,6 +118,27 @@ async fn web_pages_are_refused() {
     }
     let typed = Request::get("/live").header("sec-fetch-site", "none");
     assert_eq!(status(typed, loopback()).await, 200);
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let local = || Request::get("/live").header("host", "localhost");
+    let none = Request::get("/live").body(Empty::<Bytes>::new()).unwrap();
+    for (peer, name) in [(Some(loopback()), "TCP"), (None, "Unix")] {
+        let refused = internal().respond(none.clone(), peer).await;
+        assert_eq!(refused.status(), 400, "none over {name}");
+        let two = local().header("host", "evil.example");
+        assert_eq!(status(two, peer).await, 400, "two over {name}");
+        let twice = local().header("host", "localhost");
+        assert_eq!(status(twice, peer).await, 400, "the same twice over {name}");
+        for host in ["", ":9400", "a b", "localhost:x", "u@localhost"] {
+            let bad = Request::get("/live").header("host", host);
+            assert_eq!(status(bad, peer).await, 400, "{host:?} over {name}");
+        }
+    }
+    let other = Request::get("http://evil.example/live").header("host", "localhost");
+    assert_eq!(status(other, loopback()).await, 400);
+    assert_eq!(status(local(), loopback()).await, 200);
 }
 
 #[tokio::test]
