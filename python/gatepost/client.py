@@ -9,6 +9,7 @@ import http.client
 import json
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -165,7 +166,9 @@ def _explain(url: str, error: Exception, pause: float, *, lost: bool) -> str:
 
 def _refusal(request: _Request, answer: Answer) -> str:
     hint = ""
-    if answer.status in (401, 403):
+    if answer.json().get("code") == "signature_expired":
+        hint = " Set the clocks of both machines, for instance with NTP."
+    elif answer.status in (401, 403):
         hint = " Gateway and Django must have the same secret (GATEPOST_SECRET on both sides)."
     elif answer.status in (308, 404, 421):
         hint = " GATEPOST['URL'] must be the address of `internal` in gateway.toml, not the site's."
@@ -213,7 +216,7 @@ def _attempt(connection: http.client.HTTPConnection, request: _Request) -> Answe
     )
     headers = {
         "Host": host,
-        signature.HEADER: signature.sign(conf.secret(), parts, at=int(time.time())),
+        signature.HEADER: _signature(parts),
     }
     if request.content_type:
         headers["Content-Type"] = request.content_type
@@ -230,6 +233,12 @@ def _attempt(connection: http.client.HTTPConnection, request: _Request) -> Answe
         # Whatever it was (a time-out above all), a late answer must not be taken for the next.
         connection.close()
         raise
+
+
+def _signature(parts: signature.Parts) -> str:
+    """Sign one attempt: the gateway believes a signature once, and a call may be made twice."""
+    nonce = secrets.token_hex(16)
+    return signature.sign(conf.secret(), parts, at=int(time.time()), nonce=nonce)
 
 
 def _open(url: str) -> http.client.HTTPConnection:

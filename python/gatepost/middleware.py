@@ -1,9 +1,10 @@
 """``GatepostMiddleware``: believes the gateway, and sends along with the response.
 
 First in ``MIDDLEWARE``, so that all others see the true scheme and address, and none replaces the
-response once it carries something. The surprise: without a valid ``Gatepost-Signature`` it does
-nothing at all, whatever the headers say; so a request that reached Django past the gateway is what
-it would be without this middleware.
+response once it carries something. The surprise: without a ``Gatepost-Signature`` it does nothing
+at all, whatever the headers say; so a request that reached Django past the gateway is what it would
+be without this middleware. With one that does not hold, the address of who brought it is taken
+away: it may well be the gateway, and no client may pass for the gateway's own machine.
 """
 
 import ipaddress
@@ -127,6 +128,8 @@ class _Come(Enum):
     PASSED_ON = 1
     #: By the gateway itself, which has a question.
     ASKED = 2
+    #: With a signature that does not hold.
+    DISBELIEVED = 3
 
 
 def _introduce(request: HttpRequest) -> _Come:
@@ -134,8 +137,11 @@ def _introduce(request: HttpRequest) -> _Come:
     meta = request.META
     claims = meta.pop("HTTP_GATEPOST_CONNECTION", None), meta.pop("HTTP_GATEPOST_ONLINE", None)
     come = _come(request)
-    if come is _Come.BY_ITSELF:
+    if come in (_Come.BY_ITSELF, _Come.DISBELIEVED):
         request.gatepost = Sender()
+        if come is _Come.DISBELIEVED:
+            # Empty, as it is behind a Unix socket: in no INTERNAL_IPS, in no list of who may come.
+            _set_address(request, "")
         return come
     connection, online = claims
     counted = int(online) if online and online.isdecimal() else None
@@ -151,20 +157,25 @@ def _come(request: HttpRequest) -> _Come:
         return _Come.PASSED_ON if trust.is_passed_on(request) else _Come.ASKED
     except (signature.SignatureError, conf.SecretMissingError) as error:
         _say_seldom(error)
-        return _Come.BY_ITSELF
+        return _Come.DISBELIEVED
 
 
 def _believe(request: HttpRequest) -> None:
-    scheme = request.META.get("HTTP_X_FORWARDED_PROTO")
+    address, scheme = trust.client(request)
     if scheme in ("http", "https"):
         request.META["wsgi.url_scheme"] = scheme
         if hasattr(request, "scope"):
             request.scope = {**request.scope, "scheme": scheme}
-    address = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if _is_address(address):
-        request.META["REMOTE_ADDR"] = address
-        if "REMOTE_HOST" in request.META:
-            request.META["REMOTE_HOST"] = address
+    _set_address(request, address if _is_address(address) else "")
+
+
+def _set_address(request: HttpRequest, address: str) -> None:
+    request.META["REMOTE_ADDR"] = address
+    if "REMOTE_HOST" in request.META:
+        request.META["REMOTE_HOST"] = address
+    if hasattr(request, "scope"):
+        client = (address, 0) if address else None
+        request.scope = {**request.scope, "client": client}
 
 
 def _is_address(text: str) -> bool:

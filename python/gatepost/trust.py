@@ -1,10 +1,13 @@
 """Whether a request came from the gateway: its ``Gatepost-Signature``.
 
-``middleware`` asks it about every request, ``views`` about the gateway's own. The surprise: what is
-signed is the target as it was on the request line, which not every server keeps; where quoting the
-decoded path would not give it back, the gateway says it in ``Gatepost-Target``.
+``middleware`` asks it about every request, ``views`` about the gateway's own. The surprise: servers
+differ in all that they tell of a request. What is signed is the target as it was on the request
+line, which not every one keeps: where quoting the decoded path would not give it back, the gateway
+says it in ``Gatepost-Target``. And ``X-Forwarded-*`` are theirs to act upon and to remove: address
+and scheme come in fields that no server knows.
 """
 
+import re
 import time
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -26,14 +29,24 @@ def is_signed(request: HttpRequest) -> bool:
     return signature.HEADER in request.headers
 
 
+def client(request: HttpRequest) -> tuple[str, str]:
+    """Return the client's address and scheme, which are true where the signature holds."""
+    meta = request.META
+    if "HTTP_GATEPOST_ADDRESS" in meta:
+        return meta["HTTP_GATEPOST_ADDRESS"], meta.get("HTTP_GATEPOST_SCHEME", "")
+    # Who signs by hand may have said them so: the signature is the same.
+    return meta.get("HTTP_X_FORWARDED_FOR", ""), meta.get("HTTP_X_FORWARDED_PROTO", "")
+
+
 def verify(request: HttpRequest, body_hash: str) -> None:
     """Raise ``SignatureError`` or ``SecretMissingError`` unless the gateway signed a request."""
+    address, scheme = client(request)
     parts = signature.Parts(
         method=str(request.method),
         target=_target(request),
         host=request.META.get("HTTP_HOST", ""),
-        forwarded_for=request.META.get("HTTP_X_FORWARDED_FOR", ""),
-        forwarded_proto=request.META.get("HTTP_X_FORWARDED_PROTO", ""),
+        address=address,
+        scheme=scheme,
         body_hash=body_hash,
     )
     header = request.headers[signature.HEADER]
@@ -49,15 +62,31 @@ def is_passed_on(request: HttpRequest) -> bool:
     try:
         verify(request, signature.STREAMED)
         return True
+    except signature.ClockError:
+        raise
     except signature.SignatureError:
-        if request.content_type not in (None, "", "application/json"):
+        body = _body_of_question(request)
+        if body is None:
             raise
-        try:
-            body = request.body
-        except (RequestDataTooBig, RawPostDataException, UnreadablePostError):
-            body = b""
-        verify(request, signature.hash_body(body))
-        return False
+    verify(request, signature.hash_body(body))
+    return False
+
+
+def _body_of_question(request: HttpRequest) -> bytes | None:
+    """Return the body of what the gateway may have made itself; None where it has made no such.
+
+    A body of another kind is left to the view, which may want to read it in pieces. What kind of
+    nothing a request without one has is the server's own idea: wsgiref calls it text/plain.
+    """
+    length = request.META.get("CONTENT_LENGTH")
+    if length in (None, "", "0", 0) and "HTTP_TRANSFER_ENCODING" not in request.META:
+        return b""
+    if request.content_type != "application/json":
+        return None
+    try:
+        return request.body
+    except (RequestDataTooBig, RawPostDataException, UnreadablePostError):
+        return None
 
 
 def _target(request: HttpRequest) -> str:
@@ -65,7 +94,7 @@ def _target(request: HttpRequest) -> str:
     told = request.META.get("HTTP_GATEPOST_TARGET")
     path = _decoded_path(request)
     query: str = request.META.get("QUERY_STRING", "")
-    if told is not None and _parted(told) == (path, query):
+    if told is not None and _is_target_of(str(told), path, query):
         return str(told)
     known = _kept_by_server(request)
     if known is not None:
@@ -75,7 +104,10 @@ def _target(request: HttpRequest) -> str:
 
 
 def _kept_by_server(request: HttpRequest) -> str | None:
-    """Return the target from a server that keeps it: gunicorn, uWSGI, and those of ASGI."""
+    """Return the target from a server that keeps it: gunicorn, uWSGI, and those of ASGI.
+
+    Those of ASGI keep no `?` without a query behind it.
+    """
     scope: dict[str, Any] | None = getattr(request, "scope", None)
     if scope is None:
         return request.META.get("RAW_URI") or request.META.get("REQUEST_URI") or None
@@ -96,10 +128,16 @@ def _decoded_path(request: HttpRequest) -> str:
     return prefix + str(request.META.get("PATH_INFO", ""))
 
 
-def _parted(target: str) -> tuple[str, str]:
-    """Return a target as Django gets to see it, so that it cannot stand for another one."""
-    path, _, query = target.partition("?")
-    decoded = unquote_to_bytes(path)
-    if decoded.startswith(b"//"):
-        decoded = b"/" + decoded.lstrip(b"/")  # As Python's own server does.
-    return repercent_broken_unicode(decoded).decode(), query
+def _is_target_of(told: str, path: str, query: str) -> bool:
+    """Return whether Django sees a target as this, so that it cannot stand for another one."""
+    told_path, _, told_query = told.partition("?")
+    if told_query != query:
+        return False
+    sent = unquote_to_bytes(told_path)
+    # Python's own server and waitress take away slashes at the beginning.
+    spellings = (sent, re.sub(rb"\A/+", b"/", sent))
+    # What is not UTF-8 is quoted by Django, and U+FFFD by the servers of ASGI.
+    return any(
+        path in (repercent_broken_unicode(spelling).decode(), spelling.decode(errors="replace"))
+        for spelling in spellings
+    )

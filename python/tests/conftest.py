@@ -20,8 +20,8 @@ ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
 AUTH = "/_gatepost/auth/"
 HEADERS = {
     "host": "localhost:8443",
-    "x_forwarded_for": "192.0.2.7",
-    "x_forwarded_proto": "https",
+    "address": "192.0.2.7",
+    "scheme": "https",
 }
 
 
@@ -67,8 +67,8 @@ def ask():
         client = client or Client()
         if cookie is not None:
             client.cookies["sessionid"] = cookie
-        headers = {f"HTTP_{name.upper()}": value for name, value in HEADERS.items()}
-        headers["HTTP_GATEPOST_SIGNATURE"] = fakes.sign("GET", AUTH, **HEADERS)
+        signed = fakes.signed_fields("GET", AUTH, **HEADERS)
+        headers = {f"HTTP_{name.upper().replace('-', '_')}": signed[name] for name in signed}
         return client.get(AUTH, **{**headers, **changes})
 
     return ask

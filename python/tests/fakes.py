@@ -11,6 +11,16 @@ import vectors
 SECRET = "a-shared-secret-of-at-least-32-bytes"
 
 
+#: Where what is signed stands in a request.
+FIELDS = {"host": "Host", "address": "Gatepost-Address", "scheme": "Gatepost-Scheme"}
+
+
+def signed_fields(method, target, *, body=b"", **named):
+    """Return the header fields of a request that the gateway vouches for."""
+    fields = {FIELDS[name]: value for name, value in named.items() if name in FIELDS}
+    return {**fields, "Gatepost-Signature": sign(method, target, body=body, **named)}
+
+
 def sign(method, target, *, secret=SECRET, at=None, body=b"", **headers):
     """Return Gatepost-Signature for a request, made from the contract's text.
 
@@ -21,9 +31,10 @@ def sign(method, target, *, secret=SECRET, at=None, body=b"", **headers):
         "method": method,
         "target": target,
         "t": int(time.time()) if at is None else at,
+        "nonce": headers.get("nonce", ""),
         "host": headers.get("host", ""),
-        "x_forwarded_for": headers.get("x_forwarded_for", ""),
-        "x_forwarded_proto": headers.get("x_forwarded_proto", ""),
+        "address": headers.get("address", ""),
+        "scheme": headers.get("scheme", ""),
         "body": body if body is None else body.decode(),
     }
     return vectors.signed(request)["header"]
@@ -46,9 +57,10 @@ class Call:
     @property
     def signature_holds(self):
         given = self.headers["Gatepost-Signature"]
-        at = int(given.split(",")[0].removeprefix("t="))
-        host = self.headers["Host"]
-        made = sign(self.method, self.path, at=at, body=self.body, host=host)
+        said = dict(part.split("=") for part in given.split(","))
+        at, nonce = int(said["t"]), said.get("n", "")
+        named = {"at": at, "nonce": nonce, "host": self.headers["Host"]}
+        made = sign(self.method, self.path, body=self.body, **named)
         return given == made and abs(at - time.time()) <= 60
 
 

@@ -1,6 +1,7 @@
 """The way to the gateway: kept connections, forks, and a gateway that is away."""
 
 import gc
+import json
 import os
 import socket
 import threading
@@ -65,6 +66,25 @@ def test_a_connection_is_kept(gateway):
         say(n)
     assert len({call.connection for call in gateway.calls}) == 1
     assert all(call.signature_holds for call in gateway.calls)
+
+
+def test_no_two_calls_have_the_same_signature(gateway, settings):
+    """The gateway believes one once; the same thing may be said twice in a second."""
+    for _ in range(2):
+        client.post("/v1/recheck", b'{"user":"42"}', content_type="application/json")
+    signatures = {call.headers["Gatepost-Signature"] for call in gateway.calls}
+    assert len(signatures) == 2
+    assert all(call.signature_holds for call in gateway.calls)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [("signature_expired", "clocks"), ("signature_wrong", "same secret")]
+)
+def test_a_refused_signature_is_explained(gateway, code, hint):
+    body = json.dumps({"code": code, "detail": "no"}).encode()
+    gateway.script.append(lambda handler: fakes.respond(handler, 401, body))
+    with pytest.raises(client.GatewayError, match=hint):
+        client.get("/v1/online?user=1")
 
 
 def test_each_thread_has_its_own(gateway):

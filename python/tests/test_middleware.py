@@ -1,10 +1,15 @@
 """The middleware believes the gateway, and nobody else."""
 
+import json
 import time
+from io import BytesIO
+from urllib.parse import unquote
 
 import pytest
 from django.contrib.sessions.models import Session
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpResponse, JsonResponse
+from django.template.context_processors import debug
 from django.test import AsyncClient, Client, RequestFactory
 from through import ADDRESS, AsyncThrough, Through, run, signed_headers
 
@@ -71,27 +76,44 @@ def test_they_are_in_asynchronous_django_too(path):
 
 
 def test_plain_http_is_told_as_such():
-    headers = signed_headers("GET", "/look/", x_forwarded_proto="http")
+    headers = signed_headers("GET", "/look/", scheme="http")
     seen = Client().get("/look/", headers=headers, secure=True).json()
     assert (seen["secure"], seen["trusted"]) == (False, True)
 
 
 def test_ipv6_and_a_missing_peer_address_are_fine():
-    headers = signed_headers("GET", "/look/", x_forwarded_for="2001:db8::7")
+    headers = signed_headers("GET", "/look/", address="2001:db8::7")
     seen = Client().get("/look/", headers=headers, REMOTE_ADDR="").json()
     assert seen["address"] == "2001:db8::7"
 
 
 @pytest.mark.parametrize("address", ["", "unknown", "1.2.3.4, 5.6.7.8"])
 def test_what_is_no_address_is_left_out(address):
-    headers = signed_headers("GET", "/look/", x_forwarded_for=address)
+    headers = signed_headers("GET", "/look/", address=address)
     seen = Client().get("/look/", headers=headers).json()
-    assert (seen["address"], seen["trusted"]) == ("127.0.0.1", True)
+    assert (seen["address"], seen["trusted"]) == ("", True)
+
+
+def test_what_a_server_does_with_the_forwarded_fields_does_not_matter():
+    """Waitress removes them, and a proxy in between may write its own."""
+    for said in ({}, {"X-Forwarded-For": "10.0.0.1", "X-Forwarded-Proto": "http"}):
+        seen = Through().get("/look/", headers=said).json()
+        assert (seen["secure"], seen["address"], seen["trusted"]) == (True, ADDRESS, True)
+
+
+def test_who_signs_by_hand_may_say_the_client_in_the_forwarded_fields():
+    headers = signed_headers("GET", "/look/")
+    headers["X-Forwarded-For"] = headers.pop("Gatepost-Address")
+    headers["X-Forwarded-Proto"] = headers.pop("Gatepost-Scheme")
+    seen = Client().get("/look/", headers=headers).json()
+    assert (seen["secure"], seen["address"], seen["trusted"]) == (True, ADDRESS, True)
 
 
 CLAIMS = {
     "X-Forwarded-For": "203.0.113.9",
     "X-Forwarded-Proto": "https",
+    "Gatepost-Address": "203.0.113.9",
+    "Gatepost-Scheme": "https",
     "Gatepost-Connection": "c1",
     "Gatepost-Online": "3",
 }
@@ -109,8 +131,8 @@ def test_nor_in_asynchronous_django():
 @pytest.mark.parametrize(
     "change",
     [
-        {"X-Forwarded-For": "203.0.113.9"},
-        {"X-Forwarded-Proto": "http"},
+        {"Gatepost-Address": "203.0.113.9"},
+        {"Gatepost-Scheme": "http"},
         {"Host": "localhost"},
         {"Gatepost-Signature": "t=1,v1=" + "0" * 64},
         {"Gatepost-Signature": "garbage"},
@@ -122,14 +144,42 @@ def test_nor_in_asynchronous_django():
 )
 def test_with_a_signature_of_something_else_nothing_is_believed(change, caplog):
     seen = Through().get("/look/", headers=change).json()
-    assert (seen["secure"], seen["address"], seen["trusted"]) == (False, "127.0.0.1", False)
+    assert (seen["secure"], seen["address"], seen["trusted"]) == (False, "", False)
     assert "not believed" in caplog.text
+
+
+def test_a_signature_that_does_not_hold_makes_nobody_a_neighbour(at, settings):
+    """What brought it may be the gateway, whose address INTERNAL_IPS and allow-lists may have."""
+    settings.DEBUG, settings.INTERNAL_IPS = True, ["127.0.0.1"]
+
+    def say(request):
+        peer = request.scope["client"] if hasattr(request, "scope") else request.META["REMOTE_HOST"]
+        return JsonResponse({"debug": "debug" in debug(request), "client": peer})
+
+    at(look=say)
+    wrong = {"Gatepost-Signature": "t=1,v1=" + "0" * 64}
+    seen = Through(REMOTE_HOST="localhost").get("/look/", headers=wrong).json()
+    assert seen == {"debug": False, "client": ""}
+    assert Client(REMOTE_HOST="x").get("/look/").json()["debug"] is True
+    seen = run(AsyncThrough().get, "/look/", headers=wrong).json()
+    assert seen == {"debug": False, "client": None}
+    assert run(AsyncThrough().get, "/look/").json()["client"] == [ADDRESS, 0]
 
 
 def test_an_old_signature_is_not_believed():
     old = int(time.time()) - 61
     headers = signed_headers("GET", "/look/", at=old)
     assert Client().get("/look/", headers=headers).json()["trusted"] is False
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+def test_an_old_signature_is_called_old(kind, caplog):
+    """And not one of another secret, whether the request has a body or none."""
+    headers = signed_headers("POST", "/look/", at=int(time.time()) - 75)
+    for body in (b"", b"{}"):
+        middleware._said_at = float("-inf")
+        Client().post("/look/", body, content_type=kind, headers=headers)
+        assert "clock of the signer is 7" in caplog.records[-1].getMessage()
 
 
 def test_during_rotation_both_secrets_are_believed(settings):
@@ -198,10 +248,33 @@ def test_any_spelling_of_a_path_is_believed_once_it_is_told(target):
     assert response.json()["trusted"] is True
 
 
-def test_a_path_that_is_not_utf_8_is_believed_once_it_is_told(at):
+@pytest.mark.parametrize("target", ["/%E9%ff/", "/e%ff/?", "/%c3%a4%ff/?q=%ff"])
+def test_a_path_that_is_not_utf_8_is_believed_once_it_is_told(at, target):
     at(**{"<path:any>": lambda request, any: look(request)})
-    headers = {**signed_headers("GET", "/%E9%ff/"), "Gatepost-Target": "/%E9%ff/"}
-    assert Client().get("/%E9%ff/", headers=headers).json()["trusted"] is True
+    headers = {**signed_headers("GET", target), "Gatepost-Target": target}
+    path, _, query = target.partition("?")
+    assert Client().get(path, headers=headers, QUERY_STRING=query).json()["trusted"] is True
+
+
+@pytest.mark.parametrize("raw", ["kept", "lost"])
+@pytest.mark.parametrize("target", ["/e%ff/?", "/e%ff/?q=%ff", "/a/?", "/%c3%a4/", "/%6fo//x/"])
+def test_any_spelling_is_believed_in_asynchronous_django(at, target, raw):
+    """Its servers decode a path leniently, and keep no question mark without a query."""
+    at(**{"<path:any>": lambda request, any: look(request)})
+    path, _, query = target.partition("?")
+    fields = {**signed_headers("GET", target), "Gatepost-Target": target}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": unquote(path),
+        "raw_path": path.encode() if raw == "kept" else None,
+        "query_string": query.encode(),
+        "headers": [(name.lower().encode(), fields[name].encode()) for name in fields],
+        "client": ("127.0.0.1", 1),
+    }
+    request = ASGIRequest(scope, BytesIO())
+    made = middleware.GatepostMiddleware(look)
+    assert json.loads(made(request).content)["trusted"] is True
 
 
 def test_beyond_ascii(at):
@@ -265,6 +338,24 @@ def test_its_own_calls_are_believed_by_middlewares_that_come_later(settings, db)
     headers = signed_headers("POST", batch, body=body)
     response = Client().post(batch, body, content_type="application/json", headers=headers)
     assert response.json() == {"sessions": []}
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"CONTENT_TYPE": "text/plain"},  # wsgiref, and so runserver
+        {"CONTENT_TYPE": "", "CONTENT_LENGTH": ""},
+        {"CONTENT_TYPE": "application/octet-stream", "CONTENT_LENGTH": "0"},
+    ],
+)
+def test_they_are_believed_whatever_a_server_says_of_a_body_that_is_none(meta, caplog):
+    auth = "/_gatepost/auth/"
+    seen = []
+    made = middleware.GatepostMiddleware(lambda request: HttpResponse(seen.append(request)))
+    headers = signed_headers("GET", auth, body=b"")
+    made(RequestFactory().get(auth, headers=headers, **meta))
+    assert (seen[0].is_secure(), seen[0].gatepost.trusted) == (True, True)
+    assert not caplog.records
 
 
 def test_a_body_that_streams_is_left_to_the_view(at):

@@ -9,18 +9,13 @@ from django.test import AsyncClient, Client
 import fakes
 
 ADDRESS = "192.0.2.7"
-HEADERS = {"host": "localhost:8443", "x_forwarded_for": ADDRESS, "x_forwarded_proto": "https"}
+HEADERS = {"host": "localhost:8443", "address": ADDRESS, "scheme": "https"}
 
 
 def signed_headers(method, target, *, body=None, **changes):
     """Return what the gateway adds to a request; a changed value is signed too."""
     named = {**HEADERS, **changes}
-    return {
-        "Host": named["host"],
-        "X-Forwarded-For": named["x_forwarded_for"],
-        "X-Forwarded-Proto": named["x_forwarded_proto"],
-        "Gatepost-Signature": fakes.sign(method, target, body=body, **named),
-    }
+    return fakes.signed_fields(method, target, body=body, **named)
 
 
 class _Through:

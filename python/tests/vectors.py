@@ -19,19 +19,19 @@ REQUESTS = [
         "target": "/_gatepost/auth/",
         "t": 1700000000,
         "host": "localhost:8443",
-        "x_forwarded_for": "192.0.2.7",
-        "x_forwarded_proto": "https",
+        "address": "192.0.2.7",
+        "scheme": "https",
         "body": "",
     },
     {
-        "name": "publication by Django, without forwarded headers, with a body that is not ASCII",
+        "name": "publication by Django, whom nobody asked, with a body that is not ASCII",
         "secret": "a-shared-secret-of-at-least-32-bytes",
         "method": "POST",
         "target": "/v1/publish",
         "t": 1763886000,
         "host": "127.0.0.1:9400",
-        "x_forwarded_for": "",
-        "x_forwarded_proto": "",
+        "address": "",
+        "scheme": "",
         "body": '{"to":{"user":"42"},"frame":{"type":"notification","title":"Grüße"}}\n',
     },
     {
@@ -41,9 +41,21 @@ REQUESTS = [
         "target": "/api/a%20b/?q=%C3%A4&x=1%2B1&empty=",
         "t": 4102444800,
         "host": "app.example.com",
-        "x_forwarded_for": "2001:db8::1",
-        "x_forwarded_proto": "https",
+        "address": "2001:db8::1",
+        "scheme": "https",
         "body": None,
+    },
+    {
+        "name": "one of two that are otherwise the same",
+        "secret": "a-shared-secret-of-at-least-32-bytes",
+        "method": "POST",
+        "target": "/v1/recheck",
+        "t": 1763886000,
+        "nonce": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+        "host": "127.0.0.1:9400",
+        "address": "",
+        "scheme": "",
+        "body": '{"user":"42"}',
     },
     {
         "name": "over a Unix socket, early in time",
@@ -52,8 +64,8 @@ REQUESTS = [
         "target": "/v1/revoke",
         "t": 1,
         "host": "localhost",
-        "x_forwarded_for": "",
-        "x_forwarded_proto": "",
+        "address": "",
+        "scheme": "",
         "body": '{"user":"42","code":4001,"reason":"logged out"}',
     },
 ]
@@ -71,21 +83,24 @@ SESSIONS = [
 def signed(request):
     body = request["body"]
     body_hash = "-" if body is None else hashlib.sha256(body.encode()).hexdigest()
+    nonce = request.get("nonce", "")
+    moment = f"{request['t']},n={nonce}" if nonce else str(request["t"])
     canonical = "\n".join(
         [
             "v1",
             request["method"],
             request["target"],
-            str(request["t"]),
+            moment,
             request["host"],
-            request["x_forwarded_for"],
-            request["x_forwarded_proto"],
+            request["address"],
+            request["scheme"],
             body_hash,
         ]
     )
     mac = hmac.new(request["secret"].encode(), canonical.encode("latin-1"), hashlib.sha256)
-    header = f"t={request['t']},v1={mac.hexdigest()}"
-    return {**request, "body_sha256": body_hash, "canonical": canonical, "header": header}
+    header = f"t={moment},v1={mac.hexdigest()}"
+    made = {"body_sha256": body_hash, "canonical": canonical, "header": header}
+    return {"nonce": nonce, **request, **made}
 
 
 def digested(secret, cookie):

@@ -5,12 +5,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::farewell::Farewell;
 use super::field;
 use super::presence::Presence;
-use super::target::survives_quoting;
 use super::watch::Watch;
 use crate::hub::Hub;
 use crate::ids::DigestKey;
@@ -20,7 +19,8 @@ use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
 use crate::session::{CookieNames, Leases, Lifecycle};
 use crate::web::request::Downstream;
-use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, Signer, TARGET};
+use crate::web::signature::{BodyHash, Signer};
+use crate::web::vouch::{Vouched, vouch};
 
 const PUBLISH: HeaderName = HeaderName::from_static("gatepost-publish");
 const REVOKE: HeaderName = HeaderName::from_static("gatepost-revoke");
@@ -98,28 +98,19 @@ impl Edge {
             }
         }
     }
-
-    fn sign(&self, request: Outgoing<'_>) {
-        let target = request
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
-        let (method, fields) = (request.method, request.fields);
-        if !survives_quoting(target)
-            && let Ok(told) = HeaderValue::from_str(target)
-        {
-            fields.insert(TARGET, told);
-        }
-        let parts = SignedParts::of(method, target, fields, BodyHash::Streamed);
-        let signature = self.signer.sign(&parts, signature::unix_seconds());
-        fields.insert(SIGNATURE, signature);
-    }
 }
 
 impl Intercept for Edge {
     fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream) {
         self.presence.tell(request.fields, downstream.claimed);
-        self.sign(request);
+        let target = request.uri.path_and_query();
+        let vouched = Vouched {
+            method: request.method,
+            target: target.map_or("/", |target| target.as_str()),
+            address: downstream.address,
+            body: BodyHash::Streamed,
+        };
+        vouch(&self.signer, vouched, request.fields);
     }
 
     fn incoming(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<PassedOn> {

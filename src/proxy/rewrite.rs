@@ -4,9 +4,6 @@
 //! what the body is; and what the gateway says of the client is written last, so that nothing a
 //! client names in `Connection` can take it away.
 
-use std::fmt::Display;
-use std::io::Write;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version, request, response};
@@ -77,8 +74,8 @@ pub(super) fn request(parts: &mut request::Parts, downstream: &Downstream, lengt
     fields.insert(header::HOST, downstream.host.clone());
     fields.insert(X_FORWARDED_HOST, downstream.host.clone());
     fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-    set(fields, X_FORWARDED_FOR, &downstream.address.to_canonical());
-    set(fields, X_REQUEST_ID, &downstream.request_id);
+    headers::set(fields, X_FORWARDED_FOR, &downstream.address.to_canonical());
+    headers::set(fields, X_REQUEST_ID, &downstream.request_id);
 }
 
 /// Makes a dev server believe that the browser speaks to it directly. Only our own origin is
@@ -163,17 +160,6 @@ fn to_origin_form(uri: &mut Uri) {
     *uri = path
         .unwrap_or_else(|| PathAndQuery::from_static("/"))
         .into();
-}
-
-/// Sets a field to a short text without a `String` in between.
-fn set(fields: &mut HeaderMap, name: HeaderName, value: &impl Display) {
-    let mut buffer = [0; 64];
-    let mut rest = buffer.as_mut_slice();
-    let written = write!(rest, "{value}").map(|()| 64 - rest.len());
-    match written.map(|length| HeaderValue::from_bytes(&buffer[..length])) {
-        Ok(Ok(value)) => fields.insert(name, value),
-        _ => fields.remove(name),
-    };
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use super::intake::Intake;
 use super::pacer::Pacer;
 use super::publication::Decoded;
 use super::query;
+use super::replays::Replays;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::hub::Hub;
@@ -52,6 +53,7 @@ pub struct ApiSettings {
 #[derive(Debug)]
 pub struct Api {
     secrets: Secrets,
+    replays: Replays,
     bodies: BodyReader,
     intake: Arc<Intake>,
     hub: Arc<Hub>,
@@ -76,6 +78,7 @@ impl Api {
     pub fn new(settings: ApiSettings, parts: ApiParts) -> Self {
         Self {
             secrets: settings.secrets,
+            replays: Replays::default(),
             bodies: BodyReader::new(LARGEST_BODY, settings.body_timeout),
             intake: parts.intake,
             hub: parts.hub,
@@ -112,7 +115,7 @@ impl Api {
         let claim = Claim::of(&request.headers, &self.secrets)?;
         let call = resource.call(&request.headers)?;
         let body = self.bodies.read(&request.headers, body).await?;
-        claim.prove(&self.secrets, request, &body)?;
+        claim.prove((&self.secrets, &self.replays), request, &body)?;
         match call {
             Call::Publish => self.publish(&body).await,
             Call::PublishBatch => self.publish_batch(&body).await,

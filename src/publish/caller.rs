@@ -3,15 +3,14 @@
 //! Used by `api`. The surprise: a bearer token is judged before the body is read, a signature after,
 //! for it vouches for the body.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 use super::error::PublishError;
+use super::replays::Replays;
 use crate::secret::Secrets;
-use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
+use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, unix_seconds};
 
 /// What a request brings to be believed.
 #[derive(Debug)]
@@ -39,10 +38,11 @@ impl Claim {
         }
     }
 
-    /// Checks a signature against the request and its whole body.
+    /// Checks a signature against the request and its whole body, and that it is no replay where that
+    /// would change something.
     pub(super) fn prove(
         &self,
-        secrets: &Secrets,
+        (secrets, replays): (&Secrets, &Replays),
         request: &Parts,
         body: &[u8],
     ) -> Result<(), PublishError> {
@@ -52,7 +52,12 @@ impl Claim {
         let target = request.uri.path_and_query().map_or("/", |pq| pq.as_str());
         let hash = BodyHash::of(body);
         let parts = SignedParts::of(&request.method, target, &request.headers, hash);
-        Ok(signature::verify(secrets, header, &parts, unix_now())?)
+        let now = unix_seconds();
+        let signature = signature::verify(secrets, header, &parts, now)?;
+        if request.method.is_safe() {
+            return Ok(());
+        }
+        replays.accept(signature, now)
     }
 }
 
@@ -81,13 +86,6 @@ fn only<'a>(
         (first, None) => Ok(first),
         _ => Err(PublishError::WrongSecret),
     }
-}
-
-fn unix_now() -> u64 {
-    // A clock before 1970 is wrong by more than any signature allows.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -155,17 +153,37 @@ mod tests {
 
     #[test]
     fn a_signature_vouches_for_the_body() {
-        let request = Request::post("/v1/publish?x=1")
+        let (request, claim) = signed(Method::POST);
+        let (secrets, replays) = (secrets(), Replays::default());
+        let prove = |body: &[u8]| claim.prove((&secrets, &replays), &request, body);
+        assert!(prove(b"{ }").is_err());
+        assert!(prove(b"{}").is_ok());
+    }
+
+    #[test]
+    fn what_changes_something_is_believed_once() {
+        for (method, again) in [(Method::POST, false), (Method::GET, true)] {
+            let (request, claim) = signed(method);
+            let (secrets, replays) = (secrets(), Replays::default());
+            let prove = || claim.prove((&secrets, &replays), &request, b"{}");
+            assert!(prove().is_ok());
+            assert_eq!(prove().is_ok(), again);
+        }
+    }
+
+    fn signed(method: Method) -> (Parts, Claim) {
+        let request = Request::builder()
+            .method(method)
+            .uri("/v1/publish?x=1")
             .header("host", "127.0.0.1:9400")
             .body(())
             .unwrap();
         let (mut request, ()) = request.into_parts();
         let hash = BodyHash::of(b"{}");
-        let parts = SignedParts::of(&Method::POST, "/v1/publish?x=1", &request.headers, hash);
-        let header = signature::sign(&secrets().current, &parts, unix_now());
+        let parts = SignedParts::of(&request.method, "/v1/publish?x=1", &request.headers, hash);
+        let header = signature::sign(&secrets().current, &parts, unix_seconds());
         request.headers.insert(SIGNATURE, header);
         let claim = Claim::of(&request.headers, &secrets()).unwrap();
-        assert!(claim.prove(&secrets(), &request, b"{}").is_ok());
-        assert!(claim.prove(&secrets(), &request, b"{ }").is_err());
+        (request, claim)
     }
 }

@@ -15,6 +15,11 @@ use crate::web::signature::SignatureError;
 const SECRET_HINT: &str = "send `Authorization: Bearer <secret>` with the secret of gateway.toml's \
                            django.secret_env, or sign the request (Gatepost-Signature)";
 
+const NONCE_HINT: &str = "sign each attempt anew; calls of one second that are otherwise the same are \
+                          told apart by a nonce: `t=…,n=<16 to 64 hex digits>,v1=…`";
+
+const CLOCKS_HINT: &str = "set both machines' clocks, by NTP for instance";
+
 const OUTBOX_HINT: &str = "write `url = \"/_gatepost/outbox/\"` below [outbox] of gateway.toml";
 
 /// Why a call was refused.
@@ -33,6 +38,12 @@ pub(super) enum PublishError {
     WrongSecret,
     #[error("the signature is not believed: {0}")]
     Signature(#[from] SignatureError),
+    #[error("this very call was accepted before: who sees it has sent it again")]
+    Replayed,
+    #[error(
+        "so many signed calls came that older ones, as this is by {seconds} s, are not believed"
+    )]
+    Crowded { seconds: u64 },
     #[error("the body must be {expected}, uncompressed")]
     MediaType { expected: &'static str },
     #[error("the body is larger than {limit} bytes")]
@@ -58,12 +69,13 @@ impl ToProblem for PublishError {
         let (status, code) = self.kind();
         let problem = Problem::new(status, code, self.to_string());
         match self {
-            Self::Signature(SignatureError::Clock { .. }) => {
-                problem.with_hint("set both machines' clocks, by NTP for instance")
+            Self::Signature(SignatureError::Clock { .. }) | Self::Crowded { .. } => {
+                problem.with_hint(CLOCKS_HINT)
             }
             Self::NoSecret | Self::WrongSecret | Self::Signature(_) => {
                 problem.with_hint(SECRET_HINT)
             }
+            Self::Replayed => problem.with_hint(NONCE_HINT),
             Self::TooManyLines { .. } | Self::TooLarge { .. } => {
                 problem.with_hint("send it in several calls")
             }
@@ -94,6 +106,8 @@ impl PublishError {
                 (StatusCode::UNAUTHORIZED, "signature_expired")
             }
             Self::Signature(_) => (StatusCode::UNAUTHORIZED, "signature_wrong"),
+            Self::Replayed => (StatusCode::UNAUTHORIZED, "signature_replayed"),
+            Self::Crowded { .. } => (StatusCode::UNAUTHORIZED, "signature_expired"),
             Self::MediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type"),
             Self::TooLarge { .. } | Self::TooManyLines { .. } => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
@@ -128,7 +142,11 @@ impl PublishError {
             Self::Method { allowed } => {
                 headers.insert(ALLOW, HeaderValue::from_static(allowed));
             }
-            Self::NoSecret | Self::WrongSecret | Self::Signature(_) => {
+            Self::NoSecret
+            | Self::WrongSecret
+            | Self::Signature(_)
+            | Self::Replayed
+            | Self::Crowded { .. } => {
                 let scheme = HeaderValue::from_static("Bearer realm=\"gatepost\"");
                 headers.insert(WWW_AUTHENTICATE, scheme);
             }

@@ -21,5 +21,6 @@ mod pacer;
 mod publication;
 mod query;
 mod recheck;
+mod replays;
 mod revocation;
 mod text;

@@ -182,7 +182,7 @@ fn wrong_signature(refusal: &str) -> Diagnosis {
             Kind::WrongSecret,
             "Django refuses the signature: do both sides have the same secret?",
             "Gateway and Django have different secrets, or something between them changes the path, \
-             Host, X-Forwarded-For or X-Forwarded-Proto. Give both the same GATEPOST_SECRET \
+             Host or Gatepost-Address. Give both the same GATEPOST_SECRET \
              (`django.secret_env`, `secret_file`) and restart both.",
         );
     };

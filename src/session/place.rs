@@ -5,7 +5,7 @@
 //! is just being closed.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -14,7 +14,8 @@ use super::diagnosis::Silence;
 use super::endpoint::AuthorityError;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
-use crate::web::signature::{self, BodyHash, SignedParts};
+use crate::web::signature::{BodyHash, Signer};
+use crate::web::vouch::{Vouched, vouch};
 
 /// Below gunicorn's two seconds.
 const POOL_IDLE: Duration = Duration::from_millis(1500);
@@ -123,21 +124,18 @@ impl Place {
     ) -> Result<reqwest::Response, reqwest::Error> {
         let url = self.url_with(call.query);
         let target = target(&url);
-        let address = call.address.to_canonical().to_string();
-        let parts = SignedParts {
-            method: &call.method,
-            path_and_query: &target,
-            host: call.host.as_bytes(),
-            forwarded_for: address.as_bytes(),
-            forwarded_proto: b"https",
-            body: BodyHash::of(&call.body),
-        };
-        let signature = signature::sign(&secrets.current, &parts, unix_now());
         let mut headers = call.headers;
         headers.insert(header::HOST, call.host.clone());
+        let address = call.address.to_canonical().to_string();
         put(&mut headers, "x-forwarded-for", &address);
         put(&mut headers, "x-forwarded-proto", "https");
-        headers.insert(signature::SIGNATURE, signature);
+        let vouched = Vouched {
+            method: &call.method,
+            target: &target,
+            address: call.address,
+            body: BodyHash::of(&call.body),
+        };
+        vouch(&Signer::new(&secrets.current), vouched, &mut headers);
         let mut request = self.client.request(call.method, url).headers(headers);
         if !call.body.is_empty() {
             request = request.body(call.body);
@@ -177,13 +175,6 @@ pub(super) async fn read(
 fn target(url: &reqwest::Url) -> String {
     let query = url.query().map(|query| format!("?{query}"));
     format!("{}{}", url.path(), query.unwrap_or_default())
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 /// Adds a field of ours. A value that is no field text (it never is) is left out.

@@ -4,6 +4,9 @@
 //! compared as Django sees them, where `-` and `_` are one character, so a field with `_` in its
 //! name is dropped whatever it says.
 
+use std::fmt::Display;
+use std::io::Write;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Fields that belong to one connection (RFC 9110 7.6.1), `Connection` first.
@@ -170,6 +173,17 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     match HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
         Ok(value) => headers.insert(header::COOKIE, value),
         Err(_) => headers.remove(header::COOKIE),
+    };
+}
+
+/// Sets a field to a short text without a `String` in between.
+pub fn set(fields: &mut HeaderMap, name: HeaderName, value: &impl Display) {
+    let mut buffer = [0; 64];
+    let mut rest = buffer.as_mut_slice();
+    let written = write!(rest, "{value}").map(|()| 64 - rest.len());
+    match written.map(|length| HeaderValue::from_bytes(&buffer[..length])) {
+        Ok(Ok(value)) => fields.insert(name, value),
+        _ => fields.remove(name),
     };
 }
 

@@ -11,3 +11,5 @@ pub mod path;
 pub mod problem;
 pub mod request;
 pub mod signature;
+mod target;
+pub mod vouch;

@@ -1,8 +1,8 @@
 //! The signature on what passes between gateway and Django: `Gatepost-Signature: t=…,v1=…`.
 //!
-//! `session` signs its calls to Django, `django` every request that goes there, `publish` checks
-//! callers of the internal listener. The surprise: the message names `Host` and the forwarded headers too, so that a signed call cannot be
-//! replayed as a call for another host or another client.
+//! `vouch` signs with it what goes to Django, `publish` checks callers of the internal listener. The
+//! surprise: the message names `Host`, the client's address and the scheme too, so that a signed call
+//! cannot be replayed as a call for another host or another client.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,17 +15,20 @@ use crate::secret::{Secret, Secrets};
 /// The header that carries the signature.
 pub const SIGNATURE: HeaderName = HeaderName::from_static("gatepost-signature");
 
-/// The signed target as it was sent, for servers that keep only the decoded path from Django.
-pub const TARGET: HeaderName = HeaderName::from_static("gatepost-target");
+/// The client's address, as it is signed. Servers own `X-Forwarded-For`: some remove it.
+pub const ADDRESS: HeaderName = HeaderName::from_static("gatepost-address");
+
+/// The scheme the client speaks, as it is signed.
+pub const SCHEME: HeaderName = HeaderName::from_static("gatepost-scheme");
 
 /// How far the two clocks may differ, either way, in seconds.
 pub const TOLERANCE: u64 = 60;
 
-/// No well-formed header is longer: `t=`, 20 digits, `,v1=`, 64 digits.
-const LONGEST_HEADER: usize = 90;
+/// What tells apart calls of one second that are otherwise the same, in hexadecimal digits.
+const NONCE: std::ops::RangeInclusive<usize> = 16..=64;
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// No well-formed header is longer: `t=`, 20 digits, `,n=`, 64 digits, `,v1=`, 64 digits.
+const LONGEST_HEADER: usize = 157;
 
 /// What a signature vouches for.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +39,10 @@ pub struct SignedParts<'a> {
     pub path_and_query: &'a str,
     /// The `Host` header.
     pub host: &'a [u8],
-    /// The `X-Forwarded-For` header; empty where absent.
-    pub forwarded_for: &'a [u8],
-    /// The `X-Forwarded-Proto` header; empty where absent.
-    pub forwarded_proto: &'a [u8],
+    /// The `Gatepost-Address` header; empty where absent.
+    pub address: &'a [u8],
+    /// The `Gatepost-Scheme` header; empty where absent.
+    pub scheme: &'a [u8],
     /// The body.
     pub body: BodyHash,
 }
@@ -53,12 +56,24 @@ pub enum BodyHash {
     Streamed,
 }
 
+/// A signature that is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// When it was made, in unix seconds of the signer.
+    pub time: u64,
+    /// What no other call has.
+    pub tag: [u8; 32],
+}
+
 /// Why a signature is not believed. The texts are for the caller who signs wrongly: none tells
 /// anything about a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
-    /// The header is not `t=<unix seconds>,v1=<64 lower-case hexadecimal digits>`.
-    #[error("the header is not of the form t=<unix seconds>,v1=<64 lower-case hex digits>")]
+    /// The header is not `t=<unix seconds>[,n=<nonce>],v1=<64 lower-case hexadecimal digits>`.
+    #[error(
+        "the header is not of the form t=<unix seconds>[,n=<16 to 64 hex digits>],v1=<64 lower-case \
+         hex digits>"
+    )]
     Malformed,
     /// No secret that is believed makes this signature.
     #[error("no secret in force here makes this signature of this request")]
@@ -93,21 +108,22 @@ impl<'a> SignedParts<'a> {
             method,
             path_and_query,
             host: field(&header::HOST),
-            forwarded_for: field(&FORWARDED_FOR),
-            forwarded_proto: field(&FORWARDED_PROTO),
+            address: field(&ADDRESS),
+            scheme: field(&SCHEME),
             body,
         }
     }
 
-    fn tag(&self, key: &hmac::Key, time: u64) -> hmac::Tag {
+    /// `moment` is what the header says between `t=` and `,v1=`.
+    fn tag(&self, key: &hmac::Key, moment: &[u8]) -> hmac::Tag {
         let mut message = Vec::with_capacity(256);
         message.extend_from_slice(b"v1\n");
         message.extend_from_slice(self.method.as_str().as_bytes());
         message.push(b'\n');
         message.extend_from_slice(self.path_and_query.as_bytes());
         message.push(b'\n');
-        message.extend_from_slice(decimal(&mut [0; 20], time));
-        for field in [self.host, self.forwarded_for, self.forwarded_proto] {
+        message.extend_from_slice(moment);
+        for field in [self.host, self.address, self.scheme] {
             message.push(b'\n');
             message.extend_from_slice(field);
         }
@@ -137,11 +153,13 @@ impl Signer {
         reason = "digits, letters, `=` and `,` are a header value"
     )]
     pub fn sign(&self, parts: &SignedParts<'_>, now: u64) -> HeaderValue {
+        let mut buffer = [0; 20];
+        let moment = decimal(&mut buffer, now);
         let mut text = Vec::with_capacity(LONGEST_HEADER);
         text.extend_from_slice(b"t=");
-        text.extend_from_slice(decimal(&mut [0; 20], now));
+        text.extend_from_slice(moment);
         text.extend_from_slice(b",v1=");
-        push_hex(&mut text, parts.tag(&self.0, now).as_ref());
+        push_hex(&mut text, parts.tag(&self.0, moment).as_ref());
         HeaderValue::from_maybe_shared(Bytes::from(text)).expect("visible ASCII is a header value")
     }
 }
@@ -164,34 +182,49 @@ pub fn verify(
     header: &HeaderValue,
     parts: &SignedParts<'_>,
     now: u64,
-) -> Result<(), SignatureError> {
-    let (time, claimed) = parse(header.as_bytes()).ok_or(SignatureError::Malformed)?;
+) -> Result<Signature, SignatureError> {
+    let (moment, signature) = parse(header.as_bytes()).ok_or(SignatureError::Malformed)?;
+    let Signature { time, tag: claimed } = &signature;
     let believed = secrets.believed().fold(false, |believed, secret| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
-        let tag = parts.tag(&key, time);
-        constant_time::verify_slices_are_equal(tag.as_ref(), &claimed).is_ok() | believed
+        let tag = parts.tag(&key, moment);
+        constant_time::verify_slices_are_equal(tag.as_ref(), claimed).is_ok() | believed
     });
     if !believed {
         return Err(SignatureError::Mismatch);
     }
     // Judged last, so that a clock is blamed only where the secrets do agree.
-    match now.abs_diff(time) {
-        0..=TOLERANCE => Ok(()),
+    match now.abs_diff(*time) {
+        0..=TOLERANCE => Ok(signature),
         difference => Err(SignatureError::Clock { difference }),
     }
 }
 
-/// The time and the tag of a header, in the one spelling that is allowed.
-fn parse(header: &[u8]) -> Option<(u64, [u8; 32])> {
+/// The moment (time and nonce, as written) and the signature of a header, in the one spelling that is
+/// allowed.
+fn parse(header: &[u8]) -> Option<(&[u8], Signature)> {
     if header.len() > LONGEST_HEADER {
         return None;
     }
     let text = std::str::from_utf8(header).ok()?;
-    let (time, tag) = text.strip_prefix("t=")?.split_once(",v1=")?;
+    let (moment, tag) = text.strip_prefix("t=")?.split_once(",v1=")?;
+    let time = match moment.split_once(",n=") {
+        Some((time, nonce)) => is_nonce(nonce).then_some(time)?,
+        None => moment,
+    };
     if time.is_empty() || !time.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    Some((time.parse().ok()?, parse_hex(tag.as_bytes())?))
+    let signature = Signature {
+        time: time.parse().ok()?,
+        tag: parse_hex(tag.as_bytes())?,
+    };
+    Some((moment.as_bytes(), signature))
+}
+
+fn is_nonce(text: &str) -> bool {
+    let digits = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    NONCE.contains(&text.len()) && text.bytes().all(digits)
 }
 
 fn parse_hex(text: &[u8]) -> Option<[u8; 32]> {
@@ -254,8 +287,8 @@ mod tests {
             method: &Method::POST,
             path_and_query: "/v1/publish",
             host: b"127.0.0.1:9400",
-            forwarded_for: b"",
-            forwarded_proto: b"",
+            address: b"",
+            scheme: b"",
             body: BodyHash::of(body),
         }
     }
@@ -265,8 +298,8 @@ mod tests {
             method: &Method::GET,
             path_and_query: "/_gatepost/auth/?a=1&b=%C3%A9",
             host: b"example.test:8443",
-            forwarded_for: b"203.0.113.9",
-            forwarded_proto: b"https",
+            address: b"203.0.113.9",
+            scheme: b"https",
             body: BodyHash::Streamed,
         }
     }
@@ -305,23 +338,22 @@ mod tests {
                 method: &method,
                 path_and_query: field("target"),
                 host: field("host").as_bytes(),
-                forwarded_for: field("x_forwarded_for").as_bytes(),
-                forwarded_proto: field("x_forwarded_proto").as_bytes(),
+                address: field("address").as_bytes(),
+                scheme: field("scheme").as_bytes(),
                 body: body.map_or(BodyHash::Streamed, |body| BodyHash::of(body.as_bytes())),
             };
             let secret = Secret::new(field("secret").into());
-            assert_eq!(
-                sign(&secret, &parts, time),
-                field("header"),
-                "{}",
-                vector["name"]
-            );
+            // The gateway checks nonces, and makes none.
+            if field("nonce").is_empty() {
+                assert_eq!(sign(&secret, &parts, time), field("header"));
+            }
             let secrets = Secrets {
                 current: secret,
                 previous: None,
             };
             let header = HeaderValue::from_str(field("header")).unwrap();
-            assert_eq!(verify(&secrets, &header, &parts, time), Ok(()));
+            let believed = verify(&secrets, &header, &parts, time);
+            assert_eq!(believed.map(|it| it.time), Ok(time), "{}", vector["name"]);
         }
     }
 
@@ -330,7 +362,7 @@ mod tests {
         let secrets = secrets();
         for secret in secrets.believed() {
             let header = sign(secret, &auth(), NOW);
-            assert_eq!(verify(&secrets, &header, &auth(), NOW), Ok(()));
+            assert!(verify(&secrets, &header, &auth(), NOW).is_ok());
         }
         let stranger = Secret::new(vec![b'x'; 32]);
         let header = sign(&stranger, &auth(), NOW);
@@ -348,8 +380,8 @@ mod tests {
             |p| p.method = &Method::HEAD,
             |p| p.path_and_query = "/_gatepost/auth/",
             |p| p.host = b"example.test",
-            |p| p.forwarded_for = b"",
-            |p| p.forwarded_proto = b"http",
+            |p| p.address = b"",
+            |p| p.scheme = b"http",
             |p| p.body = BodyHash::of(b""),
         ];
         for change in changed {
@@ -367,7 +399,7 @@ mod tests {
         let secrets = secrets();
         let header = sign(&secrets.current, &auth(), NOW);
         for now in [NOW - 60, NOW + 60] {
-            assert_eq!(verify(&secrets, &header, &auth(), now), Ok(()));
+            assert!(verify(&secrets, &header, &auth(), now).is_ok());
         }
         for now in [NOW - 61, NOW + 61] {
             let refused = verify(&secrets, &header, &auth(), now);
@@ -394,6 +426,11 @@ mod tests {
             format!("t=99999999999999999999,v1={tag}"),
             format!("v1={tag},t={NOW}"),
             format!("t={NOW}, v1={tag}"),
+            format!("t={NOW},n=,v1={tag}"),
+            format!("t={NOW},n=0123456789abcde,v1={tag}"),
+            format!("t={NOW},n=0123456789abcdeF,v1={tag}"),
+            format!("t={NOW},n={},v1={tag}", "0".repeat(65)),
+            format!("n=0123456789abcdef,t={NOW},v1={tag}"),
             format!("t={NOW},v1={}", &tag[1..]),
             format!("t={NOW},v1={}", tag.to_uppercase()),
             format!("t={NOW},v1={}g", &tag[1..]),

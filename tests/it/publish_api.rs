@@ -259,6 +259,19 @@ async fn only_who_knows_the_secret_is_heard() {
 }
 
 #[tokio::test]
+async fn calls_of_one_second_that_are_the_same_are_told_apart_by_their_nonces() {
+    let (_django, gateway) = stage().await;
+    let mut ann = ann(&gateway).await;
+    let api = gateway.api().signing_with(SECRET);
+    for _ in 0..3 {
+        let answer = api.publish_text(&to_ann("1")).await;
+        assert_eq!(answer["sockets"], 1, "{answer}");
+        ann.expect_frame("1").await;
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_signature_is_good_for_its_own_request_and_its_own_minute() {
     let (_django, gateway) = stage().await;
     let body = to_ann("1");
@@ -282,8 +295,10 @@ async fn a_signature_is_good_for_its_own_request_and_its_own_minute() {
         .await;
         raw.answer().await
     };
-    let answer = ask(signed("/v1/publish", "localhost", &body, now() - 50)).await;
+    let good = signed("/v1/publish", "localhost", &body, now() - 50);
+    let answer = ask(good.clone()).await;
     assert_eq!(answer.status(), 202, "{}", answer.text());
+    assert_problem(&ask(good).await, 401, "signature_replayed");
     for (signature, code) in [
         (
             signed("/v1/publish", "localhost", &body, now() - 90),

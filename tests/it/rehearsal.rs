@@ -157,8 +157,9 @@ fn the_signature_is_the_one_of_the_published_vectors() {
             method: text("method"),
             target: text("target"),
             host: text("host"),
-            forwarded_for: text("x_forwarded_for"),
-            forwarded_proto: text("x_forwarded_proto"),
+            address: text("address"),
+            scheme: text("scheme"),
+            nonce: text("nonce"),
             body: vector["body"].as_str().map(str::as_bytes),
         };
         let time = vector["t"].as_u64().unwrap();

@@ -8,5 +8,6 @@ urlpatterns = [
     path("notify/", views.notify_then_fail),
     path("seen/", views.seen),
     path("seen/<path:rest>", lambda request, rest: views.seen(request)),
+    path("members/", views.members),
     path("logout/", views.log_out),
 ]

@@ -1,5 +1,8 @@
 from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, JsonResponse
+from django.middleware.security import SecurityMiddleware
+from django.utils.decorators import decorator_from_middleware
 
 from gatepost import Everyone, notify
 
@@ -27,6 +30,20 @@ def seen(request):
     }
     notify(Everyone, said)
     return JsonResponse(said)
+
+
+class HttpsOnly(SecurityMiddleware):
+    """SECURE_SSL_REDIRECT, for one view."""
+
+    def __init__(self, get_response):
+        super().__init__(get_response)
+        self.redirect = True
+
+
+@decorator_from_middleware(HttpsOnly)
+@login_required
+def members(request):
+    return HttpResponse("welcome")
 
 
 def log_out(request):

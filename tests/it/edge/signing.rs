@@ -51,11 +51,26 @@ async fn a_clients_own_signature_is_thrown_away() {
             .ask_over(version, "/")
             .header("gatepost-signature", "t=1,v1=00")
             .header("gatepost-target", "/admin/")
+            .header("gatepost-address", "6.6.6.6")
+            .header("gatepost-scheme", "http")
+            .header("gatepost_address", "6.6.6.6")
             .header("gatepost-online", "7")
             .header("gatepost-identity", "e30");
         lies.send().await;
         let request = django.requests().pop().unwrap();
         assert_signed_but_body(&request);
+        let fields = request.head.fields();
+        let all = |name: &str| {
+            let named =
+                |field: &&(String, String)| field.0.to_ascii_lowercase().replace('_', "-") == name;
+            fields
+                .iter()
+                .filter(named)
+                .map(|field| field.1.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(all("gatepost-address"), ["127.0.0.1"]);
+        assert_eq!(all("gatepost-scheme"), ["https"]);
         for name in ["gatepost-target", "gatepost-online", "gatepost-identity"] {
             assert!(request.header(name).is_none(), "{name}");
         }

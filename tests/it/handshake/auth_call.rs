@@ -23,6 +23,8 @@ async fn the_call_has_exactly_these_lines() {
         .and("X-Request-ID", "forged")
         .and("X-Original-URI", "/forged/")
         .and("Gatepost-Signature", "t=1,v1=00")
+        .and("Gatepost-Address", "6.6.6.6")
+        .and("Gatepost_Scheme", "http")
         .and("Authorization", "Bearer browser")
         .and("Referer", "https://localhost/page/");
     let mut socket = handshake.send().await.unwrap();
@@ -46,6 +48,8 @@ async fn the_call_has_exactly_these_lines() {
         ("accept", "application/json"),
         ("accept-language", "de-CH"),
         ("cookie", "sessionid=anns-session"),
+        ("gatepost-address", "127.0.0.1"),
+        ("gatepost-scheme", "https"),
         ("gatepost-signature", "…"),
         ("host", &own_host),
         ("origin", &own_origin),

@@ -1,5 +1,7 @@
 //! A client of the internal listener: publish, revoke, connections, health, metrics.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::Value;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::either::Either;
@@ -7,6 +9,9 @@ use tokio_util::either::Either;
 use super::raw::{Answered, Raw};
 use super::signature::{Signed, now};
 use super::{SECRET, eventually_some};
+
+/// Tells signed calls of one second apart.
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 /// Where the internal listener is.
 #[derive(Clone, Debug)]
@@ -132,10 +137,12 @@ impl Api {
         body: &[u8],
     ) -> impl Future<Output = Answered> + use<> {
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
+        let nonce = format!("{:016x}", CALLS.fetch_add(1, Ordering::Relaxed));
         let signed = Signed {
             method,
             target,
             host: "localhost",
+            nonce: &nonce,
             body: Some(body),
             ..Signed::default()
         };

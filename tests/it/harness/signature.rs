@@ -15,8 +15,9 @@ pub struct Signed<'a> {
     pub method: &'a str,
     pub target: &'a str,
     pub host: &'a str,
-    pub forwarded_for: &'a str,
-    pub forwarded_proto: &'a str,
+    pub address: &'a str,
+    pub scheme: &'a str,
+    pub nonce: &'a str,
     /// `None` where it streams and is not signed.
     pub body: Option<&'a [u8]>,
 }
@@ -30,21 +31,25 @@ pub fn now() -> u64 {
 impl Signed<'_> {
     /// The value of `Gatepost-Signature`.
     pub fn at(&self, time: u64, secret: &str) -> String {
+        let mut moment = time.to_string();
+        if !self.nonce.is_empty() {
+            moment += &format!(",n={}", self.nonce);
+        }
         let body = self.body.map_or_else(|| "-".to_owned(), sha256);
         let lines = [
             "v1",
             self.method,
             self.target,
-            &time.to_string(),
+            &moment,
             self.host,
-            self.forwarded_for,
-            self.forwarded_proto,
+            self.address,
+            self.scheme,
             &body,
         ]
         .join("\n");
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         format!(
-            "t={time},v1={}",
+            "t={moment},v1={}",
             hex(hmac::sign(&key, lines.as_bytes()).as_ref())
         )
     }
@@ -73,8 +78,9 @@ fn assert_signed_with(request: &Received, body: Option<&[u8]>) {
         method: &request.method(),
         target: &request.target(),
         host: &field("host"),
-        forwarded_for: &field("x-forwarded-for"),
-        forwarded_proto: &field("x-forwarded-proto"),
+        address: &field("gatepost-address"),
+        scheme: &field("gatepost-scheme"),
+        nonce: "",
         body,
     };
     assert_eq!(given, signed.at(time, SECRET));

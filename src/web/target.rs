@@ -1,6 +1,6 @@
 //! Whether Django can tell from the decoded path what was on the request line.
 //!
-//! Used by `edge` when it signs. The surprise: wsgiref, and so runserver, keeps the decoded path only;
+//! Used by `vouch`. The surprise: wsgiref, and so runserver, keeps the decoded path only;
 //! the Django package quotes it anew, and where that gives other bytes it has to be told what was sent.
 
 /// What stands in a path as it is, besides letters and digits: Django's package quotes all else.

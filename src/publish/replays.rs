@@ -1,0 +1,124 @@
+//! Signatures that were believed already: each is good for one call that changes something.
+//!
+//! Used by `caller`. The surprise: memory is bounded and nothing is let through for want of it. Where it
+//! is full, the oldest second is forgotten, and signatures of that second and before are refused: with
+//! clocks that agree nobody notices.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::PublishError;
+use crate::web::signature::{Signature, TOLERANCE};
+
+/// Signatures that are remembered at most: 2 MiB, and a minute of 1,000 calls a second.
+const MOST: usize = 64 * 1024;
+
+/// Half a tag is enough to tell signatures apart.
+type Mark = [u8; 16];
+
+/// Remembers signatures for as long as their time is in order.
+#[derive(Debug, Default)]
+pub(super) struct Replays {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// By the second that a signature names.
+    marks: BTreeMap<u64, HashSet<Mark>>,
+    count: usize,
+    /// Signatures of a second before this one may have been forgotten.
+    since: u64,
+}
+
+impl Replays {
+    /// Takes a signature that is right, unless it was taken before. `now` is in unix seconds.
+    pub(super) fn accept(&self, signature: Signature, now: u64) -> Result<(), PublishError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.accept(signature, now)
+    }
+}
+
+impl Seen {
+    fn accept(&mut self, signature: Signature, now: u64) -> Result<(), PublishError> {
+        self.forget_before(now.saturating_sub(TOLERANCE));
+        if signature.time < self.since {
+            let seconds = now.saturating_sub(signature.time);
+            return Err(PublishError::Crowded { seconds });
+        }
+        let mut mark = Mark::default();
+        mark.copy_from_slice(&signature.tag[..size_of::<Mark>()]);
+        if !self.marks.entry(signature.time).or_default().insert(mark) {
+            return Err(PublishError::Replayed);
+        }
+        self.count += 1;
+        while self.count > MOST
+            && let Some(oldest) = self.marks.keys().next()
+        {
+            self.forget_before(oldest + 1);
+        }
+        Ok(())
+    }
+
+    /// Forgets what is of a second before this one, and believes nothing of it any more.
+    fn forget_before(&mut self, second: u64) {
+        while let Some(oldest) = self.marks.first_entry()
+            && *oldest.key() < second
+        {
+            self.count -= oldest.remove().len();
+        }
+        self.since = self.since.max(second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000;
+
+    fn signature(time: u64, number: usize) -> Signature {
+        let mut tag = [0; 32];
+        tag[..8].copy_from_slice(&number.to_le_bytes());
+        Signature { time, tag }
+    }
+
+    #[test]
+    fn a_signature_is_taken_once_for_as_long_as_it_is_good() {
+        let replays = Replays::default();
+        for time in [NOW - 60, NOW, NOW + 60] {
+            assert!(replays.accept(signature(time, 1), NOW).is_ok());
+            assert!(replays.accept(signature(time, 2), NOW).is_ok());
+            let again = replays.accept(signature(time, 1), NOW);
+            assert!(matches!(again, Err(PublishError::Replayed)));
+        }
+        let later = replays.accept(signature(NOW + 60, 2), NOW + 120);
+        assert!(matches!(later, Err(PublishError::Replayed)));
+        assert_eq!(replays.seen.lock().unwrap().count, 2);
+    }
+
+    #[test]
+    fn a_flood_makes_old_ones_unbelievable_instead_of_new() {
+        let replays = Replays::default();
+        let old = signature(NOW - 5, 0);
+        assert!(replays.accept(old, NOW).is_ok());
+        for number in 0..2 * MOST {
+            let second = NOW + (number / 1000) as u64;
+            replays.accept(signature(second, number), second).unwrap();
+        }
+        assert!(replays.seen.lock().unwrap().count <= MOST);
+        let now = NOW + (2 * MOST / 1000) as u64;
+        for time in [NOW - 5, NOW + 3] {
+            let refused = replays.accept(signature(time, usize::MAX), now);
+            assert!(matches!(refused, Err(PublishError::Crowded { .. })));
+        }
+        assert!(replays.accept(signature(now, usize::MAX), now).is_ok());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_forgets_nothing() {
+        let replays = Replays::default();
+        assert!(replays.accept(signature(NOW, 1), NOW).is_ok());
+        assert!(replays.accept(signature(NOW, 1), NOW - 50).is_err());
+    }
+}
