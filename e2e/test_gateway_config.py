@@ -56,4 +56,4 @@ def test_of_a_project_with_a_frontend(project):
     said = rows(check(project))
 
     assert said["/"] == "dev server at http://127.0.0.1:5173"
-    assert said["/admin/"] == said["/static/"] == "Django at http://127.0.0.1:8000"
+    assert said["/admin/"] == said["/static/admin/"] == "Django at http://127.0.0.1:8000"

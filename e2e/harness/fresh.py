@@ -133,7 +133,7 @@ class FreshProject:
         runserver = self.start(
             "runserver", self.bin / "python", "manage.py", "runserver", f"127.0.0.1:{django}"
         )
-        runserver.wait_for_line(lambda line: "Starting development server" in line, "it listens")
+        runserver.wait_for_line(lambda line: "development server at" in line, "it listens")
         return f"https://localhost:{ready['https']}"
 
     def stop(self):

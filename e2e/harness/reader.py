@@ -21,7 +21,7 @@ from .wait import free_port, wait_until
 READY = (
     ("rungateway", "Ctrl-C stops everything"),
     ("gatepost", " ready "),
-    ("runserver", "Starting development server"),
+    ("runserver", "development server at"),
     ("daphne", "Listening on TCP address"),
     ("gunicorn", "Listening at"),
 )
@@ -30,7 +30,7 @@ READY = (
 @cache
 def ports():
     """Free ones for those of the guides, the same for all: one guide goes on with another's files."""
-    return {name: str(free_port()) for name in ("8443", "8000", "8001", "9400")}
+    return {name: str(free_port()) for name in ("8443", "8000", "8001", "9400", "5173")}
 
 
 class Reader:

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
-from gatepost import client, conf, gateway_toml
+from gatepost import client, conf, gateway_toml, static_files
 from gatepost.checks.hosts import host_alone
 from gatepost.devserver.frontend import Frontend
+from gatepost.static_files import is_local_prefix
 
 _DEFAULT_URL = "http://127.0.0.1:9400"
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
@@ -28,16 +29,17 @@ _LITERAL_SEGMENT = re.compile(r"\^?([A-Za-z0-9_.~-]+)/")
 
 def gateway_config(folder: Path, frontend: Frontend | None) -> str:
     """Return the text of a gateway.toml that is to lie in a folder."""
+    if frontend is not None and not frontend.has_path:
+        frontend = None
     module = os.environ.get("DJANGO_SETTINGS_MODULE", "the settings")
     parts = [
         f"# Written by `manage.py gateway_config` from {module}. `gatepost check` says what answers"
         "\n# which path.",
         "\n".join(_server()),
         "\n".join(_django(frontend)),
+        *_frontend(folder, frontend),
+        *_static(folder, frontend),
     ]
-    if frontend is not None:
-        parts.append(f'[frontend]\nupstream = "http://127.0.0.1:{frontend.port}"')
-    parts += _static(folder)
     parts.append(f"[[sockets]]\npath = {_quoted(gateway_toml.SOCKET)}")
     parts += _auth()
     if conf.value("OUTBOX") and (outbox := _path("gatepost:outbox")):
@@ -45,13 +47,14 @@ def gateway_config(folder: Path, frontend: Frontend | None) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def paths() -> list[str]:
+def paths(frontend: Frontend | None) -> list[str]:
     """Return the first segments of Django's URLs, for where a frontend answers all the rest."""
     found = dict.fromkeys(_segments(get_resolver().url_patterns))
     if settings.DEBUG:
         # Where it is off, Django does not serve them.
-        local = (settings.STATIC_URL, settings.MEDIA_URL)
-        found |= dict.fromkeys(url for url in local if _is_local_prefix(url))
+        found |= dict.fromkeys(static_files.paths_of_finders(frontend))
+        if is_local_prefix(settings.MEDIA_URL):
+            found[str(settings.MEDIA_URL)] = None
     # The gateway keeps this one for itself.
     return sorted(path for path in found if not path.startswith("/_gatepost/"))
 
@@ -101,24 +104,65 @@ def internal_address(url: str) -> str | None:
 def _django(frontend: Frontend | None) -> Iterator[str]:
     yield "[django]"
     yield 'upstream = "http://127.0.0.1:8000"'
-    if frontend is not None:
-        yield f"paths = {_quoted(paths())}   # the frontend answers all others"
+    if frontend is not None and frontend.has_pages:
+        yield f"paths = {_quoted(paths(frontend))}   # the frontend answers all others"
+    elif frontend is not None and settings.DEBUG:
+        own = static_files.paths_of_finders(frontend)
+        yield f"paths = {_quoted(own)}   # what is Django's below {frontend.base}"
     if settings.SESSION_COOKIE_NAME != "sessionid":
         yield f"session_cookie = {_quoted(settings.SESSION_COOKIE_NAME)}"
 
 
-def _static(folder: Path) -> Iterator[str]:
-    """Yield the collected static files, where Django will not serve them itself."""
-    root = settings.STATIC_ROOT
-    if settings.DEBUG or not root or not _is_local_prefix(settings.STATIC_URL):
+def _frontend(folder: Path, frontend: Frontend | None) -> Iterator[str]:
+    """Yield what answers all other paths: while developing a dev server, else what is built."""
+    if frontend is None:
         return
-    where = Path(root).absolute()
-    if where.is_relative_to(folder):
-        where = where.relative_to(folder)
-    lines = ["[[files]]", f"path = {_quoted(settings.STATIC_URL)}", f"root = {_quoted(str(where))}"]
-    if not Path(root).is_dir():
-        lines = ["# After `manage.py collectstatic`:", *(f"# {line}" for line in lines)]
-    yield "\n".join(lines)
+    server = f'upstream = "http://127.0.0.1:{frontend.port}"'
+    if not frontend.has_pages:
+        # What it builds is collected with Django's own static files.
+        if settings.DEBUG:
+            yield f"[[upstreams]]   # the dev server\npath = {_quoted(frontend.base)}\n{server}"
+        return
+    build = frontend.build()
+    if settings.DEBUG or build is None:
+        yield f"[frontend]\n{server}"
+    elif frontend.needs_server():
+        yield f"[frontend]   # its own server; or `root`, where it is built to files\n{server}"
+    else:
+        lines = ["[frontend]", f"root = {_quoted(_beside(folder, build))}"]
+        yield _once_there(build, "the frontend is built", lines)
+
+
+def _static(folder: Path, frontend: Frontend | None) -> Iterator[str]:
+    """Yield the static files, where Django will not serve them itself."""
+    if settings.DEBUG or not is_local_prefix(settings.STATIC_URL):
+        return
+    if settings.STATIC_ROOT:
+        root = Path(settings.STATIC_ROOT).absolute()
+        lines = _files(settings.STATIC_URL, _beside(folder, root))
+        yield _once_there(root, "`manage.py collectstatic`", lines)
+    elif frontend is None or frontend.base == "/":
+        return
+    if frontend is not None and frontend.has_pages:
+        for path, where in static_files.folders_of_build(frontend).items():
+            lines = _files(path, _beside(folder, where))
+            yield _once_there(where, "the frontend is built", lines)
+
+
+def _files(path: str, root: str) -> list[str]:
+    return ["[[files]]", f"path = {_quoted(path)}", f"root = {_quoted(root)}"]
+
+
+def _beside(folder: Path, path: Path) -> str:
+    """Return a path as it is written in a file that lies in a folder."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def _once_there(path: Path, what: str, lines: list[str]) -> str:
+    """Return lines, as a comment where the gateway would refuse a folder that is not there."""
+    if not path.is_dir():
+        lines = [f"# After {what}:", *(f"# {line}" for line in lines)]
+    return "\n".join(lines)
 
 
 def _auth() -> Iterator[str]:
@@ -148,10 +192,6 @@ def _segments(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
             yield f"/{literal[1]}/"
         elif isinstance(pattern, URLResolver) and route in ("", "^"):
             yield from _segments(pattern.url_patterns)
-
-
-def _is_local_prefix(url: str | None) -> bool:
-    return bool(url) and str(url).startswith("/") and str(url).endswith("/") and url != "/"
 
 
 def _quoted(said: str | list[str]) -> str:

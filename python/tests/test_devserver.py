@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -309,6 +310,45 @@ def test_where_django_answers_all_a_frontend_must_be_asked_for(decided):
     made.decide_frontend(FRONTEND, asked=True)
     assert made.frontend is FRONTEND
     assert "/logout/" in made.environment["GATEPOST_DJANGO__PATHS"].split(",")
+
+
+FOR_TEMPLATES = replace(FRONTEND, base="/static/", has_pages=False)
+
+
+def test_a_dev_server_for_templates_is_started_where_its_route_leads(decided):
+    free = ports.any_free("127.0.0.1")
+    made = decided(("/static/", f"upstream at http://127.0.0.1:{free}"), ("/", "Django at x"))
+    made.decide_frontend(FOR_TEMPLATES, asked=False)
+    assert made.frontend is FOR_TEMPLATES
+    assert made.frontend_port == free
+    assert made.environment == {}  # Django goes on to answer the pages.
+
+
+def test_a_dev_server_for_templates_without_a_route_is_a_hint(decided):
+    made = decided(("/", "Django at http://127.0.0.1:8000"))
+    made.decide_frontend(FOR_TEMPLATES, asked=True)
+    assert made.frontend is None
+    assert any('"/static/"' in note for note in made.notes)
+
+
+def test_a_dev_server_that_pages_call_by_its_address_takes_no_path(decided):
+    beside = replace(FRONTEND, has_pages=False)
+    made = decided(("/", "Django at http://127.0.0.1:8000"))
+    made.decide_frontend(beside, asked=False)
+    assert made.frontend is None
+    made.decide_frontend(beside, asked=True)
+    assert made.frontend is beside
+    assert made.frontend_port == beside.port
+    assert made.environment == {}
+
+
+def test_paths_of_djangos_that_the_file_does_not_know_are_said(decided, monkeypatch):
+    monkeypatch.setattr("gatepost.draft.paths", lambda _: ["/admin/", "/new/", "/static/shop/"])
+    dev_server = ("/", f"dev server at http://127.0.0.1:{ports.any_free('127.0.0.1')}")
+    made = decided(("/admin/", "Django at x"), ("/static/", "Django at x"), dev_server)
+    made.decide_frontend(FRONTEND, asked=False)
+    (note,) = made.notes
+    assert note.startswith("/new/ of Django's go to the frontend")
 
 
 def test_what_the_gateway_refuses_is_said(decided, tmp_path):

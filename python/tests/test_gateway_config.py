@@ -1,11 +1,14 @@
 """`gateway_config`: a gateway.toml from the settings. The real gateway judges some in e2e/."""
 
 import io
+import json
 import sys
 from contextlib import redirect_stdout
 from types import ModuleType
 
 import pytest
+from django.conf import settings as django_settings
+from django.contrib.staticfiles.finders import get_finder
 from django.core.management import CommandError, call_command, load_command_class
 from django.http import HttpResponse
 from django.urls import include, path, re_path
@@ -185,7 +188,7 @@ def test_a_frontend_gets_what_django_does_not_answer(settings, project, urlpatte
     )
     a_vite_project(project / "frontend")
     said = lines()
-    assert 'paths = ["/accounts/", "/admin/", "/api/", "/shop/", "/static/"]' in said
+    assert 'paths = ["/accounts/", "/admin/", "/api/", "/shop/"]' in said
     assert said[said.index("[frontend]") + 1] == 'upstream = "http://127.0.0.1:5173"'
     assert "[frontend]" not in drafted("--no-frontend")
 
@@ -235,10 +238,177 @@ def test_a_package_json_is_no_frontend_yet(tmp_path, package):
     assert frontend.find(tmp_path) is None
 
 
-def test_vite_that_serves_scripts_for_djangos_pages_is_no_frontend(tmp_path):
-    a_vite_project(tmp_path)
-    (tmp_path / "index.html").unlink()
-    assert frontend.find(tmp_path) is None
+@pytest.fixture
+def static(settings, project):
+    """Static files of Django's own; returns the folder that the finders look into."""
+    settings.DEBUG = True
+    settings.STATIC_URL = "/static/"
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django.contrib.staticfiles"]
+    folder = project / "assets"
+    for name in ("shop/site.css", "js/shop.js", "js/vendor/jquery.js", "robots.txt", ".hidden/x"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    settings.STATICFILES_DIRS = [folder]
+    get_finder.cache_clear()
+    yield folder
+    get_finder.cache_clear()
+
+
+def paths():
+    (line,) = (line for line in lines() if line.startswith("paths = "))
+    return [
+        path
+        for path in json.loads(line.removeprefix("paths = "))
+        if path.startswith(("/static/", "/media/"))
+    ]
+
+
+def a_react_project(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    package = {"scripts": {"start": "react-scripts start"}, "dependencies": {"react-scripts": "5"}}
+    (folder / "package.json").write_text(json.dumps(package))
+
+
+def test_of_static_files_only_djangos_own_are_djangos(project, static):
+    a_vite_project(project / "frontend")
+    assert paths() == ["/static/js/", "/static/robots.txt/", "/static/shop/"]
+
+
+def test_a_prefixed_folder_of_static_files_keeps_its_prefix(settings, project, static):
+    a_vite_project(project / "frontend")
+    settings.STATICFILES_DIRS = [("site", static)]
+    assert "/static/site/shop/" in paths()
+
+
+def test_create_react_app_keeps_its_bundle(project, static):
+    a_react_project(project / "frontend")
+    assert paths() == [
+        "/static/js/shop.js/",
+        "/static/js/vendor/",
+        "/static/robots.txt/",
+        "/static/shop/",
+    ]
+
+
+def test_what_the_frontend_has_built_is_left_to_its_dev_server(settings, project, static):
+    a_react_project(project / "frontend")
+    built = project / "frontend" / "build" / "static"
+    (built / "css").mkdir(parents=True)
+    settings.STATICFILES_DIRS = [static, built]
+    assert not any(path.startswith("/static/css/") for path in paths())
+
+
+def test_media_are_djangos_while_developing(settings, project, static):
+    a_vite_project(project / "frontend")
+    settings.MEDIA_URL = "/media/"
+    assert "/media/" in paths()
+    settings.MEDIA_URL = "https://cdn.example.com/"
+    assert not any("cdn" in path for path in paths())
+
+
+def table(header):
+    """The lines of each table of a name, without comments."""
+    blocks = drafted().split("\n\n")
+    return [
+        [line.partition("   #")[0] for line in block.splitlines()[1:]]
+        for block in blocks
+        if block.startswith(header)
+    ]
+
+
+def test_in_production_the_build_is_served(settings, project, static):
+    a_vite_project(project / "frontend")
+    settings.DEBUG = False
+    assert "# After the frontend is built:\n# [frontend]\n# root" in drafted()
+    assert "5173" not in drafted()
+    (project / "frontend" / "dist").mkdir()
+    assert table("[frontend]") == [['root = "frontend/dist"']]
+    (project / "frontend" / "vite.config.ts").write_text(
+        "export default defineConfig({\n  // build: { outDir: 'no' },\n"
+        "  build: { outDir: 'out', sourcemap: true },\n})"
+    )
+    (project / "frontend" / "out").mkdir()
+    assert table("[frontend]") == [['root = "frontend/out"']]
+
+
+def test_in_production_collected_files_do_not_hide_the_build(settings, project, static):
+    a_react_project(project / "frontend")
+    settings.DEBUG, settings.STATIC_ROOT = False, project / "collected"
+    settings.STATIC_ROOT.mkdir()
+    for name in ("js", "css"):
+        (project / "frontend" / "build" / "static" / name).mkdir(parents=True)
+    assert table("[frontend]") == [['root = "frontend/build"']]
+    assert table("[[files]]") == [
+        ['path = "/static/"', 'root = "collected"'],
+        ['path = "/static/css/"', 'root = "frontend/build/static/css"'],
+        ['path = "/static/js/"', 'root = "frontend/build/static/js"'],
+    ]
+    # Collected with Django's own, it is there already.
+    settings.STATICFILES_DIRS = [project / "frontend" / "build" / "static"]
+    get_finder.cache_clear()
+    assert len(table("[[files]]")) == 1
+
+
+def test_in_production_a_build_below_static_is_found_there(settings, project, static):
+    a_vite_project(project / "frontend")
+    (project / "frontend" / "vite.config.js").write_text("export default { base: '/static/' }")
+    settings.DEBUG, settings.STATIC_ROOT = False, project / "collected"
+    settings.STATIC_ROOT.mkdir()
+    (project / "frontend" / "dist" / "assets").mkdir(parents=True)
+    assert ['path = "/static/assets/"', 'root = "frontend/dist/assets"'] in table("[[files]]")
+
+
+def test_in_production_a_frontend_with_a_server_of_its_own_keeps_it(settings, project):
+    settings.DEBUG = False
+    package = {"scripts": {"start": "next start"}, "dependencies": {"next": "16"}}
+    (project / "package.json").write_text(json.dumps(package))
+    assert table("[frontend]") == [['upstream = "http://127.0.0.1:3000"']]
+    (project / "out").mkdir()
+    (project / "out" / "index.html").touch()
+    assert table("[frontend]") == [['root = "out"']]
+
+
+@pytest.fixture
+def django_vite(settings, project, static):
+    """Vite for the templates of Django, below STATIC_URL."""
+    a_vite_project(project)
+    (project / "index.html").unlink()
+    (project / "vite.config.mjs").write_text("export default { base: '/static/' }")
+
+
+def test_vite_for_djangos_templates_gets_its_path_alone(settings, django_vite):
+    assert table("[[upstreams]]") == [['path = "/static/"', 'upstream = "http://127.0.0.1:5173"']]
+    assert "[frontend]" not in drafted()
+    assert paths() == ["/static/js/", "/static/robots.txt/", "/static/shop/"]
+    settings.DEBUG = False
+    assert "upstreams" not in drafted()
+
+
+def test_vite_for_djangos_templates_without_a_path_is_left_alone(project, django_vite):
+    (project / "vite.config.mjs").unlink()
+    assert "5173" not in drafted()
+    assert "paths" not in drafted()
+
+
+@pytest.mark.parametrize("app", ["django_vite", "webpack_loader"])
+def test_with_an_app_for_templates_the_pages_are_djangos(project, app, monkeypatch):
+    a_vite_project(project)
+    assert frontend.find(project).has_pages
+    monkeypatch.setattr(
+        django_settings, "INSTALLED_APPS", [*django_settings.INSTALLED_APPS, f"{app}.apps.Of"]
+    )
+    assert not frontend.find(project).has_pages
+
+
+def test_webpacks_socket_goes_through_the_gateway(project):
+    a_react_project(project)
+    found = frontend.find(project)
+    told = found.environment(3001)
+    # To webpack's client this is the page's own origin, its scheme included.
+    assert (told["WDS_SOCKET_HOST"], told["WDS_SOCKET_PORT"]) == ("0.0.0.0", "0")
+    package = {"scripts": {"start": "webpack serve"}, "devDependencies": {"webpack-dev-server": 5}}
+    (project / "package.json").write_text(json.dumps(package))
+    assert "auto://0.0.0.0:0/ws" in frontend.find(project).command(1)
 
 
 def test_what_builds_on_vite_is_taken_for_itself(tmp_path):

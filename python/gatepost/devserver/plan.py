@@ -5,6 +5,7 @@ that file, variables and defaults are read in one place only; what differs for t
 it by variables, which beat the file.
 """
 
+import contextlib
 import os
 import re
 import secrets
@@ -20,6 +21,8 @@ from gatepost.devserver.frontend import Frontend
 from gatepost.running import Running
 
 _DEV_SERVER = re.compile(r"dev server at http://(\S+)$")
+
+_UPSTREAM = re.compile(r"^upstream at http://(\S+)$")
 
 
 class PlanError(Exception):
@@ -120,9 +123,20 @@ class Plan:
 
     def decide_frontend(self, chosen: Frontend | None, *, asked: bool) -> None:
         """Start a dev server where the configuration has one, or where one is asked for."""
-        answers_rest = self.effective().get("/", "")
-        has_one = _DEV_SERVER.search(answers_rest)
-        if chosen is None or not (has_one or asked):
+        if chosen is None:
+            return
+        answers = self.effective()
+        if not chosen.has_path:
+            if asked:
+                self._decide_beside(chosen)
+            return
+        if not chosen.has_pages:
+            self._decide_part(chosen, answers.get(chosen.base, ""))
+            return
+        has_one = _DEV_SERVER.search(answers.get("/", ""))
+        if has_one:
+            self._note_forgotten(chosen, answers)
+        elif not asked:
             return
         host, port = ports.split(has_one[1]) if has_one else ("127.0.0.1", chosen.port)
         if has_one and ports.listens(host, port):
@@ -131,8 +145,42 @@ class Plan:
         self.frontend, self.frontend_port = chosen, ports.this_or_near("127.0.0.1", port)
         upstream = f"http://127.0.0.1:{self.frontend_port}"
         self.environment["GATEPOST_FRONTEND__UPSTREAM"] = upstream
-        if not has_one and (paths := draft.paths()):
+        if not has_one and (paths := draft.paths(chosen)):
             self.environment["GATEPOST_DJANGO__PATHS"] = ",".join(paths)
+
+    def _decide_beside(self, chosen: Frontend) -> None:
+        """Start a dev server that pages call by its own address, where they expect it."""
+        self.frontend, self.frontend_port = chosen, chosen.port
+        self.notes.append(
+            f"the frontend's files come from http://localhost:{chosen.port}, past the gateway: with"
+            " a `base` such as /static/ they could come through it"
+        )
+
+    def _decide_part(self, chosen: Frontend, answers: str) -> None:
+        """Start a dev server that has but one path, at the port that its route names."""
+        route = _UPSTREAM.search(answers)
+        if route is None:
+            self.notes.append(
+                f"the dev server is not started: no [[upstreams]] of {self.config.name} has the"
+                f' path "{chosen.base}" (`gateway_config --stdout` shows one)'
+            )
+            return
+        host, port = ports.split(route[1])
+        if ports.listens(host, port):
+            self.notes.append(f"the dev server at {route[1]} runs already")
+            return
+        self.frontend, self.frontend_port = chosen, port
+
+    def _note_forgotten(self, chosen: Frontend, answers: dict[str, str]) -> None:
+        """Say which of Django's paths the file gives to the frontend: it may be older than they."""
+        forgotten: list[str] = []
+        with contextlib.suppress(Exception):  # Of the project's URLs; Django will say it.
+            forgotten = [path for path in draft.paths(chosen) if not _is_routed(path, answers)]
+        if forgotten:
+            self.notes.append(
+                f"{', '.join(forgotten)} of Django's go to the frontend: add them to `paths` below"
+                f" [django] in {self.config.name}, if they should not"
+            )
 
     def effective(self) -> dict[str, str]:
         """Return what ``gatepost check`` says the configuration amounts to."""
@@ -140,6 +188,10 @@ class Plan:
             return gateway_toml.effective(self.binary, self.config, self.environment)
         except gateway_toml.RefusedError as error:
             raise PlanError(f"the gateway cannot be started:\n{error}") from error
+
+
+def _is_routed(path: str, answers: dict[str, str]) -> bool:
+    return any(path.startswith(prefix) for prefix in answers if prefix.strip("/"))
 
 
 def django_address(written: str | None) -> str:

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -78,7 +79,9 @@ def _decide(options: dict[str, Any], say: Any) -> plan.Plan:
     decided.decide_public(options["port"])
     asked = options["frontend"]
     if asked:
-        found = frontend.Frontend(Path.cwd(), asked, 5173)
+        # What is known of it stays true; another command line starts it.
+        known = found or frontend.Frontend(Path.cwd(), asked, 5173)
+        found = replace(known, folder=Path.cwd(), line=asked)
     decided.decide_frontend(found, asked=bool(asked))
     return decided
 
