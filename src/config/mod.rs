@@ -18,6 +18,7 @@ mod limits;
 mod listen;
 pub mod load;
 mod log;
+mod origin;
 mod outbox;
 mod routes;
 pub mod secret_file;

@@ -1,7 +1,8 @@
 //! `[[sockets]]`: paths at which the gateway ends WebSockets.
 
 use super::document::Document;
-use super::kind::{ORIGIN, PATH};
+use super::kind::PATH;
+use super::origin::ORIGIN;
 use super::routes::{Claims, required};
 use super::section::Placed;
 use super::server::ServerConfig;

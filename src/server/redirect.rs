@@ -11,11 +11,12 @@ use hyper::body::Incoming;
 
 use super::serve::{Answer, Peer};
 use crate::web::body::ResponseBody;
-use crate::web::hosts::{Hosts, split_authority};
+use crate::web::hosts::{Hosts, is_same_authority, split_authority};
 use crate::web::problem::{Asked, Problem, render};
 
 /// Where HTTPS is served unless a URL says otherwise.
 const HTTPS: u16 = 443;
+const HTTP: u16 = 80;
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// Sends every request on to HTTPS.
@@ -76,7 +77,7 @@ impl Redirect {
         let host = host
             .to_str()
             .ok()
-            .filter(|host| target.is_none_or(|target| target.eq_ignore_ascii_case(host)))
+            .filter(|host| target.is_none_or(|target| is_same_authority(target, host, HTTP)))
             .and_then(split_authority);
         let Some((host, _)) = host else {
             return Err(bad_request("bad_host", "The request's Host is malformed."));

@@ -56,7 +56,10 @@ pub(super) fn accept(
         return Err(HandshakeError::Method);
     }
     let headers = request.headers();
-    let body = headers.contains_key(header::CONTENT_LENGTH)
+    // Some proxies and devices say that there is no body, which is not to have one.
+    let is_zero = |length: &HeaderValue| length.as_bytes().iter().all(|digit| *digit == b'0');
+    let length = headers.get(header::CONTENT_LENGTH);
+    let body = length.is_some_and(|length| !is_zero(length))
         || headers.contains_key(header::TRANSFER_ENCODING);
     let response = create_response_with_body(request, ResponseBody::empty);
     let response = response.map_err(|error| match error {

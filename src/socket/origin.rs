@@ -6,6 +6,7 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use crate::web::hosts::is_same_authority;
 use crate::web::problem::{Problem, ToProblem};
 
 /// What a route demands of `Origin`.
@@ -45,21 +46,39 @@ impl OriginRule {
         if origins.next().is_some() {
             return Err(OriginError::Several);
         }
-        let bytes = origin.as_bytes();
-        let own = bytes
-            .strip_prefix(b"https://")
-            .is_some_and(|rest| rest == host.as_bytes());
-        if own
-            || self
-                .allowed
-                .iter()
-                .any(|allowed| allowed.as_bytes() == bytes)
-        {
+        let sent = origin.to_str().unwrap_or_default();
+        let is_own = || is_page_of(sent, host.to_str().unwrap_or_default());
+        if is_own() || self.allowed.iter().any(|allowed| is_same(allowed, sent)) {
             return Ok(());
         }
-        let shown: String = String::from_utf8_lossy(bytes).chars().take(100).collect();
+        let shown = String::from_utf8_lossy(origin.as_bytes());
+        let shown: String = shown.chars().take(100).collect();
         Err(OriginError::Foreign(shown.escape_debug().to_string()))
     }
+}
+
+/// Whether it is the origin of the pages at `host`.
+fn is_page_of(origin: &str, host: &str) -> bool {
+    origin.split_once("://").is_some_and(|(scheme, authority)| {
+        scheme.eq_ignore_ascii_case("https") && is_same_authority(authority, host, 443)
+    })
+}
+
+/// Whether two origins are one. Where a scheme has no port of its own the rest is opaque, such as an
+/// extension's id.
+fn is_same(allowed: &str, sent: &str) -> bool {
+    let (Some(allowed), Some(sent)) = (allowed.split_once("://"), sent.split_once("://")) else {
+        return allowed == sent;
+    };
+    let usual_port = match allowed.0.to_ascii_lowercase().as_str() {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    };
+    allowed.0.eq_ignore_ascii_case(sent.0)
+        && usual_port.map_or(allowed.1 == sent.1, |port| {
+            is_same_authority(allowed.1, sent.1, port)
+        })
 }
 
 impl ToProblem for OriginError {
@@ -101,7 +120,7 @@ mod tests {
             "",
             "https://app.test:8443.evil.example",
             "https://evil.example/app.test:8443",
-            "https://APP.test:8443",
+            "https://app.test..:8443",
             "https://app.test:8443/",
             "https://u@app.test:8443",
             "wss://app.test:8443",
@@ -125,13 +144,62 @@ mod tests {
     }
 
     #[test]
-    fn allowed_origins_are_compared_exactly() {
-        let rule = OriginRule {
-            allowed: ["capacitor://localhost".into()].into(),
-            required: false,
+    fn every_spelling_of_the_own_origin_is_the_own() {
+        let is_own = |origin: &'static str, host: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            let host = HeaderValue::from_static(host);
+            OriginRule::default().check(&headers, &host).is_ok()
         };
-        assert_eq!(check(&rule, &["capacitor://localhost"]), Ok(()));
-        assert!(check(&rule, &["capacitor://localhost.evil"]).is_err());
+        for (origin, host) in [
+            ("https://localhost", "localhost:443"),
+            ("https://localhost:443", "localhost"),
+            ("https://APP.test:8443", "app.test:8443"),
+            ("https://app.test:8443", "App.Test.:8443"),
+            ("HTTPS://app.test.", "app.test"),
+            ("https://[::1]:8443", "[0:0:0:0:0:0:0:1]:8443"),
+        ] {
+            assert!(is_own(origin, host), "{origin} at {host}");
+        }
+        for (origin, host) in [
+            ("https://localhost", "localhost:8443"),
+            ("https://localhost:80", "localhost"),
+            ("http://localhost", "localhost"),
+            ("http://localhost:443", "localhost:443"),
+        ] {
+            assert!(!is_own(origin, host), "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn allowed_origins_are_compared_as_origins() {
+        let check = |allowed: &str, sent| {
+            let rule = OriginRule {
+                allowed: [allowed.into()].into(),
+                required: false,
+            };
+            check(&rule, &[sent]).is_ok()
+        };
+        for (allowed, sent) in [
+            ("capacitor://localhost", "capacitor://localhost"),
+            ("chrome-extension://abc", "chrome-extension://abc"),
+            ("null", "null"),
+            ("file://", "file://"),
+            ("https://A.test:443", "https://a.test"),
+            ("https://a.test", "https://A.test:443"),
+        ] {
+            assert!(check(allowed, sent), "{allowed} {sent}");
+        }
+        for (allowed, sent) in [
+            ("capacitor://localhost", "capacitor://localhost.evil"),
+            ("capacitor://localhost", "ionic://localhost"),
+            ("chrome-extension://abc", "chrome-extension://ABC"),
+            ("https://a.test", "http://a.test"),
+            ("https://a.test", "null"),
+            ("file://", "null"),
+        ] {
+            assert!(!check(allowed, sent), "{allowed} {sent}");
+        }
     }
 
     #[test]

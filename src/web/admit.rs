@@ -11,7 +11,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Version};
 
 use super::headers;
-use super::hosts::{Hosts, split_authority};
+use super::hosts::{Hosts, is_same_authority, split_authority};
 use super::path;
 use super::problem::Problem;
 use crate::ids::ConnectionId;
@@ -128,17 +128,18 @@ pub fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
         (None, _) => Err(bad_request("bad_host", "the Host field is missing")),
         (Some(field), None) => Ok(field.clone()),
         (Some(field), Some(target)) => {
-            let scheme = request.uri().scheme_str().unwrap_or_default();
-            if !matches!(scheme, "http" | "https") {
-                return Err(bad_request(
-                    "bad_target",
-                    "the request's target is no http(s) URL",
-                ));
-            }
-            if !field
-                .as_bytes()
-                .eq_ignore_ascii_case(target.as_str().as_bytes())
-            {
+            let usual_port = match request.uri().scheme_str() {
+                Some("https") => 443,
+                Some("http") => 80,
+                _ => {
+                    return Err(bad_request(
+                        "bad_target",
+                        "the request's target is no http(s) URL",
+                    ));
+                }
+            };
+            let named = field.to_str().unwrap_or_default();
+            if !is_same_authority(named, target.as_str(), usual_port) {
                 return Err(bad_request(
                     "bad_host",
                     "Host and the request's target disagree",

@@ -30,11 +30,8 @@ impl Hosts {
 
     /// Whether a host without port is one of ours. An IPv6 address may have brackets.
     pub fn contains(&self, host_without_port: &str) -> bool {
-        if self
-            .names
-            .iter()
-            .any(|name| name.eq_ignore_ascii_case(host_without_port))
-        {
+        let name = without_root(host_without_port);
+        if self.names.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return true;
         }
         address(host_without_port).is_some_and(|address| {
@@ -54,6 +51,26 @@ fn address(host: &str) -> Option<IpAddr> {
         .and_then(|rest| rest.strip_suffix(']'))
         .unwrap_or(host);
     bare.parse().ok()
+}
+
+/// A name with the dot of the DNS root means the same.
+fn without_root(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// Whether two authorities name one place, however they spell it: by case, the dot of the DNS root,
+/// the forms of an IPv6 address, or a port that goes without saying. What is no authority is the same
+/// as nothing.
+pub fn is_same_authority(one: &str, other: &str, usual_port: u16) -> bool {
+    let (Some(one), Some(other)) = (split_authority(one), split_authority(other)) else {
+        return false;
+    };
+    let is_same_host = match (address(one.0), address(other.0)) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => without_root(one.0).eq_ignore_ascii_case(without_root(other.0)),
+        _ => false,
+    };
+    is_same_host && one.1.unwrap_or(usual_port) == other.1.unwrap_or(usual_port)
 }
 
 /// An authority in two: the host (brackets kept) and, if written, the port.
@@ -125,11 +142,15 @@ mod tests {
             "192.168.1.5",
             "[::1]",
             "::1",
+            "localhost.",
+            "MyApp.test.",
+            "[0:0:0:0:0:0:0:1]",
         ] {
             assert!(hosts.contains(ours), "{ours}");
         }
         for foreign in [
-            "localhost.",
+            "localhost..",
+            ".",
             "evil.test",
             "x.localhost",
             "localhost.evil.test",
@@ -148,6 +169,32 @@ mod tests {
         assert!(hosts.contains("172.16.0.9"));
         assert!(!hosts.contains("192.168.1.5"));
         assert!(hosts.contains("10.0.0.7"));
+    }
+
+    #[test]
+    fn spellings_of_one_place_are_the_same_and_others_are_not() {
+        for (one, other) in [
+            ("localhost", "LOCALHOST:443"),
+            ("localhost.", "localhost"),
+            ("localhost.:8443", "localhost:8443"),
+            ("[::1]", "[0:0:0:0:0:0:0:1]:443"),
+            ("[2001:DB8::1]:8443", "[2001:db8:0::1]:8443"),
+        ] {
+            assert!(is_same_authority(one, other, 443), "{one} {other}");
+            assert!(is_same_authority(other, one, 443), "{other} {one}");
+        }
+        for (one, other) in [
+            ("localhost", "localhost:80"),
+            ("localhost:8443", "localhost"),
+            ("localhost..", "localhost"),
+            ("localhost", "127.0.0.1"),
+            ("[::1]", "[::2]"),
+            ("user@localhost", "localhost"),
+            ("user@localhost", "user@localhost"),
+            ("", ""),
+        ] {
+            assert!(!is_same_authority(one, other, 443), "{one} {other}");
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ async fn hosts_are_ours_and_alone() {
         ("Host: localhost/x\r\n".into(), 400),
         ("Host: local host\r\n".into(), 400),
         ("Host: evil.test\r\n".into(), 421),
-        ("Host: localhost.\r\n".into(), 421),
+        ("Host: localhost..\r\n".into(), 421),
         ("Host: localhost.evil.test\r\n".into(), 421),
         ("Host: 169.254.169.254\r\n".into(), 421),
     ] {

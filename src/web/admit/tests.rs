@@ -61,7 +61,7 @@ fn exactly_one_host_of_ours_is_needed() {
         ("localhost", 200),
         ("localhost:1", 200),
         ("192.168.1.5:8443", 200),
-        ("localhost.", 421),
+        ("localhost..", 421),
         ("evil.test", 421),
         ("", 400),
         ("localhost:", 400),

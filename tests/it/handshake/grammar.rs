@@ -146,6 +146,7 @@ async fn what_browsers_spell_differently_is_one_handshake() {
             .with("Connection", "keep-alive")
             .and("Connection", "upgrade"),
         shake().with("Upgrade", "WebSocket"),
+        shake().and("Content-Length", "0"),
         shake().and(
             "Sec-WebSocket-Extensions",
             "permessage-deflate; client_max_window_bits",
