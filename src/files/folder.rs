@@ -12,9 +12,9 @@ use http_body_util::BodyExt;
 use tower_http::services::ServeFile;
 
 use super::caching;
+use super::fallback::is_for_page;
 use super::find::{Found, RealFile, Sibling, find};
 use crate::web::body::ResponseBody;
-use crate::web::headers::accepts_html;
 use crate::web::problem::Problem;
 
 /// A folder that is served.
@@ -65,13 +65,10 @@ impl Folder {
         search.await.unwrap_or(Found::Nothing)
     }
 
-    /// The page for a path that only the frontend's own router knows. Never for a missing script or
-    /// picture: HTML in its place is the hardest kind of 404 to find.
+    /// The page for a path that only the frontend's own router knows.
     async fn fall_back(&self, path: &str, headers: &HeaderMap) -> Option<RealFile> {
         let fallback = self.fallback.as_deref()?;
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let hidden = path.split('/').any(|segment| segment.starts_with('.'));
-        if hidden || name.contains('.') || !accepts_html(headers) {
+        if !is_for_page(path, headers) {
             return None;
         }
         match self.find(fallback).await {
@@ -106,6 +103,10 @@ impl Asked {
         let conditional = self.headers.remove(header::IF_RANGE);
         let mut response = self.read(&file).await?;
         if conditional.is_some_and(|validator| is_stale(&validator, response.headers())) {
+            self.headers.remove(header::RANGE);
+            response = self.read(&file).await?;
+        }
+        if is_of_nothing(&response) {
             self.headers.remove(header::RANGE);
             response = self.read(&file).await?;
         }
@@ -163,6 +164,12 @@ fn is_stale(validator: &HeaderValue, current: &HeaderMap) -> bool {
         .iter()
         .any(|name| current.get(name) == Some(validator));
     !same || validator.as_bytes().starts_with(b"W/")
+}
+
+/// Whether a range of an empty file was answered: it has none, and is better given as it is.
+fn is_of_nothing(response: &Response<ResponseBody>) -> bool {
+    let range = response.headers().get(header::CONTENT_RANGE);
+    range.is_some_and(|range| range.as_bytes().ends_with(b"/0"))
 }
 
 fn finish(fields: &mut HeaderMap, name: &str) {

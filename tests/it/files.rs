@@ -112,7 +112,13 @@ async fn a_built_frontend_answers_the_paths_of_its_router() {
         .start()
         .await;
     let browser = gateway.browser();
-    for path in ["/", "/inbox/42", "/index.html"] {
+    for path in [
+        "/",
+        "/inbox/42",
+        "/index.html",
+        "/users/ann@example.com",
+        "/items/1%2E1",
+    ] {
         let page = browser
             .ask(Method::GET, path)
             .header("accept", PAGE)

@@ -19,6 +19,7 @@ fn site(fallback: Option<&str>) -> Site {
         ("docs/index.html", "docs"),
         (".env", "SECRET"),
         ("pixel.png", "png"),
+        ("empty.txt", ""),
     ] {
         let path = files.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -155,6 +156,16 @@ async fn a_range_is_served_unless_the_file_has_changed_since() {
 }
 
 #[tokio::test]
+async fn a_range_of_an_empty_file_is_no_part_of_it() {
+    let site = site(None);
+    for range in ["bytes=0-", "bytes=0-0", "bytes=-1", "bytes=5-9"] {
+        let answer = site.ask("empty.txt", &[("range", range)]).await;
+        assert!(matches!(answer.status().as_u16(), 200 | 416), "{range}");
+        assert_eq!(text(answer).await, "", "{range}");
+    }
+}
+
+#[tokio::test]
 async fn head_has_the_length_and_no_body() {
     let site = site(None);
     let request = Request::head("/static/app.js").body(()).unwrap();
@@ -182,7 +193,10 @@ async fn only_pages_fall_back() {
         ("", PAGE, 200),
         ("inbox/42", PAGE, 200),
         ("inbox/42", "application/json", 404),
-        ("inbox/42", "*/*", 404),
+        ("inbox/42", "*/*", 200),
+        ("users/ann@example.com", PAGE, 200),
+        ("items/1.1", PAGE, 200),
+        ("assets/missing.js", "*/*", 404),
         ("assets/missing.js", PAGE, 404),
         (".env", PAGE, 404),
         (".git/config", PAGE, 404),
