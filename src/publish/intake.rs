@@ -86,14 +86,14 @@ impl Intake {
         Ok(closed)
     }
 
-    /// Has Django asked again of a user or a session, in the form of `POST /v1/recheck`. Gives how many
+    /// Has Django asked again of users, a group or a session, in the form of `POST /v1/recheck`. Gives how many
     /// connections are closed for it; nobody has to wait for that.
     pub(super) fn recheck(
         &self,
         text: &[u8],
     ) -> Result<impl Future<Output = usize> + Send + use<>, DecodeError> {
         Ok(match recheck::decode(text)? {
-            Recheck::User(user) => Either::Left(self.lifecycle.recheck_user(&user)),
+            Recheck::All(audiences) => Either::Left(self.lifecycle.recheck_all(&audiences)),
             Recheck::Session(session) => Either::Right(self.lifecycle.recheck_session(&session)),
         })
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/recheck`: a user, or a session, of whom Django is to be asked again.
+//! `POST /v1/recheck`: users, a group, or a session, of whom Django is to be asked again.
 //!
 //! Used by `intake`. The surprise: among the revocations that ride on a response the same object stands
 //! with `"recheck": true`, which tells it from one that closes.
@@ -8,12 +8,14 @@ use serde::de::{Deserializer, Error};
 
 use super::json::{self, DecodeError};
 use super::text;
-use crate::ids::{SessionDigest, UserId};
+use crate::ids::{GroupName, SessionDigest, UserId};
+use crate::publication::Audience;
 
 /// Of whom Django is asked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Recheck {
-    User(UserId),
+    /// Users, or who is in a group.
+    All(Vec<Audience>),
     Session(SessionDigest),
 }
 
@@ -22,6 +24,10 @@ pub(super) enum Recheck {
 struct RecheckText {
     #[serde(default, deserialize_with = "text::user")]
     user: Option<UserId>,
+    #[serde(default, deserialize_with = "text::users")]
+    users: Option<Vec<UserId>>,
+    #[serde(default, deserialize_with = "text::group")]
+    group: Option<GroupName>,
     #[serde(default, deserialize_with = "text::session")]
     session: Option<SessionDigest>,
     #[serde(default, deserialize_with = "text::only_true", rename = "recheck")]
@@ -45,10 +51,20 @@ pub(super) fn is_one(text: &[u8]) -> bool {
 impl<'de> Deserialize<'de> for Recheck {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = RecheckText::deserialize(deserializer)?;
-        match (text.user, text.session) {
-            (Some(user), None) => Ok(Self::User(user)),
-            (None, Some(session)) => Ok(Self::Session(session)),
-            _ => Err(D::Error::custom("expected exactly one of user, session")),
+        let all = |users: Vec<UserId>| Self::All(users.into_iter().map(Audience::User).collect());
+        let named = [
+            text.user.map(|user| all(vec![user])),
+            text.users.map(all),
+            text.group
+                .map(|name| Self::All(vec![Audience::Group(name)])),
+            text.session.map(Self::Session),
+        ];
+        let mut named = named.into_iter().flatten();
+        match (named.next(), named.next()) {
+            (Some(who), None) => Ok(who),
+            _ => Err(D::Error::custom(
+                "expected exactly one of user, users, group, session",
+            )),
         }
     }
 }
@@ -58,11 +74,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_or_a_session_is_named() {
+    fn users_a_group_or_a_session_are_named() {
         let digest = "ab".repeat(32);
         let decoded = |text: &str| decode(text.as_bytes());
-        let user = Recheck::User(UserId::new("42"));
-        assert_eq!(decoded(r#"{"user":42}"#), Ok(user));
+        let user = |id| Audience::User(UserId::new(id));
+        let all = |audiences: Vec<Audience>| Ok(Recheck::All(audiences));
+        assert_eq!(decoded(r#"{"user":42}"#), all(vec![user("42")]));
+        let two = vec![user("42"), user("a")];
+        assert_eq!(decoded(r#"{"users":[42,"a"]}"#), all(two));
+        let group = Audience::Group(GroupName::new("staff"));
+        assert_eq!(decoded(r#"{"group":"staff"}"#), all(vec![group]));
         let session = Recheck::Session(digest.parse().unwrap());
         assert_eq!(
             decoded(&format!(r#"{{"session":"{digest}","recheck":true}}"#)),
@@ -74,7 +95,8 @@ mod tests {
             &both,
             r#"{"user":"1","recheck":false}"#,
             r#"{"user":"1","code":4001}"#,
-            r#"{"group":"staff"}"#,
+            r#"{"user":"1","users":["1"]}"#,
+            r#"{"everyone":true}"#,
             r#"["1"]"#,
         ];
         for text in refused {

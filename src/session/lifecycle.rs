@@ -167,9 +167,19 @@ impl Lifecycle {
         self: &Arc<Self>,
         user: &UserId,
     ) -> impl Future<Output = usize> + Send + use<> {
-        let audience = Audience::User(user.clone());
-        self.parts.hub.outdate(&audience, Instant::now().into_std());
-        self.spawn_recheck(self.parts.live.of_user(user))
+        self.recheck_all(&[Audience::User(user.clone())])
+    }
+
+    /// Asks Django again of all who are in one of these audiences. Otherwise as [`Self::recheck_user`].
+    pub fn recheck_all(
+        self: &Arc<Self>,
+        audiences: &[Audience],
+    ) -> impl Future<Output = usize> + Send + use<> {
+        let at = Instant::now().into_std();
+        for audience in audiences {
+            self.parts.hub.outdate(audience, at);
+        }
+        self.spawn_recheck(self.parts.live.of_all(audiences))
     }
 
     /// Asks Django again of one session. Otherwise as [`Self::recheck_user`].

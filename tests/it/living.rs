@@ -233,6 +233,31 @@ async fn a_recheck_closes_what_is_no_longer_good_and_counts_it() {
 }
 
 #[tokio::test]
+async fn a_recheck_of_a_group_follows_all_who_were_in_it_with_one_question() {
+    let (django, gateway) = stage_with(|setup| setup.set("auth.revalidate", "1m")).await;
+    let anns = |group| Answer::json(&json!({"user": "42", "groups": [group], "expires_at": null}));
+    django.judges("anns-session", anns("staff"));
+    django.judges("anns-phone", anns("staff"));
+    let mut ann = open(&gateway, "anns-session").await;
+    let mut phone = open(&gateway, "anns-phone").await;
+    let mut bob = open(&gateway, "bobs-session").await;
+    django.judges("anns-session", anns("team"));
+    django.judges("anns-phone", anns("team"));
+    let recheck = gateway
+        .api()
+        .post("/v1/recheck", r#"{"group":"staff"}"#)
+        .await;
+    assert_eq!(recheck.json(), json!({"closed": 0}));
+    assert_eq!(django.batch_calls().len(), 1);
+    let team = r#"{"to":{"group":"team"},"frame":1}"#;
+    gateway.api().post("/v1/publish", team).await;
+    ann.expect_frame("1").await;
+    phone.expect_frame("1").await;
+    bob.expect_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_recheck_does_not_wait_for_a_django_that_waits_for_it() {
     let (django, gateway) = stage_with(|setup| setup.set("auth.revalidate", "1m")).await;
     let mut ann = open(&gateway, "anns-session").await;

@@ -388,7 +388,10 @@ async fn a_recheck_of_somebody_who_is_not_here_closes_nothing() {
     let recheck = |body: &str| request("/v1/recheck", JSON, body);
     let said = ask(&api(), recheck(r#"{"user":"42"}"#)).await;
     assert_eq!((said.status, &*said.text), (200, r#"{"closed":0}"#));
-    assert_eq!(ask(&api(), recheck(r#"{"group":"a"}"#)).await.status, 400);
+    assert_eq!(
+        ask(&api(), recheck(r#"{"everyone":true}"#)).await.status,
+        400
+    );
 }
 
 proptest! {

@@ -36,10 +36,15 @@ impl LiveSessions {
 
     /// The sessions of a user, to be asked of.
     pub(in crate::session) fn of_user(&self, user: &UserId) -> Vec<Asking> {
-        let connections = self
-            .hub
-            .connections(&Audience::User(user.clone()), usize::MAX);
-        let identities = connections.iter().map(|one| one.member.identity());
+        self.of_all(&[Audience::User(user.clone())])
+    }
+
+    /// The sessions that have connections in one of these audiences, each once, to be asked of.
+    pub(in crate::session) fn of_all(&self, audiences: &[Audience]) -> Vec<Asking> {
+        let connections = audiences
+            .iter()
+            .flat_map(|audience| self.hub.connections(audience, usize::MAX));
+        let identities = connections.map(|one| one.member.identity());
         let mut digests: Vec<_> = identities
             .filter_map(|who| who.sessions.first().copied())
             .collect();
