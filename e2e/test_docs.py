@@ -72,6 +72,10 @@ def test_a_block_that_would_go_untried_is_noticed(said, tmp_path):
         read(page)
 
 
+#: The one piece of JavaScript that is shown more than once; `test_listen.py` tries it.
+LISTEN = (DOCS / "listen.js").read_text()
+
+
 PAGES = [ROOT / "README.md", ROOT / "python" / "README.md", *sorted(DOCS.glob("*.md"))]
 
 
@@ -82,6 +86,13 @@ def test_links_lead_somewhere(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name} links to {path}, which is not there"
         assert not anchor or anchor in anchors(target), f"{page.name}: {path} has no #{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_that_acts_upon_4001_is_the_one_that_is_tried(page):
+    acting = [block for block in FENCED.findall(page.read_text()) if "location.href = " in block]
+    assert all(block.startswith(f"```js\n{LISTEN}\nlisten(") for block in acting)
+    assert acting or page.name not in ("README.md", "quick-start.md") or page.parent.name == "python"
 
 
 def anchors(page):

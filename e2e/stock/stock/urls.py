@@ -12,6 +12,8 @@ urlpatterns = [
     path("login/", LoginView.as_view(template_name="admin/login.html")),
     path("page/", views.page),
     path("write/", views.write),
+    path("leave/", views.leave),
+    path("bye/", views.bye),
 ]
 if settings.PACKAGE:
     urlpatterns.append(path("_gatepost/", include("gatepost.urls")))

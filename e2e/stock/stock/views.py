@@ -1,6 +1,8 @@
 """The auth view that a project writes itself, a page that shows its socket, and one that writes."""
 
+from django.contrib.auth import logout
 from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect
 
 PAGE = """<!doctype html><title>page</title><p id="socket" data-phase="connecting">The socket of this page</p>
 <script>
@@ -28,3 +30,14 @@ def write(request):
     """Writes the session; with signed cookies that is a new cookie."""
     request.session["writes"] = request.session.get("writes", 0) + 1
     return HttpResponse(str(request.session["writes"]))
+
+
+def leave(request):
+    """Logs out by a plain link, and goes on to another page."""
+    logout(request)
+    return redirect("/bye/")
+
+
+def bye(request):
+    """Where a logout leads."""
+    return HttpResponse("<!doctype html><title>bye</title><h1>You have left</h1>")
