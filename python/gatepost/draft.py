@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
-from gatepost import client, conf, gateway_toml, static_files
+from gatepost import asgi_routes, client, conf, gateway_toml, static_files
 from gatepost.checks.hosts import host_alone
 from gatepost.devserver.frontend import Frontend
 from gatepost.static_files import is_local_prefix
@@ -40,7 +40,7 @@ def gateway_config(folder: Path, frontend: Frontend | None) -> str:
         *_frontend(folder, frontend),
         *_static(folder, frontend),
     ]
-    parts.append(f"[[sockets]]\npath = {_quoted(gateway_toml.SOCKET)}")
+    parts += _sockets()
     parts += _auth()
     if conf.value("OUTBOX") and (outbox := _path("gatepost:outbox")):
         parts.append(f"[outbox]\nurl = {_quoted(outbox)}")
@@ -163,6 +163,39 @@ def _once_there(path: Path, what: str, lines: list[str]) -> str:
     if not path.is_dir():
         lines = [f"# After {what}:", *(f"# {line}" for line in lines)]
     return "\n".join(lines)
+
+
+def _sockets() -> Iterator[str]:
+    """Yield the gateway's own socket route, and those that consumers answer at."""
+    routes = asgi_routes.prefixes()
+    if asgi_routes.is_pushed_by_gatepost():
+        routes = [route for route in routes if route != gateway_toml.SOCKET]
+    if gateway_toml.SOCKET in routes:
+        note = f"a consumer answers at {gateway_toml.SOCKET}"
+        yield f'[[sockets]]\npath = "/ws/gatepost/"   # {note}'
+    else:
+        yield f"[[sockets]]\npath = {_quoted(gateway_toml.SOCKET)}"
+    if not routes:
+        return
+    port, server = 8000, "the ASGI server's, as all of Django's"
+    if asgi_routes.is_served_by_runserver():
+        server = "runserver's, which answers WebSockets too"
+    elif settings.DEBUG:
+        port = asgi_routes.OWN_PORT
+        server = f"daphne --port {port} {':'.join(settings.ASGI_APPLICATION.rsplit('.', 1))}"
+    pages = set(_segments(get_resolver().url_patterns))
+    for route in routes:
+        lines = [
+            "[[upstreams]]   # consumers of Channels",
+            f"path = {_quoted(route)}",
+            f'upstream = "http://127.0.0.1:{port}"   # {server}',
+        ]
+        if f"/{route.split('/')[1]}/" in pages:
+            why = (
+                f"# Pages of Django's are below {route} too: give the sockets a path of their own."
+            )
+            lines = [why, *(f"# {line}" for line in lines)]
+        yield "\n".join(lines)
 
 
 def _auth() -> Iterator[str]:

@@ -351,6 +351,25 @@ def test_paths_of_djangos_that_the_file_does_not_know_are_said(decided, monkeypa
     assert note.startswith("/new/ of Django's go to the frontend")
 
 
+@pytest.mark.parametrize(
+    ("answer", "noted"),
+    [
+        (("/", "Django at http://127.0.0.1:8000"), "WebSockets at /ws/chat/ lead nowhere"),
+        (("/ws/", "upstream at http://127.0.0.1:8000"), None),
+        (("/ws/chat/", "upstream at http://127.0.0.1:9"), "but Django is at 127.0.0.1:8000"),
+        (("/ws/chat/", "WebSocket, sessions judged by Django at x"), None),
+    ],
+)
+def test_websockets_of_the_projects_own_that_lead_nowhere_are_said(
+    decided, monkeypatch, answer, noted
+):
+    monkeypatch.setattr("gatepost.asgi_routes.prefixes", lambda: ["/ws/chat/"])
+    monkeypatch.setattr("gatepost.asgi_routes.is_served_by_runserver", lambda: True)
+    made = decided(answer)
+    made.note_consumers()
+    assert [noted in note for note in made.notes] == ([True] if noted else [])
+
+
 def test_what_the_gateway_refuses_is_said(decided, tmp_path):
     made = decided()
     made.binary.write_text("#!/bin/sh\necho gateway.toml:1:2: no >&2\nexit 2\n")

@@ -418,3 +418,84 @@ def test_what_builds_on_vite_is_taken_for_itself(tmp_path):
     found = frontend.find(tmp_path)
     assert found.port == 4321
     assert found.command(4400)[:3] == ["npm", "run", "start"]
+
+
+@pytest.fixture
+def consumers(settings, monkeypatch):
+    """Routes of Channels; returns how they can be changed."""
+    routing = pytest.importorskip("channels.routing")
+    from channels.auth import AuthMiddlewareStack
+    from channels.security.websocket import AllowedHostsOriginValidator
+
+    consumer = lambda scope, receive, send: None  # noqa: E731
+    module = ModuleType("asgi_of_a_draft")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(
+        django_settings, "INSTALLED_APPS", [*django_settings.INSTALLED_APPS, "channels"]
+    )
+    settings.ASGI_APPLICATION = f"{module.__name__}.application"
+
+    def use(*routes):
+        router = routing.URLRouter(
+            [kind(route, inner or consumer) for kind, route, inner in routes]
+        )
+        inside = AllowedHostsOriginValidator(AuthMiddlewareStack(router))
+        module.application = routing.ProtocolTypeRouter({"websocket": inside})
+        return router
+
+    use((path, "ws/chat/<str:room>/", None), (re_path, r"^live/ws/(?P<id>\d+)$", None))
+    return use
+
+
+CHAT = ['path = "/ws/chat/"', 'upstream = "http://127.0.0.1:8000"']
+
+
+def test_consumers_are_routed_to_their_server(settings, consumers):
+    settings.DEBUG = True
+    own = [line.replace(":8000", ":8001") for line in CHAT]
+    assert own in table("[[upstreams]]")
+    assert "# daphne --port 8001 asgi_of_a_draft:application" in drafted()
+    settings.DEBUG = False  # There one server answers everything.
+    assert CHAT in table("[[upstreams]]")
+    assert table("[[upstreams]]")[0] == ['path = "/live/ws/"', CHAT[1]]
+
+
+def test_consumers_are_routed_to_a_runserver_that_answers_them(settings, consumers, monkeypatch):
+    settings.DEBUG = True
+    apps = ["daphne", *django_settings.INSTALLED_APPS]
+    monkeypatch.setattr(django_settings, "INSTALLED_APPS", apps)
+    assert CHAT in table("[[upstreams]]")
+
+
+def test_the_routes_of_consumers_may_be_nested_and_vary(consumers):
+    inner = consumers((path, "a/<int:x>/", None), (path, "b", None), (re_path, r"^c/$", None))
+    consumers((path, "ws/", inner), (path, "<str:room>/", None), (re_path, r"^x/y$", None))
+    found = [block[0] for block in table("[[upstreams]]")]
+    assert found == [f'path = "{at}"' for at in ("/ws/a/", "/ws/b/", "/ws/c/", "/x/y/")]
+
+
+def test_a_consumer_keeps_the_path_that_the_gateway_would_take(settings, consumers):
+    consumers((path, "ws/notifications/", None))
+    assert table("[[sockets]]") == [['path = "/ws/gatepost/"']]
+    assert table("[[upstreams]]")[0][0] == 'path = "/ws/notifications/"'
+    # Where Gatepost is the channel layer, the gateway takes the consumer's place.
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "gatepost.channels.GatepostChannelLayer"}}
+    assert table("[[sockets]]") == [['path = "/ws/notifications/"']]
+    assert table("[[upstreams]]") == []
+
+
+def test_consumers_among_djangos_pages_take_none_of_them(consumers, urlpatterns):
+    urlpatterns(path("chat/", HttpResponse))
+    consumers((path, "chat/<str:room>/", None))
+    assert table("[[upstreams]]") == []
+    assert "give the sockets a path of their own" in drafted()
+
+
+def test_an_asgi_module_that_cannot_be_imported_is_left_to_django(settings, consumers):
+    settings.ASGI_APPLICATION = "no.such.module.application"
+    assert table("[[upstreams]]") == []
+
+
+def test_a_stock_project_has_no_consumers(settings):
+    settings.ASGI_APPLICATION = "project.asgi.application"
+    assert "upstreams" not in drafted()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from gatepost import client, conf, draft, gateway_toml, state
+from gatepost import asgi_routes, client, conf, draft, gateway_toml, state
 from gatepost.devserver import ports
 from gatepost.devserver.frontend import Frontend
 from gatepost.running import Running
@@ -181,6 +181,30 @@ class Plan:
                 f"{', '.join(forgotten)} of Django's go to the frontend: add them to `paths` below"
                 f" [django] in {self.config.name}, if they should not"
             )
+
+    def note_consumers(self) -> None:
+        """Say where WebSockets of the project's own lead nowhere, or to another server."""
+        answers = self.effective()
+        lost = []
+        for path in asgi_routes.prefixes():
+            route = max((at for at in answers if path.startswith(at)), key=len, default="")
+            upstream = _UPSTREAM.search(answers.get(route, ""))
+            if not upstream and not answers.get(route, "").startswith("WebSocket"):
+                lost.append(path)
+            elif upstream and self._misses_django(upstream[1]):
+                self.notes.append(
+                    f"WebSockets at {path} go to {upstream[1]} ([[upstreams]] in"
+                    f" {self.config.name}), but Django is at {ports.reachable(self.django)}"
+                )
+        if lost:
+            self.notes.append(
+                f"WebSockets at {', '.join(lost)} lead nowhere: write [[upstreams]] for them in"
+                f" {self.config.name} (`gateway_config --stdout` shows how)"
+            )
+
+    def _misses_django(self, address: str) -> bool:
+        is_djangos = asgi_routes.is_served_by_runserver()
+        return is_djangos and address != ports.reachable(self.django)
 
     def effective(self) -> dict[str, str]:
         """Return what ``gatepost check`` says the configuration amounts to."""

@@ -83,6 +83,7 @@ def _decide(options: dict[str, Any], say: Any) -> plan.Plan:
         known = found or frontend.Frontend(Path.cwd(), asked, 5173)
         found = replace(known, folder=Path.cwd(), line=asked)
     decided.decide_frontend(found, asked=bool(asked))
+    decided.note_consumers()
     return decided
 
 
