@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test fmt fmt-check lint unit it python e2e conformance bench doc build wheel rust
+.PHONY: demo test fmt fmt-check lint deny unit it python e2e conformance bench doc build wheel rust
 
 demo: rust
 	@scripts/install-python.sh
@@ -18,7 +18,7 @@ demo: rust
 	@exec python3 demo/run.py $(if $(DEV),--dev) \
 		$(if $(PORT),--port $(PORT)) $(if $(HTTP_PORT),--http-port $(HTTP_PORT))
 
-test: fmt-check lint doc unit it python e2e
+test: fmt-check lint deny doc unit it python e2e
 	@echo "all green"
 
 fmt: rust
@@ -32,6 +32,12 @@ lint: rust
 	$(if $(or $(CI),$(shell command -v cargo-clippy)),\
 	cargo clippy --locked --workspace --all-targets -- -D warnings,\
 	@echo "this Rust has no clippy: its lints are not checked here")
+
+# Licences, bans and sources, as deny.toml says. To install it takes minutes: `cargo install cargo-deny`.
+deny: rust
+	$(if $(shell command -v cargo-deny),\
+	cargo deny --locked --offline check --hide-inclusion-graph licenses bans sources,\
+	@echo "cargo-deny is not installed: licences and bans of dependencies are not checked here")
 
 unit: rust
 	cargo test --locked --lib --bins
