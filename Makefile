@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test fmt fmt-check lint deny unit it python e2e conformance bench doc build wheel rust
+.PHONY: demo test fmt fmt-check lint deny unit it python e2e conformance picture bench doc build wheel rust
 
 demo: rust
 	@scripts/install-python.sh
@@ -56,6 +56,10 @@ e2e: build
 
 conformance: build
 	e2e/run-tests test_conformance.py
+
+# docs/images/demo.png, from the real demo.
+picture: build
+	e2e/take-picture
 
 bench: rust
 	bench/run
