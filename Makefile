@@ -33,10 +33,10 @@ lint: rust
 	cargo clippy --locked --workspace --all-targets -- -D warnings,\
 	@echo "this Rust has no clippy: its lints are not checked here")
 
-# Licences, bans and sources, as deny.toml says. To install it takes minutes: `cargo install cargo-deny`.
+# Licences, bans and sources, as deny.toml says. Installing it (cargo install cargo-deny) takes minutes.
 deny: rust
 	$(if $(shell command -v cargo-deny),\
-	cargo deny --locked --offline check --hide-inclusion-graph licenses bans sources,\
+	cargo deny --locked check --hide-inclusion-graph licenses bans sources,\
 	@echo "cargo-deny is not installed: licences and bans of dependencies are not checked here")
 
 unit: rust
