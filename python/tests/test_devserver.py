@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gatepost import conf
-from gatepost.devserver import plan, ports, standin
+from gatepost.devserver import announcement, plan, ports, standin
 
 PYTHON = Path(__file__).parents[1]
 
@@ -281,6 +281,50 @@ def test_a_port_that_was_asked_for_must_be_free(decided, taken):
     free = ports.any_free("127.0.0.1")
     made.decide_public(free)
     assert made.environment["GATEPOST_SERVER__HTTPS"] == f"127.0.0.1:{free}"
+
+
+@pytest.mark.parametrize(
+    ("configured", "told"),
+    [
+        ("0.0.0.0:8443, [::]:8443", None),
+        ("127.0.0.1:8443, [::1]:8443", "8443"),
+        ("127.0.0.1:0", "0.0.0.0:0"),
+    ],
+)
+def test_the_network_is_let_in_where_that_is_asked_for(decided, configured, told):
+    made = decided(("https", configured))
+    made.open_to_network()
+    assert made.environment["GATEPOST_SERVER__LAN"] == "true"
+    assert made.environment.get("GATEPOST_SERVER__HTTPS") == told
+
+
+OPEN = (
+    "2026-11-29T13:51:28Z  WARN server.lan: everybody on the network can reach this gateway, and"
+    " with it Django's DEBUG pages addresses=https://192.0.2.7:8443/ https://[2001:db8::7]:8443/"
+)
+
+
+def test_a_gateway_that_is_open_says_where_and_what_that_means(settings):
+    settings.ALLOWED_HOSTS = ["192.0.2.7"]
+    addresses = announcement.open_to_network(OPEN)
+    assert addresses == ["https://192.0.2.7:8443/", "https://[2001:db8::7]:8443/"]
+    said = announcement.of_network(addresses)
+    assert all(address in said for address in addresses)
+    assert "show settings and code" in said
+    assert "add '[2001:db8::7]' to ALLOWED_HOSTS" in said
+    settings.ALLOWED_HOSTS = ["*"]
+    assert "ALLOWED_HOSTS" not in announcement.of_network(addresses)
+
+
+def test_where_the_gateway_is_comes_from_its_log():
+    line = 'INFO ready https=127.0.0.1:1 mode=dev ca=/a b/ca.pem url="https://localhost:1/"'
+    found = announcement.ready(line)
+    assert found == announcement.Ready("https://localhost:1/", Path("/a b/ca.pem"))
+    assert announcement.ready("INFO made a local CA ca=/x") is None
+    said = announcement.of_start(found, ["a note"]).splitlines()
+    assert said[1] == "  https://localhost:1/"
+    assert "  (a note)" in said
+    assert announcement.open_to_network(line) == []
 
 
 FRONTEND = plan.Frontend(Path("/frontend"), "serve --port {port}", 5173)

@@ -99,6 +99,14 @@ class Plan:
         environment.pop("GATEPOST_SECRET", None)
         return Running(url, self.internal, self.config, ca, environment)
 
+    def open_to_network(self) -> None:
+        """Let the gateway listen beyond this machine, even where the file keeps it there."""
+        self.environment["GATEPOST_SERVER__LAN"] = "true"
+        places = [ports.split(at) for at in self.effective().get("https", "").split(", ")]
+        if all(ports.is_loopback(host) for host, _ in places):
+            port = places[0][1]
+            self.environment["GATEPOST_SERVER__HTTPS"] = str(port) if port else "0.0.0.0:0"
+
     def decide_public(self, port: int | None) -> None:
         """Let the gateway serve at a free port; without a choice, at the configured one."""
         configured = self.effective()

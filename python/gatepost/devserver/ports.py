@@ -8,6 +8,7 @@ import contextlib
 import errno
 import socket
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 #: How many ports above a taken one are tried before any free one is good enough: people can guess
 #: and remember 8444, and browsers keep what they know of it.
@@ -66,6 +67,11 @@ def split(address: str) -> tuple[str, int]:
 def join(host: str, port: int) -> str:
     """Put a host and a port together as an address is written."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is one that only this machine reaches."""
+    return ip_address(host).is_loopback
 
 
 def reachable(address: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from gatepost import binary, draft, gateway_toml, running, state
-from gatepost.devserver import frontend, plan, ports
+from gatepost.devserver import announcement, frontend, plan, ports
 from gatepost.devserver.companion import Companion
 from gatepost.devserver.runserver import Runserver
 from gatepost.devserver.terminal import Terminal
@@ -42,6 +42,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--config", type=Path, help="the gateway.toml (default: the project's)")
         parser.add_argument("--port", type=int, help="of the one URL (default: as configured)")
+        parser.add_argument(
+            "--lan",
+            action="store_true",
+            help="let others on the network come, and with it to Django's DEBUG pages",
+        )
         parser.add_argument("--noreload", action="store_true", help="do not reload Django")
         group = parser.add_mutually_exclusive_group()
         group.add_argument(
@@ -76,6 +81,8 @@ def _decide(options: dict[str, Any], say: Any) -> plan.Plan:
     decided.environment["GATEPOST_DJANGO__UPSTREAM"] = f"http://{ports.reachable(decided.django)}"
     decided.decide_secret()
     decided.decide_internal()
+    if options["lan"]:
+        decided.open_to_network()
     decided.decide_public(options["port"])
     asked = options["frontend"]
     if asked:
@@ -143,34 +150,29 @@ class _Run:
             server.start(chosen.folder, chosen.environment(port), self._fail)
 
     def _listen(self, line: bytes) -> None:
-        """Wait for the gateway to say where it is."""
+        """Wait for the gateway to say where it is, and whether others reach it."""
         text = line.decode(errors="replace")
-        if " ready " not in text or "url=" not in text:
-            return
-        url = text.partition('url="')[2].partition('"')[0]
-        ca = text.partition(" ca=")[2].partition(" url=")[0]
-        self._leave_for_others(url, Path(ca) if ca else None)
-        threading.Thread(target=self._announce, args=(url, ca), daemon=True).start()
+        if found := announcement.ready(text):
+            self._leave_for_others(found)
+            threading.Thread(target=self._announce, args=(found,), daemon=True).start()
+        elif addresses := announcement.open_to_network(text):
+            self._terminal.say(announcement.of_network(addresses))
 
-    def _leave_for_others(self, url: str, ca: Path | None) -> None:
+    def _leave_for_others(self, found: announcement.Ready) -> None:
         try:
-            self._left = running.Left(self._plan.folder, self._plan.announced(url, ca))
+            self._left = running.Left(self._plan.folder, self._plan.announced(found.url, found.ca))
         except OSError as error:
             self._plan.notes.append(
                 f"cannot write below {self._plan.folder} ({error.strerror}): in other terminals,"
                 f" export GATEPOST_URL={self._plan.internal}"
             )
 
-    def _announce(self, url: str, ca: str) -> None:
+    def _announce(self, found: announcement.Ready) -> None:
         deadline = time.monotonic() + _PATIENCE
         host, port = ports.split(ports.reachable(self._plan.django))
         while not ports.listens(host, port) and time.monotonic() < deadline:
             time.sleep(0.05)
-        lines = ["", f"  {url}", ""]
-        lines += [f"  ({note})" for note in self._plan.notes]
-        if ca:
-            lines += [f"  The certificate is of this machine's own CA: {ca}"]
-        self._terminal.say("\n".join([*lines, "  Ctrl-C stops everything.", ""]))
+        self._terminal.say(announcement.of_start(found, self._plan.notes))
 
     def _fail(self, how: str) -> None:
         """End everything, since one of the companions ended."""
