@@ -19,6 +19,7 @@ use crate::config::{Config, ConfigError, Mode, SecretSource, secret_file};
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::{ListenError, Listener};
+use crate::proxy::buffer::{Buffering, BufferingError};
 use crate::publish::api::{Api, ApiParts, ApiSettings};
 use crate::publish::intake::Intake;
 use crate::publish::puller::Puller;
@@ -77,6 +78,9 @@ pub enum StartError {
     /// An address cannot be listened at.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Large bodies cannot be kept.
+    #[error(transparent)]
+    Buffering(#[from] BufferingError),
     /// Django cannot be asked.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
@@ -91,6 +95,7 @@ struct Shared {
     wake: Wake,
     authority: Arc<Authority>,
     lifecycle: Arc<Lifecycle>,
+    buffering: Buffering,
     metrics: Arc<Metrics>,
     drain: DrainWatch,
 }
@@ -240,6 +245,7 @@ impl Shared {
             hub,
             intake: Arc::new(intake),
             wake: Wake::default(),
+            buffering: Buffering::open(&config.buffering)?,
             metrics,
             drain,
         })

@@ -12,6 +12,7 @@ use super::Shared;
 use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
 use crate::django::edge::{Edge, EdgeParts};
 use crate::files::folder::Folder;
+use crate::proxy::StreamedPaths;
 use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
@@ -90,6 +91,12 @@ impl Shared {
             kind,
             body_size: config.limits.body_size,
             body_timeout: config.limits.body_timeout,
+            body_rate: config.limits.body_rate,
+            buffering: self.buffering.clone(),
+            streamed: match kind {
+                UpstreamKind::DevServer => StreamedPaths::All,
+                _ => StreamedPaths::Below(config.buffering.unbuffered.clone()),
+            },
             intercept,
         };
         Forwarder::new(settings, self.drain.clone())

@@ -49,6 +49,14 @@ pub(super) const RATE_OR_ZERO: Kind<u32> = Kind {
     parse: |text| rate(text).ok_or(None),
 };
 
+pub(super) const BYTE_RATE_OR_ZERO: Kind<u64> = Kind {
+    expected: "a rate such as \"1KiB/s\" (\"0B/s\": no limit)",
+    parse: |text| {
+        let size = text.strip_suffix("/s").and_then(size::parse);
+        size.ok_or(None)
+    },
+};
+
 fn rate(text: &str) -> Option<u32> {
     text.strip_suffix("/s")?.parse().ok()
 }
@@ -265,5 +273,10 @@ mod tests {
         }
         assert_eq!((RATE_OR_ZERO.parse)("0/s").unwrap(), 0);
         assert!((RATE_OR_ZERO.parse)("0").is_err());
+        assert_eq!((BYTE_RATE_OR_ZERO.parse)("1KiB/s").unwrap(), 1024);
+        assert_eq!((BYTE_RATE_OR_ZERO.parse)("0B/s").unwrap(), 0);
+        for text in ["1KiB", "1/s", "-1B/s", "1KiB/m"] {
+            assert!((BYTE_RATE_OR_ZERO.parse)(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::document::Document;
-use super::kind::{DURATION, DURATION_OR_ZERO, RATE, RATE_OR_ZERO, SIZE};
+use super::kind::{BYTE_RATE_OR_ZERO, DURATION, DURATION_OR_ZERO, RATE, RATE_OR_ZERO, SIZE};
 use super::section::Section;
 
 /// `[limits]`: what a client may take.
@@ -20,6 +20,8 @@ pub struct Limits {
     pub uri_size: usize,
     /// Bytes of a request's body.
     pub body_size: u64,
+    /// Bytes a second that a request's body must bring after its first ten seconds; `None`: any.
+    pub body_rate: Option<u64>,
     /// Bytes of a client's WebSocket message.
     pub message_size: usize,
     /// Client messages a second, on average.
@@ -59,6 +61,7 @@ impl Default for Limits {
             headers: 100,
             uri_size: 8 << 10,
             body_size: 100 << 20,
+            body_rate: Some(1 << 10),
             message_size: 64 << 10,
             message_rate: 20,
             connections: None,
@@ -112,6 +115,11 @@ impl Limits {
         set(&mut self.headers, section.count("headers", 1..=10_000));
         set(&mut self.uri_size, section.size("uri_size", 64..=65_534));
         set(&mut self.body_size, section.value("body_size", &SIZE));
+        let rate = section.value("body_rate", &BYTE_RATE_OR_ZERO);
+        set(
+            &mut self.body_rate,
+            rate.map(|rate| Some(rate).filter(|rate| *rate > 0)),
+        );
         set(
             &mut self.message_size,
             section.size("message_size", 1..=64 << 20),

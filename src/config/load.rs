@@ -15,9 +15,9 @@ use super::error::Place;
 use super::routes::Claims;
 use super::unknown::Known;
 use super::{
-    AuthConfig, Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig, Environment,
-    FolderConfig, FrontendConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig, ServerConfig,
-    SocketConfig, TlsConfig, UpstreamRoute,
+    AuthConfig, BufferingConfig, Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig,
+    Environment, FolderConfig, FrontendConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig,
+    ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
 };
 
 /// A longer file is no configuration.
@@ -127,6 +127,7 @@ fn read_sections(document: &mut Document<'_>) -> Config {
         upstreams,
         sockets,
         auth: AuthConfig::read(document),
+        buffering: BufferingConfig::read(document, &limits),
         delivery: DeliveryConfig::read(document, &limits),
         limits,
         outbox: OutboxConfig::read(document),

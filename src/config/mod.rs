@@ -6,6 +6,7 @@
 //! tested to say the same.
 
 mod auth;
+mod buffering;
 mod delivery;
 mod django;
 mod document;
@@ -31,6 +32,7 @@ mod unknown;
 mod upstream;
 
 pub use auth::{AuthConfig, AuthUrl};
+pub use buffering::{BufferFolder, BufferingConfig};
 pub use delivery::DeliveryConfig;
 pub use django::{DjangoConfig, SecretSource};
 pub use environment::Environment;
@@ -68,6 +70,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// `[limits]`
     pub limits: Limits,
+    /// `[buffering]`
+    pub buffering: BufferingConfig,
     /// `[delivery]`
     pub delivery: DeliveryConfig,
     /// `[outbox]`

@@ -134,6 +134,7 @@ fn every_kind_of_key_can_be_set_by_a_variable() {
             ("GATEPOST_DJANGO__PATHS", "[\"/a/\", \"/b/\"]"),
             ("GATEPOST_LIMITS__HEADERS", "50"),
             ("GATEPOST_LIMITS__BODY_SIZE", "1GiB"),
+            ("GATEPOST_BUFFERING__DISK", "4GiB"),
             ("GATEPOST_AUTH__TIMEOUT", "500ms"),
         ],
     )

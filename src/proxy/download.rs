@@ -2,27 +2,67 @@
 //!
 //! Made by `forward`. The surprise: it holds the upstream connection; read to its end it gives the
 //! connection back, dropped before (the client went away) it closes it, which tells the upstream.
+//! Where the client falls behind, `sweep` takes the connection away and this goes on with what is
+//! kept for it.
 
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use super::liveness;
+use super::store::Store;
 use super::streamed::Progress;
+use super::sweep::{Enrolment, Sweeper};
 use super::upstream::Lease;
 use crate::web::body::BodyError;
+
+type Next = Option<Result<Frame<Bytes>, BodyError>>;
 
 /// An answer's body.
 #[derive(Debug)]
 pub(super) struct Download {
+    flow: Arc<Flow>,
+    /// How much is still to come; `None`: nobody has said.
+    left: Option<u64>,
+    enrolment: Option<Enrolment>,
+}
+
+/// Where a body comes from, which may change.
+#[derive(Debug)]
+pub(super) struct Flow(Mutex<Source>);
+
+#[derive(Debug)]
+enum Source {
+    Upstream(Direct),
+    Store(Store),
+}
+
+/// A body that comes from the upstream.
+#[derive(Debug)]
+pub(super) struct Direct {
     body: Incoming,
     borrowed: Option<Borrowed>,
     patience: Patience,
     timer: Option<Pin<Box<Sleep>>>,
+    taken: u64,
+    waits_for: WaitsFor,
+}
+
+/// Who is to do something next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitsFor {
+    /// To take what was handed on, or to ask at all.
+    Client,
+    /// To send more.
+    Upstream,
 }
 
 /// The connection a body comes over, and what becomes of it at the end.
@@ -45,20 +85,108 @@ pub(super) enum Patience {
     Endless,
 }
 
+impl Patience {
+    /// As an answer with these fields needs it.
+    pub(super) fn of(fields: &HeaderMap, limit: Duration) -> Self {
+        if liveness::is_event_stream(fields) {
+            return Self::Endless;
+        }
+        Self::Limited(limit)
+    }
+}
+
 /// The upstream stopped in the middle of its answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the upstream sent nothing for {0:?}")]
 struct Stalled(Duration);
 
 impl Download {
-    /// A body to be handed on.
+    /// A body to be handed on, at the client's speed alone.
     pub(super) fn new(body: Incoming, borrowed: Option<Borrowed>, patience: Patience) -> Self {
-        Self {
+        let left = body.size_hint().exact();
+        let direct = Direct {
             body,
             borrowed,
             patience,
             timer: None,
+            taken: 0,
+            waits_for: WaitsFor::Client,
+        };
+        Self {
+            flow: Arc::new(Flow(Mutex::new(Source::Upstream(direct)))),
+            left,
+            enrolment: None,
         }
+    }
+
+    /// What this client does not take in time is kept for it.
+    pub(super) fn kept_by(mut self, sweeper: &Sweeper, client: IpAddr) -> Self {
+        self.enrolment = Some(sweeper.enrol(Arc::clone(&self.flow), client));
+        self
+    }
+}
+
+impl Flow {
+    /// How much the client has taken, where it is the client who is waited for.
+    pub(super) fn waits_for_client(&self) -> Option<u64> {
+        // Locked: it is being polled in this very moment.
+        match &*self.0.try_lock().ok()? {
+            Source::Upstream(direct)
+                if direct.waits_for == WaitsFor::Client && direct.borrowed.is_some() =>
+            {
+                Some(direct.taken)
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets the body come from `store` from now on. Returns where it came from, unless somebody is
+    /// waiting there.
+    pub(super) fn divert(&self, store: Store) -> Option<Direct> {
+        let mut source = self.0.try_lock().ok()?;
+        if !matches!(&*source, Source::Upstream(direct) if direct.waits_for == WaitsFor::Client) {
+            return None;
+        }
+        match std::mem::replace(&mut *source, Source::Store(store)) {
+            Source::Upstream(direct) => Some(direct),
+            Source::Store(_) => None,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Source> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Direct {
+    /// The next part.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+            self.waits_for = WaitsFor::Upstream;
+            return self.poll_stall(context);
+        };
+        self.timer = None;
+        self.waits_for = WaitsFor::Client;
+        Poll::Ready(match frame {
+            Some(Ok(frame)) if frame.is_data() => {
+                self.taken += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if self.body.is_end_stream() {
+                    self.end();
+                }
+                Some(Ok(frame))
+            }
+            // Trailers are dropped; they come last.
+            Some(Ok(_)) | None => {
+                self.end();
+                None
+            }
+            // The client must see a broken answer, never a clean end.
+            Some(Err(error)) => {
+                self.borrowed = None;
+                tracing::warn!(%error, "upstream broke off an answer");
+                Some(Err(error.into()))
+            }
+        })
     }
 
     fn end(&mut self) {
@@ -67,10 +195,7 @@ impl Download {
         }
     }
 
-    fn poll_stall(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         let Patience::Limited(limit) = self.patience else {
             return Poll::Pending;
         };
@@ -100,42 +225,34 @@ impl Body for Download {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        let frame = match Pin::new(&mut this.body).poll_frame(context) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending => return this.poll_stall(context),
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Next> {
+        let next = match &mut *self.flow.lock() {
+            Source::Upstream(direct) => ready!(direct.poll(context)),
+            Source::Store(store) => {
+                ready!(store.poll_next(context)).map(|part| part.map(Frame::data))
+            }
         };
-        this.timer = None;
-        match frame {
-            Some(Ok(frame)) if frame.is_data() => {
-                if this.body.is_end_stream() {
-                    this.end();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            // Trailers are dropped; they come last.
-            Some(Ok(_)) | None => {
-                this.end();
-                Poll::Ready(None)
-            }
-            // The client must see a broken answer, never a clean end.
-            Some(Err(error)) => {
-                this.borrowed = None;
-                tracing::warn!(%error, "upstream broke off an answer");
-                Poll::Ready(Some(Err(error.into())))
-            }
+        if let (Some(left), Some(Ok(frame))) = (&mut self.left, &next) {
+            *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
+        Poll::Ready(next)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.left == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.left
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.enrolment = None;
+        if let Source::Store(store) = &*self.flow.lock() {
+            store.leave();
+        }
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::forward::UpstreamKind;
+use super::kind::UpstreamKind;
+use super::upload_fault::UploadFault;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::request::Downstream;
 
@@ -64,26 +65,6 @@ pub(super) enum Failure {
     Upload(#[from] UploadFault),
 }
 
-/// What a client's body did wrong.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum UploadFault {
-    /// It is larger than allowed.
-    #[error("the request's body is larger than {0} bytes")]
-    TooLarge(u64),
-    /// Its next bytes did not come in time.
-    #[error("the request's body stalled for {0:?}")]
-    Stalled(Duration),
-    /// It is malformed or broke off.
-    #[error("the request's body is malformed or broke off")]
-    Broken,
-    /// A WebSocket handshake has none.
-    #[error("a WebSocket handshake has no body")]
-    OnHandshake,
-    /// It could not be kept until it was complete.
-    #[error("cannot keep the request's body: {0}")]
-    Spool(io::Error),
-}
-
 /// Which upstream, at which address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -130,6 +111,9 @@ impl Failure {
     pub(super) fn log(&self, downstream: &Downstream) {
         let (request_id, error) = (downstream.request_id, self.why());
         match self {
+            Self::Upload(fault) if fault.is_ours() => {
+                tracing::warn!(%request_id, error, "request was not forwarded");
+            }
             Self::Refused { .. } | Self::ConnectTimeout { .. } | Self::Upload(_) => {
                 tracing::debug!(%request_id, error, "request was not forwarded");
             }
@@ -257,38 +241,8 @@ fn start_advice(kind: UpstreamKind, at: &Place) -> String {
     }
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|c| c.to_ascii_uppercase());
     first.into_iter().chain(characters).chain(['.']).collect()
-}
-
-impl UploadFault {
-    fn to_problem(&self) -> Problem {
-        let (status, code) = match self {
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
-            Self::Stalled(_) => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
-            Self::Broken | Self::OnHandshake => (StatusCode::BAD_REQUEST, "bad_body"),
-            Self::Spool(_) => (StatusCode::INSUFFICIENT_STORAGE, "no_room_for_body"),
-        };
-        let detail = match self {
-            Self::Spool(_) => "The request's body cannot be kept.".to_owned(),
-            other => sentence(&other.to_string()),
-        };
-        let hint = match self {
-            Self::TooLarge(_) => {
-                Some("limits.body_size in gateway.toml says how large it may be.".to_owned())
-            }
-            Self::Stalled(_) => {
-                Some("limits.body_timeout in gateway.toml says how long it may stall.".to_owned())
-            }
-            Self::Spool(error) => Some(format!(
-                "{error}. Bodies without a length are kept in $TMPDIR."
-            )),
-            Self::Broken | Self::OnHandshake => None,
-        };
-        let mut problem = Problem::new(status, code, detail).closing();
-        problem.hint = hint;
-        problem
-    }
 }

@@ -1,4 +1,4 @@
-//! One request to one upstream and its answer back, both streamed.
+//! One request to one upstream and its answer back.
 //!
 //! Called by `server` for routes with an upstream. The surprise: a request is sent twice only where
 //! nothing of the first can have been heard, or where it does no harm: a repeatable request without
@@ -16,15 +16,22 @@ use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::body_rate::BodyPace;
+use super::buffer::Buffering;
 use super::carry::Carrier;
 use super::download::{Borrowed, Download, Patience};
-use super::error::{Failure, ForwardError, UploadFault};
+use super::error::{Failure, ForwardError};
 use super::intercept::{Intercept, PassedOn};
+pub use super::kind::UpstreamKind;
+use super::liveness;
+use super::receive::{Receiver, StreamedPaths, UploadLimits};
 use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
-use super::streamed::{Progress, Unwanted};
+use super::streamed::Progress;
+use super::sweep::Sweeper;
 use super::tunnel;
-use super::upload::{Upload, UploadLimits};
+use super::upload::Upload;
+use super::upload_fault::UploadFault;
 use super::upstream::{Lease, Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
@@ -33,17 +40,6 @@ use crate::web::request::Downstream;
 
 /// How often a request is sent in all.
 const ATTEMPTS: usize = 3;
-
-/// How an upstream is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamKind {
-    /// Keeps its Host; nothing is ever upgraded.
-    Django,
-    /// Gets its own Host and Origin; WebSockets pass through.
-    DevServer,
-    /// Keeps its Host; WebSockets pass through.
-    Plain,
-}
 
 /// What forwarding needs to know.
 #[derive(Clone, Debug)]
@@ -56,6 +52,12 @@ pub struct ForwardSettings {
     pub body_size: u64,
     /// For the next bytes of a request's body.
     pub body_timeout: Duration,
+    /// Bytes a second of it; `None`: any number.
+    pub body_rate: Option<u64>,
+    /// Where bodies are kept.
+    pub buffering: Buffering,
+    /// Which requests' bodies are not.
+    pub streamed: StreamedPaths,
     /// Who else has a say in what passes.
     pub intercept: Option<Arc<dyn Intercept>>,
 }
@@ -65,7 +67,8 @@ pub struct ForwardSettings {
 pub struct Forwarder {
     upstream: Upstream,
     kind: UpstreamKind,
-    limits: UploadLimits,
+    receiver: Receiver,
+    sweeper: Sweeper,
     local: LocalName,
     carrier: Option<Carrier>,
     drain: DrainWatch,
@@ -82,9 +85,18 @@ impl Forwarder {
             local: LocalName::new(settings.upstream.first_address()),
             upstream: settings.upstream,
             kind: settings.kind,
-            limits: UploadLimits {
-                size: settings.body_size,
-                stall: settings.body_timeout,
+            sweeper: Sweeper::new(settings.buffering.clone(), drain.clone()),
+            receiver: Receiver {
+                limits: UploadLimits {
+                    size: settings.body_size,
+                    pace: BodyPace {
+                        stall: settings.body_timeout,
+                        rate: settings.body_rate,
+                    },
+                },
+                buffering: settings.buffering,
+                streamed: settings.streamed,
+                drain: drain.clone(),
             },
             carrier,
             drain,
@@ -125,14 +137,8 @@ impl Forwarder {
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Failure> {
         let (parts, body) = request.into_parts();
-        let sends_first =
-            parts.version < Version::HTTP_2 && !parts.headers.contains_key(header::EXPECT);
-        let unwanted = if sends_first {
-            Unwanted::ThrownAway(self.drain.clone())
-        } else {
-            Unwanted::Left(self.drain.clone())
-        };
-        let upload = Upload::receive(body, self.limits, unwanted).await?;
+        let client = downstream.address;
+        let upload = self.receiver.receive(&parts, body, client).await?;
         let request = self.rewritten(parts, upload, downstream);
         self.send(request, downstream).await
     }
@@ -148,7 +154,7 @@ impl Forwarder {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let mut lease = self.upstream.lease(reuse).await?;
+            let mut lease = self.upstream.lease(reuse, downstream.address).await?;
             let asked = self
                 .carrier
                 .as_ref()
@@ -160,7 +166,7 @@ impl Forwarder {
                 None => Either::Right(answer),
             };
             let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
-                Ok(response) => return self.answer(response, lease, sent),
+                Ok(response) => return self.answer(response, (lease, sent), downstream),
                 Err(error) => error,
             };
             let harmless = lease.reused || attempt == 1 || reuse::was_unread(error.error());
@@ -206,8 +212,8 @@ impl Forwarder {
     fn answer(
         &self,
         response: Response<Incoming>,
-        lease: Lease,
-        sent: Sent,
+        (lease, sent): (Lease, Sent),
+        downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::UnaskedUpgrade { at: lease.place() });
@@ -226,7 +232,8 @@ impl Forwarder {
             keep,
             upload,
         };
-        let patience = self.patience(&response);
+        let patience = Patience::of(response.headers(), self.upstream.timeout());
+        let may_be_kept = liveness::may_be_kept(response.headers());
         let (mut parts, body) = response.into_parts();
         rewrite::response(&mut parts);
         let passed_on = parts.extensions.remove::<PassedOn>();
@@ -234,17 +241,13 @@ impl Forwarder {
             borrowed.give_back();
             ResponseBody::empty()
         } else {
-            ResponseBody::stream(Download::new(body, Some(borrowed), patience))
+            let mut body = Download::new(body, Some(borrowed), patience);
+            if may_be_kept {
+                body = body.kept_by(&self.sweeper, downstream.address);
+            }
+            ResponseBody::stream(body)
         };
         Ok(Response::from_parts(parts, body.keeping(passed_on)))
-    }
-
-    fn patience<B>(&self, response: &Response<B>) -> Patience {
-        let kind = response.headers().get(header::CONTENT_TYPE);
-        if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
-            return Patience::Endless;
-        }
-        Patience::Limited(self.upstream.timeout())
     }
 
     async fn tunnel(

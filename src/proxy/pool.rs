@@ -1,7 +1,8 @@
 //! Idle connections to one upstream address, the newest first.
 //!
 //! Filled and emptied by `upstream`. The surprise: servers close idle connections after as little as
-//! two seconds (gunicorn), and a request sent into the closing is lost, so ours are closed first.
+//! two seconds (gunicorn), and a request sent into the closing is lost, so ours are closed first. That
+//! also bounds how many there are: the newest are used first, so those that a burst left behind expire.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,13 +11,12 @@ use std::time::Duration;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
+use super::turns::MOST_UNDER_WAY;
 use super::upload::Upload;
 use crate::net::drain::DrainWatch;
 
 /// How long a connection is kept where the upstream does not say (`Keep-Alive: timeout=…`).
 pub(super) const IDLE_LIMIT: Duration = Duration::from_millis(1500);
-/// More than this many idle connections are not kept: they were a burst.
-const MOST_IDLE: usize = 64;
 /// How long a connection whose answer has just ended may take to be ready again.
 const SETTLE_LIMIT: Duration = Duration::from_millis(20);
 
@@ -75,7 +75,7 @@ impl Pool {
             return;
         }
         let mut inner = self.lock();
-        if inner.idle.len() >= MOST_IDLE {
+        if inner.idle.len() >= MOST_UNDER_WAY {
             inner.idle.pop_front();
         }
         inner.idle.push_back(Idle {

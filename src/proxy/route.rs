@@ -40,7 +40,8 @@ impl<E> RouteTable<E> {
     }
 }
 
-fn matches(prefix: &str, path: &str) -> bool {
+/// Whether a decoded path is below a prefix.
+pub(super) fn matches(prefix: &str, path: &str) -> bool {
     path.starts_with(prefix)
         || prefix
             .strip_suffix('/')

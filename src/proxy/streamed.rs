@@ -1,6 +1,6 @@
 //! A request body that goes to the upstream while it comes from the client.
 //!
-//! Made by `upload` for large bodies whose length is known. The surprise: hyper reports a body that
+//! Made by `upload` where streaming was asked for. The surprise: hyper reports a body that
 //! fails as an error of the *upstream* request; [`Progress`] remembers whose fault it was. And an
 //! upstream may answer before it has read the body: the client still gets to send the rest.
 
@@ -15,7 +15,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use super::error::UploadFault;
+use super::body_rate::{BodyPace, BodyRate};
+use super::upload_fault::UploadFault;
 use crate::net::drain::DrainWatch;
 use crate::web::body::BodyError;
 
@@ -27,10 +28,17 @@ const THROWN_AWAY: (u64, Duration) = (1 << 30, Duration::from_secs(2));
 pub(super) struct Streamed {
     /// Gone when it failed.
     body: Option<Incoming>,
-    stall: Duration,
-    timer: Option<Pin<Box<Sleep>>>,
+    rate: BodyRate,
+    waiting: Option<Waiting>,
     progress: Progress,
     unwanted: Unwanted,
+}
+
+/// For the client's next bytes.
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    timer: Pin<Box<Sleep>>,
 }
 
 /// What becomes of a body that nobody wants, of an HTTP/1.1 client.
@@ -75,11 +83,11 @@ async fn throw_away(mut body: Incoming) {
 
 impl Streamed {
     /// A body of which nothing was asked for yet.
-    pub(super) fn new(body: Incoming, stall: Duration, unwanted: Unwanted) -> Self {
+    pub(super) fn new(body: Incoming, pace: BodyPace, unwanted: Unwanted) -> Self {
         Self {
             body: Some(body),
-            stall,
-            timer: None,
+            rate: BodyRate::new(pace),
+            waiting: None,
             progress: Progress::new(),
             unwanted,
         }
@@ -115,9 +123,11 @@ impl Streamed {
             Poll::Ready(frame) => frame,
             Poll::Pending => return self.poll_stall(context),
         };
-        self.timer = None;
+        let waited = self.waiting.take().map(|waiting| waiting.since.elapsed());
         match frame {
             Some(Ok(frame)) if frame.is_data() => {
+                let size = frame.data_ref().map_or(0, Bytes::len);
+                self.rate.came(size, waited.unwrap_or_default());
                 self.progress.moved(body.is_end_stream());
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -133,17 +143,15 @@ impl Streamed {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let stall = self.stall;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(stall)));
-        if timer.as_mut().poll(context).is_pending() {
+        let limit = self.rate.limit();
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            since: Instant::now(),
+            timer: Box::pin(tokio::time::sleep(limit)),
+        });
+        if waiting.timer.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        self.fail(
-            UploadFault::Stalled(stall),
-            UploadFault::Stalled(stall).into(),
-        )
+        self.fail(self.rate.fault(), self.rate.fault().into())
     }
 
     fn fail<T>(
@@ -152,7 +160,7 @@ impl Streamed {
         error: BodyError,
     ) -> Poll<Option<Result<T, BodyError>>> {
         self.body = None;
-        self.progress.lock().fault = Some(fault);
+        self.progress.failed(fault);
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -165,7 +173,7 @@ impl Drop for Streamed {
     }
 }
 
-/// How far a streamed body has come. Cheap to clone.
+/// How far a body has come on its way to the upstream. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     inner: Arc<Mutex<ProgressInner>>,
@@ -179,7 +187,8 @@ struct ProgressInner {
 }
 
 impl Progress {
-    fn new() -> Self {
+    /// Nothing has gone by yet.
+    pub(super) fn new() -> Self {
         Self {
             inner: Arc::new(Mutex::new(ProgressInner {
                 last: Instant::now(),
@@ -189,10 +198,16 @@ impl Progress {
         }
     }
 
-    fn moved(&self, done: bool) {
+    /// A part went by, perhaps the last.
+    pub(super) fn moved(&self, done: bool) {
         let mut inner = self.lock();
         inner.last = Instant::now();
         inner.done = done;
+    }
+
+    /// The rest will not come.
+    pub(super) fn failed(&self, fault: UploadFault) {
+        self.lock().fault = Some(fault);
     }
 
     /// When the last part went by.
@@ -205,7 +220,7 @@ impl Progress {
         self.lock().done
     }
 
-    /// What the client did wrong, told once.
+    /// Why the rest will not come, told once.
     pub(super) fn fault(&self) -> Option<UploadFault> {
         self.lock().fault.take()
     }

@@ -1,68 +1,73 @@
 //! How many requests one upstream has to do with at once, and how many wait for their turn.
 //!
 //! Used by `upstream`. The surprise: a request that waits for an upstream to come back keeps its
-//! turn, so this also bounds how many knock at a dead one.
+//! turn, so this also bounds how many knock at a dead one. And one address has a share only, over
+//! all its connections and streams, so that it cannot take an upstream away from all others.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use super::quota::{Bounds, Claim, GivesWay, Quota};
+use crate::net::block::AddressBlock;
 
 /// Requests under way at once; the rest wait.
-const MOST_UNDER_WAY: usize = 512;
-/// Requests that may wait.
-const MOST_WAITING: usize = 1024;
+pub(super) const MOST_UNDER_WAY: usize = 512;
+/// Of one address at once: half, since many people may be behind one.
+const MOST_OF_ONE_ADDRESS: usize = MOST_UNDER_WAY / 2;
+/// Requests that may wait, and those of one address.
+const MOST_WAITING: (usize, usize) = (4096, 1024);
 /// How long a request waits.
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Hands out turns.
 #[derive(Debug)]
 pub(super) struct Turns {
-    free: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    quota: Quota,
+    next: AtomicU64,
 }
 
 /// One request's turn; it ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Turn {
-    _permit: OwnedSemaphorePermit,
+    quota: Quota,
+    address: AddressBlock,
 }
 
 impl Turns {
     /// All turns are free.
     pub(super) fn new() -> Self {
+        let bounds = Bounds {
+            total: MOST_UNDER_WAY as u64,
+            each: MOST_OF_ONE_ADDRESS as u64,
+            waiting: MOST_WAITING.0,
+            waiting_each: MOST_WAITING.1,
+        };
         Self {
-            free: Arc::new(Semaphore::new(MOST_UNDER_WAY)),
-            waiting: AtomicUsize::new(0),
+            quota: Quota::new(bounds),
+            next: AtomicU64::new(0),
         }
     }
 
-    /// A turn, or `None` where too many wait or it takes too long.
-    pub(super) async fn take(&self) -> Option<Turn> {
-        if let Ok(permit) = self.free.clone().try_acquire_owned() {
-            return Some(Turn { _permit: permit });
-        }
-        let _waiting = Waiting::enter(&self.waiting)?;
-        let wait = tokio::time::timeout(TURN_LIMIT, self.free.clone().acquire_owned());
-        let permit = wait.await.ok()?.ok()?;
-        Some(Turn { _permit: permit })
+    /// A turn for a client, or `None` where too many wait or it takes too long.
+    pub(super) async fn take(&self, client: IpAddr) -> Option<Turn> {
+        let claim = Claim {
+            address: AddressBlock::of(client),
+            age: self.next.fetch_add(1, Ordering::Relaxed),
+            amount: 1,
+        };
+        let taken = self.quota.take(claim, TURN_LIMIT, GivesWay::Itself);
+        taken.await.ok()?;
+        Some(Turn {
+            quota: self.quota.clone(),
+            address: claim.address,
+        })
     }
 }
 
-/// Counts those who wait, as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn enter(count: &'a AtomicUsize) -> Option<Self> {
-        let entered = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < MOST_WAITING).then_some(entered)
-    }
-}
-
-impl Drop for Waiting<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.quota.give(self.address, 1);
     }
 }
 
@@ -70,16 +75,36 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
+    fn client(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn turns_are_bounded_and_waiting_ends() {
         let turns = Turns::new();
         let mut taken = Vec::new();
-        for _ in 0..MOST_UNDER_WAY {
-            taken.push(turns.take().await.unwrap());
+        for turn in 0..MOST_UNDER_WAY {
+            let client = client(u8::from(turn % 2 == 0));
+            taken.push(turns.take(client).await.unwrap());
         }
-        assert!(turns.take().await.is_none(), "nobody gives a turn back");
+        assert!(
+            turns.take(client(2)).await.is_none(),
+            "nobody gives a turn back"
+        );
         taken.pop();
-        assert!(turns.take().await.is_some());
-        assert_eq!(turns.waiting.load(Ordering::Relaxed), 0);
+        assert!(turns.take(client(2)).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_address_leaves_turns_for_others() {
+        let turns = Turns::new();
+        let mut taken = Vec::new();
+        while let Some(turn) = turns.take(client(1)).await {
+            taken.push(turn);
+        }
+        assert_eq!(taken.len(), MOST_OF_ONE_ADDRESS);
+        assert!(turns.take(client(2)).await.is_some());
+        taken.pop();
+        assert!(turns.take(client(1)).await.is_some());
     }
 }

@@ -3,6 +3,7 @@
 //! `forward` and `tunnel` borrow connections here. The surprise: while nobody listens, a request
 //! waits (`hold`) and tries again; nothing was sent yet, so that is safe for every method.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -112,9 +113,9 @@ impl Upstream {
         self.shared.settings.addresses.first()
     }
 
-    /// A connection for one request.
-    pub(super) async fn lease(&self, reuse: Reuse) -> Result<Lease, Failure> {
-        let turn = self.turn().await?;
+    /// A connection for one request of a client's.
+    pub(super) async fn lease(&self, reuse: Reuse, client: IpAddr) -> Result<Lease, Failure> {
+        let turn = self.turn(client).await?;
         let first = self.shared.next.fetch_add(1, Ordering::Relaxed);
         if let Reuse::Within(freshness) = reuse {
             let backend = first % self.shared.backends.len().max(1);
@@ -154,8 +155,8 @@ impl Upstream {
         }
     }
 
-    async fn turn(&self) -> Result<Turn, Failure> {
-        let turn = self.shared.turns.take().await;
+    async fn turn(&self, client: IpAddr) -> Result<Turn, Failure> {
+        let turn = self.shared.turns.take(client).await;
         turn.ok_or_else(|| self.busy())
     }
 

@@ -131,30 +131,6 @@ async fn a_body_that_stalls_is_a_408_small_or_large() {
 }
 
 #[tokio::test]
-async fn a_large_body_streams_while_it_comes() {
-    let (upstream, gateway) =
-        gateway_before(&[Step::Read("END"), Step::Send(OK), Step::Hang]).await;
-    let mut client = Client::connect(gateway).await;
-    client
-        .send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100003\r\n\r\n")
-        .await;
-    client.send(&"a".repeat(50_000)).await;
-    upstream
-        .hears(0, |text| text.ends_with('a') && text.len() > 50_000)
-        .await;
-    client.send(&"b".repeat(50_000)).await;
-    client.send("END").await;
-    assert!(
-        client
-            .until("ok")
-            .await
-            .unwrap()
-            .starts_with("HTTP/1.1 200")
-    );
-    assert!(upstream.heard()[0].contains("content-length: 100003\r\n"));
-}
-
-#[tokio::test]
 async fn a_client_that_waits_for_100_continue_gets_it() {
     let (_upstream, gateway) =
         gateway_before(&[Step::Read("hello"), Step::Send(OK), Step::Hang]).await;

@@ -1,6 +1,7 @@
 //! A forwarder behind a real HTTP/1.1 server, in front of upstreams that follow a script.
 
 mod bodies;
+mod buffering;
 mod connections;
 mod sockets;
 
@@ -17,9 +18,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::buffer::Buffering;
 use super::forward::{ForwardSettings, Forwarder, UpstreamKind};
+use super::receive::StreamedPaths;
 use super::upstream::{Upstream, UpstreamSettings};
-use crate::config::UpstreamAddress;
+use crate::config::{BufferFolder, BufferingConfig, UpstreamAddress};
 use crate::ids::{NodeId, RequestId};
 use crate::net::drain::DrainWatch;
 use crate::web::problem::{self, Asked, ToProblem};
@@ -34,6 +37,8 @@ struct Setup {
     timeout: Duration,
     body_size: u64,
     body_timeout: Duration,
+    body_rate: Option<u64>,
+    buffering: BufferingConfig,
 }
 
 fn before(address: SocketAddr) -> Setup {
@@ -44,6 +49,11 @@ fn before(address: SocketAddr) -> Setup {
         timeout: Duration::from_secs(5),
         body_size: 1 << 20,
         body_timeout: Duration::from_secs(5),
+        body_rate: Some(1024),
+        buffering: BufferingConfig {
+            folder: BufferFolder::Given(std::env::temp_dir()),
+            ..BufferingConfig::default()
+        },
     }
 }
 
@@ -68,6 +78,9 @@ impl Setup {
             kind: self.kind,
             body_size: self.body_size,
             body_timeout: self.body_timeout,
+            body_rate: self.body_rate,
+            buffering: Buffering::open(&self.buffering).unwrap(),
+            streamed: StreamedPaths::Below(self.buffering.unbuffered.clone()),
             intercept: None,
         };
         Forwarder::new(settings, drain.clone())
@@ -257,6 +270,19 @@ impl Client {
                 _ => return Err(so_far),
             }
         }
+    }
+
+    /// Everything up to the end, and what is wrong with that, if anything.
+    async fn rest(&mut self, length: usize) -> Result<Vec<u8>, usize> {
+        let mut buffer = vec![0; 64 * 1024];
+        while self.unread.len() < length {
+            let read = tokio::time::timeout(Duration::from_secs(10), self.stream.read(&mut buffer));
+            match read.await.expect("the gateway goes on in time") {
+                Ok(count) if count > 0 => self.unread.extend_from_slice(&buffer[..count]),
+                _ => return Err(self.unread.len()),
+            }
+        }
+        Ok(std::mem::take(&mut self.unread))
     }
 
     async fn get(&mut self, path: &str) -> String {

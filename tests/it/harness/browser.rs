@@ -341,6 +341,18 @@ impl Link {
         }
     }
 
+    /// Sends a request over HTTP/2; the answer may be awaited beside others.
+    pub async fn begin(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        let Sender::Http2(sender) = &mut self.sender else {
+            panic!("HTTP/1.1 has one request at a time");
+        };
+        sender.ready().await.unwrap();
+        sender.send_request(request)
+    }
+
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.driver.is_finished()

@@ -253,6 +253,12 @@ impl Server {
         self.state.connections.load(Ordering::SeqCst)
     }
 
+    /// How many requests to this path are under way: until the kernel has taken all of their answers.
+    pub fn under_way(&self, path: &str) -> usize {
+        let under_way = self.state.under_way.lock().unwrap();
+        under_way.get(path).map_or(0, |load| load.now)
+    }
+
     /// How many requests to this path were under way at once, at most.
     pub fn peak(&self, path: &str) -> usize {
         let under_way = self.state.under_way.lock().unwrap();

@@ -1,0 +1,112 @@
+//! Where bodies are kept that have to wait: in memory, then in files without names, both bounded in
+//! all and for one address.
+//!
+//! Made once by the composition root, used by `spool` for requests and by `store` for answers. The
+//! surprise: the space is counted before it is used, also that of a part still on its way.
+
+mod pieces;
+mod room;
+mod scratch;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(super) use pieces::Pieces;
+pub(super) use room::{ROOM_LIMIT, Room};
+pub(super) use scratch::{Scratch, ScratchFile};
+
+use super::quota::{Bounds, Quota};
+use crate::config::{BufferFolder, BufferingConfig};
+
+/// Requests that may wait for room, and those of one address. Each has a connection or a stream.
+const MOST_WAITING: (usize, usize) = (4096, 1024);
+
+/// The space for bodies. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Buffering {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    memory: Quota,
+    disk: Quota,
+    scratch: Scratch,
+    request: u64,
+    response: u64,
+    next: AtomicU64,
+}
+
+/// Files cannot be made where they were asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot keep bodies in buffering.folder, {}: {error}", folder.display())]
+pub struct BufferingError {
+    folder: PathBuf,
+    error: io::Error,
+}
+
+impl Buffering {
+    /// All of it is free. Finds out whether files can be made.
+    pub fn open(config: &BufferingConfig) -> Result<Self, BufferingError> {
+        let scratch = match &config.folder {
+            BufferFolder::Given(folder) => {
+                Scratch::open(folder).map_err(|error| BufferingError {
+                    folder: folder.clone(),
+                    error,
+                })?
+            }
+            BufferFolder::Default(folder) => Scratch::open_or_temporary(folder),
+        };
+        let bounds = |total, each| Bounds {
+            total,
+            each,
+            waiting: MOST_WAITING.0,
+            waiting_each: MOST_WAITING.1,
+        };
+        let shared = Shared {
+            memory: Quota::new(bounds(config.memory, config.memory_share())),
+            disk: Quota::new(bounds(config.disk, config.disk_share())),
+            scratch,
+            request: config.request,
+            response: config.response,
+            next: AtomicU64::new(0),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Room for a body of this client's, which has none yet.
+    pub(super) fn room(&self, client: IpAddr) -> Room {
+        let age = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        Room::new(
+            (self.shared.memory.clone(), self.shared.disk.clone()),
+            client,
+            age,
+        )
+    }
+
+    /// Makes files.
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.shared.scratch
+    }
+
+    /// Bytes of one request that are kept in memory.
+    pub(super) fn request(&self) -> u64 {
+        self.shared.request
+    }
+
+    /// Bytes of one answer that are kept in memory.
+    pub(super) fn response(&self) -> u64 {
+        self.shared.response
+    }
+
+    /// How much is in use, in memory and in files.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> (u64, u64) {
+        (self.shared.memory.used(), self.shared.disk.used())
+    }
+}

@@ -1,0 +1,106 @@
+//! The room that one body has been given, in memory and on disk.
+//!
+//! Made by [`Buffering::room`](super::Buffering); dropped, it gives everything back.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::super::quota::{Claim, GivesWay, Quota, Spent};
+use crate::net::block::AddressBlock;
+
+/// How long a request waits for room, unread, before the youngest of those that wait goes.
+pub(in crate::proxy) const ROOM_LIMIT: Duration = Duration::from_secs(10);
+
+/// Room for one body.
+#[derive(Debug)]
+pub(in crate::proxy) struct Room {
+    memory: Part,
+    disk: Part,
+    address: AddressBlock,
+    age: u64,
+}
+
+#[derive(Debug)]
+struct Part {
+    quota: Quota,
+    held: u64,
+}
+
+impl Room {
+    /// None yet.
+    pub(super) fn new((memory, disk): (Quota, Quota), client: IpAddr, age: u64) -> Self {
+        let part = |quota| Part { quota, held: 0 };
+        Self {
+            memory: part(memory),
+            disk: part(disk),
+            address: AddressBlock::of(client),
+            age,
+        }
+    }
+
+    /// Bytes in memory.
+    pub(in crate::proxy) fn memory(&self) -> u64 {
+        self.memory.held
+    }
+
+    /// Bytes on disk.
+    pub(in crate::proxy) fn disk(&self) -> u64 {
+        self.disk.held
+    }
+
+    /// More memory, where there is any.
+    pub(in crate::proxy) fn try_memory(&mut self, amount: u64) -> bool {
+        self.memory.try_grow(self.address, amount)
+    }
+
+    /// More of the disk, where there is any.
+    pub(in crate::proxy) fn try_disk(&mut self, amount: u64) -> bool {
+        self.disk.try_grow(self.address, amount)
+    }
+
+    /// More of the disk; waits for it.
+    pub(in crate::proxy) async fn wait_for_disk(&mut self, amount: u64) -> Result<(), Spent> {
+        let claim = Claim {
+            address: self.address,
+            age: self.age,
+            amount,
+        };
+        let taken = self.disk.quota.take(claim, ROOM_LIMIT, GivesWay::Youngest);
+        taken.await?;
+        self.disk.held += amount;
+        Ok(())
+    }
+
+    /// Gives memory back until so much is held.
+    pub(in crate::proxy) fn shrink_memory(&mut self, to: u64) {
+        self.memory.shrink(self.address, to);
+    }
+
+    /// Gives room on disk back until so much is held.
+    pub(in crate::proxy) fn shrink_disk(&mut self, to: u64) {
+        self.disk.shrink(self.address, to);
+    }
+}
+
+impl Part {
+    fn try_grow(&mut self, address: AddressBlock, amount: u64) -> bool {
+        let taken = self.quota.try_take(address, amount);
+        if taken {
+            self.held += amount;
+        }
+        taken
+    }
+
+    fn shrink(&mut self, address: AddressBlock, to: u64) {
+        let surplus = self.held.saturating_sub(to);
+        self.held -= surplus;
+        self.quota.give(address, surplus);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shrink_memory(0);
+        self.shrink_disk(0);
+    }
+}

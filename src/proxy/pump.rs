@@ -1,0 +1,43 @@
+//! Takes an answer from its upstream at the upstream's own speed, and keeps what its client has not
+//! taken.
+//!
+//! Begun by `sweep` for clients that have fallen behind. At the end of the answer the connection and
+//! its turn are free, however long the client still takes.
+
+use std::future::poll_fn;
+
+use super::download::Direct;
+use super::store::Store;
+
+/// Runs until the answer has ended, or its client has gone.
+pub(super) async fn pump(mut answer: Direct, store: Store) {
+    let broken_off = BrokenOff(store.clone());
+    tokio::select! {
+        biased;
+        // Dropped, the answer closes its connection, which tells the upstream.
+        () = store.gone() => {}
+        () = carry(&mut answer, &store) => {}
+    }
+    drop(broken_off);
+}
+
+async fn carry(answer: &mut Direct, store: &Store) {
+    while let Some(part) = poll_fn(|context| answer.poll(context)).await {
+        match part.map(http_body::Frame::into_data) {
+            Ok(Ok(bytes)) => store.put(bytes).await,
+            // Trailers end an answer, and are dropped.
+            Ok(Err(_)) => break,
+            Err(error) => return store.end(Err(error)),
+        }
+    }
+    store.end(Ok(()));
+}
+
+/// An answer that ends in no other way has broken off: its client must never wait for ever.
+struct BrokenOff(Store);
+
+impl Drop for BrokenOff {
+    fn drop(&mut self) {
+        self.0.end(Err("the answer was given up".into()));
+    }
+}

@@ -1,0 +1,108 @@
+//! Who has how much of a quota, and who waits for it.
+//!
+//! Kept behind the lock of [`Quota`](super::Quota). A claim that is granted is counted before its owner
+//! hears of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::sync::oneshot;
+
+use super::Bounds;
+use crate::net::block::AddressBlock;
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) used: u64,
+    pub(super) waiting: usize,
+    pub(super) clients: HashMap<AddressBlock, Client>,
+    /// The addresses of those that wait.
+    pub(super) hungry: Vec<AddressBlock>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    pub(super) used: u64,
+    pub(super) waiting: BTreeMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) amount: u64,
+    pub(super) said: oneshot::Sender<Said>,
+}
+
+/// What a claim that waits is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Granted,
+    GiveWay,
+}
+
+impl Client {
+    fn oldest(&self) -> Option<(u64, u64)> {
+        let (age, waiting) = self.waiting.first_key_value()?;
+        Some((*age, waiting.amount))
+    }
+
+    pub(super) fn youngest(&self) -> Option<u64> {
+        self.waiting.last_key_value().map(|(age, _)| *age)
+    }
+}
+
+impl Ledger {
+    pub(super) fn fits(&self, bounds: &Bounds, address: AddressBlock, amount: u64) -> bool {
+        let own = self.clients.get(&address).map_or(0, |client| client.used);
+        self.used + amount <= bounds.total && own + amount <= bounds.each
+    }
+
+    pub(super) fn take(&mut self, address: AddressBlock, amount: u64) {
+        self.used += amount;
+        self.clients.entry(address).or_default().used += amount;
+    }
+
+    pub(super) fn give(&mut self, address: AddressBlock, amount: u64) {
+        self.used = self.used.saturating_sub(amount);
+        if let Some(client) = self.clients.get_mut(&address) {
+            client.used = client.used.saturating_sub(amount);
+        }
+        self.forget(address);
+    }
+
+    /// Serves the oldest claims that fit, of an address its oldest alone.
+    pub(super) fn serve(&mut self, bounds: &Bounds) {
+        loop {
+            let claims = self.hungry.iter().filter_map(|address| {
+                let (age, amount) = self.clients.get(address)?.oldest()?;
+                self.fits(bounds, *address, amount)
+                    .then_some((age, amount, *address))
+            });
+            let Some((age, amount, address)) = claims.min_by_key(|(age, _, _)| *age) else {
+                return;
+            };
+            self.take(address, amount);
+            let waiting = self.remove(address, age);
+            let told = waiting.is_some_and(|waiting| waiting.said.send(Said::Granted).is_ok());
+            if !told {
+                self.give(address, amount);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, address: AddressBlock, age: u64) -> Option<Waiting> {
+        let client = self.clients.get_mut(&address)?;
+        let waiting = client.waiting.remove(&age)?;
+        self.waiting -= 1;
+        if client.waiting.is_empty() {
+            self.hungry.retain(|hungry| *hungry != address);
+        }
+        self.forget(address);
+        Some(waiting)
+    }
+
+    pub(super) fn forget(&mut self, address: AddressBlock) {
+        let client = self.clients.get(&address);
+        if client.is_some_and(|client| client.used == 0 && client.waiting.is_empty()) {
+            self.clients.remove(&address);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! An amount that clients share: so much in all, and so much for one address.
+//!
+//! Turns at an upstream and the space for buffered bodies are given out here. Who finds nothing left
+//! waits: of an address its oldest claim is served first, so that what has begun can end. The
+//! surprise: claims that have a part each and all wait for more would wait for ever; the youngest of
+//! them gives way then.
+
+mod ledger;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use self::ledger::{Client, Ledger, Said, Waiting};
+use crate::net::block::AddressBlock;
+
+/// What is shared. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Quota {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bounds: Bounds,
+    ledger: Mutex<Ledger>,
+}
+
+/// How much there is, and how many may wait for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// In all.
+    pub(super) total: u64,
+    /// For one address.
+    pub(super) each: u64,
+    /// Claims that wait, in all.
+    pub(super) waiting: usize,
+    /// Claims of one address that wait.
+    pub(super) waiting_each: usize,
+}
+
+/// Who wants how much. The lower `age` came first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) address: AddressBlock,
+    pub(super) age: u64,
+    pub(super) amount: u64,
+}
+
+/// There is nothing left, and waiting did not help.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing is left")]
+pub(super) struct Spent;
+
+/// Who goes when a claim has waited long enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GivesWay {
+    /// The one that waited.
+    Itself,
+    /// The youngest of those that stand in each other's way.
+    Youngest,
+}
+
+impl Quota {
+    /// All of it is left.
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let ledger = Mutex::default();
+        let shared = Arc::new(Shared { bounds, ledger });
+        Self { shared }
+    }
+
+    /// Takes an amount where it is there, and nobody of that address waits for one.
+    pub(super) fn try_take(&self, address: AddressBlock, amount: u64) -> bool {
+        let bounds = &self.shared.bounds;
+        let mut ledger = self.lock();
+        let client = ledger.clients.get(&address);
+        let nobody_waits = client.is_none_or(|client| client.waiting.is_empty());
+        let fits = nobody_waits && ledger.fits(bounds, address, amount);
+        if fits {
+            ledger.take(address, amount);
+        }
+        fits
+    }
+
+    /// Gives an amount back, to who waits for it.
+    pub(super) fn give(&self, address: AddressBlock, amount: u64) {
+        if amount > 0 {
+            let mut ledger = self.lock();
+            ledger.give(address, amount);
+            ledger.serve(&self.shared.bounds);
+        }
+    }
+
+    /// Takes an amount, and waits for it up to `limit`.
+    pub(super) async fn take(
+        &self,
+        claim: Claim,
+        limit: Duration,
+        gives_way: GivesWay,
+    ) -> Result<(), Spent> {
+        if self.try_take(claim.address, claim.amount) {
+            return Ok(());
+        }
+        let mut place = self.enqueue(claim)?;
+        loop {
+            match tokio::time::timeout(limit, &mut place.said).await {
+                Ok(said) => return place.heard(said.ok()),
+                Err(_) if gives_way == GivesWay::Itself => return Err(Spent),
+                Err(_) => self.send_the_youngest_away(claim),
+            }
+        }
+    }
+
+    fn enqueue(&self, claim: Claim) -> Result<Place<'_>, Spent> {
+        let bounds = &self.shared.bounds;
+        let mut ledger = self.lock();
+        let waiting = ledger.waiting;
+        let client = ledger.clients.entry(claim.address).or_default();
+        let full = waiting >= bounds.waiting || client.waiting.len() >= bounds.waiting_each;
+        if full || claim.amount > bounds.each {
+            ledger.forget(claim.address);
+            return Err(Spent);
+        }
+        let (tell, said) = oneshot::channel();
+        let (amount, address) = (claim.amount, claim.address);
+        let first = client.waiting.is_empty();
+        client
+            .waiting
+            .insert(claim.age, Waiting { amount, said: tell });
+        ledger.waiting += 1;
+        if first {
+            ledger.hungry.push(address);
+        }
+        // What another could not use may do for this one.
+        ledger.serve(bounds);
+        Ok(Place {
+            quota: self,
+            claim,
+            said,
+            over: false,
+        })
+    }
+
+    /// Tells the youngest of those whom `claim` waits for that it must go: of its own address where
+    /// that one has used its share up, else of all.
+    fn send_the_youngest_away(&self, claim: Claim) {
+        let bounds = &self.shared.bounds;
+        let mut ledger = self.lock();
+        let own = ledger.clients.get(&claim.address);
+        let share_is_used = own.is_some_and(|own| own.used + claim.amount > bounds.each);
+        let youngest = if share_is_used {
+            own.and_then(Client::youngest)
+                .map(|age| (age, claim.address))
+        } else {
+            let waiting = ledger.hungry.iter().filter_map(|address| {
+                let client = ledger.clients.get(address)?;
+                Some((client.youngest()?, *address))
+            });
+            waiting.max_by_key(|(age, _)| *age)
+        };
+        if let Some((age, address)) = youngest
+            && let Some(waiting) = ledger.remove(address, age)
+        {
+            // Who is gone has given way already.
+            let _ = waiting.said.send(Said::GiveWay);
+        }
+    }
+
+    /// How much is in use.
+    #[cfg(test)]
+    pub(super) fn used(&self) -> u64 {
+        self.lock().used
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        let ledger = &self.shared.ledger;
+        ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A claim that waits. Dropped, it waits no longer, and what it was granted unheard is given back.
+struct Place<'a> {
+    quota: &'a Quota,
+    claim: Claim,
+    said: oneshot::Receiver<Said>,
+    over: bool,
+}
+
+impl Place<'_> {
+    fn heard(&mut self, said: Option<Said>) -> Result<(), Spent> {
+        self.over = true;
+        match said {
+            Some(Said::Granted) => Ok(()),
+            Some(Said::GiveWay) | None => Err(Spent),
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let waited = self
+            .quota
+            .lock()
+            .remove(self.claim.address, self.claim.age)
+            .is_some();
+        if !waited && self.said.try_recv() == Ok(Said::Granted) {
+            self.quota.give(self.claim.address, self.claim.amount);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{join, join_all, poll_immediate};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+    const QUOTA: Bounds = Bounds {
+        total: 10,
+        each: 4,
+        waiting: 100,
+        waiting_each: 50,
+    };
+
+    fn of(address: &str) -> AddressBlock {
+        AddressBlock::of(address.parse().unwrap())
+    }
+
+    fn claim(address: &str, age: u64, amount: u64) -> Claim {
+        Claim {
+            address: of(address),
+            age,
+            amount,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_has_its_share_and_leaves_the_rest_to_others() {
+        let quota = Quota::new(QUOTA);
+        assert!(quota.try_take(of("2001:db8::1"), 3));
+        assert!(!quota.try_take(of("2001:db8::2"), 2), "the same /64");
+        assert!(quota.try_take(of("192.0.2.2"), 4));
+        assert!(quota.try_take(of("192.0.2.3"), 3));
+        assert!(!quota.try_take(of("192.0.2.4"), 1), "nothing is left");
+        quota.give(of("192.0.2.3"), 3);
+        assert!(quota.try_take(of("192.0.2.4"), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_oldest_of_an_address_is_served_first() {
+        let quota = Quota::new(QUOTA);
+        assert!(quota.try_take(of("192.0.2.1"), 4));
+        let take = |age| quota.take(claim("192.0.2.1", age, 2), LIMIT, GivesWay::Youngest);
+        let (mut young, mut old) = (Box::pin(take(2)), Box::pin(take(1)));
+        assert!(poll_immediate(&mut young).await.is_none());
+        assert!(poll_immediate(&mut old).await.is_none());
+        quota.give(of("192.0.2.1"), 2);
+        assert_eq!(poll_immediate(&mut old).await, Some(Ok(())));
+        assert!(poll_immediate(&mut young).await.is_none());
+        assert!(
+            !quota.try_take(of("192.0.2.1"), 1),
+            "nobody comes before those that wait"
+        );
+        assert!(quota.try_take(of("192.0.2.2"), 1));
+        quota.give(of("192.0.2.1"), 2);
+        assert_eq!(poll_immediate(&mut young).await, Some(Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_youngest_gives_way_to_those_that_began_before() {
+        let quota = Quota::new(QUOTA);
+        assert!(quota.try_take(of("192.0.2.1"), 2), "the part of the old");
+        assert!(quota.try_take(of("192.0.2.1"), 2), "the part of the young");
+        let old = quota.take(claim("192.0.2.1", 1, 1), LIMIT, GivesWay::Youngest);
+        let young = async {
+            let end = quota
+                .take(claim("192.0.2.1", 2, 1), LIMIT, GivesWay::Youngest)
+                .await;
+            quota.give(of("192.0.2.1"), 2);
+            end
+        };
+        assert_eq!(join(old, young).await, (Ok(()), Err(Spent)));
+        assert_eq!(quota.used(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_alone_waits_in_vain_goes_in_the_end() {
+        let quota = Quota::new(QUOTA);
+        assert!(quota.try_take(of("192.0.2.1"), 4));
+        for gives_way in [GivesWay::Itself, GivesWay::Youngest] {
+            let take = quota.take(claim("192.0.2.1", 1, 1), LIMIT, gives_way);
+            assert_eq!(take.await, Err(Spent));
+        }
+        quota.give(of("192.0.2.1"), 4);
+        assert_eq!(quota.used(), 0);
+        assert!(quota.lock().clients.is_empty(), "nothing is remembered");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_may_wait_and_no_more() {
+        let quota = Quota::new(Bounds {
+            waiting_each: 1,
+            ..QUOTA
+        });
+        assert!(quota.try_take(of("192.0.2.1"), 4));
+        let takes =
+            (0..2).map(|age| quota.take(claim("192.0.2.1", age, 1), LIMIT, GivesWay::Itself));
+        let began = tokio::time::Instant::now();
+        let mut takes = join_all(takes.map(|take| async { (take.await, began.elapsed()) })).await;
+        takes.sort_by_key(|(_, waited)| *waited);
+        assert_eq!(takes[0], (Err(Spent), Duration::ZERO));
+        assert_eq!(takes[1].1, LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_granted_to_who_has_left_is_not_lost() {
+        let quota = Quota::new(QUOTA);
+        assert!(quota.try_take(of("192.0.2.1"), 4));
+        let mut take = Box::pin(quota.take(claim("192.0.2.1", 1, 2), LIMIT, GivesWay::Youngest));
+        assert!(poll_immediate(&mut take).await.is_none());
+        quota.give(of("192.0.2.1"), 4);
+        assert_eq!(quota.used(), 2);
+        drop(take);
+        assert_eq!(quota.used(), 0);
+    }
+}
