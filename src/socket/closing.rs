@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError}
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::Socket;
+use super::metered::Flood;
 use crate::close::CloseReason;
 
 /// For the client to answer our close frame.
@@ -19,7 +20,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For the client to stop sending, once we have said goodbye.
 const LINGER: Duration = Duration::from_secs(2);
 /// What is read and thrown away meanwhile.
-const LINGER_BYTES: u64 = 1024 * 1024;
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Why a connection's loop ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +34,9 @@ pub(super) enum End {
 /// What an error of the codec means for the client.
 pub(super) fn end_of(error: &Error) -> End {
     match error {
+        Error::Io(error) if Flood::is_cause_of(error) => {
+            End::Close(CloseReason::Policy("too many bytes without a message"))
+        }
         Error::Protocol(problem) if is_disconnect(problem) => End::Gone,
         Error::Protocol(_) => End::Close(CloseReason::ProtocolError),
         Error::Utf8(_) => End::Close(CloseReason::InvalidUtf8),
@@ -50,8 +54,9 @@ fn is_disconnect(problem: &ProtocolError) -> bool {
     )
 }
 
-/// Ends a connection. Bounded in time whatever the client does.
+/// Ends a connection. Bounded in time and in bytes whatever the client does.
 pub(super) async fn finish(mut socket: Socket, end: End) {
+    socket.get_mut().allow(LINGER_BYTES);
     let goodbye = async {
         if let End::Close(reason) = &end {
             let frame = CloseFrame {
@@ -71,8 +76,9 @@ pub(super) async fn finish(mut socket: Socket, end: End) {
 
 /// Says that we send no more, and reads until the client agrees.
 async fn linger(socket: &mut Socket) {
-    let stream = socket.get_mut();
+    let stream = socket.get_mut().inner();
     if stream.shutdown().await.is_ok() {
-        let _ = tokio::io::copy(&mut stream.take(LINGER_BYTES), &mut tokio::io::sink()).await;
+        let mut rest = stream.take(LINGER_BYTES as u64);
+        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }

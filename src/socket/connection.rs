@@ -140,6 +140,8 @@ impl Connection {
             None => return Err(End::Gone),
         };
         self.unanswered = 0;
+        let enough = self.settings.between_messages();
+        self.socket.get_mut().allow(enough);
         self.spend()?;
         match message {
             Message::Text(text) => {

@@ -11,17 +11,18 @@ use super::closing::{self, End};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
 
-/// Echoes until the client leaves or the gateway goes away.
-pub(super) async fn run(mut socket: Socket, drain: DrainWatch) {
+/// Echoes until the client leaves or the gateway goes away, or sends more than `enough` without a message.
+pub(super) async fn run(mut socket: Socket, enough: usize, drain: DrainWatch) {
     let end = tokio::select! {
-        end = echo(&mut socket) => end,
+        end = echo(&mut socket, enough) => end,
         () = drain.draining() => End::Close(CloseReason::GoingAway { delay_ms: 0 }),
     };
     closing::finish(socket, end).await;
 }
 
-async fn echo(socket: &mut Socket) -> End {
+async fn echo(socket: &mut Socket, enough: usize) -> End {
     while let Some(message) = socket.next().await {
+        socket.get_mut().allow(enough);
         let sent = match message {
             Ok(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message).await,
             Ok(_) => Ok(()),

@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
 use super::entrance::Seat;
+use super::metered::Metered;
 use super::newcomer::{self, Admission, Fate, Newcomer, Verdicts};
 use super::parts::SocketParts;
 use super::{OriginRule, Socket, echo};
@@ -162,6 +163,7 @@ impl SocketRoute {
                 }
             };
             let codec = Some(parts.settings.codec());
+            let stream = Metered::new(stream, parts.settings.between_messages());
             let socket =
                 WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
             serve(parts, socket, fate, seat).await;
@@ -174,7 +176,10 @@ impl SocketRoute {
 async fn serve(parts: Arc<SocketParts>, socket: Socket, fate: Fate, seat: Seat) {
     match fate {
         // Boxed: every connection's task would hold room for it.
-        Fate::Echo => Box::pin(echo::run(socket, parts.drain.clone())).await,
+        Fate::Echo => {
+            let enough = parts.settings.between_messages();
+            Box::pin(echo::run(socket, enough, parts.drain.clone())).await;
+        }
         Fate::Close(reason) => Box::pin(parts.close(socket, reason)).await,
         Fate::LogIn(reason, delay) => {
             Box::pin(parts.send_to_login(socket, reason, delay)).await;

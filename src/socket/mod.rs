@@ -12,6 +12,7 @@ mod echo;
 mod entrance;
 mod handshake;
 mod message;
+mod metered;
 mod newcomer;
 mod origin;
 mod parts;
@@ -26,6 +27,8 @@ use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use metered::Metered;
+
 use crate::session::LARGEST_ANSWER;
 
 pub use accept::HandshakeError;
@@ -36,7 +39,7 @@ pub use parts::SocketParts;
 pub use slowing::Slowing;
 
 /// The stream of one connection.
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
 /// tungstenite allocates and zeroes its read buffer at once: 128 KiB by default.
 const READ_BUFFER: usize = 1024;
@@ -70,6 +73,12 @@ impl SocketSettings {
         let slot = (self.ping / SLOTS).as_nanos().max(1);
         let into = moment.saturating_duration_since(self.began).as_nanos() % slot;
         moment + Duration::from_nanos(u64::try_from(slot - into).unwrap_or(0))
+    }
+
+    /// The most bytes that come between two messages: a message that turns out too large with its last
+    /// fragment, and the heads of many small ones.
+    fn between_messages(&self) -> usize {
+        2 * (self.message_size + 1024)
     }
 
     /// tungstenite's settings; its defaults would cost 138 KiB a connection and bound nothing.

@@ -81,9 +81,12 @@ impl Slowing {
     }
 }
 
-/// Whatever the client says meanwhile is thrown away.
+/// What the client says meanwhile is thrown away, and not even read where it says much.
 async fn gone(socket: &mut Socket) {
     while let Some(Ok(_)) = socket.next().await {}
+    if socket.get_ref().is_spent() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn times(slot: u64) -> u32 {

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::harness::gateway::NOTIFICATIONS;
-use crate::harness::raw::{Raw, frame, frame_head};
+use crate::harness::raw::{Raw, frame, frame_head, has_close};
 use crate::harness::{Browser, Django, Gateway};
 
 type Wire = Raw<TlsStream<TcpStream>>;
@@ -171,6 +171,29 @@ async fn fragments_are_put_together_and_their_sum_is_bounded() {
     wire.send_frame(0x01, &vec![b'x'; 40_000]).await;
     wire.send_frame(0x00, &vec![b'x'; 40_000]).await;
     assert_eq!(wire.closed().await.code, 1009);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn fragments_without_an_end_are_bounded() {
+    let (_django, gateway, ann) = stage().await;
+    for path in [NOTIFICATIONS, "/echo/"] {
+        let mut floods = vec![frame(0x00, b"")];
+        if path == NOTIFICATIONS {
+            // The pings are counted against the rate, and what is between them begins anew.
+            let with_ping = [vec![frame(0x00, b""); 50].concat(), frame(0x89, b"")].concat();
+            floods.push(with_ping);
+        }
+        for flood in floods {
+            let mut wire = open(&ann, path).await;
+            wire.send_frame(0x01, b"").await;
+            let chunk = flood.repeat(16 * 1024 / flood.len());
+            let (sent, said) = wire.flood(&chunk, 4096).await;
+            assert!(has_close(&said, 1008), "no close 1008 in {said:?}");
+            // Besides what was read, what the kernel and TLS hold.
+            assert!(sent < 16 << 20, "{sent} bytes were taken at {path}");
+        }
+    }
     gateway.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::raw::{frame, has_close};
 use crate::harness::{Browser, Django, Gateway, PATIENCE, eventually_some, json};
 
 const FULL: &str = r#"gatepost_handshakes_total{outcome="address_full"}"#;
@@ -176,6 +177,28 @@ async fn who_waits_for_a_close_holds_nothing_up() {
     }
     assert_eq!(stopping.end().await, 0);
     assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn who_floods_while_its_close_is_waited_for_is_not_read() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let looping = gateway.browser();
+    for _ in 0..6 {
+        turned_away(&looping).await;
+    }
+    let handshake = looping.handshake(NOTIFICATIONS).send_raw().await;
+    let (mut wire, _) = handshake.unwrap();
+    let pings = frame(0x89, b"").repeat(1024);
+    let (sent, said) = wire.flood(&pings, 64 * 1024).await;
+    assert!(
+        has_close(&said, 4001),
+        "no close 4001 in {} bytes",
+        said.len()
+    );
+    // Besides what was read, what the kernel and TLS hold.
+    assert!(sent < 16 << 20, "{sent} bytes were taken");
+    gateway.stop().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::in_time;
@@ -28,6 +28,12 @@ pub struct RawFrame {
     /// FIN, RSV and opcode.
     pub first: u8,
     pub payload: Vec<u8>,
+}
+
+/// Whether a close frame with this code is among these bytes of a gateway.
+pub fn has_close(bytes: &[u8], code: u16) -> bool {
+    let mut frames = bytes.windows(4);
+    frames.any(|part| part[0] == 0x88 && part[2..] == code.to_be_bytes())
 }
 
 /// The mask of every masked frame.
@@ -102,6 +108,26 @@ impl<S: Stream> Raw<S> {
     /// Ends our half.
     pub async fn finish(&mut self) {
         let _ = self.wire.stream.shutdown().await;
+    }
+
+    /// Sends bytes again and again until the gateway hangs up, at most so many times. Says how many
+    /// bytes it took, and what it said meanwhile.
+    pub async fn flood(&mut self, bytes: &[u8], times: usize) -> (usize, Vec<u8>) {
+        let mut said = std::mem::take(&mut self.wire.ahead);
+        let (mut reading, mut writing) = tokio::io::split(&mut self.wire.stream);
+        let mut sent = 0;
+        let flooding = async {
+            for _ in 0..times {
+                if writing.write_all(bytes).await.is_err() {
+                    break;
+                }
+                sent += bytes.len();
+            }
+        };
+        // Who floods on is cut off in the end.
+        let both = async { tokio::join!(flooding, reading.read_to_end(&mut said)) };
+        let _ = in_time("the end of the connection", both).await;
+        (sent, said)
     }
 
     /// Sends a masked frame; `first` is FIN, RSV and opcode.
