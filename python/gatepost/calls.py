@@ -15,6 +15,9 @@ from django.core.serializers.json import DjangoJSONEncoder
 #: The close code that means "go and log in".
 NOT_LOGGED_IN = 4001
 
+#: The close code that tells a page to come back, with the session that it has by then.
+COME_BACK = 1013
+
 #: What a publication may say besides its frame.
 OPTIONS = ("to", "id", "ttl", "key", "exclude", "socket")
 

@@ -109,8 +109,6 @@ def _django(frontend: Frontend | None) -> Iterator[str]:
     elif frontend is not None and settings.DEBUG:
         own = static_files.paths_of_finders(frontend)
         yield f"paths = {_quoted(own)}   # what is Django's below {frontend.base}"
-    if settings.SESSION_COOKIE_NAME != "sessionid":
-        yield f"session_cookie = {_quoted(settings.SESSION_COOKIE_NAME)}"
 
 
 def _frontend(folder: Path, frontend: Frontend | None) -> Iterator[str]:

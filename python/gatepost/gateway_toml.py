@@ -70,10 +70,11 @@ def effective(program: Path, config: Path, environment: Mapping[str, str]) -> di
 
 
 def session_cookie() -> str | None:
-    """Return the cookie in which the gateway looks for the session; None if it is not known."""
+    """Return the cookie that the file says has the session; None where it says nothing of it."""
     path = in_force()
     django = _read(path).get("django") if path else None
-    return str(django.get("session_cookie", "sessionid")) if isinstance(django, dict) else None
+    named = django.get("session_cookie") if isinstance(django, dict) else None
+    return named if isinstance(named, str) else None
 
 
 def _read(path: Path) -> dict[str, Any]:

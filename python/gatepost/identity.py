@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
-from gatepost import conf, riding, sessions
+from gatepost import conf, riding, session_cookie, sessions
 from gatepost.answers import answer
 from gatepost.calls import encode
 from gatepost.digest import session_digest
@@ -84,7 +84,7 @@ def _cookie_after(request: HttpRequest, response: HttpResponseBase) -> str | Non
     """Return the session cookie that the browser has once it got the response."""
     name = settings.SESSION_COOKIE_NAME
     given = response.cookies.get(name)
-    if given is not None:
+    if given is not None and session_cookie.is_it(given):
         return given.value or None
     return request.COOKIES.get(name)
 

@@ -20,7 +20,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from gatepost import conf, identity, riding, signature, trust
+from gatepost import conf, identity, riding, session_cookie, signature, trust
 from gatepost.calls import Call
 from gatepost.commit import at_once
 
@@ -65,10 +65,10 @@ class GatepostMiddleware:
         get_response = cast(_Sync, self.get_response)
         if come is not _Come.PASSED_ON:
             with _told_of(come):
-                return _stripped(get_response(request))
+                return _stripped(get_response(request), come)
         with riding.offered() as ride:
             try:
-                response = _stripped(get_response(request))
+                response = _stripped(get_response(request), come)
             except BaseException:
                 _send(ride.cancel())
                 raise
@@ -80,10 +80,10 @@ class GatepostMiddleware:
         get_response = cast(_Async, self.get_response)
         if come is not _Come.PASSED_ON:
             with _told_of(come):
-                return _stripped(await get_response(request))
+                return _stripped(await get_response(request), come)
         with riding.offered() as ride:
             try:
-                response = _stripped(await get_response(request))
+                response = _stripped(await get_response(request), come)
             except BaseException:
                 await _send_async(ride.cancel())
                 raise
@@ -97,14 +97,16 @@ def _told_of(come: "_Come") -> AbstractContextManager[None]:
     return riding.answering() if come is _Come.ASKED else nullcontext()
 
 
-def _stripped(response: HttpResponseBase) -> HttpResponseBase:
-    """Take off what only this middleware may say.
+def _stripped(response: HttpResponseBase, come: "_Come") -> HttpResponseBase:
+    """Take off what only this middleware may say, and say what it says to the gateway each time.
 
     A cache may have kept it with an earlier response, a view may keep one response for all, or
     pass on what another server said.
     """
-    for name in (riding.PUBLISH, riding.REVOKE, identity.HEADER):
+    for name in (riding.PUBLISH, riding.REVOKE, identity.HEADER, session_cookie.HEADER):
         del response[name]
+    if come is not _Come.BY_ITSELF:
+        session_cookie.tell(response)
     return response
 
 

@@ -74,9 +74,9 @@ def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session end
         after_commit(Revocation(who, said, code))
 
 
-def revoke_now(session: Session, *, reason: str) -> None:
+def revoke_now(session: Session, *, code: int = NOT_LOGGED_IN, reason: str) -> None:
     """Close a session's sockets without waiting for a commit, as a logout must."""
-    outside([Revocation(who, reason) for who in _sessions(session, "revoke")])
+    outside([Revocation(who, reason, code) for who in _sessions(session, "revoke")])
 
 
 def recheck(target: Any) -> None:

@@ -5,6 +5,7 @@ writing method does nothing, so that it cannot happen; and it is handed what was
 sessions at once, so that a hundred of them cost as many queries as one.
 """
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -116,7 +117,7 @@ def expiry(store: Any, key: str) -> int | None:
     """Return when a session truly ends by itself, as unix seconds, where the engine knows.
 
     Not ``get_expiry_date()``: for an expiry in seconds that is "now and as long again" at every
-    call.
+    call. Rounded up: in its last second it has not ended.
     """
     if isinstance(store, SignedCookieStore):
         stamp = key.rsplit(":", 2)[1]
@@ -125,10 +126,10 @@ def expiry(store: Any, key: str) -> int | None:
         return None
     row: Any = getattr(store, "row", None)
     if row is not None:
-        return int(row.expire_date.timestamp())
+        return math.ceil(row.expire_date.timestamp())
     if getattr(store, "has_read_row", False):
         return None
     # An engine of the project's own found it elsewhere; or it is the request's own store.
     rows = store.model.objects.filter(session_key=key).values_list("expire_date", flat=True)
     date = rows.first()
-    return int(date.timestamp()) if date else None
+    return math.ceil(date.timestamp()) if date else None

@@ -14,6 +14,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models.signals import m2m_changed, post_delete, post_save
 
 from gatepost import conf
+from gatepost.calls import COME_BACK
 from gatepost.publishing import recheck, revoke, revoke_now
 from gatepost.targets import Session
 
@@ -56,8 +57,8 @@ def close_replaced_sockets(
     """Receive ``user_logged_in``.
 
     ``login()`` flushes the session of another user without a word (Django 4.2 to 6.1), and the
-    browser's other tabs would go on hearing what is for that user. A login of the same user keeps
-    the key, so nothing is closed.
+    browser's other tabs would go on hearing what is for that user. They are told to come back, as
+    who is logged in now. A login of the same user keeps the key, so nothing is closed.
     """
     session = getattr(request, "session", None)
     if session is None or not conf.value("REVOKE_ON_LOGOUT"):
@@ -67,7 +68,7 @@ def close_replaced_sockets(
         return
     sent = _sent_key(request)
     if sent and sent != session.session_key:
-        revoke_now(Session(sent), reason="logged in anew")
+        revoke_now(Session(sent), code=COME_BACK, reason="another user logged in")
 
 
 def _sent_key(request: Any) -> str | None:

@@ -20,7 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from gatepost import conf, resolving, signature, trust
+from gatepost import conf, resolving, session_cookie, signature, trust
 from gatepost.answers import answer
 from gatepost.logins import find_logins
 
@@ -57,6 +57,7 @@ def auth(request: HttpRequest) -> HttpResponse:
     response = JsonResponse(answer(login), json_dumps_params=_JSON)
     # Were a cache between us to ignore no-store, it must not give one user's answer to another.
     response["Vary"] = "Cookie"
+    session_cookie.tell(response)
     return response
 
 
@@ -82,7 +83,9 @@ def sessions(request: HttpRequest) -> HttpResponse:
         return problem(400, "bad_request", text)
     cookies, frames = asked
     keys = [_session_key(one) for one in cookies]
-    return JsonResponse({"sessions": _answers(keys, frames)}, json_dumps_params=_JSON)
+    response = JsonResponse({"sessions": _answers(keys, frames)}, json_dumps_params=_JSON)
+    session_cookie.tell(response)
+    return response
 
 
 def _answers(keys: list[str | None], frames: bool) -> list[dict[str, Any] | None]:

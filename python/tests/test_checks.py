@@ -386,6 +386,21 @@ def test_w009_every_site_may_use_the_session(settings):
         assert said("W009") == []
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 cannot read TOML")
+def test_w024_gateway_toml_names_another_session_cookie(settings, tmp_path):
+    settings.BASE_DIR = tmp_path
+    settings.SESSION_COOKIE_NAME = "__Secure-sessionid"
+    assert said("W024") == []
+    file = tmp_path / "gateway.toml"
+    file.write_text("[django]\n")
+    assert said("W024") == []
+    file.write_text('[django]\nsession_cookie = "sessionid"\n')
+    (message,) = said("W024")
+    assert "'__Secure-sessionid'" in message
+    file.write_text('[django]\nsession_cookie = "__Secure-sessionid"\n')
+    assert said("W024") == []
+
+
 # W005 to W008: engines and resolvers
 
 

@@ -10,8 +10,20 @@ from gatepost import gateway_toml
 
 
 def check_cookies(**kwargs: Any) -> list[CheckMessage]:
-    """gatepost.W003, W004 and W009: path, domain and SameSite of the session cookie."""
-    return [*_path(), *_domain(), *_same_site()]
+    """gatepost.W003, W004, W009 and W024: path, domain, SameSite and name of the session cookie."""
+    return [*_path(), *_domain(), *_same_site(), *_name()]
+
+
+def _name() -> Iterator[CheckMessage]:
+    named = gateway_toml.session_cookie()
+    if named in (None, settings.SESSION_COOKIE_NAME):
+        return
+    yield Warning(
+        f"gateway.toml says that the session is in the cookie {named}, but SESSION_COOKIE_NAME is"
+        f" {settings.SESSION_COOKIE_NAME!r}: sockets without that cookie are closed with 1011.",
+        hint="Take session_cookie out of gateway.toml: Django tells the gateway its name.",
+        id="gatepost.W024",
+    )
 
 
 def _path() -> Iterator[CheckMessage]:

@@ -107,14 +107,6 @@ class Command(BaseCommand):
         if not url:
             self._left("the way back: name the gateway's socket route with --url")
             return 0
-        named = gateway_toml.session_cookie()
-        if named and named != settings.SESSION_COOKIE_NAME:
-            self._wrong(
-                f"The gateway looks for the session in the cookie {named}, Django in"
-                f" {settings.SESSION_COOKIE_NAME}.",
-                f'Write session_cookie = "{settings.SESSION_COOKIE_NAME}" below [django].',
-            )
-            return AUTH
         cookie = f"{settings.SESSION_COOKIE_NAME}={secrets.token_hex(16)}"
         try:
             close = probe.handshake(url, cookie, ca=ca, timeout=_PATIENCE)
