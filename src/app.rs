@@ -29,7 +29,7 @@ use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::internal::Internal;
 use crate::server::redirect::Redirect;
 use crate::server::serve::{Serve, ServeLimits};
-use crate::session::{Authority, AuthorityError, Lifecycle, Reach};
+use crate::session::{Authority, AuthorityError, Lifecycle, Naming, Reach};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::error::TlsError;
 use crate::tls::store::{CertificateNames, CertificateStore};
@@ -93,6 +93,7 @@ struct Shared {
     hub: Arc<Hub>,
     intake: Arc<Intake>,
     wake: Wake,
+    naming: Arc<Naming>,
     authority: Arc<Authority>,
     lifecycle: Arc<Lifecycle>,
     buffering: Buffering,
@@ -223,7 +224,8 @@ impl Shared {
             bytes: config.delivery.outbox_size,
         };
         let metrics = Arc::new(Metrics::default());
-        let auth = sessions::auth_settings(config, &secrets);
+        let naming = Arc::new(sessions::naming(config));
+        let auth = sessions::auth_settings(config, &secrets, &naming);
         let hub = Hub::new(outbox)
             .with_connections_per_user(config.limits.connections_per_user)
             .remembering(auth.terms.longest());
@@ -240,6 +242,7 @@ impl Shared {
         Ok(Self {
             secrets,
             hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
+            naming,
             authority,
             lifecycle,
             hub,

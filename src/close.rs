@@ -42,6 +42,8 @@ pub enum CloseReason {
     Misconfigured(Cow<'static, str>),
     /// What Django said of the session was overtaken while the client was on its way.
     SessionChanged,
+    /// Somebody else logged in with the same browser; the page may come back as them.
+    AnotherUser,
     /// Django cannot be reached just now.
     DjangoUnreachable,
     /// The client read too slowly and its outbox overflowed.
@@ -66,7 +68,9 @@ impl CloseReason {
             Self::Policy(_) => 1008,
             Self::MessageTooBig => 1009,
             Self::Misconfigured(_) => 1011,
-            Self::SessionChanged | Self::DjangoUnreachable | Self::TooSlow => 1013,
+            Self::SessionChanged | Self::AnotherUser | Self::DjangoUnreachable | Self::TooSlow => {
+                1013
+            }
             Self::Revoked { code, .. } => *code,
         }
     }
@@ -82,6 +86,7 @@ impl CloseReason {
             Self::Policy(text) => (*text).into(),
             Self::MessageTooBig => "message too big".into(),
             Self::SessionChanged => "the session has just changed, come back".into(),
+            Self::AnotherUser => "another user logged in".into(),
             Self::DjangoUnreachable => "Django cannot be reached, try again later".into(),
             Self::TooSlow => "too slow".into(),
             Self::Revoked { text, .. } => Cow::Borrowed(text.as_ref()),

@@ -19,7 +19,6 @@ use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
 use crate::publish::riding::Riding;
 use crate::server::dispatch::Route;
-use crate::session::CookieNames;
 use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, SocketSettings};
 
 /// Never answered to the outside: Django's auth view lives here.
@@ -85,7 +84,7 @@ impl Shared {
             timeout: config.limits.upstream_timeout,
             hold: config.django.hold,
         };
-        let intercept = (kind == UpstreamKind::Django).then(|| self.edge(config));
+        let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
         let settings = ForwardSettings {
             upstream: Upstream::new(settings, self.drain.clone()),
             kind,
@@ -102,10 +101,10 @@ impl Shared {
         Forwarder::new(settings, self.drain.clone())
     }
 
-    fn edge(&self, config: &Config) -> Arc<dyn Intercept> {
+    fn edge(&self) -> Arc<dyn Intercept> {
         Arc::new(Edge::new(EdgeParts {
             secrets: self.secrets.clone(),
-            cookies: cookie_names(config),
+            naming: Arc::clone(&self.naming),
             hub: Arc::clone(&self.hub),
             riding: Riding::new(Arc::clone(&self.intake)),
             leases: Arc::clone(self.authority.leases()),
@@ -144,7 +143,7 @@ impl Shared {
         };
         SocketParts {
             authority: Arc::clone(&self.authority),
-            cookies: cookie_names(config),
+            naming: Arc::clone(&self.naming),
             lifecycle: Arc::clone(&self.lifecycle),
             entrance: Arc::new(Entrance::new(&config.limits)),
             slowing: Slowing::new(Arc::clone(&self.metrics)),
@@ -173,11 +172,4 @@ fn folder(prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
         prefix: prefix.to_owned(),
         folder,
     })
-}
-
-fn cookie_names(config: &Config) -> CookieNames {
-    CookieNames {
-        session: config.django.session_cookie.clone(),
-        others: config.auth.cookies.clone(),
-    }
 }

@@ -9,11 +9,15 @@ use crate::hub::Hub;
 use crate::net::drain::DrainWatch;
 use crate::secret::Secrets;
 use crate::session::{
-    AuthSettings, Authority, LeaseFile, LeaseTerms, Leases, Lifecycle, LifecycleParts,
-    LifecycleSettings, LiveSessions, Survivors,
+    AuthSettings, Authority, CookieNames, LeaseFile, LeaseTerms, Leases, Lifecycle, LifecycleParts,
+    LifecycleSettings, LiveSessions, Naming, Survivors,
 };
 
-pub(super) fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings {
+pub(super) fn auth_settings(
+    config: &Config,
+    secrets: &Secrets,
+    naming: &Arc<Naming>,
+) -> AuthSettings {
     AuthSettings {
         url: config.auth.url.clone(),
         batch_url: config.auth.batch_url.clone(),
@@ -28,7 +32,19 @@ pub(super) fn auth_settings(config: &Config, secrets: &Secrets) -> AuthSettings 
             grace: config.auth.grace,
         },
         secrets: secrets.clone(),
+        naming: Arc::clone(naming),
     }
+}
+
+/// Which cookies matter, as far as the configuration knows.
+pub(super) fn naming(config: &Config) -> Naming {
+    let sockets = config.sockets.iter().filter(|socket| !socket.echo);
+    let names = CookieNames {
+        others: config.auth.cookies.clone(),
+        sockets: sockets.map(|socket| socket.path.clone()).collect(),
+        ..CookieNames::default()
+    };
+    Naming::new(config.django.session_cookie.clone(), names)
 }
 
 pub(super) fn lifecycle(

@@ -28,8 +28,8 @@ pub struct DjangoConfig {
     pub paths: Vec<String>,
     /// How long a request waits while Django restarts.
     pub hold: Duration,
-    /// The name of the session cookie.
-    pub session_cookie: String,
+    /// The name of the session cookie, where Django does not say it.
+    pub session_cookie: Option<String>,
     /// The shared secret.
     pub secret: SecretSource,
 }
@@ -54,7 +54,7 @@ impl Default for DjangoConfig {
                 .map(str::to_owned)
                 .to_vec(),
             hold: Duration::from_secs(15),
-            session_cookie: "sessionid".to_owned(),
+            session_cookie: None,
             secret: SecretSource::DevelopmentFile(".gatepost/secret".into()),
         }
     }
@@ -83,9 +83,7 @@ impl DjangoConfig {
         let hold = section
             .value("hold", &DURATION_OR_ZERO)
             .unwrap_or(default.hold);
-        let session_cookie = section
-            .value("session_cookie", &COOKIE_NAME)
-            .unwrap_or(default.session_cookie);
+        let session_cookie = section.value("session_cookie", &COOKIE_NAME);
         let secret = read_secrets(&mut section, &upstream);
         let paths = paths.unwrap_or_else(|| {
             let place = section.place("paths");

@@ -17,7 +17,7 @@ use crate::net::drain::DrainWatch;
 use crate::proxy::intercept::{Asked, Intercept, Outgoing, PassedOn};
 use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
-use crate::session::{CookieNames, Leases, Lifecycle};
+use crate::session::{Leases, Lifecycle, Naming};
 use crate::web::request::Downstream;
 use crate::web::signature::{BodyHash, Signer};
 use crate::web::vouch::{Vouched, vouch};
@@ -32,6 +32,7 @@ pub struct Edge {
     presence: Presence,
     riding: Riding,
     watch: Watch,
+    naming: Arc<Naming>,
     farewell: Farewell,
 }
 
@@ -40,8 +41,8 @@ pub struct Edge {
 pub struct EdgeParts {
     /// The current secret signs requests; all make digests.
     pub secrets: Secrets,
-    /// Which cookies matter.
-    pub cookies: CookieNames,
+    /// Knows which cookies matter.
+    pub naming: Arc<Naming>,
     /// Who is connected.
     pub hub: Arc<Hub>,
     /// Takes what rides on responses.
@@ -60,24 +61,25 @@ impl Edge {
         Self {
             signer: Signer::new(&parts.secrets.current),
             presence: Presence {
-                names: parts.cookies.clone(),
+                naming: Arc::clone(&parts.naming),
                 digests: DigestKey::new(&parts.secrets.current),
                 hub: Arc::clone(&parts.hub),
                 lifecycle: Arc::clone(&parts.lifecycle),
             },
             farewell: Farewell {
-                names: parts.cookies.clone(),
+                naming: Arc::clone(&parts.naming),
                 hub: parts.hub,
                 lifecycle: Arc::clone(&parts.lifecycle),
                 drain: parts.drain,
             },
             riding: parts.riding,
             watch: Watch {
-                names: parts.cookies,
+                naming: Arc::clone(&parts.naming),
                 secrets: parts.secrets,
                 leases: parts.leases,
                 lifecycle: parts.lifecycle,
             },
+            naming: parts.naming,
         }
     }
 
@@ -114,6 +116,7 @@ impl Intercept for Edge {
     }
 
     fn incoming(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<PassedOn> {
+        self.naming.hear(fields);
         let passed_on = self.farewell.begin(asked, (status, fields), &REVOKE);
         self.deliver(fields);
         self.watch.see(asked, fields, &self.riding);

@@ -15,7 +15,7 @@ use crate::hub::{Hold, Hub};
 use crate::ids::SessionDigest;
 use crate::net::drain::DrainWatch;
 use crate::proxy::intercept::{Asked, PassedOn, Purpose};
-use crate::session::{CookieNames, Lifecycle, SessionCookies};
+use crate::session::{Lifecycle, Naming, SessionCookies};
 
 /// Sockets stay no longer than this after the response's head, whatever becomes of the response: with all
 /// that lies in between they are closed within a second.
@@ -28,7 +28,7 @@ const WRITE: Duration = Duration::from_millis(2);
 /// Keeps sockets until a response was passed on.
 #[derive(Debug)]
 pub(super) struct Farewell {
-    pub(super) names: CookieNames,
+    pub(super) naming: Arc<Naming>,
     pub(super) hub: Arc<Hub>,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) drain: DrainWatch,
@@ -46,7 +46,8 @@ impl Farewell {
         if !news || self.hub.is_empty() {
             return None;
         }
-        let cookies = SessionCookies::pick(asked.cookies.as_ref()?, &self.names)?;
+        let names = self.naming.names();
+        let cookies = SessionCookies::pick(asked.cookies.as_ref()?, &names).ok()?;
         let sessions = self.lifecycle.bound_to(&cookies);
         (!sessions.is_empty()).then(|| self.hold(sessions, moment(asked.purpose, status)))
     }
@@ -97,6 +98,7 @@ mod tests {
     use crate::net::drain::Drain;
     use crate::publication::Audience;
     use crate::secret::Secret;
+    use crate::session::CookieNames;
     use crate::session::tests::scripted::lifecycle;
 
     struct Stage {
@@ -116,12 +118,8 @@ mod tests {
                 bytes: 1024,
             };
             let (hub, drain) = (Arc::new(Hub::new(limits)), Drain::new());
-            let names = CookieNames {
-                session: "sessionid".into(),
-                others: Vec::new(),
-            };
             let farewell = Farewell {
-                names,
+                naming: Arc::new(Naming::new(None, CookieNames::default())),
                 hub: Arc::clone(&hub),
                 lifecycle: lifecycle(&hub),
                 drain: drain.watch(),

@@ -10,7 +10,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, DigestKey, SessionDigest};
 use crate::publication::Audience;
-use crate::session::{CookieNames, Lifecycle, SessionCookies};
+use crate::session::{Lifecycle, Naming, SessionCookies};
 use crate::web::admit::CONNECTION_CLAIM;
 
 const ONLINE: HeaderName = HeaderName::from_static("gatepost-online");
@@ -18,7 +18,7 @@ const ONLINE: HeaderName = HeaderName::from_static("gatepost-online");
 /// Knows who is connected.
 #[derive(Debug)]
 pub(super) struct Presence {
-    pub(super) names: CookieNames,
+    pub(super) naming: Arc<Naming>,
     pub(super) digests: DigestKey,
     pub(super) hub: Arc<Hub>,
     pub(super) lifecycle: Arc<Lifecycle>,
@@ -30,9 +30,9 @@ impl Presence {
         if self.hub.is_empty() {
             return;
         }
-        let cookies = fields.get(header::COOKIE);
-        let value = cookies.and_then(|cookies| SessionCookies::value_in(cookies, &self.names));
-        let Some(session) = value.map(|value| self.digests.of(value)) else {
+        let (cookies, names) = (fields.get(header::COOKIE), self.naming.names());
+        let value = cookies.and_then(|cookies| SessionCookies::value_in(cookies, &names));
+        let Some(session) = value.map(|value| self.digests.of(&value)) else {
             return;
         };
         if let Some(count) = self.lifecycle.online(&session) {

@@ -2,7 +2,8 @@
 //! place, that it lives on, and whose it is.
 //!
 //! Used by `edge` on every response. The surprise: an identity is about the cookie that the browser has
-//! *after* this response, which is not always the one it sent.
+//! *after* this response, which is not always the one it sent; and where nobody can tell that, it is
+//! about the one whose digest it names.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::proxy::intercept::Asked;
 use crate::publish::riding::{Rider, Riding};
 use crate::secret::Secrets;
 use crate::session::{
-    Answer, CookieNames, Leases, Lifecycle, Recheck, Scope, SessionAt, SessionCookies,
+    About, Answer, Leases, Lifecycle, Naming, News, Recheck, Scope, Seen, SessionAt, SessionCookies,
 };
 
 const IDENTITY: HeaderName = HeaderName::from_static("gatepost-identity");
@@ -24,7 +25,7 @@ const IDENTITY: HeaderName = HeaderName::from_static("gatepost-identity");
 /// Watches responses for news of sessions.
 #[derive(Debug)]
 pub(super) struct Watch {
-    pub(super) names: CookieNames,
+    pub(super) naming: Arc<Naming>,
     pub(super) secrets: Secrets,
     pub(super) leases: Arc<Leases>,
     pub(super) lifecycle: Arc<Lifecycle>,
@@ -41,35 +42,100 @@ pub(super) struct Told {
 impl Watch {
     /// Acts upon what a response says. Nothing is parsed of one that says nothing.
     pub(super) fn see(&self, asked: &Asked, fields: &HeaderMap, riding: &Riding) {
-        let change = if fields.contains_key(header::SET_COOKIE) {
-            self.names.change(fields, scope(asked))
-        } else {
-            None
-        };
+        let sets_cookies = fields.contains_key(header::SET_COOKIE);
         let told = Told::read(fields, riding);
-        if change.is_none() && told.is_none() {
+        if !sets_cookies && told.is_none() {
             return;
         }
-        let after = self.names.after(fields, scope(asked));
-        let told = told.and_then(|told| {
-            let of = after.as_ref().map(|after| after.digests(&self.secrets));
-            told.about(of.as_deref().unwrap_or_default(), riding)
-        });
-        if let (Some(change), Some(old)) = (change, self.pick(asked)) {
-            let new = after.clone().map(|after| context(asked, after));
-            let told = told.as_ref();
-            self.lifecycle.follow(&old, &change, (new, told));
+        let names = self.naming.names();
+        let news = names.news(fields, scope(asked)).filter(|_| sets_cookies);
+        if news.is_none() && told.is_none() {
+            return;
         }
-        if let (Some(cookies), Some(answer)) = (&after, &told) {
+        let before = asked.cookies.as_ref();
+        let before = before.and_then(|sent| SessionCookies::pick(sent, &names).ok());
+        let after = names.after(fields, scope(asked));
+        let is_sure = news.as_ref().is_none_or(|news| news.about == About::This);
+        let told = told.and_then(|told| {
+            let before = before.as_ref().filter(|_| !is_sure);
+            self.about(told, [after.as_ref(), before], riding)
+        });
+        if let (Some(news), Some(old)) = (news, &before) {
+            let placed = names.place.is_some();
+            let change = Changed {
+                old,
+                news,
+                new: after.as_ref(),
+                placed,
+            };
+            self.follow(asked, change, told.as_ref());
+        }
+        if let Some((cookies, answer)) = &told {
             let host = &asked.host;
             self.leases
                 .grant(SessionAt { host, cookies }, answer, asked.at);
         }
     }
 
-    fn pick(&self, asked: &Asked) -> Option<SessionCookies> {
-        SessionCookies::pick(asked.cookies.as_ref()?, &self.names)
+    /// Of which cookies something is told: of those that the browser has after the response, or of those
+    /// before it, where it may have them still. Then it must be said of which session it is.
+    fn about(
+        &self,
+        told: Told,
+        [after, before]: [Option<&SessionCookies>; 2],
+        riding: &Riding,
+    ) -> Option<(SessionCookies, Answer)> {
+        let of = |named: SessionDigest| {
+            let mut candidates = [after, before].into_iter().flatten();
+            candidates.find(|one| one.digests(&self.secrets).contains(&named))
+        };
+        let found = match told.session {
+            Some(named) => of(named).map(Some).ok_or("it is about another session"),
+            None if before.is_some() => Err("it does not say which session it is about"),
+            None => Ok(after),
+        };
+        match found {
+            Ok(found) => {
+                riding.count_taken(Rider::Identity);
+                Some((found?.clone(), told.answer))
+            }
+            Err(why) => {
+                riding.refuse(Rider::Identity, why);
+                None
+            }
+        }
     }
+
+    fn follow(&self, asked: &Asked, change: Changed<'_>, told: Option<&(SessionCookies, Answer)>) {
+        let Changed {
+            old,
+            news,
+            new,
+            placed,
+        } = change;
+        let is_told_of = |one: &SessionCookies| told.filter(|(of, _)| of.is_same_session(one));
+        let stays = new.is_some_and(|new| new.is_same_session(old));
+        if news.about == About::Perhaps && !stays && is_told_of(old).is_some() {
+            // Django itself says that the browser has the old one still: it was about a namesake.
+            return;
+        }
+        self.lifecycle.follow(Seen {
+            old: context(asked, old.clone()),
+            news,
+            told: new.and_then(is_told_of).map(|(_, answer)| answer),
+            new: new.map(|new| context(asked, new.clone())),
+            placed,
+        });
+    }
+}
+
+/// What a response does to the cookies of its request.
+struct Changed<'a> {
+    old: &'a SessionCookies,
+    news: News,
+    new: Option<&'a SessionCookies>,
+    /// Whether Django has said where its session cookie is.
+    placed: bool,
 }
 
 impl Told {
@@ -97,20 +163,6 @@ impl Told {
         let session = about.session.map(|digest| digest.parse()).transpose();
         let session = session.map_err(|_| "`session` is not a session digest")?;
         Ok(Self { answer, session })
-    }
-
-    /// The answer, unless it is about a session of other digests: a page of somebody else's, from a
-    /// cache within Django.
-    fn about(self, digests: &[SessionDigest], riding: &Riding) -> Option<Answer> {
-        if self
-            .session
-            .is_some_and(|session| !digests.contains(&session))
-        {
-            riding.refuse(Rider::Identity, "it is about another session");
-            return None;
-        }
-        riding.count_taken(Rider::Identity);
-        Some(self.answer)
     }
 }
 

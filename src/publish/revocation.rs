@@ -78,10 +78,10 @@ impl<'de> Deserialize<'de> for Code {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let code = u64::deserialize(deserializer)?;
         match u16::try_from(code) {
-            Ok(code @ (1000 | 1008 | 3000..=4999)) => Ok(Self(code)),
+            Ok(code @ (1000 | 1008 | 1013 | 3000..=4999)) => Ok(Self(code)),
             _ => Err(D::Error::invalid_value(
                 Unexpected::Unsigned(code),
-                &"a close code: 1000, 1008, or 3000 to 4999",
+                &"a close code: 1000, 1008, 1013, or 3000 to 4999",
             )),
         }
     }
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn only_applications_codes_are_let_through() {
-        for code in ["1000", "1008", "3000", "4999"] {
+        for code in ["1000", "1008", "1013", "3000", "4999"] {
             let text = format!(r#"{{"everyone":true,"code":{code}}}"#);
             assert!(decode(text.as_bytes()).is_ok(), "{code}");
         }

@@ -14,6 +14,7 @@ use super::admission::{Admission, Crowded, WaitingPlace};
 use super::answer::Answer;
 use super::asking::{Asking, AskingTerms, Joined};
 use super::caller::{Caller, Reach};
+use super::diagnosis::Diagnosis;
 use super::endpoint::{AuthError, AuthSettings, AuthorityError};
 use super::flight::{Judgement, Progress};
 use super::lease::{Known, Lease, LeaseKey, Leases, SessionAt};
@@ -42,8 +43,9 @@ pub struct Authority {
 /// What Django says of a session.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Nobody is logged in.
-    Anonymous,
+    /// Nobody is logged in. With the answer's `Set-Cookie` fields: the browser may have to drop a session
+    /// that is over.
+    Anonymous(Vec<HeaderValue>),
     /// Somebody is.
     LoggedIn(LoggedIn),
 }
@@ -140,6 +142,11 @@ impl Authority {
         &self.leases
     }
 
+    /// Notes what is wrong with a handshake of which Django is not asked.
+    pub fn tell(&self, diagnosis: &Diagnosis, host: &HeaderValue) {
+        self.diagnoses().tell(diagnosis, "the handshake", host);
+    }
+
     /// What is known to be wrong.
     pub fn diagnoses(&self) -> &Arc<Diagnoses> {
         self.asking.caller.diagnoses()
@@ -228,7 +235,7 @@ impl Judging {
                 set_cookies: judgement.set_cookies.clone(),
                 asked: judgement.asked,
             }),
-            None => Verdict::Anonymous,
+            None => Verdict::Anonymous(judgement.set_cookies.clone()),
         }
     }
 }
@@ -242,7 +249,7 @@ impl Verdict {
                 set_cookies: Vec::new(),
                 asked: lease.asked,
             }),
-            None => Self::Anonymous,
+            None => Self::Anonymous(Vec::new()),
         }
     }
 }

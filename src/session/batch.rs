@@ -17,6 +17,7 @@ use super::answer::Answer;
 use super::diagnosis::Silence;
 use super::endpoint::{AuthError, AuthorityError};
 use super::meaning::is_json;
+use super::naming::Naming;
 use super::place::{Call, Place, PlaceSettings, describe, read};
 use super::question::Recheck;
 use crate::secret::Secrets;
@@ -88,7 +89,7 @@ impl BatchView {
     pub(super) async fn ask(
         &self,
         question: &Together<'_>,
-        secrets: &Secrets,
+        (secrets, naming): (&Secrets, &Naming),
         first: usize,
     ) -> Result<Batched, AuthError> {
         let attempts = self.places.len().max(2);
@@ -100,7 +101,10 @@ impl BatchView {
                 return Ok(Batched::NotOffered);
             };
             match place.call(call, secrets).await {
-                Ok(response) => return self.read(place, response, question.sessions.len()).await,
+                Ok(response) => {
+                    naming.hear(response.headers());
+                    return self.read(place, response, question.sessions.len()).await;
+                }
                 // As in a single call: another address, or a new connection.
                 Err(error) if attempt < attempts && !error.is_timeout() => {}
                 Err(error) => return Err(unreachable(place, describe(&error))),

@@ -14,6 +14,7 @@ use super::diagnosis::{Diagnosis, Silence};
 use super::endpoint::{
     Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint, LONGEST_BATCH,
 };
+use super::naming::Naming;
 use super::patience::{BACKSTOP, within};
 use super::place::{PlaceSettings, describe};
 use super::standing::{Diagnoses, Whose};
@@ -31,6 +32,7 @@ pub(super) struct Caller {
     metrics: Arc<Metrics>,
     reach: Mutex<Reach>,
     diagnoses: Arc<Diagnoses>,
+    naming: Arc<Naming>,
 }
 
 /// Whether Django answered when it was last asked.
@@ -66,6 +68,7 @@ impl Caller {
             next: AtomicUsize::new(0),
             secrets: settings.secrets.clone(),
             diagnoses: Arc::new(Diagnoses::new(Arc::clone(&metrics))),
+            naming: Arc::clone(&settings.naming),
             metrics,
             reach: Mutex::default(),
         })
@@ -74,6 +77,9 @@ impl Caller {
     /// Asks for one session.
     pub(super) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
         let answered = self.try_endpoints(call).await;
+        if let Ok(Answered { headers, .. }) = &answered {
+            self.naming.hear_judgement(headers);
+        }
         let said = answered
             .as_ref()
             .map(|answered| Whose::of(&answered.answer));
@@ -98,7 +104,7 @@ impl Caller {
             return Ok(Batched::NotOffered);
         };
         let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let asked = batch.ask(question, &self.secrets, first);
+        let asked = batch.ask(question, (&self.secrets, &self.naming), first);
         let batched = within(self.timeout * LONGEST_BATCH, asked).await;
         let batched = batched.unwrap_or_else(|| Err(batch.took_too_long()));
         let host = question.sessions.first().map(|about| &about.host);
@@ -122,6 +128,11 @@ impl Caller {
     pub(super) fn unreachable(&self, cause: &'static str) -> AuthError {
         let first = self.next.load(Ordering::Relaxed) % self.endpoints.len();
         self.endpoints[first].unreachable(Silence::NotAsked(cause))
+    }
+
+    /// Knows what Django calls its session cookie.
+    pub(super) fn naming(&self) -> &Naming {
+        &self.naming
     }
 
     /// Whether Django answered the last call.

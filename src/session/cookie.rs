@@ -1,31 +1,26 @@
 //! Picks the cookies that Django's authentication reads out of a `Cookie` header.
 //!
-//! Used by the handshake. The surprise: duplicates are kept as they came, and like Django the digest
-//! takes the last one; a value that Django would unquote or trim is treated as no session, so that one
-//! session cannot be spelled in two ways. More than 8 KiB of them, which is more than gunicorn takes in
-//! one field, are no session either: each waiting handshake keeps a copy.
+//! Used by the handshake. The surprise: duplicates and quotes are kept as they came, and what names the
+//! session is what Django reads of it, which is the last one without its quotes; so one session has one
+//! digest however it is spelled. More than 8 KiB, which is more than gunicorn takes in one field, is
+//! nothing to ask Django of: each waiting handshake keeps a copy.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use cookie::Cookie;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
+use super::diagnosis::{Diagnosis, Kind};
+use super::naming::CookieNames;
+use super::unquote::unquote;
 use crate::ids::SessionDigest;
 use crate::secret::Secrets;
 
 /// Picked cookies in all, in bytes.
 const LONGEST: usize = 8 << 10;
-
-/// The cookies that matter.
-#[derive(Clone, Debug)]
-pub struct CookieNames {
-    /// Django's `SESSION_COOKIE_NAME`.
-    pub session: String,
-    /// `auth.cookies`: further ones.
-    pub others: Vec<String>,
-}
 
 /// The picked cookies of one handshake. Clones share one copy, which is zeroed with the last of them.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,63 +28,126 @@ pub struct SessionCookies {
     header: HeaderValue,
     /// Where in it the session cookie's value is.
     session: Range<u32>,
+    /// What Django reads of that, where it is something else.
+    unquoted: Option<Arc<Zeroizing<Box<[u8]>>>>,
+}
+
+/// Why there is no session to ask Django of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSession {
+    /// There is no session cookie, or an empty one.
+    Absent,
+    /// It has bytes that gateway and Django might read in two ways.
+    Unreadable,
+    /// It is too long, with those in `auth.cookies`.
+    TooLong,
+}
+
+impl NoSession {
+    /// What is wrong, unless there simply is no session.
+    pub fn diagnosis(self, name: &str) -> Option<Diagnosis> {
+        match self {
+            Self::Absent => None,
+            Self::Unreadable => Some(Diagnosis::new(
+                Kind::CookieUnreadable,
+                format!("the cookie {name} has bytes that a session cookie cannot have"),
+                format!(
+                    "A browser sent {name} with control characters or bytes that are not ASCII, \
+                     which servers read in different ways. Nobody is asked whose it is. If your \
+                     session engine writes such values, let it encode them, in base64 say."
+                ),
+            )),
+            Self::TooLong => Some(Diagnosis::new(
+                Kind::CookiesTooLarge,
+                "the session's cookies have more than 8 KiB",
+                "The session cookie and those in `auth.cookies` have more than 8 KiB together. \
+                 Keep less in the session, or use another SESSION_ENGINE than signed cookies.",
+            )),
+        }
+    }
 }
 
 impl SessionCookies {
-    /// The cookies in `names`, or `None` where there is no usable session cookie, or too much of them.
-    pub fn pick(header: &HeaderValue, names: &CookieNames) -> Option<Self> {
+    /// The cookies in `names`, where there is a session cookie.
+    pub fn pick(header: &HeaderValue, names: &CookieNames) -> Result<Self, NoSession> {
         // As long as all of them, or growing would leave copies behind.
         let pairs = header.as_bytes().split(|byte| *byte == b';');
         let room = header.len() + pairs.clone().count();
         let mut picked = Zeroizing::new(Vec::with_capacity(room));
-        let mut session = None;
+        let mut session = 0..0;
         for pair in pairs {
-            let pair = pair.trim_ascii();
-            let Some(cookie) = std::str::from_utf8(pair)
-                .ok()
-                .and_then(|p| Cookie::parse(p).ok())
-            else {
+            let Some((name, value)) = parts(pair) else {
                 continue;
             };
-            let is_session = cookie.name() == names.session;
-            if !is_session && !names.others.iter().any(|other| other == cookie.name()) {
+            let is_session = name == names.session.as_bytes();
+            if !is_session && !names.others.iter().any(|other| other.as_bytes() == name) {
                 continue;
             }
             if !picked.is_empty() {
                 picked.extend_from_slice(b"; ");
             }
-            picked.extend_from_slice(pair);
+            picked.extend_from_slice(pair.trim_ascii());
             if is_session {
                 // The value is what a pair ends with.
-                session = Some(picked.len() - cookie.value().len()..picked.len());
+                session = picked.len() - value.len()..picked.len();
             }
         }
-        if picked.len() > LONGEST {
-            tracing::debug!(
-                bytes = picked.len(),
-                "cookies of more than 8 KiB are no session"
-            );
-            return None;
-        }
-        let session = session.filter(|place| is_plain(&picked[place.clone()]))?;
-        let session = u32::try_from(session.start).ok()?..u32::try_from(session.end).ok()?;
-        let picked = Zeroizing::new(picked.as_slice().into());
-        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Kept(picked))).ok()?;
-        header.set_sensitive(true);
-        Some(Self { header, session })
+        Self::of(&picked, session)
     }
 
-    /// The session cookie's value in a `Cookie` header, where it is usable. As [`Self::pick`] sees it,
-    /// without a copy, and however long all of them are.
-    pub fn value_in<'a>(header: &'a HeaderValue, names: &CookieNames) -> Option<&'a [u8]> {
+    fn of(picked: &[u8], session: Range<usize>) -> Result<Self, NoSession> {
+        let value = unquote(&picked[session.clone()]).ok_or(NoSession::Unreadable)?;
+        if value.is_empty() {
+            return Err(NoSession::Absent);
+        }
+        if picked.len() > LONGEST {
+            return Err(NoSession::TooLong);
+        }
+        let is_itself = value.len() == session.len();
+        let unquoted = (!is_itself).then(|| Arc::new(Zeroizing::new(value.into_owned().into())));
+        let small = |place| u32::try_from(place).map_err(|_| NoSession::TooLong);
+        let session = small(session.start)?..small(session.end)?;
+        let picked = Zeroizing::new(picked.into());
+        let header = HeaderValue::from_maybe_shared(Bytes::from_owner(Kept(picked)));
+        let mut header = header.map_err(|_| NoSession::Unreadable)?;
+        header.set_sensitive(true);
+        Ok(Self {
+            header,
+            session,
+            unquoted,
+        })
+    }
+
+    /// No cookies at all: what Django is asked of to hear of it for the first time.
+    pub fn none() -> Self {
+        Self {
+            header: HeaderValue::from_static(""),
+            session: 0..0,
+            unquoted: None,
+        }
+    }
+
+    /// Whether these are none, so that whatever is said of them is said of no session.
+    pub fn is_none(&self) -> bool {
+        self.header.is_empty()
+    }
+
+    /// The session cookie's value in a `Cookie` header, as Django reads it, where it is usable. As
+    /// [`Self::pick`] sees it, without a copy, and however long all of them are.
+    pub fn value_in<'a>(header: &'a HeaderValue, names: &CookieNames) -> Option<Cow<'a, [u8]>> {
         let mut pairs = header.as_bytes().rsplit(|byte| *byte == b';');
         let found = pairs.find_map(|pair| {
-            let equals = pair.iter().position(|byte| *byte == b'=')?;
-            let is_it = pair[..equals].trim_ascii() == names.session.as_bytes()
-                && std::str::from_utf8(pair).is_ok();
-            is_it.then(|| pair[equals + 1..].trim_ascii())
+            let (name, value) = parts(pair)?;
+            (name == names.session.as_bytes()).then_some(value)
         });
-        found.filter(|found| is_plain(found))
+        unquote(found?).filter(|value| !value.is_empty())
+    }
+
+    /// How many cookies of this name a `Cookie` header has.
+    pub(super) fn count(header: &HeaderValue, name: &str) -> usize {
+        let pairs = header.as_bytes().split(|byte| *byte == b';');
+        let named = |pair: &&[u8]| parts(pair).is_some_and(|(own, _)| own == name.as_bytes());
+        pairs.filter(named).count()
     }
 
     /// Whether these are of the same session, whatever the other cookies are.
@@ -100,19 +158,6 @@ impl SessionCookies {
     /// The one `Cookie` line for Django.
     pub fn header(&self) -> &HeaderValue {
         &self.header
-    }
-
-    /// Whether a `Set-Cookie` field gives one of these cookies another value.
-    pub(super) fn is_replaced_by(&self, set_cookie: &HeaderValue) -> bool {
-        let pair = set_cookie.as_bytes().split(|byte| *byte == b';').next();
-        let pair = pair.unwrap_or_default().trim_ascii();
-        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-        let mut own = self.header.as_bytes().split(|byte| *byte == b';');
-        own.any(|own| {
-            let own = own.trim_ascii();
-            let rest = own.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with(b"=")) && own != pair
-        })
     }
 
     /// The session's digests, under the current and then under the previous secret.
@@ -130,8 +175,17 @@ impl SessionCookies {
     }
 
     fn session(&self) -> &[u8] {
-        &self.header.as_bytes()[self.session.start as usize..self.session.end as usize]
+        match &self.unquoted {
+            Some(value) => value,
+            None => &self.header.as_bytes()[self.session.start as usize..self.session.end as usize],
+        }
     }
+}
+
+/// Name and value of a pair, as Django takes it apart.
+pub(super) fn parts(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
 }
 
 /// Bytes that are zeroed when they are given back.
@@ -149,13 +203,6 @@ impl std::fmt::Debug for SessionCookies {
     }
 }
 
-/// Whether Django reads exactly these bytes. Python's cookie parser unquotes, unescapes and trims
-/// Unicode spaces; no session engine of Django writes a value that needs any of it.
-fn is_plain(value: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-    !value.is_empty() && value.iter().all(plain)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -165,12 +212,12 @@ mod tests {
 
     fn names() -> CookieNames {
         CookieNames {
-            session: "sessionid".into(),
             others: vec!["tenant".into()],
+            ..CookieNames::session("sessionid")
         }
     }
 
-    fn pick(header: &'static str) -> Option<SessionCookies> {
+    fn pick(header: &'static str) -> Result<SessionCookies, NoSession> {
         SessionCookies::pick(&HeaderValue::from_static(header), &names())
     }
 
@@ -190,18 +237,6 @@ mod tests {
     }
 
     #[test]
-    fn another_value_of_one_of_them_replaces_them() {
-        let picked = pick("sessionid=abc; tenant=blue").unwrap();
-        let replaced = |line| picked.is_replaced_by(&HeaderValue::from_static(line));
-        assert!(replaced("sessionid=abd; Path=/"));
-        assert!(replaced("sessionid=\"\"; Max-Age=0"));
-        assert!(replaced("tenant=red"));
-        assert!(!replaced("sessionid=abc; Max-Age=1209600"));
-        assert!(!replaced("session=x"));
-        assert!(!replaced("csrftoken=x; Path=/"));
-    }
-
-    #[test]
     fn duplicates_stay_and_the_last_one_counts() {
         assert_eq!(
             pick("sessionid=a; sessionid=b").unwrap().header(),
@@ -212,19 +247,56 @@ mod tests {
     }
 
     #[test]
-    fn without_a_usable_session_cookie_there_is_none() {
+    fn without_a_session_cookie_there_is_none() {
         for header in [
             "",
             "a=1",
             "sessionid",
             "sessionid=",
-            "sessionid=\"abc\"",
+            "sessionid=\"\"",
             "xsessionid=1",
+            "sessionid=a; sessionid=",
         ] {
-            assert!(pick(header).is_none(), "{header}");
+            assert_eq!(pick(header).err(), Some(NoSession::Absent), "{header}");
         }
-        let spaced = HeaderValue::from_bytes(b"sessionid=abc\xa0").unwrap();
-        assert!(SessionCookies::pick(&spaced, &names()).is_none());
+    }
+
+    #[test]
+    fn a_session_has_one_digest_however_it_is_spelled() {
+        let plain = digests("sessionid=gAAA-_==");
+        for spelled in [
+            "sessionid=\"gAAA-_==\"",
+            r#"sessionid="gAAA-_\075\075""#,
+            r#"sessionid = "\gAAA-_=\=" ; a=1"#,
+        ] {
+            assert_eq!(digests(spelled), plain, "{spelled}");
+            assert!(
+                pick(spelled)
+                    .unwrap()
+                    .is_same_session(&pick("sessionid=gAAA-_==").unwrap())
+            );
+        }
+        // Django is shown it as it came.
+        let quoted = pick("sessionid=\"gAAA-_==\"; tenant=blue").unwrap();
+        assert_eq!(quoted.header(), "sessionid=\"gAAA-_==\"; tenant=blue");
+        assert_ne!(digests("sessionid=gAAA-_=\""), plain);
+        assert!(pick(r#"sessionid="a\072b""#).unwrap().is_signed());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        for value in [
+            &b"abc\xa0"[..],
+            b"caf\xc3\xa9",
+            br#""a\012""#,
+            b"ok; sessionid=\xe9",
+        ] {
+            let header = [b"sessionid=", value].concat();
+            let header = HeaderValue::from_bytes(&header).unwrap();
+            let picked = SessionCookies::pick(&header, &names());
+            assert_eq!(picked.err(), Some(NoSession::Unreadable));
+            assert_eq!(SessionCookies::value_in(&header, &names()), None);
+        }
     }
 
     #[test]
@@ -237,18 +309,18 @@ mod tests {
             SessionCookies::pick(&HeaderValue::try_from(header).unwrap(), &names())
         };
         assert_eq!(picked(LONGEST).unwrap().header().len(), LONGEST);
-        assert!(picked(LONGEST + 1).is_none());
+        assert_eq!(picked(LONGEST + 1), Err(NoSession::TooLong));
     }
 
     proptest! {
         #[test]
         fn the_value_alone_is_the_one_that_is_picked(
-            header in "([ a;=]|a=|sessionid|sessionid=|; ?|[!-~]|\u{e9}){0,20}"
+            header in "([ a;=]|a=|sessionid|sessionid=|; ?|[!-~]|\\\\075|\u{e9}){0,20}"
         ) {
             let header = HeaderValue::from_bytes(header.as_bytes()).unwrap();
             let picked = SessionCookies::pick(&header, &names());
             let value = SessionCookies::value_in(&header, &names());
-            prop_assert_eq!(picked.as_ref().map(SessionCookies::session), value);
+            prop_assert_eq!(picked.as_ref().ok().map(SessionCookies::session), value.as_deref());
         }
 
         #[test]
@@ -256,7 +328,7 @@ mod tests {
             bytes in proptest::collection::vec(0x20_u8..0x7f, 0..200)
         ) {
             let header = HeaderValue::from_bytes(&bytes).unwrap();
-            if let Some(picked) = SessionCookies::pick(&header, &names()) {
+            if let Ok(picked) = SessionCookies::pick(&header, &names()) {
                 for pair in picked.header().to_str().unwrap().split("; ") {
                     let name = pair.split('=').next().unwrap().trim();
                     prop_assert!(name == "sessionid" || name == "tenant");

@@ -77,8 +77,12 @@ pub enum Kind {
     NotAnAnswer,
     /// More than an auth answer can have.
     TooLarge,
-    /// 431.
+    /// 431, or more than the gateway keeps of a handshake.
     CookiesTooLarge,
+    /// A session cookie that cannot be read in one way only.
+    CookieUnreadable,
+    /// gateway.toml names another session cookie than Django.
+    CookieName,
     /// 500.
     ServerError,
     /// A status that an auth view does not answer.
@@ -167,6 +171,8 @@ impl Kind {
             Self::NotAnAnswer => "not_an_answer",
             Self::TooLarge => "too_large",
             Self::CookiesTooLarge => "cookies_too_large",
+            Self::CookieUnreadable => "cookie_unreadable",
+            Self::CookieName => "cookie_name",
             Self::ServerError => "server_error",
             Self::Status => "status",
             Self::NotRunning => "not_running",
@@ -182,7 +188,10 @@ impl Kind {
 
     /// Whether other clients are judged well in spite of it.
     pub(super) fn spares_others(self) -> bool {
-        matches!(self, Self::LoginRequired | Self::CookiesTooLarge)
+        matches!(
+            self,
+            Self::LoginRequired | Self::CookiesTooLarge | Self::CookieUnreadable | Self::CookieName
+        )
     }
 
     /// Whether there was no answer to diagnose.

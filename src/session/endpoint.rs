@@ -3,7 +3,7 @@
 //! Used by the authority alone. The surprise: nothing of the handshake's upgrade goes along, since WSGI
 //! would run the view on it and plain ASGI answers 500 (Django 5.2 under uvicorn).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use super::diagnose::{Response, host_refused, may_refuse_host};
 use super::diagnosis::{Diagnosis, Kind, Silence};
 use super::lease::LeaseTerms;
 use super::meaning::{self, Meaning};
+use super::naming::Naming;
 use super::patience::BACKSTOP;
 use super::place::{Call, Place, PlaceSettings, describe, put};
 use super::question::Recheck;
@@ -52,6 +53,8 @@ pub struct AuthSettings {
     pub terms: LeaseTerms,
     /// Sign the calls and key the digests.
     pub secrets: Secrets,
+    /// Hears what Django calls its session cookie.
+    pub naming: Arc<Naming>,
 }
 
 /// Why Django's judgement is not known.
@@ -135,10 +138,12 @@ impl AuthCall<'_> {
     fn fields(&self) -> HeaderMap {
         let about = self.about;
         let mut headers = HeaderMap::with_capacity(12);
+        let cookies = Some(about.cookies.header()).filter(|cookies| !cookies.is_empty());
         let passed_on = [
-            (header::USER_AGENT, &about.user_agent),
-            (header::ACCEPT_LANGUAGE, &about.accept_language),
-            (header::ORIGIN, &about.origin),
+            (header::COOKIE, cookies),
+            (header::USER_AGENT, about.user_agent.as_ref()),
+            (header::ACCEPT_LANGUAGE, about.accept_language.as_ref()),
+            (header::ORIGIN, about.origin.as_ref()),
         ];
         for (name, value) in passed_on {
             if let Some(value) = value {
@@ -146,7 +151,6 @@ impl AuthCall<'_> {
             }
         }
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(header::COOKIE, about.cookies.header().clone());
         if let Some((target, request_id)) = self.handshake {
             put(&mut headers, "x-original-uri", target);
             put(&mut headers, "x-request-id", &request_id.to_string());

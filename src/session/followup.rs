@@ -27,9 +27,33 @@ const CALM: Duration = Duration::from_secs(5);
 const LATE_RESPONSE: Duration = Duration::from_secs(1);
 
 /// What Django said of sessions.
-struct Told {
+pub(super) struct Told {
     answers: Vec<(Asking, Result<Answer, AuthError>)>,
+    /// What it said of those that have no connections.
+    others: Vec<Result<Answer, AuthError>>,
     asked: Instant,
+}
+
+impl Told {
+    /// What it said of sessions without connections.
+    pub(super) fn of_nobody(others: Vec<Result<Answer, AuthError>>, asked: Instant) -> Self {
+        Self {
+            answers: Vec::new(),
+            others,
+            asked,
+        }
+    }
+
+    /// Whether it knows none of them.
+    pub(super) fn is_end(&self) -> bool {
+        let answers = self.answers.iter().map(|(_, answer)| answer);
+        let mut answers = answers.chain(&self.others).peekable();
+        answers.peek().is_some() && answers.all(is_nobody)
+    }
+}
+
+fn is_nobody(answer: &Result<Answer, AuthError>) -> bool {
+    answer.as_ref().is_ok_and(|answer| answer.user.is_none())
 }
 
 impl Lifecycle {
@@ -43,19 +67,18 @@ impl Lifecycle {
     /// its response, which names the new one, has come.
     pub(super) async fn ask_in_turn(self: &Arc<Self>, sessions: &[Asking]) {
         let heard = self.hear(sessions).await;
-        let is_nobody = |(_, answer): &(Asking, Result<Answer, AuthError>)| {
-            answer.as_ref().is_ok_and(|answer| answer.user.is_none())
-        };
         let asked = heard.asked;
-        let (nobodies, others) = heard.answers.into_iter().partition(is_nobody);
-        self.act(&Told {
-            answers: others,
-            asked,
-        });
-        let nobodies = Told {
-            answers: nobodies,
+        let (nobodies, others) = heard
+            .answers
+            .into_iter()
+            .partition(|(_, answer)| is_nobody(answer));
+        let told = |answers| Told {
+            answers,
+            others: Vec::new(),
             asked,
         };
+        self.act(&told(others));
+        let nobodies = told(nobodies);
         if nobodies.answers.is_empty() {
             return;
         }
@@ -68,7 +91,7 @@ impl Lifecycle {
     }
 
     /// What Django says of sessions; each way of asking is asked once.
-    async fn hear(&self, sessions: &[Asking]) -> Told {
+    pub(super) async fn hear(&self, sessions: &[Asking]) -> Told {
         let mut questions: Vec<Recheck> = Vec::new();
         let mut places = Vec::with_capacity(sessions.len());
         let mut known = HashMap::new();
@@ -90,12 +113,13 @@ impl Lifecycle {
         });
         Told {
             answers: answers.collect(),
+            others: Vec::new(),
             asked,
         }
     }
 
     /// Acts upon what Django said. Returns how many connections were closed.
-    fn act(&self, told: &Told) -> usize {
+    pub(super) fn act(&self, told: &Told) -> usize {
         let settle = |(session, answer): &(Asking, Result<Answer, AuthError>)| {
             self.settle(std::slice::from_ref(session), answer.as_ref(), told.asked)
         };
@@ -266,7 +290,7 @@ impl Lifecycle {
     }
 
     /// Waits; false when the gateway goes away meanwhile.
-    async fn is_over(&self, time: Duration) -> bool {
+    pub(super) async fn is_over(&self, time: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(time) => true,
             () = self.parts.drain.draining() => false,

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::answer::Answer;
 use super::asker::Asker;
 use super::cookie::SessionCookies;
+use super::doubt::Doubts;
 use super::lease::{Leases, SessionAt};
 use super::live::{Heir, LiveSessions, Tab};
 use super::question::Recheck;
@@ -58,6 +59,7 @@ pub struct Lifecycle {
     pub(super) parts: LifecycleParts,
     /// Users whose sessions were just asked of; true: once more when it is calm.
     calming: Mutex<HashMap<UserId, bool>>,
+    pub(super) doubts: Doubts,
 }
 
 impl Lifecycle {
@@ -67,6 +69,7 @@ impl Lifecycle {
             settings,
             parts,
             calming: Mutex::default(),
+            doubts: Doubts::default(),
         }
     }
 
@@ -236,7 +239,7 @@ impl Lifecycle {
         })
     }
 
-    fn digest(&self, cookies: &SessionCookies) -> Option<SessionDigest> {
+    pub(super) fn digest(&self, cookies: &SessionCookies) -> Option<SessionDigest> {
         self.digests(cookies).first().copied()
     }
 

@@ -103,10 +103,7 @@ mod tests {
     use crate::session::CookieNames;
 
     fn of(length: usize) -> Recheck {
-        let names = CookieNames {
-            session: "sessionid".into(),
-            others: Vec::new(),
-        };
+        let names = CookieNames::session("sessionid");
         let cookies = HeaderValue::from_static("sessionid=abc");
         let cookies = SessionCookies::pick(&cookies, &names).unwrap();
         let value = HeaderValue::try_from("x".repeat(length)).unwrap();

@@ -1,5 +1,5 @@
-//! Asks Django again of live sessions, all of them within `auth.revalidate`, and ends those whose time
-//! is over.
+//! Asks Django again of live sessions, all of them within `auth.revalidate`, and of each when its time
+//! is over: it may have got more meanwhile.
 //!
 //! Run by the composition root. The surprise: nothing is planned for a session. The row always has the
 //! one first that Django was not asked of for longest, and the pace only says when the next batch
@@ -37,7 +37,8 @@ impl Lifecycle {
     pub async fn run(self: Arc<Self>) {
         tokio::select! {
             () = self.revalidate() => {}
-            () = self.end_in_time() => {}
+            () = self.ask_of_ends() => {}
+            () = self.give_up_in_time() => {}
             () = self.parts.drain.draining() => {}
         }
     }
@@ -60,14 +61,23 @@ impl Lifecycle {
         }
     }
 
-    /// Closes sessions at the second at which they end, and those that nobody vouches for any more.
-    async fn end_in_time(&self) {
+    /// Asks of sessions at the second at which they end.
+    async fn ask_of_ends(&self) {
         let live = &self.parts.live;
         loop {
-            live.give_up(self.settings.grace);
-            let next = live.expire().unwrap_or(LOOK);
-            let nap = next.clamp(Duration::from_millis(1), LOOK);
-            tokio::time::sleep(nap.min(self.settings.grace)).await;
+            let ended = live.take_ended(self.parts.asker.at_once());
+            self.ask_at_once(&ended).await;
+            let next = live.next_end().unwrap_or(LOOK);
+            tokio::time::sleep(next.clamp(Duration::from_millis(1), LOOK)).await;
+        }
+    }
+
+    /// Closes sessions that nobody vouches for any more.
+    async fn give_up_in_time(&self) {
+        let grace = self.settings.grace;
+        loop {
+            self.parts.live.give_up(grace);
+            tokio::time::sleep(LOOK.min(grace)).await;
         }
     }
 }

@@ -279,10 +279,7 @@ mod tests {
     }
 
     fn grant(leases: &Leases, session: &'static str, asked: Instant) {
-        let names = CookieNames {
-            session: "sessionid".into(),
-            others: Vec::new(),
-        };
+        let names = CookieNames::session("sessionid");
         let cookies = http::HeaderValue::from_static(session);
         let session = SessionAt {
             host: &http::HeaderValue::from_static("app.test"),

@@ -1,20 +1,21 @@
-//! What a response of Django does to the browser's cookies.
+//! What a response of Django does to the browser's cookies, as far as anybody can know who does not see
+//! the browser's jar.
 //!
-//! Used by `django` for every response, and by `socket` for what an auth answer sets. The surprise: a line may be about another cookie of the same name. A browser ignores
-//! a foreign `Domain`, and a `Path` that does not cover this request is not the path of the cookie that
-//! this request carried.
+//! Used by `django` for every response, and by `socket` for what an auth answer sets. The surprise: a
+//! cookie is a name, a domain and a path, of which a request shows the name alone. A line is certainly
+//! about the session only where Django itself said that its session cookie is of just this domain and
+//! path; one that may be about another cookie of the name is only a reason to ask.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use cookie::{Cookie, Expiration};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use super::answer::Answer;
-use super::cookie::{CookieNames, SessionCookies};
-use super::lifecycle::Lifecycle;
-use super::question::Recheck;
+use super::cookie::{SessionCookies, parts};
+use super::jar::{self, Reach};
+use super::naming::CookieNames;
+use super::unquote::unquote;
 use crate::web::signature::unix_seconds;
 
 /// What becomes of a cookie.
@@ -31,6 +32,24 @@ pub enum Change {
     Deleted,
 }
 
+/// A change, and whether it is one of this very cookie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// What was said.
+    pub change: Change,
+    /// Of what.
+    pub about: About,
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The cookie in question.
+    This,
+    /// That, or another one of its name.
+    Perhaps,
+}
+
 /// The request that a response answers, which decides whether a browser takes a line.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
@@ -44,122 +63,106 @@ pub struct Scope<'a> {
 
 impl CookieNames {
     /// What these fields do to the session cookie.
-    pub fn change(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<Change> {
-        change(fields, &self.session, scope)
+    pub fn news(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<News> {
+        self.news_of(&self.session, fields, scope)
     }
 
-    /// The cookies that matter, as the browser has them after a response with these fields.
+    /// The cookies that matter, as the browser may have them after a response with these fields.
     pub fn after(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<SessionCookies> {
-        let names = std::iter::once(&self.session).chain(&self.others);
-        let changes: Vec<_> = names
-            .filter_map(|name| Some((name.as_str(), change(fields, name, scope)?)))
+        let changes: Vec<_> = self
+            .all()
+            .filter_map(|name| Some((name, self.news_of(name, fields, scope)?.change)))
             .collect();
-        SessionCookies::pick(&cookies_after(scope.cookies, &changes)?, self)
+        SessionCookies::pick(&jar::after(scope.cookies, &changes)?, self).ok()
     }
-}
 
-impl Lifecycle {
-    /// Follows the session of `old` where a response changes its cookie. `new` is what Django can be
-    /// asked of from now on, and `told` what it said of that on the way.
-    pub fn follow(
-        self: &Arc<Self>,
-        old: &SessionCookies,
-        change: &Change,
-        (new, told): (Option<Recheck>, Option<&Answer>),
-    ) {
-        let Change::Set { max_age, .. } = change else {
-            self.ended(old, "logged out");
-            return;
+    /// Whether these fields may give one of the cookies that matter another value.
+    pub(super) fn may_replace(&self, fields: &HeaderMap, scope: Scope<'_>) -> bool {
+        self.all().any(|name| {
+            let news = self.news_of(name, fields, scope);
+            match news.map(|news| news.change) {
+                Some(Change::Set { value, .. }) => !scope.has(name, &value),
+                _ => false,
+            }
+        })
+    }
+
+    fn all(&self) -> impl Iterator<Item = &str> {
+        let others = self.others.iter().map(String::as_str);
+        std::iter::once(self.session.as_str()).chain(others)
+    }
+
+    /// What these fields do to a cookie. The last line about the very cookie counts; where only that is
+    /// taken away, what another place got may be what the browser has now.
+    fn news_of(&self, name: &str, fields: &HeaderMap, scope: Scope<'_>) -> Option<News> {
+        let (mut this, mut perhaps) = (None, None);
+        for line in fields.get_all(SET_COOKIE) {
+            match self.read(name, line, scope) {
+                Some((change, About::This)) => this = Some(change),
+                Some((change @ Change::Set { .. }, About::Perhaps)) => perhaps = Some(change),
+                Some((Change::Deleted, About::Perhaps)) => {
+                    perhaps = perhaps.or(Some(Change::Deleted));
+                }
+                None => {}
+            }
+        }
+        let is_set = |change: &Option<Change>| matches!(change, Some(Change::Set { .. }));
+        let (change, about) = match (this, perhaps) {
+            (Some(Change::Deleted), perhaps) if is_set(&perhaps) => (perhaps, About::Perhaps),
+            (Some(change), _) => (Some(change), About::This),
+            (None, perhaps) => (perhaps, About::Perhaps),
         };
-        match new {
-            Some(new) if new.cookies.is_same_session(old) => self.renewed(old, *max_age),
-            Some(new) => self.replaced(old, new, told.cloned()),
-            // A value that no browser's handshake could bring either.
-            None => drop(self.ended(old, "session ended")),
-        }
+        // Of two that the browser sends, nobody knows which one is where.
+        let several = scope
+            .cookies
+            .is_some_and(|all| SessionCookies::count(all, name) > 1);
+        Some(News {
+            change: change?,
+            about: if several { About::Perhaps } else { about },
+        })
     }
-}
 
-/// What these fields do to the cookie `name`. Where they delete it in one place and set it in another,
-/// as sites do that move their cookie, it is set.
-fn change(fields: &HeaderMap, name: &str, scope: Scope<'_>) -> Option<Change> {
-    let mut found = None;
-    for line in fields.get_all(SET_COOKIE) {
-        if !is_about(line, name) {
-            continue;
+    /// What a line does to a cookie of this name, where it may be one that sockets are opened with.
+    fn read(&self, name: &str, line: &HeaderValue, scope: Scope<'_>) -> Option<(Change, About)> {
+        let end = line
+            .as_bytes()
+            .iter()
+            .position(|byte| matches!(byte, b'=' | b';'));
+        if line.as_bytes()[..end?].trim_ascii() != name.as_bytes() {
+            return None;
         }
-        match read(line, scope) {
-            Some(set @ Change::Set { .. }) => found = Some(set),
-            Some(Change::Deleted) => found = found.or(Some(Change::Deleted)),
-            None => {}
-        }
-    }
-    found
-}
-
-/// The `Cookie` field that the browser sends after these changes. Like a browser, it keeps the place of
-/// a cookie that is set anew.
-fn cookies_after(before: Option<&HeaderValue>, changes: &[(&str, Change)]) -> Option<HeaderValue> {
-    let before = before.map_or(&b""[..], HeaderValue::as_bytes);
-    let mut pairs: Vec<Vec<u8>> = before
-        .split(|byte| *byte == b';')
-        .map(|pair| pair.trim_ascii().to_vec())
-        .collect();
-    for (name, change) in changes {
-        let is_it = |pair: &Vec<u8>| name_of(pair) == name.as_bytes();
-        let last = pairs.iter().rposition(is_it);
-        let mut pair = match change {
-            Change::Set { value, .. } => Some(format!("{name}={value}").into_bytes()),
-            Change::Deleted => None,
+        let line = String::from_utf8_lossy(line.as_bytes());
+        let cookie = Cookie::parse(line.as_ref()).ok()?;
+        let place = match jar::reach(&cookie, scope, &self.sockets) {
+            Reach::Nothing => return None,
+            Reach::Place(place) => Some(place),
+            Reach::Unknown => None,
         };
-        if let (Some(last), Some(pair)) = (last, pair.as_mut()) {
-            std::mem::swap(&mut pairs[last], pair);
-        }
-        let kept = last.filter(|_| pair.is_some());
-        let mut index = 0;
-        pairs.retain(|pair| {
-            index += 1;
-            Some(index - 1) == kept || !is_it(pair)
-        });
-        if last.is_none() {
-            pairs.extend(pair);
-        }
+        let is_it = place.is_some() && place == self.place && name == self.session;
+        let about = if is_it { About::This } else { About::Perhaps };
+        let left = time_left(&cookie);
+        let value = cookie.value();
+        // Django writes `""` where it deletes.
+        let change = if matches!(value, "" | "\"\"") || left == Some(Duration::ZERO) {
+            Change::Deleted
+        } else {
+            Change::Set {
+                value: value.into(),
+                max_age: left,
+            }
+        };
+        Some((change, about))
     }
-    pairs.retain(|pair| !pair.is_empty());
-    let mut header = HeaderValue::from_bytes(&pairs.join(&b"; "[..])).ok()?;
-    header.set_sensitive(true);
-    Some(header)
 }
 
-/// Whether a `Set-Cookie` line is of this cookie: all that is asked of most lines.
-fn is_about(line: &HeaderValue, name: &str) -> bool {
-    name_of(line.as_bytes()) == name.as_bytes()
-}
-
-fn name_of(pair: &[u8]) -> &[u8] {
-    let end = pair.iter().position(|byte| matches!(byte, b'=' | b';'));
-    pair[..end.unwrap_or(pair.len())].trim_ascii()
-}
-
-fn read(line: &HeaderValue, scope: Scope<'_>) -> Option<Change> {
-    let cookie = Cookie::parse(std::str::from_utf8(line.as_bytes()).ok()?).ok()?;
-    let host = scope.host.to_str().unwrap_or_default();
-    let (domain, path) = (cookie.domain(), cookie.path());
-    let reaches = domain.is_none_or(|domain| covers_host(domain, host))
-        && path.is_none_or(|path| covers_path(path, scope.path));
-    if !reaches {
-        return None;
+impl Scope<'_> {
+    /// Whether the request showed a cookie of this value.
+    fn has(&self, name: &str, value: &str) -> bool {
+        let sent = self.cookies.map_or(&b""[..], HeaderValue::as_bytes);
+        let mut pairs = sent.rsplit(|byte| *byte == b';').filter_map(parts);
+        let found = pairs.find(|(own, _)| *own == name.as_bytes());
+        found.is_some_and(|(_, own)| unquote(own) == unquote(value.as_bytes()))
     }
-    let left = time_left(&cookie);
-    let value = cookie.value();
-    // Django writes `""` where it deletes.
-    if matches!(value, "" | "\"\"") || left == Some(Duration::ZERO) {
-        return Some(Change::Deleted);
-    }
-    Some(Change::Set {
-        value: value.into(),
-        max_age: left,
-    })
 }
 
 /// How long the browser keeps it; `Max-Age` goes before `Expires` (RFC 6265 5.3).
@@ -174,33 +177,12 @@ fn time_left(cookie: &Cookie<'_>) -> Option<Duration> {
     Some(Duration::from_secs(end.saturating_sub(unix_seconds())))
 }
 
-/// RFC 6265 5.1.3.
-fn covers_host(domain: &str, host: &str) -> bool {
-    let domain = domain.trim_start_matches('.').as_bytes();
-    let host = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let host = host.as_bytes();
-    let Some(start) = host.len().checked_sub(domain.len()) else {
-        return false;
-    };
-    host[start..].eq_ignore_ascii_case(domain) && (start == 0 || host[start - 1] == b'.')
-}
-
-/// RFC 6265 5.1.4; a path without a slash in front counts as none.
-fn covers_path(path: &str, requested: &str) -> bool {
-    let Some(rest) = requested.strip_prefix(path) else {
-        return !path.starts_with('/');
-    };
-    rest.is_empty() || rest.starts_with('/') || path.ends_with('/')
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::session::naming::CookiePlace;
 
     static HOST: HeaderValue = HeaderValue::from_static("app.example.com:8443");
 
@@ -212,12 +194,22 @@ mod tests {
         }
     }
 
-    fn after(lines: &[&str]) -> Option<Change> {
-        let mut fields = HeaderMap::new();
-        for line in lines {
-            fields.append(SET_COOKIE, HeaderValue::from_str(line).unwrap());
+    fn names(domain: Option<&str>, path: &str) -> CookieNames {
+        CookieNames {
+            sockets: vec!["/ws/notifications/".into()],
+            place: Some(CookiePlace::of(domain, path)),
+            ..CookieNames::session("sessionid")
         }
-        change(&fields, "sessionid", here())
+    }
+
+    fn fields(lines: &[&str]) -> HeaderMap {
+        let line = |line: &&str| (SET_COOKIE, HeaderValue::from_str(line).unwrap());
+        lines.iter().map(line).collect()
+    }
+
+    /// Where Django says that its session cookie is of this host and path `/`.
+    fn after(lines: &[&str]) -> Option<News> {
+        names(None, "/").news(&fields(lines), here())
     }
 
     fn set(value: &str, max_age: Option<u64>) -> Change {
@@ -227,112 +219,228 @@ mod tests {
         }
     }
 
+    fn this(change: Change) -> News {
+        let about = About::This;
+        News { change, about }
+    }
+
+    fn perhaps(change: Change) -> News {
+        let about = About::Perhaps;
+        News { change, about }
+    }
+
     #[test]
     fn a_login_sets_it_as_django_writes_it() {
         let line = "sessionid=abc; expires=Mon, 07 Dec 2099 09:44:13 GMT; HttpOnly; \
                     Max-Age=1209600; Path=/; SameSite=Lax; Secure";
         assert_eq!(
             after(&["csrftoken=x; Path=/", line]),
-            Some(set("abc", Some(1_209_600)))
+            Some(this(set("abc", Some(1_209_600))))
         );
-        assert_eq!(after(&["sessionid=abc; Path=/"]), Some(set("abc", None)));
+        assert_eq!(
+            after(&["sessionid=abc; Path=/"]),
+            Some(this(set("abc", None)))
+        );
     }
 
     #[test]
     fn every_way_to_delete_it_is_known() {
         for line in [
             "sessionid=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/",
-            "sessionid=abc; Max-Age=0",
-            "sessionid=abc; Max-Age=-1",
-            "sessionid=abc; expires=Thu, 01 Jan 1970 00:00:00 GMT",
+            "sessionid=abc; Max-Age=0; Path=/",
+            "sessionid=abc; Max-Age=-1; Path=/",
+            "sessionid=abc; expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/",
             "sessionid=; Path=/",
-            "sessionid=",
         ] {
-            assert_eq!(after(&[line]), Some(Change::Deleted), "{line}");
+            assert_eq!(after(&[line]), Some(this(Change::Deleted)), "{line}");
         }
     }
 
     #[test]
     fn other_cookies_and_other_places_are_no_change() {
         for line in [
-            "xsessionid=1",
-            "sessionid2=1",
+            "xsessionid=1; Path=/",
+            "sessionid2=1; Path=/",
             "sessionid",
-            "Sessionid=1",
-            "messages=sessionid=1",
+            "Sessionid=1; Path=/",
+            "messages=sessionid=1; Path=/",
             "sessionid=\"\"; Max-Age=0; Path=/admin/",
-            "sessionid=\"\"; Max-Age=0; Path=/acc",
-            "sessionid=1; Domain=example.org",
-            "sessionid=1; Domain=p.example.com",
+            "sessionid=\"\"; Max-Age=0; Path=/w",
+            "sessionid=\"\"; Max-Age=0; Path=/accounts/",
+            // Without a path it is of the request's folder.
+            "sessionid=\"\"; Max-Age=0",
+            "sessionid=1; Domain=example.org; Path=/",
+            "sessionid=1; Domain=p.example.com; Path=/",
+            "sessionid=1; Domain=x.app.example.com; Path=/",
         ] {
             assert_eq!(after(&[line]), None, "{line}");
         }
+    }
+
+    #[test]
+    fn what_may_be_a_namesake_is_only_perhaps_this_cookie() {
         for line in [
-            "sessionid=1; Domain=.example.com",
-            "sessionid=1; Domain=APP.example.com; Path=/accounts",
-            "sessionid=1; Path=/accounts/",
-            "sessionid=1; Path=/accounts/logout/",
-            "sessionid=1; Path=x",
+            "sessionid=1; Domain=.example.com; Path=/",
+            "sessionid=1; Domain=example.com; Path=/",
+            "sessionid=1; Domain=APP.example.com; Path=/",
+            "sessionid=1; Domain=com; Path=/",
+            "sessionid=1; Path=/ws",
+            "sessionid=1; Path=/ws/",
+            "sessionid=1; Path=/ws/notifications/",
+            "sessionid=1; Path=/; Secure; Partitioned",
         ] {
-            assert_eq!(after(&[line]), Some(set("1", None)), "{line}");
+            assert_eq!(after(&[line]), Some(perhaps(set("1", None))), "{line}");
         }
+        let deleted = "sessionid=\"\"; Max-Age=0; Path=/; Domain=.example.com";
+        assert_eq!(after(&[deleted]), Some(perhaps(Change::Deleted)));
+    }
+
+    #[test]
+    fn as_long_as_django_has_not_said_where_its_cookie_is_every_line_is_perhaps_about_another() {
+        let names = CookieNames {
+            place: None,
+            ..names(None, "/")
+        };
+        let news = |line| names.news(&fields(&[line]), here());
+        assert_eq!(news("sessionid=1; Path=/"), Some(perhaps(set("1", None))));
+        assert_eq!(news("sessionid=1; Path=/admin/"), None);
+    }
+
+    #[test]
+    fn the_very_line_of_djangos_settings_is_certain_wherever_they_put_the_cookie() {
+        let news = |names: CookieNames, line| names.news(&fields(&[line]), here());
+        let of_domain = || names(Some(".Example.com"), "/");
+        for line in [
+            "sessionid=1; Domain=.example.com; Path=/",
+            "sessionid=1; Path=/; Domain=EXAMPLE.COM",
+        ] {
+            assert_eq!(
+                news(of_domain(), line),
+                Some(this(set("1", None))),
+                "{line}"
+            );
+        }
+        // The host's own is the namesake here.
+        let own = "sessionid=\"\"; Max-Age=0; Path=/";
+        assert_eq!(news(of_domain(), own), Some(perhaps(Change::Deleted)));
+        let below = "sessionid=1; Path=/ws/";
+        assert_eq!(news(names(None, "/ws/"), below), Some(this(set("1", None))));
+        assert_eq!(
+            news(names(None, "/ws"), below),
+            Some(perhaps(set("1", None)))
+        );
+    }
+
+    #[test]
+    fn of_two_cookies_that_the_browser_has_nobody_knows_which_one_is_meant() {
+        let cookies = HeaderValue::from_static("sessionid=a; sessionid=b");
+        let scope = Scope {
+            cookies: Some(&cookies),
+            ..here()
+        };
+        let news = names(None, "/").news(&fields(&["sessionid=; Path=/"]), scope);
+        assert_eq!(news, Some(perhaps(Change::Deleted)));
+    }
+
+    #[test]
+    fn prefixes_that_a_browser_refuses_are_no_change() {
+        let news = |name: &str, rest| {
+            let names = CookieNames {
+                session: name.into(),
+                ..names(None, "/")
+            };
+            names.news(&fields(&[&format!("{name}=1; {rest}")]), here())
+        };
+        assert!(news("__Host-sid", "Path=/; Secure").is_some());
+        for rest in [
+            "Path=/",
+            "Path=/ws/; Secure",
+            "Path=/; Secure; Domain=example.com",
+        ] {
+            assert_eq!(news("__Host-sid", rest), None, "{rest}");
+        }
+        assert!(news("__Secure-sid", "Path=/; Secure; Domain=example.com").is_some());
+        assert_eq!(news("__Secure-sid", "Path=/"), None);
+    }
+
+    #[test]
+    fn a_domain_is_no_address() {
+        let host = HeaderValue::from_static("127.0.0.1:8443");
+        let scope = Scope {
+            host: &host,
+            ..here()
+        };
+        let news = |line| names(None, "/").news(&fields(&[line]), scope);
+        assert_eq!(news("sessionid=1; Domain=0.0.1; Path=/"), None);
+        let same = news("sessionid=1; Domain=127.0.0.1; Path=/");
+        assert_eq!(same, Some(perhaps(set("1", None))));
     }
 
     #[test]
     fn a_cookie_that_moves_is_set_and_the_last_value_counts() {
-        let (gone, new) = ("sessionid=; Max-Age=0; Domain=example.com", "sessionid=2");
-        assert_eq!(after(&[gone, new]), Some(set("2", None)));
-        assert_eq!(after(&[new, gone]), Some(set("2", None)));
-        assert_eq!(after(&["sessionid=1", new]), Some(set("2", None)));
-    }
-
-    #[test]
-    fn the_cookies_afterwards_are_the_browsers() {
-        let before = HeaderValue::from_static("a=1; sessionid=x;b=2; sessionid=y");
-        let cookies = |changes: &[(&str, Change)]| {
-            let header = cookies_after(Some(&before), changes).unwrap();
-            assert!(header.is_sensitive());
-            header.to_str().unwrap().to_owned()
-        };
-        assert_eq!(
-            cookies(&[("sessionid", set("z", None))]),
-            "a=1; b=2; sessionid=z"
+        let (gone, new) = (
+            "sessionid=; Max-Age=0; Domain=example.com; Path=/",
+            "sessionid=2; Path=/",
         );
-        assert_eq!(cookies(&[("sessionid", Change::Deleted)]), "a=1; b=2");
-        let both = [("a", Change::Deleted), ("tenant", set("t", None))];
-        assert_eq!(cookies(&both), "sessionid=x; b=2; sessionid=y; tenant=t");
-        let fresh = [("sessionid", set("z", None))];
-        assert_eq!(cookies_after(None, &fresh).unwrap(), "sessionid=z");
+        assert_eq!(after(&[gone, new]), Some(this(set("2", None))));
+        assert_eq!(after(&[new, gone]), Some(this(set("2", None))));
+        assert_eq!(
+            after(&["sessionid=1; Path=/", new]),
+            Some(this(set("2", None)))
+        );
+        let (own, other) = ("sessionid=; Path=/", "sessionid=3; Path=/ws/");
+        assert_eq!(after(&[new, own]), Some(this(Change::Deleted)));
+        assert_eq!(after(&[own, other]), Some(perhaps(set("3", None))));
     }
 
     #[test]
     fn what_counts_afterwards_are_the_session_and_the_configured_cookies() {
         let names = CookieNames {
-            session: "sessionid".into(),
             others: vec!["tenant".into()],
+            ..names(None, "/")
         };
         let before = HeaderValue::from_static("csrftoken=c; tenant=blue; sessionid=old");
         let scope = Scope {
             cookies: Some(&before),
             ..here()
         };
-        let mut fields = HeaderMap::new();
-        for line in [
-            "csrftoken=d",
+        let lines = [
+            "csrftoken=d; Path=/",
             "sessionid=new; Path=/",
-            "tenant=\"\"; Max-Age=0",
-        ] {
-            fields.append(SET_COOKIE, HeaderValue::from_static(line));
-        }
-        let after = names.after(&fields, scope).unwrap();
+            "tenant=\"\"; Max-Age=0; Path=/",
+        ];
+        let after = names.after(&fields(&lines), scope).unwrap();
         assert_eq!(after.header(), "sessionid=new");
         let unchanged = names.after(&HeaderMap::new(), scope).unwrap();
         assert_eq!(unchanged.header(), "tenant=blue; sessionid=old");
-        let deleted = HeaderValue::from_static("sessionid=; Max-Age=0");
-        fields.append(SET_COOKIE, deleted.clone());
-        assert!(names.after(&fields, scope).is_some());
-        let fields = HeaderMap::from_iter([(SET_COOKIE, deleted)]);
-        assert!(names.after(&fields, scope).is_none());
+        let deleted = fields(&["sessionid=; Max-Age=0; Path=/"]);
+        assert!(names.after(&deleted, scope).is_none());
+    }
+
+    #[test]
+    fn another_value_of_one_of_them_may_replace_it() {
+        let names = CookieNames {
+            others: vec!["tenant".into()],
+            ..names(None, "/")
+        };
+        let cookies = HeaderValue::from_static("sessionid=abc=; tenant=blue");
+        let scope = Scope {
+            cookies: Some(&cookies),
+            ..here()
+        };
+        let replaced = |line| names.may_replace(&fields(&[line]), scope);
+        assert!(replaced("sessionid=abd; Path=/"));
+        assert!(replaced("sessionid=abd; Path=/; Domain=example.com"));
+        assert!(replaced("tenant=red; Path=/"));
+        for line in [
+            "sessionid=\"\"; Max-Age=0; Path=/",
+            "sessionid=\"abc=\"; Max-Age=1209600; Path=/",
+            "sessionid=abd; Path=/admin/",
+            "session=x; Path=/",
+            "csrftoken=x; Path=/",
+        ] {
+            assert!(!replaced(line), "{line}");
+        }
     }
 
     proptest! {
@@ -345,9 +453,8 @@ mod tests {
                 if let Ok(named) = HeaderValue::from_bytes(&named) {
                     fields.append(SET_COOKIE, named);
                 }
-                if let Some(change) = change(&fields, "sessionid", here()) {
-                    let _ = cookies_after(Some(&value), &[("sessionid", change)]);
-                }
+                let scope = Scope { cookies: Some(&value), ..here() };
+                let _ = names(None, "/").after(&fields, scope);
             }
         }
     }

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header;
+use http::{HeaderMap, header};
 
 use super::answer::Answer;
 use super::asking::Turn;
 use super::batch::{Batched, Frames, Together};
 use super::endpoint::{Answered, AuthCall, AuthError};
 use super::flight::{Flight, Judgement};
+use super::set_cookie::Scope;
 
 impl Turn {
     /// Asks these questions, at least one.
@@ -41,7 +42,9 @@ impl Turn {
                 asked: began,
                 target: flight.question.target.clone(),
             };
-            self.grant(&flight, &judgement);
+            if !self.gives_another(&flight, &judgement, &headers) {
+                self.grant(&flight, &judgement);
+            }
             Arc::new(judgement)
         });
         asking.land(vec![(flight, judgement)]);
@@ -107,13 +110,22 @@ impl Turn {
         self.asking().land(landed);
     }
 
-    /// Relies upon the answer, unless the browser gets another session with it.
+    /// Whether the browser may get another session with an answer. That it gets none says no more than
+    /// the answer itself, and nobody's session stays nobody's whatever comes in its place.
+    fn gives_another(&self, flight: &Flight, judgement: &Judgement, headers: &HeaderMap) -> bool {
+        let about = &flight.question.about;
+        let scope = Scope {
+            host: &about.host,
+            path: &flight.question.target,
+            cookies: Some(about.cookies.header()),
+        };
+        let names = self.asking().caller.naming().names();
+        judgement.answer.user.is_some() && names.may_replace(headers, scope)
+    }
+
+    /// Relies upon the answer.
     fn grant(&self, flight: &Flight, judgement: &Judgement) {
         let about = &flight.question.about;
-        let mut set_cookies = judgement.set_cookies.iter();
-        if set_cookies.any(|set_cookie| about.cookies.is_replaced_by(set_cookie)) {
-            return;
-        }
         let leases = &self.asking().leases;
         leases.grant(about.session(), &judgement.answer, judgement.asked);
     }

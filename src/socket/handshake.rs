@@ -21,8 +21,7 @@ use super::metered::Metered;
 use super::newcomer::{self, Admission, Fate, Newcomer, Verdicts};
 use super::parts::SocketParts;
 use super::{OriginRule, Socket, echo};
-use crate::close::CloseReason;
-use crate::session::{Question, Recheck};
+use crate::session::{Question, Recheck, SessionCookies};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
@@ -55,14 +54,14 @@ impl SocketRoute {
         let (mut response, seat) = checked.inspect_err(|error| self.note(error, downstream))?;
         let admitted = self.admit(&request, downstream, asked).await;
         let admission = admitted.inspect_err(|error| self.note(error, downstream))?;
-        if let Admission::Now(Fate::Serve { set_cookies, .. }) = &admission
-            && !set_cookies.is_empty()
-        {
+        if let Admission::Now((fate, set_cookies)) = &admission {
             let fields = response.headers_mut();
             for cookie in set_cookies {
                 fields.append(header::SET_COOKIE, cookie.clone());
             }
-            self.parts.follow(&request, downstream, fields);
+            if matches!(fate, Fate::Serve { .. }) && !set_cookies.is_empty() {
+                self.parts.follow(&request, downstream, fields);
+            }
         }
         let upgrade = hyper::upgrade::on(&mut request);
         self.start(upgrade, admission, seat);
@@ -106,25 +105,25 @@ impl SocketRoute {
         began: Instant,
     ) -> Result<Admission, HandshakeError> {
         if self.echo {
-            return Ok(Admission::Now(Fate::Echo));
+            return Ok(Admission::Now((Fate::Echo, Vec::new())));
         }
         let (parts, headers) = (&self.parts, request.headers());
-        let Some(cookies) = parts.pick(headers) else {
-            parts.count("no_cookie");
-            let client = (downstream.address, headers.get(header::USER_AGENT));
-            let fate = parts.turn_away(CloseReason::NotLoggedIn, client, None);
-            return Ok(Admission::Now(fate));
+        let names = parts.naming.names();
+        let cookies = match parts.session(headers, &names, &downstream.host) {
+            Ok(cookies) => cookies,
+            Err((outcome, reason, session)) => {
+                parts.count(outcome);
+                let client = (downstream.address, headers.get(header::USER_AGENT));
+                let session = session.as_ref().map(SessionCookies::header);
+                let fate = parts.turn_away(reason, client, session);
+                return Ok(Admission::Now((fate, Vec::new())));
+            }
         };
-        if let Some(reason) = parts.lifecycle.refusal(&cookies) {
-            parts.count("revoked");
-            let client = (downstream.address, headers.get(header::USER_AGENT));
-            let fate = parts.turn_away(reason, client, Some(cookies.header()));
-            return Ok(Admission::Now(fate));
-        }
         let newcomer = Newcomer {
             parts: Arc::clone(parts),
             path: Arc::clone(&self.path),
             about: Recheck::of(cookies, headers, &downstream.host, downstream.address),
+            names,
             began,
         };
         if let Some(known) = parts.authority.known(newcomer.about.session()) {
@@ -153,11 +152,11 @@ impl SocketRoute {
             let Ok(upgraded) = upgrade.await else { return };
             let mut stream = TokioIo::new(upgraded);
             let (fate, early) = match admission {
-                Admission::Now(fate) => (fate, Vec::new()),
+                Admission::Now((fate, _)) => (fate, Vec::new()),
                 // Boxed: every connection's task would hold room for it.
                 Admission::Later(newcomer, verdict) => {
                     match Box::pin(newcomer::wait(&mut stream, verdict)).await {
-                        Some((verdict, early)) => (newcomer.settle(verdict), early),
+                        Some((verdict, early)) => (newcomer.settle(verdict).0, early),
                         None => return,
                     }
                 }
@@ -184,7 +183,7 @@ async fn serve(parts: Arc<SocketParts>, socket: Socket, fate: Fate, seat: Seat) 
         Fate::LogIn(reason, delay) => {
             Box::pin(parts.send_to_login(socket, reason, delay)).await;
         }
-        Fate::Serve { tab, greeting, .. } => {
+        Fate::Serve { tab, greeting } => {
             let (settings, metrics) = (parts.settings.clone(), parts.metrics.clone());
             Connection::new(socket, tab, settings, metrics)
                 .run(greeting, seat)

@@ -18,7 +18,7 @@ use crate::close::CloseReason;
 use crate::hub::Member;
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
-use crate::session::{AuthError, LoggedIn, Recheck, Tab, Verdict};
+use crate::session::{AuthError, CookieNames, LoggedIn, Recheck, Tab, Verdict};
 
 /// What a client may say before it is judged; then it has to wait.
 const EARLY: usize = 4096;
@@ -34,13 +34,15 @@ pub(super) struct Newcomer {
     pub(super) path: Arc<str>,
     /// The session it comes with, and its browser.
     pub(super) about: Recheck,
+    /// What the session cookie was called then.
+    pub(super) names: Arc<CookieNames>,
     /// When its handshake came.
     pub(super) began: Instant,
 }
 
 /// What becomes of a connection after its 101, where that is known.
 pub(super) enum Admission {
-    Now(Fate),
+    Now(Settled),
     Later(Box<Newcomer>, Verdicts),
 }
 
@@ -53,16 +55,31 @@ pub(super) enum Fate {
     Serve {
         tab: Tab,
         greeting: Vec<Frame>,
-        set_cookies: Vec<HeaderValue>,
     },
 }
 
+/// What becomes of a connection, and the `Set-Cookie` fields for its 101.
+pub(super) type Settled = (Fate, Vec<HeaderValue>);
+
 impl Newcomer {
     /// What a judgement means for it.
-    pub(super) fn settle(&self, verdict: Result<Verdict, AuthError>) -> Fate {
+    pub(super) fn settle(&self, mut verdict: Result<Verdict, AuthError>) -> Settled {
+        if verdict.is_ok() && self.about.cookies.is_none() {
+            // Asked for the name alone; without a session nobody is let in, whoever Django says it is.
+            verdict = Ok(Verdict::Anonymous(Vec::new()));
+        }
+        let set_cookies = match &mut verdict {
+            Ok(Verdict::LoggedIn(found)) => std::mem::take(&mut found.set_cookies),
+            Ok(Verdict::Anonymous(set_cookies)) => std::mem::take(set_cookies),
+            Err(_) => Vec::new(),
+        };
         let (outcome, fate) = match verdict {
             Ok(Verdict::LoggedIn(found)) => self.register(found),
-            Ok(Verdict::Anonymous) => ("anonymous", self.turn_away(CloseReason::NotLoggedIn)),
+            // Django has just said that it was looked for in another cookie.
+            Ok(Verdict::Anonymous(_)) if self.is_renamed() => {
+                ("renamed", Fate::Close(CloseReason::SessionChanged))
+            }
+            Ok(Verdict::Anonymous(_)) => ("anonymous", self.turn_away(CloseReason::NotLoggedIn)),
             Err(AuthError::Unreachable { .. }) if self.parts.drain.is_draining() => {
                 ("draining", Fate::Close(self.parts.lifecycle.going_away()))
             }
@@ -77,7 +94,11 @@ impl Newcomer {
             ),
         };
         self.parts.count(outcome);
-        fate
+        (fate, set_cookies)
+    }
+
+    fn is_renamed(&self) -> bool {
+        self.parts.naming.names().session != self.names.session
     }
 
     /// Closes it for a reason that is known before it is a connection.
@@ -99,7 +120,6 @@ impl Newcomer {
                 Fate::Serve {
                     tab,
                     greeting: found.frames,
-                    set_cookies: found.set_cookies,
                 },
             ),
             Err(reason @ CloseReason::Policy(_)) => ("user_full", Fate::Close(reason)),
@@ -163,7 +183,7 @@ mod tests {
     fn soon() -> Verdicts {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok(Verdict::Anonymous)
+            Ok(Verdict::Anonymous(Vec::new()))
         })
     }
 
@@ -172,7 +192,7 @@ mod tests {
         let (mut client, mut stream) = tokio::io::duplex(64 * 1024);
         client.write_all(&[7; 10_000]).await.unwrap();
         let (verdict, early) = wait(&mut stream, soon()).await.unwrap();
-        assert!(matches!(verdict, Ok(Verdict::Anonymous)));
+        assert!(matches!(verdict, Ok(Verdict::Anonymous(_))));
         assert_eq!(early, [7; EARLY]);
         let mut rest = vec![0; 10_000 - EARLY];
         stream.read_exact(&mut rest).await.unwrap();

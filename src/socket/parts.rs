@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::closing::{self, End};
 use super::entrance::Entrance;
@@ -15,17 +15,23 @@ use super::slowing::Slowing;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
-use crate::session::{Authority, CookieNames, Lifecycle, Recheck, Scope, SessionCookies};
+use crate::session::{
+    About, Authority, Change, CookieNames, Lifecycle, Naming, NoSession, Recheck, Scope, Seen,
+    SessionCookies,
+};
 use crate::telemetry::metrics::{Code, Metrics, Outcome};
 use crate::web::request::Downstream;
+
+/// Outcome, reason, and what the client came with.
+pub(super) type TurnedAway = (&'static str, CloseReason, Option<SessionCookies>);
 
 /// What all socket routes share.
 #[derive(Debug)]
 pub struct SocketParts {
     /// Asks Django.
     pub authority: Arc<Authority>,
-    /// Which cookies matter.
-    pub cookies: CookieNames,
+    /// Knows which cookies matter.
+    pub naming: Arc<Naming>,
     /// Knows the sessions of the connections, and follows what becomes of them.
     pub lifecycle: Arc<Lifecycle>,
     /// Lets handshakes in.
@@ -49,9 +55,36 @@ impl SocketParts {
         told.insert(outcome)
     }
 
-    /// The cookies of a handshake that Django's authentication reads.
-    pub(super) fn pick(&self, headers: &HeaderMap) -> Option<SessionCookies> {
-        SessionCookies::pick(headers.get(header::COOKIE)?, &self.cookies)
+    /// What Django is to be asked of for a handshake, or why it is not asked.
+    pub(super) fn session(
+        &self,
+        headers: &HeaderMap,
+        names: &CookieNames,
+        host: &HeaderValue,
+    ) -> Result<SessionCookies, TurnedAway> {
+        let sent = headers.get(header::COOKIE);
+        let picked = sent.map_or(Err(NoSession::Absent), |sent| {
+            SessionCookies::pick(sent, names)
+        });
+        match picked {
+            Ok(cookies) => match self.lifecycle.refusal(&cookies) {
+                Some(reason) => Err(("revoked", reason, Some(cookies))),
+                None => Ok(cookies),
+            },
+            // It may be there under a name that Django has not told yet.
+            Err(NoSession::Absent) if sent.is_some() && self.naming.is_open() => {
+                Ok(SessionCookies::none())
+            }
+            Err(why) => {
+                let wrong = why.diagnosis(&names.session);
+                let Some(wrong) = wrong.or_else(|| self.naming.conflict()) else {
+                    return Err(("no_cookie", CloseReason::NotLoggedIn, None));
+                };
+                self.authority.tell(&wrong, host);
+                let reason = CloseReason::Misconfigured(wrong.reason().to_owned().into());
+                Err(("misconfigured", reason, None))
+            }
+        }
     }
 
     /// A session whose auth answer gives the browser another cookie goes on under that one: a view of
@@ -68,13 +101,24 @@ impl SocketParts {
             path: request.uri().path(),
             cookies: headers.get(header::COOKIE),
         };
-        let change = self.cookies.change(fields, scope);
-        let (Some(change), Some(old)) = (change, self.pick(headers)) else {
+        let names = self.naming.names();
+        let old = scope.cookies.map(|sent| SessionCookies::pick(sent, &names));
+        let (Some(news), Some(Ok(old))) = (names.news(fields, scope), old) else {
             return;
         };
-        let new = self.cookies.after(fields, scope);
-        let new = new.map(|new| Recheck::of(new, headers, host, downstream.address));
-        self.lifecycle.follow(&old, &change, (new, None));
+        let about = |cookies| Recheck::of(cookies, headers, host, downstream.address);
+        // That the session lives is what Django has just said: what it takes away is another cookie.
+        if news.change == Change::Deleted && news.about == About::Perhaps {
+            return;
+        }
+        let new = names.after(fields, scope);
+        self.lifecycle.follow(Seen {
+            old: about(old),
+            news,
+            new: new.map(about),
+            told: None,
+            placed: names.place.is_some(),
+        });
     }
 
     /// Ends a connection that was told to log in, after a while.

@@ -102,7 +102,7 @@ async fn another_user_behind_the_same_cookie_closes() {
     let (django, gateway) = stage().await;
     let mut ann = open(&gateway, "anns-session").await;
     django.signs_in("anns-session", "43");
-    let closed = ann.expect_close(4001).await;
+    let closed = ann.expect_close(1013).await;
     assert_eq!(closed.reason, "another user logged in");
     let mut next = open(&gateway, "anns-session").await;
     gateway.api().connected("43", 1).await;

@@ -138,7 +138,7 @@ impl LiveSessions {
                     return Ok(id);
                 }
                 (false, true) => return Err(CloseReason::SessionChanged),
-                (false, false) => self.close(table, id, &another_user()),
+                (false, false) => self.close(table, id, &CloseReason::AnotherUser),
             };
         }
         Ok(table.insert(about, identity, asked))
@@ -212,7 +212,7 @@ impl LiveSessions {
                 0
             }
             other => {
-                let reason = other.map_or_else(ended, |_| another_user());
+                let reason = other.map_or_else(|| live.end(), |_| CloseReason::AnotherUser);
                 for session in &live.identity.sessions {
                     // Handshakes that asked before come too late.
                     let session = Audience::Session(*session);
@@ -272,12 +272,4 @@ impl Drop for Share {
     fn drop(&mut self) {
         self.sessions.leave(self.session);
     }
-}
-
-fn ended() -> CloseReason {
-    CloseReason::SessionEnded("session ended".into())
-}
-
-fn another_user() -> CloseReason {
-    CloseReason::SessionEnded("another user logged in".into())
 }

@@ -11,6 +11,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 use super::heirs::{Heir, Heirs};
+use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::session::cookie::SessionCookies;
@@ -76,6 +77,18 @@ impl Live {
         let digests = self.identity.sessions.iter().chain(renamed);
         let digests = digests.chain(&self.first);
         digests.map(SessionDigest::first_bits)
+    }
+
+    /// Why it closes where Django knows nobody any more.
+    pub(super) fn end(&self) -> CloseReason {
+        let end = self.identity.expires_at;
+        let expired = end.is_some_and(|end| end <= SystemTime::now());
+        let text = if expired {
+            "session expired"
+        } else {
+            "session ended"
+        };
+        CloseReason::SessionEnded(text.into())
     }
 
     /// What it takes to ask Django again.
@@ -233,10 +246,14 @@ impl Table {
         self.ends.first().map(|(end, _)| *end)
     }
 
-    /// Those that have ended by themselves.
-    pub(super) fn ended(&self, now: SystemTime) -> Vec<LiveId> {
-        let ended = self.ends.range(..=(now, LiveId::MAX));
-        ended.map(|(_, id)| *id).collect()
+    /// Takes those out whose end has come, the first ones first, until they get another end.
+    pub(super) fn take_ended(&mut self, now: SystemTime, most: usize) -> Vec<LiveId> {
+        let ended = self.ends.range(..=(now, LiveId::MAX)).take(most);
+        let ended: Vec<_> = ended.copied().collect();
+        for end in &ended {
+            self.ends.remove(end);
+        }
+        ended.into_iter().map(|(_, id)| id).collect()
     }
 
     fn index(&mut self, id: LiveId) {

@@ -41,16 +41,17 @@ impl LiveSessions {
         (table.len(), oldest.unwrap_or_default())
     }
 
-    /// Closes the sessions that have ended by themselves. Gives the time until the next one does.
-    pub(in crate::session) fn expire(&self) -> Option<Duration> {
+    /// Takes up to `most` sessions whose end has come, each once: it may have been put off.
+    pub(in crate::session) fn take_ended(&self, most: usize) -> Vec<Asking> {
         let mut table = self.table();
-        let now = SystemTime::now();
-        let expired = CloseReason::SessionEnded("session expired".into());
-        for id in table.ended(now) {
-            self.close(&mut table, id, &expired);
-        }
-        let end = table.first_end()?;
-        Some(end.duration_since(now).unwrap_or_default())
+        let ids = table.take_ended(SystemTime::now(), most);
+        asking(&table, ids)
+    }
+
+    /// How long it is until the next session ends by itself.
+    pub(in crate::session) fn next_end(&self) -> Option<Duration> {
+        let end = self.table().first_end()?;
+        Some(end.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     /// Closes the sessions of which Django has given no judgement for longer than `grace`. When it is back,

@@ -76,7 +76,7 @@ async fn a_new_cookie_of_another_user_or_of_nobody_closes() {
         .lifecycle
         .replaced(&cookies("b"), about("nobody"), None);
     settled().await;
-    assert_eq!(codes(&[&first, &second]), [Some(4001), Some(4001)]);
+    assert_eq!(codes(&[&first, &second]), [Some(1013), Some(4001)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -244,7 +244,7 @@ async fn a_handshake_of_another_user_with_the_same_cookie_closes_the_old_sockets
     let stage = Stage::new();
     let own = stage.tab("a", "1");
     let next = stage.tab("a", "2");
-    assert_eq!(codes(&[&own, &next]), [Some(4001), None]);
+    assert_eq!(codes(&[&own, &next]), [Some(1013), None]);
     assert_eq!(stage.live.len(), 1);
     drop(own);
     assert_eq!(stage.lifecycle.online(&digest("a")), Some(1));
@@ -345,7 +345,7 @@ async fn a_handshake_with_a_signed_cookie_that_became_another_users_closes() {
         .replaced(&cookies("s:0"), about("s:1"), None);
     let late = stage.join_asked("s:0", &answer("1"), asked).unwrap();
     sleep(Duration::from_secs(6)).await;
-    assert_eq!(codes(&[&late]), [Some(4001)]);
+    assert_eq!(codes(&[&late]), [Some(1013)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Live sessions with a scripted Django and, where time matters, a paused clock.
 
+mod doubt;
 mod follow;
 mod leases;
 pub(crate) mod scripted;

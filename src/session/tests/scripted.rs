@@ -168,10 +168,7 @@ pub(super) fn in_group(user: &str, group: &str) -> Answer {
 }
 
 pub(super) fn cookies(value: &str) -> SessionCookies {
-    let names = CookieNames {
-        session: "sessionid".into(),
-        others: Vec::new(),
-    };
+    let names = CookieNames::session("sessionid");
     let header = HeaderValue::from_str(&format!("sessionid={value}")).unwrap();
     SessionCookies::pick(&header, &names).unwrap()
 }

@@ -124,7 +124,7 @@ async fn another_user_behind_the_same_cookie_closes_and_another_group_does_not()
     stage.django.says("other", &answer("3"));
     stage.django.says("same", &in_group("2", "staff"));
     sleep(MINUTE.mul_f64(1.25)).await;
-    assert_eq!(closed(&other).unwrap().code(), 4001);
+    assert_eq!(closed(&other).unwrap().code(), 1013);
     assert_eq!(closed(&same), None);
     let groups = same.member().identity().groups.clone();
     assert_eq!(groups[..], [GroupName::new("staff")]);
@@ -175,6 +175,7 @@ async fn a_session_ends_at_its_second_unless_it_was_extended() {
     };
     let (ends, lives) = (stage.join("ends", &ending), stage.join("lives", &ending));
     let (ends, lives) = (ends.unwrap(), lives.unwrap());
+    stage.django.says("ends", &Answer::default());
     let hour = Some(Duration::from_hours(1));
     stage.lifecycle.renewed(&about("lives").cookies, hour);
     let reason = loop {
@@ -189,4 +190,65 @@ async fn a_session_ends_at_its_second_unless_it_was_extended() {
     assert_eq!(closed(&lives), None);
     assert!(lives.member().identity().expires_at.unwrap() > end);
     assert_eq!(stage.hub.online(&UserId::new("1")), 2);
+}
+
+/// A tab of a session that ends by itself in a moment, and what Django would say then.
+fn ending(stage: &Stage, cookie: &str, then: &Answer) -> crate::session::Tab {
+    let ending = Answer {
+        expires_at: Some(SystemTime::now() + Duration::from_millis(100)),
+        ..answer("1")
+    };
+    let tab = stage.join(cookie, &ending).unwrap();
+    stage.django.says(cookie, then);
+    tab
+}
+
+/// Until Django was asked so often, in the machine's own time, by which ends are told.
+async fn asked(stage: &Stage, times: usize) {
+    while stage.django.calls().len() < times {
+        sleep(Duration::from_millis(5)).await;
+    }
+    sleep(Duration::from_millis(20)).await;
+}
+
+#[tokio::test]
+async fn a_session_that_got_more_time_is_asked_of_once_at_its_end_and_stays() {
+    let stage = Stage::new();
+    stage.run();
+    let later = SystemTime::now() + Duration::from_hours(1);
+    let prolonged = Answer {
+        expires_at: Some(later),
+        ..answer("1")
+    };
+    let tab = ending(&stage, "prolonged", &prolonged);
+    let endless = ending(&stage, "endless", &answer("1"));
+    asked(&stage, 1).await;
+    sleep(Duration::from_millis(300)).await;
+    for tab in [&tab, &endless] {
+        assert_eq!(closed(tab), None);
+    }
+    assert_eq!(tab.member().identity().expires_at, Some(later));
+    assert_eq!(endless.member().identity().expires_at, None);
+    let calls: usize = stage.django.calls().iter().map(|(_, count)| count).sum();
+    assert_eq!(calls, 2);
+}
+
+#[tokio::test]
+async fn a_session_whose_end_comes_while_django_is_away_is_kept_until_it_is_back() {
+    let stage = Stage::new();
+    stage.run();
+    stage.django.go(true);
+    let tab = ending(&stage, "s", &Answer::default());
+    asked(&stage, 1).await;
+    assert_eq!(closed(&tab), None);
+    stage.django.go(false);
+    // Its turn comes first, and without waiting for a whole interval.
+    asked(&stage, 2).await;
+    let reason = loop {
+        if let Some(reason) = closed(&tab) {
+            break reason;
+        }
+        sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((reason.code(), &*reason.text()), (4001, "session expired"));
 }

@@ -29,6 +29,7 @@ fn endings() -> [(&'static str, String); 2] {
 
 async fn stage() -> (Django, Gateway) {
     let django = Django::start().await;
+    django.calls_its_cookie("sessionid; Path=/");
     let gateway = Gateway::in_front_of(&django).start().await;
     (django, gateway)
 }

@@ -20,6 +20,7 @@ fn telling(said: &Value) -> Answer {
 
 async fn stage() -> (Django, Gateway) {
     let django = Django::start().await;
+    django.calls_its_cookie("sessionid; Path=/");
     let gateway = Gateway::in_front_of(&django)
         .set("auth.lease", "10s")
         .start()

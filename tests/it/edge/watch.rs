@@ -17,6 +17,7 @@ fn logs_out() -> Answer {
 
 async fn stage() -> (Django, Gateway) {
     let django = Django::start().await;
+    django.calls_its_cookie("sessionid; Path=/");
     for (session, user) in [
         ("anns-session", "42"),
         ("anns-phone", "42"),
@@ -99,5 +100,55 @@ async fn a_logout_without_a_session_or_with_another_ones_closes_nothing() {
         browser.get("/logout/").await;
         socket.expect_nothing().await;
     }
+    gateway.stop().await;
+}
+
+/// A site that once had its cookie on the whole domain takes that one away with every page.
+const NAMESAKE: &str = "sessionid=\"\"; Max-Age=0; Path=/; Domain=localhost";
+
+#[tokio::test]
+async fn a_namesake_that_is_deleted_or_set_leaves_the_live_session_alone() {
+    let (django, gateway) = stage().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let before = django.auth_calls().len();
+    for (n, line) in [
+        NAMESAKE,
+        "sessionid=another; Path=/; Domain=localhost",
+        "sessionid=\"\"; Max-Age=0; Path=/ws/",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = format!("/page-{n}/");
+        django.answers(&path, Answer::ok("").header("Set-Cookie", line));
+        gateway.browser_of("anns-session").get(&path).await;
+        let mut late = gateway
+            .browser_of("anns-session")
+            .socket(NOTIFICATIONS)
+            .await;
+        late.expect_nothing().await;
+    }
+    socket.expect_nothing().await;
+    assert!(django.auth_calls().len() > before, "Django is asked");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_logout_of_a_view_of_ones_own_closes_as_soon_as_django_says_that_nobody_is_logged_in() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    django.answers("/logout/", logs_out());
+    django.judges("anns-session", Answer::status(401, ""));
+    ann.get("/logout/").await;
+    assert_eq!(socket.expect_close(4001).await.reason, "logged out");
+    let mut late = gateway
+        .browser_of("anns-session")
+        .socket(NOTIFICATIONS)
+        .await;
+    assert_eq!(late.expect_close(4001).await.reason, "logged out");
     gateway.stop().await;
 }

@@ -22,17 +22,24 @@ fn json_text(text: &str) -> Answer {
 async fn without_a_session_cookie_4001_and_django_is_not_asked() {
     let django = Django::start().await;
     let gateway = Gateway::in_front_of(&django).start().await;
-    let browsers = [
-        gateway.browser(),
-        gateway.browser().with_cookie("csrftoken", "t"),
-        gateway.browser().with_cookie("xsessionid", "x"),
-    ];
-    for browser in browsers {
-        let mut socket = browser.socket(NOTIFICATIONS).await;
-        let closed = socket.expect_close(4001).await;
-        assert!(!closed.reason.is_empty());
-    }
+    let mut socket = gateway.browser().socket(NOTIFICATIONS).await;
+    let closed = socket.expect_close(4001).await;
+    assert!(!closed.reason.is_empty());
     assert!(django.requests().is_empty());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn among_other_cookies_django_is_asked_for_the_name_of_its_own_once() {
+    let django = Django::start().await;
+    // It may say who somebody is by other means: without a session nobody is let in.
+    django.judges_everybody(Answer::user("42"));
+    let gateway = Gateway::in_front_of(&django).start().await;
+    for name in ["csrftoken", "xsessionid", "csrftoken"] {
+        let browser = gateway.browser().with_cookie(name, "x");
+        browser.socket(NOTIFICATIONS).await.expect_close(4001).await;
+    }
+    assert_eq!(django.only_auth_call().header("cookie"), None);
     gateway.stop().await;
 }
 

@@ -60,6 +60,12 @@ impl Django {
         Self { server, sessions }
     }
 
+    /// As the package does, it says along with each answer what its session cookie is called, and where
+    /// it sets it: `sessionid; Path=/`.
+    pub fn calls_its_cookie(&self, cookie: &str) {
+        self.always_says("Gatepost-Session-Cookie", cookie);
+    }
+
     /// This session cookie is this user's, who is in no group.
     pub fn signs_in(&self, session: &str, user: &str) {
         self.judges(session, Answer::user(user));

@@ -53,6 +53,8 @@ enum Place {
 #[derive(Default)]
 struct State {
     rules: Mutex<Vec<Rule>>,
+    /// Fields of every answer.
+    always: Mutex<Vec<(String, String)>>,
     received: Mutex<Vec<Received>>,
     connections: AtomicUsize,
     under_way: Mutex<HashMap<String, Load>>,
@@ -143,6 +145,13 @@ impl Server {
             listening: Mutex::default(),
             reserved: Mutex::default(),
         }
+    }
+
+    /// Every answer has this field from now on.
+    pub fn always_says(&self, name: &str, value: &str) {
+        let mut always = self.state.always.lock().unwrap();
+        always.retain(|(other, _)| other != name);
+        always.push((name.to_owned(), value.to_owned()));
     }
 
     /// As `gateway.toml` names it: `http://127.0.0.1:port` or `unix:/path`.
@@ -315,6 +324,9 @@ async fn converse(mut wire: Wire<Conn>, state: Arc<State>, connection: usize) {
         if let Content::OfRequest(content) = &answer.content {
             answer = content(&request);
         }
+        answer
+            .headers
+            .extend_from_slice(&state.always.lock().unwrap());
         let _load = state.load(request.path());
         if let Some(gate) = &answer.gate {
             gate.pass().await;

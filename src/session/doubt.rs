@@ -1,0 +1,166 @@
+//! What follows from a response that changes the session's cookie, or perhaps another one of its name.
+//!
+//! Called by `django` and `socket`. The surprise: what only may be about this session closes nothing and
+//! refuses nothing; Django, which knows whether the session still lives, is asked once. Of signed cookies
+//! it does not know that, and then the browser is: it comes back, with what it has.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answer::Answer;
+use super::followup::Told;
+use super::lifecycle::Lifecycle;
+use super::question::Recheck;
+use super::set_cookie::{About, Change, News};
+use crate::close::CloseReason;
+use crate::ids::SessionDigest;
+
+/// Sites that take a namesake away do so with every page; Django is asked no more often than this.
+const SELDOM: Duration = Duration::from_secs(1);
+
+/// A response that changes a session's cookie, as far as can be seen.
+#[derive(Clone, Debug)]
+pub struct Seen<'a> {
+    /// What its request came with.
+    pub old: Recheck,
+    /// What it says of the cookie.
+    pub news: News,
+    /// What Django can be asked of from now on.
+    pub new: Option<Recheck>,
+    /// What it said of that on the way.
+    pub told: Option<&'a Answer>,
+    /// Whether Django has said where its session cookie is.
+    pub placed: bool,
+}
+
+/// A session that may have ended, and what may have taken its place.
+#[derive(Clone, Debug)]
+struct Doubt {
+    old: Recheck,
+    new: Option<Recheck>,
+    placed: bool,
+}
+
+/// Sessions of which it was just asked, each with what came up since.
+#[derive(Debug, Default)]
+pub(super) struct Doubts(Mutex<HashMap<SessionDigest, Option<Doubt>>>);
+
+impl Lifecycle {
+    /// Follows a session where a response changes its cookie.
+    pub fn follow(self: &Arc<Self>, seen: Seen<'_>) {
+        let Seen {
+            old,
+            news,
+            new,
+            told,
+            placed,
+        } = seen;
+        let same = new
+            .as_ref()
+            .is_some_and(|new| new.cookies.is_same_session(&old.cookies));
+        match (news.change, new) {
+            (Change::Set { max_age, .. }, Some(_)) if same => self.renewed(&old.cookies, max_age),
+            (Change::Deleted, _) if news.about == About::This => {
+                self.ended(&old.cookies, "logged out");
+            }
+            (Change::Set { .. }, Some(new)) if news.about == About::This || told.is_some() => {
+                self.replaced(&old.cookies, new, told.cloned());
+            }
+            // Every write to a signed session looks like this, and the old one stays good.
+            (Change::Set { .. }, Some(new))
+                if !placed && old.cookies.is_signed() && new.cookies.is_signed() =>
+            {
+                self.replaced(&old.cookies, new, None);
+            }
+            (_, new) => self.doubt(Doubt { old, new, placed }),
+        }
+    }
+
+    /// Asks Django whether a session still lives, unless nobody would care.
+    fn doubt(self: &Arc<Self>, doubt: Doubt) {
+        let Some(session) = self.digest(&doubt.old.cookies) else {
+            return;
+        };
+        let parts = &self.parts;
+        let is_known = parts.live.user_of(&session).is_some()
+            || parts.leases.user_of(doubt.old.session()).is_some();
+        let Some(first) = is_known
+            .then(|| self.doubts.begin(session, doubt))
+            .flatten()
+        else {
+            return;
+        };
+        let this = Arc::clone(self);
+        parts.drain.spawn(async move {
+            let mut next = Some(first);
+            while let Some(doubt) = next {
+                this.resolve(&session, doubt).await;
+                if !this.is_over(SELDOM).await {
+                    return;
+                }
+                next = this.doubts.next(&session);
+            }
+        });
+    }
+
+    async fn resolve(self: &Arc<Self>, session: &SessionDigest, doubt: Doubt) {
+        let Doubt { old, new, placed } = doubt;
+        let live = &self.parts.live;
+        let sockets = live.of_session(session);
+        let told = if sockets.is_empty() {
+            let asked = Instant::now();
+            // What it says becomes the lease.
+            let answers = self.parts.asker.recheck(std::slice::from_ref(&old)).await;
+            Told::of_nobody(answers, asked)
+        } else {
+            self.hear(&sockets).await
+        };
+        match (told.is_end(), new) {
+            (true, Some(new)) => self.replaced(&old.cookies, new, None),
+            (true, None) => drop(self.ended(&old.cookies, "logged out")),
+            (false, new) => {
+                self.act(&told);
+                live.end_turn(&sockets, self.settings.revalidate);
+                if new.is_none() && !placed && old.cookies.is_signed() {
+                    live.end(session, &CloseReason::SessionChanged);
+                }
+            }
+        }
+    }
+}
+
+impl Doubts {
+    /// Notes a doubt. Gives it back where it is to be asked of now, and [`Self::next`] called later.
+    fn begin(&self, session: SessionDigest, doubt: Doubt) -> Option<Doubt> {
+        match self.lock().entry(session) {
+            Entry::Vacant(first) => {
+                first.insert(None);
+                Some(doubt)
+            }
+            Entry::Occupied(mut waiting) => {
+                let before = waiting.get_mut().take();
+                let new = doubt.new.or_else(|| before.and_then(|before| before.new));
+                waiting.insert(Some(Doubt { new, ..doubt }));
+                None
+            }
+        }
+    }
+
+    /// What came up since; nothing: it is over.
+    fn next(&self, session: &SessionDigest) -> Option<Doubt> {
+        let mut doubts = self.lock();
+        let next = doubts.get_mut(session).and_then(Option::take);
+        if next.is_none() {
+            doubts.remove(session);
+        }
+        next
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionDigest, Option<Doubt>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,234 @@
+//! Which cookies matter: as configured, and from then on as Django itself says.
+//!
+//! Shared by all who read cookies. The surprise: Django's word goes before the configuration. The package
+//! says along with its answers what `SESSION_COOKIE_NAME`, `_DOMAIN` and `_PATH` are, so that no key of
+//! gateway.toml can differ from them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::diagnosis::{Diagnosis, Kind};
+
+/// The field in which Django says it: `sessionid; Path=/; Domain=example.com`.
+const SESSION_COOKIE: HeaderName = HeaderName::from_static("gatepost-session-cookie");
+/// More is no name of a cookie with its place.
+const LONGEST: usize = 1024;
+
+/// The cookies that matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CookieNames {
+    /// Django's `SESSION_COOKIE_NAME`.
+    pub session: String,
+    /// `auth.cookies`: further ones.
+    pub others: Vec<String>,
+    /// The paths of the socket routes.
+    pub sockets: Vec<String>,
+    /// Where Django sets its session cookie, where it said so.
+    pub place: Option<CookiePlace>,
+}
+
+/// What tells a cookie from others of its name: which hosts and which paths it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookiePlace {
+    /// In lower case and without a dot in front; `None`: for the one host that set it.
+    pub domain: Option<String>,
+    /// Its `Path`.
+    pub path: String,
+}
+
+/// Which cookies matter just now.
+#[derive(Debug)]
+pub struct Naming {
+    current: ArcSwap<CookieNames>,
+    /// What Django said last.
+    told: ArcSwapOption<HeaderValue>,
+    /// `django.session_cookie`, where it is written.
+    configured: Option<String>,
+    /// Whether Django's word is still to be heard.
+    open: AtomicBool,
+}
+
+impl CookieNames {
+    /// Django's default, until it says something else.
+    pub const DEFAULT: &'static str = "sessionid";
+
+    /// A session cookie of this name, and nothing more.
+    pub fn session(name: &str) -> Self {
+        Self {
+            session: name.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+impl CookiePlace {
+    /// The place of these attributes.
+    pub(super) fn of(domain: Option<&str>, path: &str) -> Self {
+        let domain = domain.map(|domain| domain.strip_prefix('.').unwrap_or(domain));
+        let domain = domain.filter(|domain| !domain.is_empty());
+        Self {
+            domain: domain.map(str::to_ascii_lowercase),
+            path: path.to_owned(),
+        }
+    }
+}
+
+impl Naming {
+    /// As configured; without a name Django's default. The rest of `names` stays whatever Django says.
+    pub fn new(configured: Option<String>, names: CookieNames) -> Self {
+        let session = configured.as_deref().unwrap_or(CookieNames::DEFAULT);
+        let names = CookieNames {
+            session: session.to_owned(),
+            ..names
+        };
+        Self {
+            current: ArcSwap::from_pointee(names),
+            told: ArcSwapOption::empty(),
+            configured,
+            open: AtomicBool::new(true),
+        }
+    }
+
+    /// The cookies that matter now.
+    pub fn names(&self) -> Arc<CookieNames> {
+        self.current.load_full()
+    }
+
+    /// Hears what an answer of Django's says, where it says something.
+    pub fn hear(&self, fields: &HeaderMap) {
+        let Some(told) = fields.get(SESSION_COOKIE) else {
+            return;
+        };
+        self.open.store(false, Ordering::Relaxed);
+        if self.told.load().as_deref() == Some(told) {
+            return;
+        }
+        self.told.store(Some(Arc::new(told.clone())));
+        let Some((session, place)) = read(told) else {
+            tracing::debug!("Gatepost-Session-Cookie makes no sense, and is not relied upon");
+            return;
+        };
+        tracing::debug!(name = %session, "Django says what its session cookie is called");
+        let before = self.names();
+        self.current.store(Arc::new(CookieNames {
+            session,
+            others: before.others.clone(),
+            sockets: before.sockets.clone(),
+            place: Some(place),
+        }));
+    }
+
+    /// The same of an answer about sessions: one that says nothing is not the package's, and none will.
+    pub(super) fn hear_judgement(&self, fields: &HeaderMap) {
+        self.hear(fields);
+        self.open.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether Django was not heard yet, so that its session cookie may have another name.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// What is wrong where gateway.toml names another cookie than Django.
+    pub fn conflict(&self) -> Option<Diagnosis> {
+        let (names, configured) = (self.current.load(), self.configured.as_ref()?);
+        let django = &names.session;
+        (configured != django).then(|| {
+            Diagnosis::new(
+                Kind::CookieName,
+                format!("gateway.toml calls the session cookie {configured}, Django {django}"),
+                format!(
+                    "SESSION_COOKIE_NAME is {django}, and `session_cookie` below [django] in \
+                     gateway.toml is {configured}: take the key out, Django says it itself."
+                ),
+            )
+        })
+    }
+}
+
+fn read(told: &HeaderValue) -> Option<(String, CookiePlace)> {
+    let text = told.to_str().ok().filter(|text| text.len() <= LONGEST)?;
+    let mut parts = text.split(';').map(str::trim);
+    let name = parts.next().filter(|name| is_token(name))?;
+    let (mut domain, mut path) = (None, "/");
+    for part in parts {
+        match part.split_once('=') {
+            Some((key, value)) if key.eq_ignore_ascii_case("domain") => domain = Some(value),
+            Some((key, value)) if key.eq_ignore_ascii_case("path") => path = value,
+            _ => {}
+        }
+    }
+    Some((name.to_owned(), CookiePlace::of(domain, path)))
+}
+
+fn is_token(name: &str) -> bool {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    !name.is_empty() && name.chars().all(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(field: &str) -> HeaderMap {
+        HeaderMap::from_iter([(SESSION_COOKIE, HeaderValue::from_str(field).unwrap())])
+    }
+
+    fn naming(configured: Option<&str>) -> Naming {
+        let names = CookieNames {
+            others: vec!["tenant".into()],
+            ..CookieNames::default()
+        };
+        Naming::new(configured.map(str::to_owned), names)
+    }
+
+    #[test]
+    fn djangos_word_goes_before_the_configuration() {
+        for configured in [None, Some("sessionid"), Some("__Secure-sessionid")] {
+            let naming = naming(configured);
+            assert!(naming.is_open());
+            assert_eq!(
+                naming.names().session,
+                configured.unwrap_or(CookieNames::DEFAULT)
+            );
+            naming.hear(&says("__Secure-sessionid; Path=/app/; Domain=.Example.com"));
+            let names = naming.names();
+            assert_eq!(names.session, "__Secure-sessionid");
+            assert_eq!(names.others, ["tenant"]);
+            let place = CookiePlace::of(Some("example.com"), "/app/");
+            assert_eq!(names.place, Some(place));
+            assert_eq!(naming.conflict().is_some(), configured == Some("sessionid"));
+            assert!(!naming.is_open());
+        }
+    }
+
+    #[test]
+    fn an_answer_about_sessions_that_does_not_say_it_settles_it_too() {
+        let naming = naming(None);
+        naming.hear(&HeaderMap::new());
+        assert!(naming.is_open());
+        naming.hear_judgement(&HeaderMap::new());
+        assert!(!naming.is_open());
+        assert_eq!(naming.names().place, None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_changes_nothing() {
+        let naming = naming(None);
+        for field in [
+            "",
+            "; Path=/",
+            "a b; Path=/",
+            "a=b",
+            &"x".repeat(LONGEST + 1),
+        ] {
+            naming.hear(&says(field));
+            assert_eq!(naming.names().session, "sessionid", "{field}");
+        }
+        naming.hear(&says("sid"));
+        assert_eq!(naming.names().place, Some(CookiePlace::of(None, "/")));
+    }
+}
