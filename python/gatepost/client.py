@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from django.conf import settings
+
 from gatepost import conf, signature
 from gatepost.breaker import Breaker
 
@@ -24,6 +26,14 @@ logger = logging.getLogger("gatepost")
 
 #: More than the gateway answers to the largest publication it takes.
 LONGEST_ANSWER = 8 * 1024 * 1024
+
+
+#: What it means that a call was not made.
+_CONSEQUENCES = {
+    "/v1/publish": ": what was to be sent is lost",
+    "/v1/revoke": ": sockets that are open are not closed",
+    "/v1/recheck": ": open sockets learn of a change only when the gateway asks by itself",
+}
 
 
 class GatewayError(Exception):
@@ -84,6 +94,8 @@ class _State:
     def __init__(self) -> None:
         self.local = threading.local()
         self.breakers: dict[str, Breaker] = {}
+        #: Gateways that have answered this process.
+        self.reached: set[str] = set()
 
     def breaker(self, url: str) -> Breaker:
         return self.breakers.setdefault(url, Breaker())
@@ -138,14 +150,15 @@ class _Request:
 def _call(url: str, request: _Request) -> Answer:
     breaker = _state.breaker(url)
     if not breaker.allows():
-        raise SkippedError(f"gateway at {url} not called: it could not be reached just now")
+        what = _CONSEQUENCES.get(request.path, "")
+        raise SkippedError(f"gateway at {url} not called, it could not be reached just now{what}")
     try:
         answer = _exchange(url, request)
     except conf.SecretMissingError as error:
         raise GatewayError(f"nothing sent to the gateway at {url}: {error}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        lost = request.method == "POST"
-        raise UnreachableError(_explain(url, error, breaker.failed(), lost=lost)) from error
+        raise UnreachableError(_explain(url, error, breaker.failed(), request)) from error
+    _state.reached.add(url)
     skipped = breaker.succeeded()
     if skipped is not None:
         logger.warning("gateway at %s reached again; %d calls were not made", url, skipped)
@@ -154,12 +167,22 @@ def _call(url: str, request: _Request) -> Answer:
     return answer
 
 
-def _explain(url: str, error: Exception, pause: float, *, lost: bool) -> str:
+def never_ran(url: str, error: GatewayError) -> bool:
+    """Return whether, as far as this process can know, there is no gateway that could be told.
+
+    Then nobody listens there (or there is no secret yet) and nobody has before.
+    """
+    nobody = (ConnectionRefusedError, FileNotFoundError, conf.SecretMissingError)
+    return isinstance(error.__cause__, nobody) and url not in _state.reached
+
+
+def _explain(url: str, error: Exception, pause: float, request: _Request) -> str:
     reason = str(error) or type(error).__name__
-    what = ": what was to be sent is lost" if lost else ""
+    what = _CONSEQUENCES.get(request.path, "")
+    start = "`manage.py rungateway` or `gatepost run`" if settings.DEBUG else "`gatepost run`"
     return (
-        f"cannot reach the gateway at {url} ({reason}){what}. Start it with"
-        " `gatepost run`, or set GATEPOST['URL'] to the address of `internal` in its gateway.toml."
+        f"cannot reach the gateway at {url} ({reason}){what}. Start it with {start}, or set"
+        " GATEPOST['URL'] to the address of `internal` in its gateway.toml."
         f" Calls are skipped for {pause:g} s."
     )
 

@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 import fakes
-from gatepost import Everyone, breaker, client, notify
+from gatepost import Everyone, breaker, client, environment, notify, process
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -308,3 +308,75 @@ def test_a_forked_child_does_not_inherit_a_held_lock(gateway):
     with lock:
         assert in_a_child(child) == 0
     assert len(gateway.publications) == 1
+
+
+# Commands, scripts, migrations
+
+
+@pytest.fixture
+def a_command(monkeypatch):
+    """A process to which no request has come."""
+    monkeypatch.setattr(process, "_serves", False)
+
+
+def change_users():
+    """What `demo_users`, a migration or a script does; each change has the gateway ask again."""
+    user = get_user_model().objects.create_user("carl")
+    user.is_active = False
+    user.save()
+    user.delete()
+
+
+def loud(caplog):
+    return [record for record in caplog.records if record.levelname not in ("DEBUG", "INFO")]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("where", ["http://127.0.0.1:{}", "unix:/none/{}.sock"])
+def test_a_command_that_changes_users_is_not_alarmed_where_no_gateway_runs(
+    at, closed_port, caplog, a_command, where
+):
+    caplog.set_level("DEBUG", "gatepost")
+    at(where.format(closed_port))
+    change_users()
+    assert caplog.records
+    assert loud(caplog) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nor_where_no_gateway_has_made_a_secret_yet(
+    at, closed_port, caplog, a_command, monkeypatch
+):
+    monkeypatch.setattr(environment, "is_testing", lambda: False)
+    monkeypatch.delenv("GATEPOST_SECRET", raising=False)
+    at(f"http://127.0.0.1:{closed_port}", SECRET=None)
+    change_users()
+    assert loud(caplog) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_command_publishes_to_nobody_is_said(at, closed_port, caplog, a_command):
+    at(f"http://127.0.0.1:{closed_port}")
+    change_users()
+    say(1)  # Skipped, since the gateway could not be reached just now; nobody was told so.
+    say(2)
+    (record,) = loud(caplog)
+    assert "what was to be sent is lost" in record.getMessage()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_gateway_that_was_there_is_missed_by_a_command_too(gateway, caplog, a_command):
+    change_users()
+    gateway.close()
+    change_users()
+    assert len(loud(caplog)) == 1
+    gateway.close = lambda: None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_misses_every_gateway(at, closed_port, caplog, a_command):
+    Client().get("/notify/")
+    at(f"http://127.0.0.1:{closed_port}")
+    caplog.clear()
+    change_users()
+    assert len(loud(caplog)) == 1

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from gatepost import client, conf
+from gatepost import client, conf, process
 from gatepost.backends import Backend as Base
 from gatepost.calls import Call, Publication, Revocation
 
@@ -43,10 +43,32 @@ def deliver(calls: Sequence[Call]) -> client.GatewayError | None:
         for request in _requests(calls):
             try:
                 _make(request, url)
+                _said.discard(url)
             except client.GatewayError as error:
-                logger.log(error.level, "%s", error)
+                _log(error, request, url)
                 failure = failure or error
     return failure
+
+
+#: The gateways whose outage was said, by a warning at least.
+_said: set[str] = set()
+
+
+def _log(error: client.GatewayError, request: _Request, url: str) -> None:
+    """Log a failure: softly where nothing is lost, and never so softly that a loss is silent.
+
+    A command that changes users while no gateway runs has no sockets to close: on a fresh machine,
+    in a migration, in a script. What it publishes is lost all the same.
+    """
+    level = error.level
+    publishes = request[0] == "/v1/publish"
+    if not publishes and not process.serves_requests() and client.never_ran(url, error):
+        level = logging.INFO
+    if publishes and isinstance(error, client.SkippedError) and url not in _said:
+        level = logging.WARNING
+    if level >= logging.WARNING:
+        _said.add(url)
+    logger.log(level, "%s", error)
 
 
 def _requests(calls: Sequence[Call]) -> Iterator[_Request]:
