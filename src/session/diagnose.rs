@@ -157,8 +157,8 @@ fn basic_auth() -> Diagnosis {
 }
 
 fn forbidden(response: &Response<'_>) -> Diagnosis {
-    if let Some(refusal) = bad_signature(response.body) {
-        return wrong_signature(&refusal);
+    if let Some(diagnosis) = refused_signature(response.body) {
+        return diagnosis;
     }
     if contains(response.body, "CSRF") {
         return Diagnosis::new(
@@ -174,6 +174,11 @@ fn forbidden(response: &Response<'_>) -> Diagnosis {
         "The auth call gets 403 and a page, which is not gatepost's auth view's answer. Look at \
          DISALLOWED_USER_AGENTS, and for a middleware or firewall with a list of who may come.",
     )
+}
+
+/// What is wrong where one of our views refuses a signature; `None` where this 403 is another.
+pub fn refused_signature(body: &[u8]) -> Option<Diagnosis> {
+    bad_signature(body).map(|refusal| wrong_signature(&refusal))
 }
 
 fn wrong_signature(refusal: &str) -> Diagnosis {

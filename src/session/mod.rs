@@ -46,6 +46,7 @@ pub use asker::Asker;
 pub use authority::{Authority, Judging, LoggedIn, Verdict};
 pub use caller::Reach;
 pub use cookie::{NoSession, SessionCookies};
+pub use diagnose::refused_signature;
 pub use diagnosis::{Diagnosis, Kind, Silence};
 pub use doubt::Seen;
 pub use endpoint::{AuthError, AuthSettings, AuthorityError, LARGEST_ANSWER};

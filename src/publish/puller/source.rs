@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::cursor::Cursor;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
-use crate::session::{AuthorityError, Call, Place, PlaceSettings, describe};
+use crate::session::{AuthorityError, Call, Place, PlaceSettings, describe, refused_signature};
 
 /// Longer than `SQLite` waits for another writer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +21,8 @@ const MOST_ITEMS: usize = 500;
 /// What a page may have besides its largest frame: Django fills a page up to 1 MiB, and one more
 /// publication may name its thousands of users.
 const PAGE: usize = 4 << 20;
+/// What is read of an answer that is no page.
+const REFUSAL: usize = 16 << 10;
 
 /// Where the outbox is asked for.
 #[derive(Clone, Debug)]
@@ -121,19 +123,25 @@ impl Source {
             diagnosis,
         };
         let status = response.status();
-        if status != StatusCode::OK {
-            return Err(refused(diagnosis(status)));
-        }
-        let limit = self.frame_size.saturating_add(PAGE);
+        let limit = match status {
+            StatusCode::OK => self.frame_size.saturating_add(PAGE),
+            _ => REFUSAL,
+        };
         let mut body = Vec::new();
         let broken = |error| unreachable(place, &error);
         while let Some(chunk) = response.chunk().await.map_err(broken)? {
             if body.len() + chunk.len() > limit {
+                if status != StatusCode::OK {
+                    break;
+                }
                 return Err(refused(format!("its answer is larger than {limit} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(body)
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        Err(refused(diagnosis(status, &body)))
     }
 }
 
@@ -154,12 +162,12 @@ fn unreachable(place: &Place, error: &reqwest::Error) -> SourceError {
     }
 }
 
-fn diagnosis(status: StatusCode) -> String {
+fn diagnosis(status: StatusCode, body: &[u8]) -> String {
+    if let Some(diagnosis) = refused_signature(body) {
+        return format!("it answered {status}: {}", diagnosis.remedy());
+    }
     let hint = match status.as_u16() {
-        403 => {
-            "the secret is not the same on both sides (GATEPOST_SECRET), or the clocks differ; \
-             Django's log says which"
-        }
+        403 => "something before the outbox view forbids the call; Django's log may say what",
         404 => {
             "put \"gatepost.outbox\" into INSTALLED_APPS and path(\"_gatepost/\", \
              include(\"gatepost.urls\")) into the URLs, or correct outbox.url"
@@ -171,4 +179,20 @@ fn diagnosis(status: StatusCode) -> String {
         _ => "Django's log may say why",
     };
     format!("it answered {status}: {hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_signature_is_told_from_other_refusals() {
+        let said = |body: &str| diagnosis(StatusCode::FORBIDDEN, body.as_bytes());
+        let skewed = r#"{"error":"bad_signature","detail":"the clock of the signer is 75 s behind this one"}"#;
+        assert!(said(skewed).contains("differ by 75 s"), "{}", said(skewed));
+        let secret = said(r#"{"error":"bad_signature","detail":"another secret"}"#);
+        assert!(secret.contains("GATEPOST_SECRET"), "{secret}");
+        let page = said("<h1>403 Forbidden</h1>");
+        assert!(page.contains("forbids the call"), "{page}");
+    }
 }

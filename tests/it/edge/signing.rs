@@ -2,8 +2,8 @@
 
 use http::Version;
 
-use crate::harness::signature::assert_signed_but_body;
-use crate::harness::{Django, Frontend, Gateway};
+use crate::harness::signature::{assert_signed_but_body, now};
+use crate::harness::{Django, Frontend, Gateway, PATIENCE, eventually};
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
@@ -23,6 +23,28 @@ async fn every_request_to_django_is_signed_without_its_body() {
     }
     browser.post("/form/", "text/plain", "hello").await;
     assert_signed_but_body(&django.only_request_to("/form/"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_waited_is_signed_when_it_is_sent() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django).set("django.hold", "20s");
+    let gateway = setup.start().await;
+    let browser = gateway.browser();
+    django.refuse().await;
+    let came = now();
+    let later = async {
+        eventually(PATIENCE, || now() > came).await;
+        django.listen();
+    };
+    let (page, ()) = tokio::join!(browser.get("/"), later);
+    assert_eq!(page.status, 200);
+    let request = django.requests().pop().unwrap();
+    assert_signed_but_body(&request);
+    let signature = request.header("gatepost-signature").unwrap();
+    let time = signature.split(['=', ',']).nth(1).unwrap();
+    assert!(time.parse::<u64>().unwrap() > came);
     gateway.stop().await;
 }
 
