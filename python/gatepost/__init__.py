@@ -1,14 +1,15 @@
 """Django's side of Gatepost.
 
 The layers, top down (an import only points down): ``apps`` wires; ``urls``, ``middleware``,
-``signals`` and ``checks`` are what Django calls; ``asynchronous``, ``publishing``, ``presence``,
-``views`` and ``identity`` do the work; ``answers``, ``resolving``, ``logins``, ``sessions``,
-``commit``, ``riding``, the ``backends`` and ``client`` are their parts; ``trust``, ``calls``,
-``targets``, ``digest``, ``signature``, ``breaker``, ``conf`` and ``environment`` stand on nothing
-but Django. ``channels`` and ``testing``, which nothing else imports, are for projects that come
-from Channels and for a project's own tests. ``operations`` is what operators do by the commands of
-``management`` and in the ``admin``; ``devserver`` is what ``rungateway`` runs, with ``binary``,
-``gateway_toml`` and ``draft``, which know the gateway's program and its file.
+``signals``, ``changes`` and ``checks`` are what Django calls; ``asynchronous``, ``publishing``,
+``presence``, ``views`` and ``identity`` do the work; ``answers``, ``relevance``, ``resolving``,
+``logins``, ``sessions``, ``commit``, ``riding``, the ``backends`` and ``client`` are their parts;
+``trust``, ``calls``, ``targets``, ``digest``, ``signature``, ``breaker``, ``conf`` and
+``environment`` stand on nothing but Django. ``channels`` and ``testing``, which nothing else
+imports, are for projects that come from Channels and for a project's own tests. ``operations`` is
+what operators do by the commands of ``management`` and in the ``admin``; ``devserver`` is what
+``rungateway`` runs, with ``binary``, ``gateway_toml`` and ``draft``, which know the gateway's
+program and its file.
 """
 
 from gatepost.asynchronous import anotify, aonline, arecheck, arevoke

@@ -1,6 +1,6 @@
 """The app: connects the receivers and registers the checks."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.signals import request_started
 
 from gatepost import backends, checks, process, signals
@@ -16,5 +16,10 @@ class GatepostConfig(AppConfig):
         """Wire what Django calls."""
         backends.remember_project()
         request_started.connect(process.note_request, dispatch_uid="gatepost.note_request")
-        signals.connect()
+        if apps.is_installed("django.contrib.auth"):
+            # Needs its models; without them a check says what is missing.
+            from gatepost import changes
+
+            signals.connect()
+            changes.connect()
         checks.register_all()

@@ -65,10 +65,10 @@ class Revocation:
 
 @dataclass(frozen=True)
 class Recheck:
-    """A user, or a session, that may have changed: the gateway asks Django again, now."""
+    """Users, a group, or a session, that may have changed: the gateway asks Django again, now."""
 
-    #: ``{"user": id}`` or ``{"session": digest}``.
-    who: dict[str, str]
+    #: ``{"user": id}``, ``{"users": [id, …]}``, ``{"group": name}`` or ``{"session": digest}``.
+    who: dict[str, Any]
 
     def json(self) -> str:
         """Return the body that ``POST /v1/recheck`` takes."""

@@ -99,7 +99,8 @@ def _offered(calls: Sequence[Call]) -> list[Call]:
     """Offer calls to the response of the moment; return those that have to be made now.
 
     The response reaches one gateway: what several must hear has to be sent. Only a recheck rides
-    even then, because sent at once it would ask with the key that this very response replaces.
+    even then, because sent at once it would ask with the key that this very response replaces; the
+    middleware sends it to all when the response has left.
     """
     if len(client.urls()) == 1:
         return riding.take(calls)

@@ -51,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     # Whether a handshake counts as activity: saves the session and sets its cookie anew.
     "TOUCH_SESSION_ON_CONNECT": False,
     # Whether a user that is saved, deleted or put into groups has the gateway ask again about it.
+    # A list names the fields of the user that matter besides is_active and password.
     "RECHECK_ON_USER_SAVE": True,
     # Whether a session that ends (logout, another user's login) closes its sockets.
     "REVOKE_ON_LOGOUT": True,

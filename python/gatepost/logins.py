@@ -12,7 +12,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import auth
-from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import F
 from django.utils.crypto import constant_time_compare
@@ -85,6 +84,9 @@ def _claim(session: Any) -> _Claim | None:
 
 
 def _users(claims: set[_Claim]) -> dict[_Claim | None, _Found]:
+    # A project without django.contrib.auth imports this module, too, and is told by a check.
+    from django.contrib.auth.backends import ModelBackend
+
     found: dict[_Claim | None, _Found] = {}
     together: dict[Any, list[_Claim]] = {}
     for claim in claims:

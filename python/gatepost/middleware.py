@@ -73,6 +73,7 @@ class GatepostMiddleware:
                 _send(ride.cancel())
                 raise
             _send(ride.depart(response))
+        _send_when_gone(response, ride.for_all())
         identity.attach(request, response)
         return response
 
@@ -88,6 +89,7 @@ class GatepostMiddleware:
                 await _send_async(ride.cancel())
                 raise
             await _send_async(ride.depart(response))
+        _send_when_gone(response, ride.for_all())
         if identity.is_wanted(request, response):
             await sync_to_async(identity.attach)(request, response)
         return response
@@ -121,6 +123,19 @@ def _send(calls: list[Call]) -> None:
 async def _send_async(calls: list[Call]) -> None:
     if calls:
         await sync_to_async(_send, thread_sensitive=False)(calls)
+
+
+def _send_when_gone(response: HttpResponseBase, calls: list[Call]) -> None:
+    """Send when the server is done with the response, and so the gateway has had its head."""
+    if not calls:
+        return
+    close = response.close
+
+    def close_and_send() -> None:
+        close()
+        _send(calls)
+
+    response.close = close_and_send
 
 
 class _Come(Enum):

@@ -70,23 +70,30 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
 def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session ended") -> None:
     """Close the sockets of a user, of several, or of one ``Session``, after the commit."""
     said = _fitting(reason)
-    for who in _sessions(target, "revoke"):
+    for who in _sessions(target):
         after_commit(Revocation(who, said, code))
 
 
 def revoke_now(session: Session, *, code: int = NOT_LOGGED_IN, reason: str) -> None:
     """Close a session's sockets without waiting for a commit, as a logout must."""
-    outside([Revocation(who, reason, code) for who in _sessions(session, "revoke")])
+    outside([Revocation(who, reason, code) for who in _sessions(session)])
 
 
 def recheck(target: Any) -> None:
-    """Have the gateway ask Django again who a user, several, or one ``Session`` is.
+    """Have the gateway ask Django again who a user, several, a ``Group`` or a ``Session`` is.
 
     It asks after the commit. For what changes who somebody is, or in which groups: sockets stay
-    open with what is true now, and close where it no longer allows them.
+    open with what is true now, and close where it no longer allows them. A group is all who are in
+    it as far as the gateway knows: of one that was renamed, give the old name.
     """
-    for who in _sessions(target, "recheck"):
-        after_commit(Recheck(who))
+    to = _audience(target)
+    if to is None:
+        return
+    if not to.keys() <= {"user", "users", "group", "session"}:
+        raise TypeError("recheck() takes a user, users, a Group or a Session")
+    for part, _ in _parts(to, ""):
+        users = part.get("users", ())
+        after_commit(Recheck({"user": users[0]} if len(users) == 1 else part))
 
 
 def _parts(to: dict[str, Any], id: str) -> Iterator[tuple[dict[str, Any], str]]:
@@ -99,7 +106,7 @@ def _parts(to: dict[str, Any], id: str) -> Iterator[tuple[dict[str, Any], str]]:
         yield {"users": users[start : start + MOST_USERS]}, f"{id}.{number}"
 
 
-def _sessions(target: Any, verb: str) -> list[dict[str, str]]:
+def _sessions(target: Any) -> list[dict[str, str]]:
     """Return whose sessions are meant, one by one, as the gateway's API names them."""
     to = _audience(target)
     if to is None:
@@ -107,7 +114,7 @@ def _sessions(target: Any, verb: str) -> list[dict[str, str]]:
     users = to.get("users")
     several = [{"user": user} for user in users] if users else [to]
     if not all(one.keys() <= {"user", "session"} for one in several):
-        raise TypeError(f"{verb}() takes a user, users or a Session")
+        raise TypeError("revoke() takes a user, users or a Session")
     return several
 
 

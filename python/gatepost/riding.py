@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from django.http.response import HttpResponseBase
 
+from gatepost import client
 from gatepost.calls import Call, Publication, Recheck, Revocation, encode
 
 PUBLISH = "Gatepost-Publish"
@@ -74,11 +75,20 @@ class Ride:
             self._open = False
             # Its head may leave as late as its first chunk.
             left = self._unload() if response.streaming else []
+            if response.streaming and len(client.urls()) > 1:
+                # Nor is its end, after which all are told, a moment that anybody can wait for.
+                left += [rider.call for rider in self._riders]
+                self._empty()
             for name in (PUBLISH, REVOKE):
                 bodies = [rider.body for rider in self._riders if rider.header == name]
                 if bodies:
                     response[name] = encoded(f"[{','.join(bodies)}]")
             return left
+
+    def for_all(self) -> list[Call]:
+        """Return what departed, and has yet to be sent to all of several gateways."""
+        with self._lock:
+            return [rider.call for rider in self._riders if len(client.urls()) > 1]
 
     def cancel(self) -> list[Call]:
         """Return what was kept: there is no response."""

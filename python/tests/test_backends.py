@@ -14,7 +14,17 @@ from django.test import AsyncClient, Client, TestCase, override_settings
 from through import run
 
 import fakes
-from gatepost import Everyone, GatewayError, anotify, arecheck, arevoke, backends, notify, revoke
+from gatepost import (
+    Everyone,
+    GatewayError,
+    anotify,
+    arecheck,
+    arevoke,
+    backends,
+    notify,
+    recheck,
+    revoke,
+)
 from gatepost.backends import http
 from gatepost.calls import Publication, Recheck, Revocation
 
@@ -123,7 +133,7 @@ def test_the_console_prints_every_kind(use, gateway, user, capsys):
     use("gatepost.backends.console.Backend")
     notify(user, {"n": 1}, id="7")
     revoke(user)
-    user.save()
+    recheck(user)
     said = capsys.readouterr().out.splitlines()
     who = f'{{"user":"{user.pk}"'
     assert said == [
@@ -159,7 +169,7 @@ def test_each_of_several_gateways_is_told(two, user):
     with transaction.atomic():
         say(1)
         revoke(user)
-        user.save()
+        recheck(user)
     for one in two:
         assert [call.path for call in one.calls] == ["/v1/publish", "/v1/revoke", "/v1/recheck"]
         assert all(call.signature_holds for call in one.calls)

@@ -1,6 +1,7 @@
 """What a request says rides on its response, or leaves at once where its order would be lost."""
 
 import asyncio
+import json
 import threading
 
 import pytest
@@ -262,11 +263,11 @@ def test_rechecks_ride_even_where_the_rest_does_not(gateway, visit, user, stream
 
 def test_more_rechecks_than_fit_are_called(gateway, visit, user):
     def work():
-        recheck([key(user, n) for n in range(500)])
+        recheck([key(user, n) for n in range(12_000)])
 
     visit(work)
-    rechecked = [call for call in gateway.calls if call.path == "/v1/recheck"]
-    assert len(rechecked) > 100
+    rechecked = [json.loads(call.body) for call in gateway.calls if call.path == "/v1/recheck"]
+    assert [len(said["users"]) for said in rechecked] == [10_000, 2_000]
 
 
 def key(user, n):
@@ -511,7 +512,8 @@ def test_what_several_gateways_must_hear_is_sent_to_each(two, visit, user):
 
     response = visit(work)
     for one in two:
-        assert [call.path for call in one.calls] == ["/v1/publish", "/v1/revoke"]
+        told = ["/v1/publish", "/v1/revoke", "/v1/recheck"]
+        assert [call.path for call in one.calls] == told
     assert rode(response, "Publish") is None
     # At once it would ask with the key that a change of the password replaces by this response.
     assert [entry.get("recheck") for entry in rode(response, "Revoke")] == [True]

@@ -9,12 +9,12 @@ from django.contrib.auth.models import Group
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection, transaction
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_delete
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from gatepost import recheck, signals
+from gatepost import changes, recheck
 from gatepost.digest import session_digest
 from project.people.models import Note
 
@@ -41,21 +41,103 @@ def test_a_saved_user_is_asked_about_again_after_the_commit(gateway, user, reche
 def test_a_rollback_asks_nothing(gateway, user):
     try:
         with transaction.atomic():
+            user.set_password("another one")
             user.save()
             raise RuntimeError
     except RuntimeError:
         assert gateway.calls == []
 
 
-@pytest.mark.parametrize("fields", [["password"], ["is_staff", "last_login"], ["email"]])
-def test_some_fields_are_enough(user, rechecks, fields):
-    user.save(update_fields=fields)
+# Which saves matter
+
+
+def test_what_the_answers_do_not_depend_on_asks_nothing(gateway, user):
+    """Sites keep such things with each request."""
+    user.first_name, user.date_joined, user.is_staff = "Ann", timezone.now(), True
+    user.save(update_fields=["first_name", "date_joined", "is_staff"])
+    user.save()
+    get_user_model().objects.get(pk=user.pk).save()
+    get_user_model().objects.only("email").get(pk=user.pk).save()
+    assert gateway.calls == []
+
+
+@pytest.mark.parametrize("options", [{}, {"update_fields": ["password"]}])
+def test_a_new_password_asks_once(user, rechecks, options):
+    user.set_password("another one")
+    user.save(**options)
+    user.save(**options)
     assert rechecks() == [{"user": str(user.pk)}]
 
 
-@pytest.mark.parametrize("fields", [["last_login"], []])
-def test_last_login_alone_says_nothing(gateway, user, fields):
-    user.save(update_fields=fields)
+def test_a_change_that_is_not_saved_asks_nothing(gateway, user):
+    user.set_password("another one")
+    user.save(update_fields=["email"])
+    assert gateway.calls == []
+
+
+def test_what_another_process_changed_does_not_hide_a_change(user, rechecks):
+    """The object looks as it was loaded, but the row was another one meanwhile."""
+    before = user.password
+    get_user_model().objects.filter(pk=user.pk).update(password="changed elsewhere")
+    user.refresh_from_db()
+    user.password = before
+    user.save()
+    assert rechecks() == [{"user": str(user.pk)}]
+
+
+def test_an_object_made_by_hand_is_no_loaded_one(user, rechecks):
+    model = get_user_model()
+    fields = {field.attname: getattr(user, field.attname) for field in model._meta.concrete_fields}
+    model(**fields).save()
+    assert rechecks() == [{"user": str(user.pk)}]
+
+
+def test_a_deferred_field_that_is_set_may_be_another(user, gateway):
+    deferred = get_user_model().objects.only("email").get(pk=user.pk)
+    deferred.is_active = False
+    deferred.save()
+    assert len(gateway.revocations) == 1
+
+
+def groups_of(user):
+    return ["staff"] if user.is_staff else []
+
+
+def resolver(request):
+    return None
+
+
+OWN_CODE = [{"GROUPS": groups_of}, {"USER_RESOLVER": resolver}]
+
+
+@pytest.mark.parametrize("own", OWN_CODE)
+def test_with_code_of_ones_own_all_but_times_may_matter(user, rechecks, gateway, settings, own):
+    settings.GATEPOST = {**settings.GATEPOST, **own}
+    user.date_joined = timezone.now()
+    user.save()
+    user.save(update_fields=["last_login", "date_joined"])
+    assert gateway.calls == []
+    user.is_staff = True
+    user.save(update_fields=["is_staff"])
+    assert rechecks() == [{"user": str(user.pk)}]
+
+
+def test_a_project_may_say_which_fields_matter(user, rechecks, settings):
+    said = {"GROUPS": groups_of, "RECHECK_ON_USER_SAVE": ["is_staff"]}
+    settings.GATEPOST = {**settings.GATEPOST, **said}
+    user.email = "ann@example.org"
+    user.save()
+    assert rechecks() == []
+    user.is_staff = True
+    user.save()
+    user.set_password("another one")
+    user.save()
+    assert rechecks() == [{"user": str(user.pk)}] * 2
+
+
+def test_last_login_alone_says_nothing(gateway, user):
+    user.last_login = timezone.now()
+    user.save(update_fields=["last_login"])
     assert gateway.calls == []
 
 
@@ -137,7 +219,69 @@ def test_a_groups_users(user, group, rechecks):
     group.user_set.remove(user)
     group.user_set.set([user])
     group.user_set.clear()
-    assert rechecks() == [{"user": str(user.pk)}] * 4
+    # Its members may be many; the gateway knows them.
+    assert rechecks() == [{"user": str(user.pk)}] * 3 + [{"group": "staff"}]
+
+
+def rename(group):
+    group.name = "team"
+    group.save()
+
+
+def rename_alone(group):
+    group.name = "team"
+    group.save(update_fields=["name"])
+
+
+CHANGES = {
+    "deleted": lambda group: group.delete(),
+    "deleted by a queryset": lambda group: Group.objects.filter(name="staff").delete(),
+    "renamed": rename,
+    "renamed by its field": rename_alone,
+    "replaced": lambda group: Group.objects.update_or_create(pk=group.pk, defaults={"name": "x"}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_who_was_in_a_group_is_asked_about(user, group, rechecks, gateway, change):
+    user.groups.add(group)
+    before = len(rechecks())
+    with transaction.atomic():
+        change(group)
+        assert len(rechecks()) == before
+    assert rechecks()[before:] == [{"group": "staff"}]
+
+
+def test_a_group_that_keeps_its_name_asks_nothing(user, group, gateway):
+    user.groups.add(group)
+    before = len(gateway.calls)
+    group.save()
+    group.permissions.set([])
+    Group.objects.create(name="another")
+    assert len(gateway.calls) == before
+
+
+def test_with_a_function_for_groups_the_members_are_named_in_few_calls(
+    user, group, rechecks, settings
+):
+    settings.GATEPOST = {**settings.GATEPOST, "GROUPS": groups_of}
+    model = get_user_model()
+    model.objects.bulk_create(model(username=f"user-{n}") for n in range(3))
+    group.user_set.set(model.objects.all())
+    before = len(rechecks())
+    rename(group)
+    (said,) = rechecks()[before:]
+    assert sorted(said["users"]) == sorted(str(one.pk) for one in model.objects.all())
+
+
+def test_a_hundred_thousand_members_are_one_call_and_no_row(user, group, rechecks):
+    user.groups.add(group)
+    before = len(rechecks())
+    with CaptureQueriesContext(connection) as queries:
+        rename(group)
+    assert len(rechecks()) == before + 1
+    assert not any("user_groups" in query["sql"] for query in queries)
+    assert len(queries) == 2
 
 
 def test_nothing_changed_says_nothing(gateway, user, group):
@@ -164,9 +308,9 @@ def test_sessions_are_still_deleted_without_being_loaded(log_in):
 def test_only_users_are_listened_to():
     user_model = get_user_model()
     for model in apps.get_models():
-        heard = issubclass(model, user_model)
-        assert post_delete.has_listeners(model) == heard, model
-        assert (signals.user_saved in receivers(model)) == heard, model
+        assert post_delete.has_listeners(model) == issubclass(model, user_model), model
+        assert (changes.user_saved in receivers(model)) == issubclass(model, user_model), model
+        assert pre_delete.has_listeners(model) == issubclass(model, Group), model
 
 
 def receivers(model):
@@ -195,5 +339,5 @@ def test_a_session_can_be_rechecked(rechecks, settings, log_in):
 def test_only_users_and_sessions_can_be_rechecked():
     from gatepost import Everyone
 
-    with pytest.raises(TypeError, match=r"recheck\(\) takes a user, users or a Session"):
+    with pytest.raises(TypeError, match=r"recheck\(\) takes a user, users, a Group or a Session"):
         recheck(Everyone)

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from gatepost import client, conf, process
 from gatepost.backends import Backend as Base
-from gatepost.calls import Call, Publication, Revocation
+from gatepost.calls import Call, Publication, Recheck, Revocation
 
 logger = logging.getLogger("gatepost")
 
@@ -72,8 +72,10 @@ def _log(error: client.GatewayError, request: _Request, url: str) -> None:
 
 
 def _requests(calls: Sequence[Call]) -> Iterator[_Request]:
-    for kind, run in groupby(calls, type):
-        lines = [call.json().encode() for call in run]
+    for kind, several in groupby(calls, type):
+        run = list(several)
+        together = _users_together(run) if kind is Recheck else run
+        lines = [call.json().encode() for call in together]
         if kind is Publication:
             for body in _bodies(lines):
                 yield "/v1/publish", _NDJSON, body
@@ -81,6 +83,20 @@ def _requests(calls: Sequence[Call]) -> Iterator[_Request]:
             path = "/v1/revoke" if kind is Revocation else "/v1/recheck"
             for line in lines:
                 yield path, _JSON, line
+
+
+def _users_together(rechecks: Sequence[Call]) -> Iterator[Recheck]:
+    """Yield rechecks with those of single users in as few calls as the gateway takes them."""
+    users: dict[str, None] = {}
+    for one in rechecks:
+        if isinstance(one, Recheck) and one.who.keys() == {"user"}:
+            users[one.who["user"]] = None
+        elif isinstance(one, Recheck):
+            yield one
+    named = list(users)
+    for start in range(0, len(named), MOST_LINES):
+        some = named[start : start + MOST_LINES]
+        yield Recheck({"user": some[0]} if len(some) == 1 else {"users": some})
 
 
 def _bodies(lines: list[bytes]) -> Iterator[bytes]:
