@@ -159,6 +159,16 @@ impl Outbox {
         }
     }
 
+    /// Whether frames were thrown away because the client reads too slowly: then it is not worth waiting
+    /// for it any longer.
+    pub fn poll_overflow(&self, context: &Context<'_>) -> Poll<()> {
+        self.waker.register(context.waker());
+        match &self.lock().end {
+            End::Closing(reason) if **reason == CloseReason::TooSlow => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
     /// Takes the next frame if it waits already and has at most `room` bytes: what leaves together
     /// leaves as one write. What stays still counts against the limits.
     pub fn take_within(&self, room: usize) -> Option<Frame> {
@@ -360,5 +370,20 @@ mod tests {
         assert!(outbox.take_within(4).is_none());
         assert!(outbox.take_within(5).is_some());
         assert_eq!(outbox.counts(), (1, 0));
+    }
+
+    #[test]
+    fn an_overflow_is_told_to_who_waits_for_the_client() {
+        let context = Context::from_waker(std::task::Waker::noop());
+        let outbox = Outbox::default();
+        assert!(outbox.poll_overflow(&context).is_pending());
+        for _ in 0..=LIMITS.frames {
+            outbox.push(&publication("1", None), LIMITS);
+        }
+        assert!(outbox.poll_overflow(&context).is_ready());
+        // Another end lets what is under way arrive.
+        let outbox = Outbox::default();
+        outbox.close(&CloseReason::NotLoggedIn);
+        assert!(outbox.poll_overflow(&context).is_pending());
     }
 }

@@ -21,6 +21,9 @@ use super::stream::Stream;
 
 /// Clients that the kernel keeps while the gateway is busy: a reconnecting crowd comes at once.
 const BACKLOG: i32 = 4096;
+/// Bytes that the kernel keeps for a client beyond those under way to it. By default it takes
+/// megabytes, so that an outbox would learn of a slow client only when the machine's memory is full.
+const UNSENT: u32 = 128 * 1024;
 /// How long to wait where descriptors or memory are out.
 const BACK_OFF: Duration = Duration::from_millis(75);
 /// The least time between two log lines about it.
@@ -218,6 +221,9 @@ fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
     }
+    // Each socket that is accepted inherits it.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

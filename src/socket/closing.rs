@@ -17,6 +17,8 @@ use crate::close::CloseReason;
 
 /// For the client to answer our close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for one that reads slowly: it first has to read what is under way.
+const SLOW_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the client to stop sending, once we have said goodbye.
 const LINGER: Duration = Duration::from_secs(2);
 /// What is read and thrown away meanwhile.
@@ -57,6 +59,10 @@ fn is_disconnect(problem: &ProtocolError) -> bool {
 /// Ends a connection. Bounded in time and in bytes whatever the client does.
 pub(super) async fn finish(mut socket: Socket, end: End) {
     socket.get_mut().allow(LINGER_BYTES);
+    let limit = match &end {
+        End::Close(CloseReason::TooSlow) => SLOW_CLOSE_TIMEOUT,
+        _ => CLOSE_TIMEOUT,
+    };
     let goodbye = async {
         if let End::Close(reason) = &end {
             let frame = CloseFrame {
@@ -70,7 +76,7 @@ pub(super) async fn finish(mut socket: Socket, end: End) {
         // Drives our frame out and waits for the client's.
         while let Some(Ok(_)) = socket.next().await {}
     };
-    let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    let _ = tokio::time::timeout(limit, goodbye).await;
     let _ = tokio::time::timeout(LINGER, linger(&mut socket)).await;
 }
 

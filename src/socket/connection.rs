@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use super::closing::{self, End};
 use super::entrance::Seat;
 use super::{Socket, SocketSettings, message};
 use crate::close::CloseReason;
-use crate::hub::Taken;
+use crate::hub::{Outbox, Taken};
 use crate::publication::Frame;
 use crate::session::Tab;
 use crate::telemetry::metrics::{Code, Metrics};
@@ -105,9 +106,10 @@ impl Connection {
 
     /// Sends the frames of the judgement, before anything that was published since.
     async fn greet(&mut self, greeting: Vec<Frame>) -> Result<(), End> {
+        let outbox = &self.tab.member().outbox;
         for frame in greeting {
             let write = self.socket.send(Message::Text(frame.text()));
-            bounded(self.settings.write_timeout, write).await?;
+            bounded(self.settings.write_timeout, outbox, write).await?;
         }
         Ok(())
     }
@@ -130,7 +132,7 @@ impl Connection {
             }
             socket.flush().await
         };
-        bounded(settings.write_timeout, write).await
+        bounded(settings.write_timeout, outbox, write).await
     }
 
     async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
@@ -152,8 +154,9 @@ impl Connection {
                 while let Some(frame) = self.tab.member().outbox.take_within(usize::MAX) {
                     self.send(frame).await?;
                 }
+                let outbox = &self.tab.member().outbox;
                 let write = self.socket.send(Message::Text(pong));
-                bounded(self.settings.write_timeout, write).await
+                bounded(self.settings.write_timeout, outbox, write).await
             }
             Message::Binary(_) => Err(policy("binary messages are not allowed here")),
             // tungstenite answers a ping and a close when it is polled next.
@@ -179,8 +182,9 @@ impl Connection {
         }
         self.unanswered += 1;
         timer.reset(self.next_wake(0.9));
+        let outbox = &self.tab.member().outbox;
         let ping = self.socket.send(Message::Ping(Bytes::new()));
-        bounded(self.settings.write_timeout, ping).await
+        bounded(self.settings.write_timeout, outbox, ping).await
     }
 
     /// After `least` of the ping interval up to a fifth more.
@@ -191,16 +195,22 @@ impl Connection {
     }
 }
 
-/// A write that the client must take in time.
+/// A write that the client must take in time, and before more waits for it than may.
 async fn bounded(
     limit: Duration,
+    outbox: &Outbox,
     write: impl Future<Output = Result<(), Error>>,
 ) -> Result<(), End> {
-    match tokio::time::timeout(limit, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(closing::end_of(&error)),
+    tokio::pin!(write);
+    let taken = std::future::poll_fn(|context| match write.as_mut().poll(context) {
+        Poll::Ready(written) => Poll::Ready(Some(written)),
+        Poll::Pending => outbox.poll_overflow(context).map(|()| None),
+    });
+    match tokio::time::timeout(limit, taken).await {
+        Ok(Some(Ok(()))) => Ok(()),
+        Ok(Some(Err(error))) => Err(closing::end_of(&error)),
         // What is half written stays in the codec's buffer, so the close frame still fits behind it.
-        Err(_) => Err(End::Close(CloseReason::TooSlow)),
+        Ok(None) | Err(_) => Err(End::Close(CloseReason::TooSlow)),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::harness::{Django, Gateway, PATIENCE, eventually_some, json};
 
 /// Bytes of a large frame.
 const LARGE: usize = 32 * 1024;
+const TOO_SLOW: &str = r#"gatepost_closes_total{code="1013"}"#;
 /// More than this never fits between gateway and client: outbox, codec, TLS and both kernels.
 const MORE_THAN_ANY_BUFFER: usize = 24 * 1024 * 1024;
 
@@ -113,6 +114,22 @@ async fn a_client_that_stops_reading_is_closed_1013_and_nobody_else_notices() {
     assert!(received < published);
     assert_eq!(u16::from_be_bytes([closed[0], closed[1]]), 1013);
     slow.expect_end().await;
+    drop(slow);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn an_overflow_closes_at_once_and_not_when_the_write_under_way_is_given_up() {
+    let (_django, gateway) = stage(|setup| setup.set("limits.write_timeout", "1h")).await;
+    let slow = slow(&gateway).await;
+    let user = json!({"user": "1"});
+    publish_until(&gateway, &user, async |receipt| receipt["sockets"] == 0).await;
+    eventually_some(PATIENCE, async || {
+        let closed = gateway.api().metric(TOO_SLOW).await;
+        (closed >= 1.0).then_some(())
+    })
+    .await;
+    assert!(gateway.api().connections("1").await.is_empty());
     drop(slow);
     gateway.stop().await;
 }

@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -17,6 +18,19 @@ async fn a_client_is_accepted_without_delay_for_small_writes() {
         panic!("a TCP listener accepts TCP")
     };
     assert!(stream.nodelay().unwrap());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_kernel_takes_little_for_a_client_that_does_not_read() {
+    let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_address().unwrap();
+    let _client = TcpStream::connect(address).await.unwrap();
+    let (Stream::Tcp(stream), _) = listener.accept().await else {
+        panic!("a TCP listener accepts TCP")
+    };
+    let unsent = SockRef::from(&stream).tcp_notsent_lowat().unwrap();
+    assert!((64 << 10..=128 << 10).contains(&unsent), "{unsent}");
 }
 
 #[tokio::test]
