@@ -24,6 +24,8 @@ pub(super) enum Found {
 /// A file where it really is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct RealFile {
+    /// Where it was asked for, links and all.
+    pub(super) asked: PathBuf,
     /// Its path without links.
     pub(super) path: PathBuf,
     /// Whether `.br` beside it may be served for it.
@@ -41,19 +43,23 @@ pub(super) enum Sibling {
     Unfit,
 }
 
-/// Looks for a decoded path, relative to `root`.
-pub(super) fn find(root: &Path, path: &str) -> Found {
-    let Ok(root) = fs::canonicalize(root) else {
-        return Found::NoRoot;
+/// Looks for a decoded path, relative to `root`; also says where `root` really is.
+pub(super) fn find(root: &Path, path: &str) -> (PathBuf, Found) {
+    let Ok(real_root) = fs::canonicalize(root) else {
+        return (PathBuf::new(), Found::NoRoot);
     };
-    if !is_plain(path) {
-        return Found::Nothing;
-    }
-    look(&root, path).unwrap_or(Found::Nothing)
+    let found = if is_plain(path) {
+        look(&real_root, root, path).unwrap_or(Found::Nothing)
+    } else {
+        Found::Nothing
+    };
+    (real_root, found)
 }
 
-fn look(root: &Path, path: &str) -> io::Result<Found> {
+fn look(root: &Path, asked_root: &Path, path: &str) -> io::Result<Found> {
     let asked_as_folder = path.is_empty() || path.ends_with('/');
+    let asked = asked_root.join(path);
+    // By the root of now: all of one answer is of one release.
     let real = fs::canonicalize(root.join(path))?;
     if !is_inside(root, &real) {
         tracing::debug!(path, "a link leads out of the folder");
@@ -61,21 +67,21 @@ fn look(root: &Path, path: &str) -> io::Result<Found> {
     }
     let kind = fs::metadata(&real)?;
     match (kind.is_dir(), asked_as_folder) {
-        (true, true) => index(root, &real),
-        (true, false) => Ok(match index(root, &real)? {
+        (true, true) => index(root, &real, &asked),
+        (true, false) => Ok(match index(root, &real, &asked)? {
             Found::File(_) => Found::FolderWithoutSlash,
             other => other,
         }),
-        (false, false) if kind.is_file() => Ok(Found::File(RealFile::new(real))),
+        (false, false) if kind.is_file() => Ok(Found::File(RealFile::new(asked, real))),
         (false, _) => Ok(Found::Nothing),
     }
 }
 
-fn index(root: &Path, folder: &Path) -> io::Result<Found> {
+fn index(root: &Path, folder: &Path, asked: &Path) -> io::Result<Found> {
     let real = fs::canonicalize(folder.join("index.html"))?;
     let fit = is_inside(root, &real) && fs::metadata(&real)?.is_file();
     Ok(if fit {
-        Found::File(RealFile::new(real))
+        Found::File(RealFile::new(asked.join("index.html"), real))
     } else {
         Found::Nothing
     })
@@ -101,8 +107,9 @@ fn is_inside(root: &Path, real: &Path) -> bool {
 }
 
 impl RealFile {
-    fn new(path: PathBuf) -> Self {
+    fn new(asked: PathBuf, path: PathBuf) -> Self {
         Self {
+            asked,
             brotli: sibling(&path, ".br"),
             gzip: sibling(&path, ".gz"),
             path,
@@ -166,9 +173,9 @@ mod tests {
             ".well-known/x",
             "same.js",
         ] {
-            assert!(is_file(&find(folder.path(), path)), "{path}");
+            assert!(is_file(&find(folder.path(), path).1), "{path}");
         }
-        assert_eq!(find(folder.path(), "sub"), Found::FolderWithoutSlash);
+        assert_eq!(find(folder.path(), "sub").1, Found::FolderWithoutSlash);
     }
 
     #[test]
@@ -193,15 +200,15 @@ mod tests {
             ".well-known/../.env",
             "a.js\0",
         ] {
-            assert_eq!(find(folder.path(), path), Found::Nothing, "{path:?}");
+            assert_eq!(find(folder.path(), path).1, Found::Nothing, "{path:?}");
         }
-        assert_eq!(find(Path::new("/nonexistent/folder"), "a"), Found::NoRoot);
+        assert_eq!(find(Path::new("/nonexistent/folder"), "a").1, Found::NoRoot);
     }
 
     #[test]
     fn a_compressed_copy_counts_only_as_a_regular_file() {
         let folder = folder();
-        let Found::File(file) = find(folder.path(), "a.js") else {
+        let Found::File(file) = find(folder.path(), "a.js").1 else {
             panic!("a.js is there");
         };
         assert_eq!((file.brotli, file.gzip), (Sibling::Regular, Sibling::Unfit));
@@ -211,7 +218,7 @@ mod tests {
         #[test]
         fn whatever_is_found_is_inside(path in "[a-z./\\\\]{0,12}|(\\.\\./){0,3}(etc/hostname|a\\.js)") {
             let folder = folder();
-            if let Found::File(file) = find(folder.path(), &path) {
+            if let Found::File(file) = find(folder.path(), &path).1 {
                 prop_assert!(file.path.starts_with(fs::canonicalize(folder.path()).unwrap()));
             }
         }
