@@ -17,6 +17,8 @@ use crate::upstream;
 
 /// The socket route.
 const SOCKETS: &str = "/ws/bench/";
+/// Where the files are, at every server: `1k`, `100k` and `10m`.
+pub(crate) const FILES: &str = "/files/";
 /// Where servers under test listen: addresses that nothing else uses.
 const SERVERS: &str = "127.0.0.77";
 const UPSTREAMS: &str = "127.0.0.78";
@@ -60,6 +62,11 @@ impl Lab {
     pub(crate) fn open(plan: Plan) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
         let certificate = Certificate::make(directory.path())?;
+        let files = directory.path().join("files");
+        fs::create_dir(&files)?;
+        for (name, bytes) in [("1k", 1 << 10), ("100k", 100 << 10), ("10m", 10 << 20)] {
+            fs::write(files.join(name), vec![b'x'; bytes])?;
+        }
         let address = free_address(UPSTREAMS)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["upstream", "--listen", &address.to_string()]);
@@ -160,8 +167,8 @@ impl Lab {
             self.certificate.cert.display(),
             self.certificate.key.display(),
         );
-        let upstream = self.upstream;
-        let url = upstream::AUTH;
+        let (upstream, files) = (self.upstream, self.directory.path().join("files"));
+        let (files, url) = (files.display(), upstream::AUTH);
         format!(
             r#"[server]
 https = "{https}"
@@ -179,6 +186,10 @@ secret_env = "GATEPOST_SECRET"
 
 [[sockets]]
 path = "{SOCKETS}"
+
+[[files]]
+path = "{FILES}"
+root = "{files}"
 
 [auth]
 url = "{url}"
@@ -220,7 +231,12 @@ http {{
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Proto https;
     proxy_set_header X-Request-ID $request_id;
-    server {{ listen {address} ssl http2; location / {{ proxy_pass http://app; }} }}
+    open_file_cache max=1000;
+    server {{
+        listen {address} ssl http2;
+        location / {{ proxy_pass http://app; }}
+        location {FILES} {{ root {home}; }}
+    }}
     server {{ listen {unbuffered} ssl http2; proxy_request_buffering off; location / {{ proxy_pass http://app; }} }}
 }}
 "

@@ -6,6 +6,7 @@
 mod certificate;
 mod client;
 mod fleet;
+mod http;
 mod lab;
 mod limit;
 mod process;
@@ -13,6 +14,7 @@ mod proxy;
 mod publisher;
 mod report;
 mod sockets;
+mod stalled;
 mod storm;
 mod upstream;
 
@@ -107,6 +109,7 @@ fn measure(options: &Options) -> io::Result<()> {
     let mut report = Report::default();
     let done = proxy::measure(&lab, &mut report)
         .and_then(|()| sockets::measure(&lab, &mut report))
+        .and_then(|()| stalled::measure(&lab, &mut report))
         .and_then(|()| storm::measure(&lab, &mut report));
     let table = report.table();
     println!(

@@ -1,4 +1,4 @@
-//! What proxying costs next to nginx: small requests, full handshakes, long bodies. Both run at
+//! What proxying and files cost next to nginx: small requests, full handshakes, long bodies. Both run at
 //! once, one measured after the other in each repetition; an idle server costs nothing.
 
 use std::io::{self, Error, Read, Write};
@@ -11,13 +11,72 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::certificate::{HOST, KeyExchange};
-use crate::lab::{Lab, Server};
+use crate::lab::{FILES, Lab, Server};
 use crate::process::{LOAD_CORE, pinned};
 use crate::report::Report;
 use crate::upstream::SMALL;
 
 /// Names measured here.
-const NAMES: &[&str] = &["proxy-h1", "proxy-h2", "handshake", "download", "upload"];
+const NAMES: &[&str] = &[
+    "proxy-h1",
+    "proxy-h2",
+    "file-1k",
+    "file-1k-h2",
+    "file-100k",
+    "file-10m",
+    "handshake",
+    "download",
+    "upload",
+];
+const HTTP1: &[&str] = &["--h1", "-c16", "-m1"];
+const HTTP2: &[&str] = &["-c4", "-m8"];
+
+/// Many requests for one path.
+struct Load {
+    names: [&'static str; 3],
+    options: &'static [&'static str],
+    path: [&'static str; 2],
+    count: u32,
+}
+
+const LOADS: &[Load] = &[
+    Load {
+        names: ["proxy-h1", "proxy-h1.cpu", "proxy-h1.nginx"],
+        options: HTTP1,
+        path: [SMALL, ""],
+        count: 50_000,
+    },
+    Load {
+        names: ["proxy-h2", "proxy-h2.cpu", "proxy-h2.nginx"],
+        options: HTTP2,
+        path: [SMALL, ""],
+        count: 50_000,
+    },
+    Load {
+        names: ["file-1k", "file-1k.cpu", "file-1k.nginx"],
+        options: HTTP1,
+        path: [FILES, "1k"],
+        count: 50_000,
+    },
+    Load {
+        names: ["file-1k-h2", "file-1k-h2.cpu", "file-1k-h2.nginx"],
+        options: HTTP2,
+        path: [FILES, "1k"],
+        count: 50_000,
+    },
+    Load {
+        names: ["file-100k", "file-100k.cpu", "file-100k.nginx"],
+        options: HTTP1,
+        path: [FILES, "100k"],
+        count: 10_000,
+    },
+    Load {
+        names: ["file-10m", "file-10m.cpu", "file-10m.nginx"],
+        options: HTTP1,
+        path: [FILES, "10m"],
+        count: 100,
+    },
+];
 const GIB: f64 = 1_073_741_824.0;
 
 /// All repetitions.
@@ -34,17 +93,10 @@ pub(crate) fn measure(lab: &Lab, report: &mut Report) -> io::Result<()> {
             nginx: &nginx,
             gateway: &gateway,
         };
-        if lab.plan.wants(&["proxy-h1"]) {
-            pair.small(
-                ["proxy-h1", "proxy-h1.cpu", "proxy-h1.nginx"],
-                &["--h1", "-c16", "-m1"],
-            )?;
-        }
-        if lab.plan.wants(&["proxy-h2"]) {
-            pair.small(
-                ["proxy-h2", "proxy-h2.cpu", "proxy-h2.nginx"],
-                &["-c4", "-m8"],
-            )?;
+        for load in LOADS {
+            if lab.plan.wants(&[load.names[0]]) {
+                pair.load(load)?;
+            }
         }
         if lab.plan.wants(&["handshake"]) {
             pair.handshakes()?;
@@ -71,15 +123,16 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    fn small(&mut self, names: [&'static str; 3], options: &[&str]) -> io::Result<()> {
-        let count = self.count(50_000);
+    fn load(&mut self, load: &Load) -> io::Result<()> {
+        let count = self.count(load.count);
+        let path = load.path.concat();
         let [nginx, gateway] = [self.nginx, self.gateway].map(|server| {
-            h2load(server.address, options, 500)?;
+            h2load(server.address, load.options, (&path, (count / 50).max(16)))?;
             let cpu = server.process.cpu()?;
-            h2load(server.address, options, count)?;
+            h2load(server.address, load.options, (&path, count))?;
             Ok::<_, Error>((server.process.cpu()? - cpu) * 1e6 / f64::from(count))
         });
-        self.compare(names, gateway?, nginx?);
+        self.compare(load.names, gateway?, nginx?);
         Ok(())
     }
 
@@ -142,11 +195,11 @@ impl Pair<'_> {
 }
 
 /// Runs h2load; an error unless every request was answered 2xx.
-fn h2load(address: SocketAddr, options: &[&str], count: u32) -> io::Result<()> {
+fn h2load(address: SocketAddr, options: &[&str], (path, count): (&str, u32)) -> io::Result<()> {
     let mut command = Command::new("h2load");
     command.args(["-t1", &format!("-n{count}")]).args(options);
     command.arg(format!("--connect-to={address}"));
-    command.arg(format!("https://{HOST}:{}{SMALL}", address.port()));
+    command.arg(format!("https://{HOST}:{}{path}", address.port()));
     let output = pinned(&command, LOAD_CORE).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     if said.contains(&format!("status codes: {count} 2xx")) {

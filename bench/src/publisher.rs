@@ -99,6 +99,14 @@ impl Publisher {
         Ok(())
     }
 
+    /// Reads the answer to what was sent: the gateway has taken it, whether it reached anybody or not.
+    pub(crate) fn taken(&mut self) -> io::Result<()> {
+        match self.answer()? {
+            (200..300, _) => Ok(()),
+            (status, body) => Err(Error::other(format!("not published: {status} {body}"))),
+        }
+    }
+
     fn answer(&mut self) -> io::Result<(u16, String)> {
         let status = self.line()?;
         let code = status

@@ -3,7 +3,7 @@
 //!
 //! The surprise: these are counts of what reached the upstream, so noise of the machine hardly shows.
 
-use std::io::{self, BufRead, BufReader, Error, Write};
+use std::io::{self, BufReader, Error, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use rustls::{ClientConnection, StreamOwned};
 
 use crate::certificate::HOST;
 use crate::fleet::{Fleet, Target};
+use crate::http::{get, metric, read_answer};
 use crate::lab::{Lab, Server};
 use crate::process::pause;
 use crate::report::{Report, median};
@@ -130,7 +131,7 @@ impl Round<'_> {
         let start = Instant::now();
         let mut fleet = Fleet::open(self.target(server)?, self.sockets())?;
         // A socket may be accepted before it is judged, so the gateway has to say that all stay.
-        while connections(server.control)? < self.sockets() {
+        while metric(server.control, "gatepost_connections")? < each(self.sockets()) {
             fleet.rest(Duration::from_millis(50))?;
             if start.elapsed() > Duration::from_secs(60) {
                 return Err(Error::other("not every socket was let in within 60 s"));
@@ -236,45 +237,6 @@ impl Browser {
 /// When the upstream was asked for sessions since the last time.
 fn asked(upstream: SocketAddr) -> io::Result<Vec<u64>> {
     serde_json::from_str(&get(upstream, ASKED)?).map_err(Error::other)
-}
-
-/// How many connections a gateway has, as its metrics say.
-fn connections(internal: SocketAddr) -> io::Result<usize> {
-    let metrics = get(internal, "/metrics")?;
-    let count = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("gatepost_connections "));
-    let count = count.and_then(|count| count.trim().parse().ok());
-    count.ok_or_else(|| Error::other(format!("the metrics name no connections: {metrics}")))
-}
-
-fn get(address: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    read_answer(&mut BufReader::new(stream)).map(|(_, body)| body)
-}
-
-/// The head and the body of an answer with a length.
-fn read_answer(stream: &mut impl BufRead) -> io::Result<(String, String)> {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut head)? == 0 {
-            return Err(Error::other(format!("the answer ends early: {head}")));
-        }
-    }
-    let length = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(": ")?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.parse::<usize>().ok())?
-    });
-    if !head.starts_with("HTTP/1.1 200 ") {
-        return Err(Error::other(format!("not answered as asked: {head}")));
-    }
-    let mut body = vec![0; length.unwrap_or_default()];
-    stream.read_exact(&mut body)?;
-    Ok((head, String::from_utf8_lossy(&body).into_owned()))
 }
 
 fn as_nanos(time: Duration) -> u64 {
