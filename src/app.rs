@@ -4,6 +4,7 @@
 //! its own, because health and publishing stay up until the last socket is closed.
 
 mod addresses;
+mod limits;
 mod listeners;
 mod outbox;
 mod routes;
@@ -16,7 +17,9 @@ use std::time::Duration;
 use crate::admin::health::{DjangoState, Health, Readiness};
 use crate::admin::metrics::Exposition;
 use crate::config::{Config, ConfigError, Mode, SecretSource, secret_file};
+use crate::files::open::OpenFiles;
 use crate::hub::{Hub, OutboxLimits};
+use crate::net::descriptors::Shares;
 use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::{ListenError, Listener};
 use crate::proxy::buffer::{Buffering, BufferingError};
@@ -54,6 +57,7 @@ pub struct Gateway {
     listeners: Listeners,
     store: Arc<CertificateStore>,
     hosts: Arc<Hosts>,
+    shares: Shares,
     hub: Arc<Hub>,
     lifecycle: Arc<Lifecycle>,
     authority: Arc<Authority>,
@@ -98,6 +102,7 @@ struct Shared {
     lifecycle: Arc<Lifecycle>,
     buffering: Buffering,
     metrics: Arc<Metrics>,
+    files: Arc<OpenFiles>,
     drain: DrainWatch,
 }
 
@@ -110,7 +115,8 @@ impl Gateway {
             addresses: own_addresses(config.mode, config.server.lan),
         };
         let store = Arc::new(CertificateStore::load(&config.tls, &names)?);
-        let shared = Shared::build(&config, names, drain.watch())?;
+        let room = limits::share(&config);
+        let shared = Shared::build(&config, names, (room, drain.watch()))?;
         let readiness = Readiness::new();
         Ok(Self {
             listeners: Listeners::bind(&config.server)?,
@@ -119,6 +125,7 @@ impl Gateway {
             puller: shared.puller(&config)?,
             inheritance: Inheritance::accept(&config, &shared.secrets, shared.authority.leases()),
             hosts: shared.hosts,
+            shares: room,
             hub: shared.hub,
             lifecycle: shared.lifecycle,
             authority: shared.authority,
@@ -168,7 +175,7 @@ impl Gateway {
 
     /// Starts the accept loops.
     fn serve(&mut self) {
-        let limits = ServeLimits::from(&self.config.limits);
+        let limits = ServeLimits::new(&self.config.limits, self.shares.clients);
         let configured = self.config.limits.connections;
         // Where the descriptors decide, the rest of them is for upstreams.
         let spare = configured.map_or(0, |_| SPARE_CONNECTIONS);
@@ -213,7 +220,7 @@ impl Shared {
     fn build(
         config: &Config,
         names: CertificateNames,
-        drain: DrainWatch,
+        (shares, drain): (Shares, DrainWatch),
     ) -> Result<Self, StartError> {
         let secrets = match &config.django.secret {
             SecretSource::Given(secrets) => secrets.clone(),
@@ -250,6 +257,7 @@ impl Shared {
             wake: Wake::default(),
             buffering: Buffering::open(&config.buffering)?,
             metrics,
+            files: Arc::new(OpenFiles::new(shares.files)),
             drain,
         })
     }

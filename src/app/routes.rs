@@ -47,7 +47,9 @@ impl Shared {
                 };
                 forward("frontend", addresses, kind)
             }
-            Some(FrontendConfig::Build { root, fallback }) => folder("/", root, Some(fallback)),
+            Some(FrontendConfig::Build { root, fallback }) => {
+                self.folder("/", root, Some(fallback))
+            }
         };
         let mut prefixes = vec![
             (RESERVED.to_owned(), Arc::new(Route::Reserved)),
@@ -61,7 +63,7 @@ impl Shared {
         for served in &config.files {
             prefixes.push((
                 served.path.clone(),
-                folder(&served.path, &served.root, None),
+                self.folder(&served.path, &served.root, None),
             ));
         }
         for further in &config.upstreams {
@@ -69,6 +71,14 @@ impl Shared {
             prefixes.push((further.path.clone(), route));
         }
         prefixes
+    }
+
+    fn folder(&self, prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
+        let folder = Folder::new(root.to_owned(), fallback.cloned()).sharing(&self.files);
+        Arc::new(Route::Folder {
+            prefix: prefix.to_owned(),
+            folder,
+        })
     }
 
     fn forwarder(
@@ -164,12 +174,4 @@ pub(super) fn is_all_local(config: &Config) -> bool {
     let further = config.upstreams.iter().flat_map(|route| &route.upstream);
     let mut all = config.django.upstream.iter().chain(frontend).chain(further);
     config.mode == Mode::Dev && all.all(UpstreamAddress::is_on_loopback)
-}
-
-fn folder(prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
-    let folder = Folder::new(root.to_owned(), fallback.cloned());
-    Arc::new(Route::Folder {
-        prefix: prefix.to_owned(),
-        folder,
-    })
 }

@@ -1,33 +1,27 @@
 //! Sockets that clients connect to.
 //!
 //! Bound by the composition root, drained by `server`. The surprise: [`Listener::accept`] cannot
-//! fail. Errors of one socket are passed over, and where descriptors are out it waits instead of
-//! spinning (the kernel keeps the client in its backlog meanwhile).
+//! fail; what is done where it cannot succeed either is `patience`'s.
 
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::fs::Mode;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::time::Instant;
 
+use super::patience::Patience;
 use super::stream::Stream;
 
 /// Clients that the kernel keeps while the gateway is busy: a reconnecting crowd comes at once.
 const BACKLOG: i32 = 4096;
 /// Bytes that the kernel keeps for a client beyond those under way to it. By default it takes
 /// megabytes, so that an outbox would learn of a slow client only when the machine's memory is full.
-const UNSENT: u32 = 128 * 1024;
-/// How long to wait where descriptors or memory are out.
-const BACK_OFF: Duration = Duration::from_millis(75);
-/// The least time between two log lines about it.
-const QUIET: Duration = Duration::from_secs(1);
+const UNSENT: u32 = 64 * 1024;
 
 /// Where a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +57,7 @@ pub enum ListenError {
 #[derive(Debug)]
 pub struct Listener {
     socket: Bound,
-    complained: Option<Instant>,
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -135,7 +129,7 @@ impl Listener {
     fn new(socket: Bound) -> Self {
         Self {
             socket,
-            complained: None,
+            patience: Patience::new(),
         }
     }
 
@@ -150,31 +144,7 @@ impl Listener {
     /// The next client.
     pub async fn accept(&mut self) -> (Stream, Peer) {
         let socket = &self.socket;
-        patiently(|| socket.accept(), &mut self.complained).await
-    }
-}
-
-/// Accepts until it succeeds. `complained` says when the log was last told that it does not.
-async fn patiently<T, F>(accept: impl Fn() -> F, complained: &mut Option<Instant>) -> T
-where
-    F: Future<Output = io::Result<T>>,
-{
-    loop {
-        match accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) if is_of_one_client(&error) => {}
-            Err(error) => {
-                if complained.is_none_or(|last| last.elapsed() >= QUIET) {
-                    *complained = Some(Instant::now());
-                    tracing::error!(
-                        %error,
-                        "cannot accept clients, who wait; raise the limit of open files \
-                         (ulimit -n) or lower `limits.connections`"
-                    );
-                }
-                tokio::time::sleep(BACK_OFF).await;
-            }
-        }
+        self.patience.accept(|| socket.accept()).await
     }
 }
 
@@ -256,15 +226,6 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
         _ => Err(ErrorKind::AddrInUse.into()),
     }
-}
-
-/// Whether an error is about the client that was to be accepted, who is then simply gone. All else
-/// may last, and would make the loop spin.
-fn is_of_one_client(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted
-    )
 }
 
 fn tcp_hint(address: SocketAddr, source: &io::Error) -> String {

@@ -6,4 +6,5 @@ pub mod descriptors;
 pub mod drain;
 pub mod interfaces;
 pub mod listener;
+mod patience;
 pub mod stream;

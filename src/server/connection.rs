@@ -24,8 +24,11 @@ use super::serve::{Answer, Serve, ServeLimits};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Peer;
+use crate::socket::HandshakeError;
 use crate::tls::accept::{self, Protocol, ServerConfig, TlsStream};
 use crate::tls::store::CertificateStore;
+use crate::web::body::ResponseBody;
+use crate::web::problem::{Asked, ToProblem, render};
 
 /// For whoever has typed `http://` before the port of HTTPS.
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
@@ -37,6 +40,11 @@ const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
 /// For a TLS handshake under way when the gateway begins to end: whoever only holds one open must
 /// not hold the end up.
 const HANDSHAKE_GRACE: Duration = Duration::from_secs(1);
+
+/// For each step of a client that is only told that there is no room.
+const REFUSAL: Duration = Duration::from_secs(5);
+/// For another request of such a client over HTTP/2, where the answer does not end the connection.
+const REFUSAL_IDLE: Duration = Duration::from_millis(500);
 
 /// How HTTP is spoken, set up once.
 #[derive(Clone, Debug)]
@@ -95,7 +103,8 @@ pub(super) async fn run_tls<A: Answer>(
 ) {
     let handshake = handshake(store.server_config(), stream);
     drop(store);
-    let handshake = tokio::time::timeout(serve.limits.tls_timeout, handshake);
+    let limit = client.entry.limit(serve.limits.tls_timeout);
+    let handshake = tokio::time::timeout(limit, handshake);
     let secured = tokio::select! {
         secured = handshake => secured,
         () = late(&serve.drain) => return,
@@ -139,17 +148,55 @@ async fn late(drain: &DrainWatch) {
 pub(super) struct Client {
     pub(super) peer: Peer,
     pub(super) pace: Arc<Pace>,
+    entry: Entry,
+}
+
+/// Whether there is room for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// There is.
+    Admitted,
+    /// There is none, and it is told so.
+    Refused,
+}
+
+impl Entry {
+    fn limit(self, limit: Duration) -> Duration {
+        match self {
+            Self::Admitted => limit,
+            Self::Refused => limit.min(REFUSAL),
+        }
+    }
+
+    async fn answer<A: Answer>(
+        self,
+        answer: &A,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<ResponseBody> {
+        match self {
+            Self::Admitted => answer.answer(request, peer).await,
+            Self::Refused => {
+                let problem = HandshakeError::Full.to_problem().closing();
+                render(&problem, Asked::of(&request), None)
+            }
+        }
+    }
 }
 
 impl Client {
-    pub(super) fn new(peer: Peer, limits: &ServeLimits) -> Self {
+    pub(super) fn new(peer: Peer, limits: &ServeLimits, entry: Entry) -> Self {
         let allowed = Allowed {
-            header: limits.header_timeout,
-            idle: limits.idle_timeout,
-            write: limits.write_timeout,
+            header: entry.limit(limits.header_timeout),
+            idle: match entry {
+                Entry::Admitted => limits.idle_timeout,
+                Entry::Refused => limits.idle_timeout.min(REFUSAL_IDLE),
+            },
+            write: entry.limit(limits.write_timeout),
         };
         Self {
             peer,
+            entry,
             pace: Pace::new(allowed),
         }
     }
@@ -165,13 +212,13 @@ pub(super) async fn serve_http<A, S>(
     A: Answer,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Client { peer, pace } = client;
+    let Client { peer, pace, entry } = client;
     pace.speaks(protocol);
     let (answer, seen) = (Arc::clone(&serve.answer), Arc::clone(&pace));
     let service = service_fn(move |request: Request<Incoming>| {
         let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
         async move {
-            let response: Response<_> = answer.answer(request, peer).await;
+            let response = entry.answer(&*answer, request, peer).await;
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight)))
         }
     });

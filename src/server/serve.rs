@@ -1,9 +1,9 @@
 //! The accept loop.
 //!
 //! Made and run by the composition root, one [`Serve`] for each kind of listener; each client is
-//! handed to a task of its own. The surprise: when all permits are out, no further client is
-//! accepted, who then waits in the kernel's backlog, costs no descriptor, and comes in as soon as
-//! somebody leaves.
+//! handed to a task of its own. The surprise: a client for whom there is no room is accepted all the
+//! same, and told so by a 503; where too many of those are about, it is closed at once. Left in the
+//! kernel's backlog it would hang without knowing why.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,20 +13,21 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::{self, Client, Speech};
+use super::connection::{self, Client, Entry, Speech};
 use super::wrap::PacedStream;
 use crate::config::Limits;
-use crate::net::descriptors;
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Listener;
 pub use crate::net::listener::Peer;
-use crate::net::stream::Stream;
 use crate::tls::accept::Protocol;
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 
 /// The least time between two log lines about a full gateway, which stays full for a while.
 const QUIET: Duration = Duration::from_secs(10);
+
+/// Clients at once that are told that there is no room.
+const MOST_REFUSED: usize = 64;
 
 /// Whatever answers requests.
 pub trait Answer: Send + Sync + 'static {
@@ -57,12 +58,11 @@ pub struct ServeLimits {
     pub write_timeout: Duration,
 }
 
-impl From<&Limits> for ServeLimits {
-    /// Raises the process's limit of descriptors where it decides.
-    fn from(limits: &Limits) -> Self {
-        let allowed = || descriptors::connections(descriptors::raise_limit());
+impl ServeLimits {
+    /// As configured; so many connections where none are.
+    pub fn new(limits: &Limits, connections: usize) -> Self {
         Self {
-            connections: limits.connections.unwrap_or_else(allowed),
+            connections: limits.connections.unwrap_or(connections),
             header_size: limits.header_size,
             headers: limits.headers,
             tls_timeout: limits.tls_timeout,
@@ -81,6 +81,7 @@ pub struct Serve<A> {
     pub(super) drain: DrainWatch,
     pub(super) speech: Speech,
     permits: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
     /// When the log was last told that all permits are out.
     complained: Mutex<Option<Instant>>,
 }
@@ -95,6 +96,7 @@ impl<A: Answer> Serve<A> {
             limits,
             drain,
             permits: Arc::new(Semaphore::new(permits)),
+            refusals: Arc::new(Semaphore::new(MOST_REFUSED)),
             complained: Mutex::new(None),
         }
     }
@@ -103,14 +105,13 @@ impl<A: Answer> Serve<A> {
     #[must_use]
     pub fn sharing<B>(mut self, other: &Serve<B>) -> Self {
         self.permits = Arc::clone(&other.permits);
+        self.refusals = Arc::clone(&other.refusals);
         self
     }
 
     /// Serves HTTPS, by HTTP/1.1 and HTTP/2, until the drain begins.
     pub async fn run_tls(self: Arc<Self>, mut listener: Listener, store: Arc<CertificateStore>) {
-        while let Some((stream, peer, permit)) = self.next(&mut listener).await {
-            let client = Client::new(peer, &self.limits);
-            let stream = PacedStream::new(stream, Arc::clone(&client.pace), permit);
+        while let Some((stream, client)) = self.next(&mut listener).await {
             let (serve, store) = (Arc::clone(&self), Arc::clone(&store));
             self.drain
                 .spawn(connection::run_tls(serve, store, stream, client));
@@ -119,9 +120,7 @@ impl<A: Answer> Serve<A> {
 
     /// Serves plain HTTP/1.1, until the drain begins.
     pub async fn run_plain(self: Arc<Self>, mut listener: Listener) {
-        while let Some((stream, peer, permit)) = self.next(&mut listener).await {
-            let client = Client::new(peer, &self.limits);
-            let stream = PacedStream::new(stream, Arc::clone(&client.pace), permit);
+        while let Some((stream, client)) = self.next(&mut listener).await {
             let serve = Arc::clone(&self);
             self.drain.spawn(connection::serve_http(
                 serve,
@@ -132,27 +131,30 @@ impl<A: Answer> Serve<A> {
         }
     }
 
-    /// The next client for whom there is room; `None` when the gateway ends.
-    async fn next(&self, listener: &mut Listener) -> Option<(Stream, Peer, OwnedSemaphorePermit)> {
-        let next = async {
-            // Not kept while nobody comes: listeners share the permits.
-            drop(self.room().await?);
-            let (stream, peer) = listener.accept().await;
-            Some((stream, peer, self.room().await?))
-        };
-        tokio::select! {
-            biased;
-            () = self.drain.draining() => None,
-            next = next => next,
+    /// The next client that is to get an answer; `None` when the gateway ends.
+    async fn next(&self, listener: &mut Listener) -> Option<(PacedStream, Client)> {
+        loop {
+            let (stream, peer) = tokio::select! {
+                biased;
+                () = self.drain.draining() => return None,
+                accepted = listener.accept() => accepted,
+            };
+            // Who finds no place at all is closed by that.
+            if let Some((permit, entry)) = self.room() {
+                let client = Client::new(peer, &self.limits, entry);
+                let stream = PacedStream::new(stream, Arc::clone(&client.pace), permit);
+                return Some((stream, client));
+            }
         }
     }
 
-    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+    fn room(&self) -> Option<(OwnedSemaphorePermit, Entry)> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Some(permit);
+            return Some((permit, Entry::Admitted));
         }
         self.complain();
-        Arc::clone(&self.permits).acquire_owned().await.ok()
+        let permit = Arc::clone(&self.refusals).try_acquire_owned().ok()?;
+        Some((permit, Entry::Refused))
     }
 
     fn complain(&self) {
@@ -165,8 +167,8 @@ impl<A: Answer> Serve<A> {
         }
         *complained = Some(Instant::now());
         tracing::warn!(
-            "all connections are in use, further clients wait; raise `limits.connections` or the \
-             limit of open files (ulimit -n)"
+            "all connections are in use, further clients are told to come later (503); raise \
+             `limits.connections` or the limit of open files (ulimit -n)"
         );
     }
 }

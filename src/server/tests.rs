@@ -113,6 +113,20 @@ fn limits() -> ServeLimits {
 }
 
 impl Bed {
+    /// Comes again until there is room.
+    async fn lets_in(&self) {
+        loop {
+            let mut client = self.connect().await;
+            let mut status = [0; 12];
+            let asked = client.write_all(get("/").as_bytes()).await;
+            let read = asked.is_ok() && client.read_exact(&mut status).await.is_ok();
+            if read && status == *b"HTTP/1.1 200" {
+                return;
+            }
+            sleep(SHORT / 10).await;
+        }
+    }
+
     fn plain(limits: ServeLimits) -> Self {
         Self::start(limits, None)
     }
@@ -450,15 +464,66 @@ async fn an_upgraded_connection_keeps_its_permit_and_no_time_limit() {
     assert!(head.starts_with(b"HTTP/1.1 101"));
 
     let mut second = bed.connect().await;
-    let refused = timeout(SHORT * 3, ask(&mut second, "/")).await;
-    assert!(refused.is_err(), "there is room for one");
+    second.write_all(get("/").as_bytes()).await.unwrap();
+    let mut refused = String::new();
+    let read = second.read_to_string(&mut refused);
+    timeout(PATIENCE, read).await.unwrap().unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(refused.contains("retry-after: "), "{refused}");
     socket.write_all(b"e").await.unwrap();
     assert_eq!(
         timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap(),
         b'e'
     );
     drop(socket);
-    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 OK"));
+    timeout(PATIENCE, bed.lets_in()).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_finds_no_room_is_told_so_over_both_protocols() {
+    let bed = Bed::tls(ServeLimits {
+        connections: 1,
+        ..limits()
+    });
+    let _inside = bed.secure(b"http/1.1").await;
+    let mut http1 = bed.secure(b"http/1.1").await;
+    http1.write_all(get("/").as_bytes()).await.unwrap();
+    let mut told = String::new();
+    let read = http1.read_to_string(&mut told);
+    timeout(PATIENCE, read).await.unwrap().unwrap();
+    assert!(told.starts_with("HTTP/1.1 503"), "{told}");
+    assert!(told.contains("connection: close"), "{told}");
+    let mut http2 = bed.http2().await;
+    let told = http2.send_request(request("/")).await.unwrap();
+    assert_eq!(told.status(), 503);
+    let ended = async {
+        while http2.ready().await.is_ok() {
+            sleep(SHORT / 10).await;
+        }
+    };
+    timeout(PATIENCE, ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_too_many_find_no_room_the_rest_is_closed_at_once() {
+    let bed = Bed::plain(ServeLimits {
+        connections: 1,
+        ..limits()
+    });
+    let mut inside = bed.connect().await;
+    ask(&mut inside, "/").await;
+    // Each of them could be told, and does not ask.
+    let mut silent = Vec::new();
+    for _ in 0..64 {
+        silent.push(bed.connect().await);
+    }
+    let mut last = bed.connect().await;
+    let (_, ended) = end(&mut last).await;
+    assert_eq!(ended.unwrap_or(0), 0);
+    // Nobody was disturbed, and room is made again.
+    ask(&mut inside, "/").await;
+    drop((silent, inside));
+    timeout(PATIENCE, bed.lets_in()).await.unwrap();
 }
 
 #[tokio::test]

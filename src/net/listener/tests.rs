@@ -131,36 +131,3 @@ async fn a_file_in_the_place_of_a_socket_is_left_alone() {
     assert!(error.contains("the file there is no socket"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "dear");
 }
-
-#[test]
-fn only_errors_of_one_client_are_passed_over() {
-    let out_of_descriptors = io::Error::from_raw_os_error(24);
-    assert!(!is_of_one_client(&out_of_descriptors));
-    assert!(is_of_one_client(&ErrorKind::ConnectionAborted.into()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_descriptors_accepting_waits_instead_of_spinning() {
-    let began = Instant::now();
-    let calls = std::cell::Cell::new(0);
-    let mut complained = None;
-    let accept = || {
-        calls.set(calls.get() + 1);
-        let call = calls.get();
-        async move {
-            match call {
-                1..=20 => Err(io::Error::from_raw_os_error(24)),
-                21..=30 => Err(ErrorKind::ConnectionAborted.into()),
-                _ => Ok("a client"),
-            }
-        }
-    };
-    assert_eq!(patiently(accept, &mut complained).await, "a client");
-    assert_eq!(calls.get(), 31);
-    assert_eq!(began.elapsed() / 20, BACK_OFF);
-    let last = complained.unwrap() - began;
-    assert!(
-        last >= QUIET && last < 2 * QUIET,
-        "told once a second: {last:?}"
-    );
-}
