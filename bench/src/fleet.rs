@@ -35,6 +35,8 @@ pub(crate) struct Target {
     pub(crate) sessions: usize,
     /// Handshakes under way at once.
     pub(crate) at_once: usize,
+    /// Bytes that a client's kernel takes for it, where it is told.
+    pub(crate) receive_buffer: Option<usize>,
 }
 
 impl Target {
@@ -46,6 +48,16 @@ impl Target {
             tls,
             sessions: usize::MAX,
             at_once: AT_ONCE,
+            receive_buffer: None,
+        }
+    }
+
+    /// The same by clients that hold next to nothing themselves: what the kernel takes for their
+    /// connections is then the server's.
+    pub(crate) fn narrow(self) -> Self {
+        Self {
+            receive_buffer: Some(4096),
+            ..self
         }
     }
 
@@ -185,7 +197,7 @@ impl Fleet {
 
     fn start(&mut self) -> io::Result<()> {
         let number = self.clients.len();
-        let mut stream = TcpStream::from_std(connecting(number, self.target.address)?);
+        let mut stream = TcpStream::from_std(connecting(number, &self.target)?);
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
@@ -254,12 +266,15 @@ impl Fleet {
 }
 
 /// A connect under way from one of several source addresses.
-fn connecting(number: usize, address: SocketAddr) -> io::Result<std::net::TcpStream> {
+fn connecting(number: usize, target: &Target) -> io::Result<std::net::TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
+    if let Some(bytes) = target.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     let last = u8::try_from(number % SOURCES + 1).unwrap_or(1);
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 10, last), 0)).into())?;
-    match socket.connect(&address.into()) {
+    match socket.connect(&target.address.into()) {
         Err(error)
             if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) =>
         {

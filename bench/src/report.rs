@@ -112,7 +112,7 @@ pub(crate) const MEASURES: &[Measure] = &[
         "stalled",
         "kernel memory of 1,000 clients that stop reading",
         "MiB",
-        [Some(150.0), Some(100.0)],
+        [Some(100.0), Some(100.0)],
     ),
     detail("stalled.closed", "  closed 1013, of 1,000", ""),
     budget(
