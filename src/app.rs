@@ -31,7 +31,7 @@ use crate::secret::Secrets;
 use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::internal::Internal;
 use crate::server::redirect::Redirect;
-use crate::server::serve::{Serve, ServeLimits};
+use crate::server::serve::Serve;
 use crate::session::{Authority, AuthorityError, Lifecycle, Naming, Reach};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::error::TlsError;
@@ -43,12 +43,6 @@ use addresses::own_addresses;
 pub use listeners::Addresses;
 use listeners::Listeners;
 use sessions::Inheritance;
-
-/// Connections besides those that `limits.connections` allows, so that one too many can be told so.
-const SPARE_CONNECTIONS: usize = 64;
-/// Connections of the internal listener: its own, so that a crowd outside keeps nobody from health,
-/// metrics and publishing.
-const INTERNAL_CONNECTIONS: usize = 256;
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -175,18 +169,10 @@ impl Gateway {
 
     /// Starts the accept loops.
     fn serve(&mut self) {
-        let limits = ServeLimits::new(&self.config.limits, self.shares.clients);
-        let configured = self.config.limits.connections;
-        // Where the descriptors decide, the rest of them is for upstreams.
-        let spare = configured.map_or(0, |_| SPARE_CONNECTIONS);
-        let connections = limits.connections.saturating_add(spare);
+        let [limits, own] = limits::of_listeners(&self.config.limits, self.shares);
         let listeners = std::mem::take(&mut self.listeners);
 
         let watch = self.internal_drain.watch();
-        let own = ServeLimits {
-            connections: INTERNAL_CONNECTIONS,
-            ..limits
-        };
         let internal = Arc::new(Serve::new(Arc::clone(&self.internal), own, watch.clone()));
         if let Some(listener) = listeners.internal {
             watch.spawn(internal.run_plain(listener));
@@ -194,10 +180,6 @@ impl Gateway {
 
         let watch = self.drain.watch();
         watch.spawn(self.authority.run(watch.clone()));
-        let limits = ServeLimits {
-            connections,
-            ..limits
-        };
         let public = Arc::new(Serve::new(
             Arc::clone(&self.dispatch),
             limits,

@@ -2,8 +2,16 @@
 //!
 //! Used by the composition root alone.
 
-use crate::config::{Config, FrontendConfig};
+use crate::config::{Config, FrontendConfig, Limits};
 use crate::net::descriptors::{self, Shares};
+use crate::server::serve::ServeLimits;
+
+/// Connections besides those that `limits.connections` allows: sockets beyond it get their own answer,
+/// and the place of one that has just ended is free before its connection is.
+const SPARE_CONNECTIONS: usize = 64;
+/// Connections of the internal listener: its own, so that a crowd outside keeps nobody from health,
+/// metrics and publishing.
+const INTERNAL_CONNECTIONS: usize = 256;
 
 /// Raises the limit of descriptors as far as it goes, and shares them out.
 pub(super) fn share(config: &Config) -> Shares {
@@ -23,4 +31,13 @@ pub(super) fn share(config: &Config) -> Shares {
         );
     }
     shares
+}
+
+/// What clients of the public listeners may take, and of the internal one.
+pub(super) fn of_listeners(limits: &Limits, shares: Shares) -> [ServeLimits; 2] {
+    let connections = match limits.connections {
+        Some(configured) => configured.saturating_add(SPARE_CONNECTIONS),
+        None => shares.clients,
+    };
+    [connections, INTERNAL_CONNECTIONS].map(|connections| ServeLimits::new(limits, connections))
 }

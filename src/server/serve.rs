@@ -59,10 +59,10 @@ pub struct ServeLimits {
 }
 
 impl ServeLimits {
-    /// As configured; so many connections where none are.
+    /// As configured, with so many connections.
     pub fn new(limits: &Limits, connections: usize) -> Self {
         Self {
-            connections: limits.connections.unwrap_or(connections),
+            connections,
             header_size: limits.header_size,
             headers: limits.headers,
             tls_timeout: limits.tls_timeout,
