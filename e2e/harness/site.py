@@ -35,6 +35,7 @@ class Site:
 
     backend = BACKEND
     wsgi = "demosite.wsgi"
+    workers = ("--workers", "2", "--worker-class", "gthread", "--threads", "4")
 
     def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False, auth=""):
         self.folder = folder
@@ -80,7 +81,7 @@ class Site:
     def start_django(self, **environment):
         """Starts gunicorn at the address the gateway knows, and waits until it answers there."""
         command = [sys.executable, "-m", "gunicorn", self.wsgi, "--bind", self._django_bind]
-        command += ["--workers", "2", "--worker-class", "gthread", "--threads", "4"]
+        command += self.workers
         command += ["--access-logfile", "-", "--access-logformat", "asked %(m)s %(U)s %(s)s"]
         environment = self._django_environment() | environment
         self.django = Process("gunicorn", command, self.backend, environment)

@@ -14,10 +14,10 @@ use super::pump::pump;
 use super::store::Store;
 use crate::net::drain::DrainWatch;
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+/// Between two looks. A client that falls behind holds the upstream for two of them at most.
+const LOOK: Duration = Duration::from_millis(25);
 /// A client that took so much between two looks is no slow one.
-const FAST: u64 = 1 << 20;
+const FAST: u64 = 256 << 10;
 
 /// Looks after answers. Cheap to clone.
 #[derive(Clone, Debug)]
