@@ -200,6 +200,9 @@ body_size = "4GiB"
 connections_per_user = 0
 handshakes_per_address = "0/s"
 
+[buffering]
+disk = "16GiB"
+
 [log]
 level = "warn"
 "#

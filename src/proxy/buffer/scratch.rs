@@ -2,9 +2,9 @@
 //!
 //! Used by `spool` and `store`. Everything here that touches a disk runs on a thread for it.
 
-use std::fs::{DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl Scratch {
         let scratch = Self {
             folder: folder.into(),
         };
-        make(folder)?;
+        fs::create_dir_all(folder)?;
         tempfile::tempfile_in(folder)?;
         Ok(scratch)
     }
@@ -58,7 +58,7 @@ impl Scratch {
                     return Err(error);
                 }
                 // Somebody has tidied up.
-                make(&folder)?;
+                fs::create_dir_all(&folder)?;
                 tempfile::tempfile_in(&folder)
             })
         });
@@ -69,11 +69,6 @@ impl Scratch {
     pub(in crate::proxy) fn folder(&self) -> &Path {
         &self.folder
     }
-}
-
-/// What is in it is nobody else's.
-fn make(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 impl ScratchFile {
@@ -127,7 +122,7 @@ mod tests {
         written.unwrap();
         assert_eq!(file.read(3, 3).await.unwrap().unwrap(), "ell");
         assert_eq!(folder.read_dir().unwrap().count(), 0);
-        std::fs::remove_dir(&folder).unwrap();
+        fs::remove_dir(&folder).unwrap();
         scratch.create().await.unwrap();
     }
 
