@@ -132,8 +132,14 @@ def _frontend(folder: Path, frontend: Frontend | None) -> Iterator[str]:
 
 
 def _static(folder: Path, frontend: Frontend | None) -> Iterator[str]:
-    """Yield the static files, where Django will not serve them itself."""
-    if settings.DEBUG or not is_local_prefix(settings.STATIC_URL):
+    """Yield static and uploaded files, where Django will not serve them itself."""
+    if settings.DEBUG:
+        return
+    if settings.MEDIA_ROOT and is_local_prefix(settings.MEDIA_URL):
+        media = Path(settings.MEDIA_ROOT).absolute()
+        lines = _files(settings.MEDIA_URL, _beside(folder, media))
+        yield _once_there(media, "the first upload", lines)
+    if not is_local_prefix(settings.STATIC_URL):
         return
     if settings.STATIC_ROOT:
         root = Path(settings.STATIC_ROOT).absolute()

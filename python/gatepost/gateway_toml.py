@@ -7,6 +7,7 @@ surprise: Python 3.10 cannot read TOML; what needs more than a hint asks the gat
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +31,16 @@ def find() -> Path | None:
         if (folder / NAME).is_file():
             return folder / NAME
     return None
+
+
+def place() -> Path:
+    """Return where a new one is written: beside manage.py where that is above BASE_DIR, or there.
+
+    ``find`` would find it in either, ``gatepost`` where people start it.
+    """
+    program = Path(sys.argv[0]).absolute()
+    beside = program.name == "manage.py" and program.parent in base().parents
+    return (program.parent if beside else base()) / NAME
 
 
 def in_force() -> Path | None:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 import fakes
+from gatepost import answers
 from project.people.models import Note
 
 pytestmark = pytest.mark.django_db
@@ -200,3 +201,41 @@ def test_two_logins_are_two_answers(ask, log_in, user):
     bob = get_user_model().objects.create_user("bob")
     keys = [log_in().cookies["sessionid"].value, log_in(bob).cookies["sessionid"].value]
     assert [ask(key).json()["user"] for key in keys] == [str(user.pk), str(bob.pk)]
+
+
+@pytest.fixture
+def refusals(caplog, monkeypatch):
+    """What the log says of answers that the gateway will refuse."""
+    monkeypatch.setattr(answers, "_said", {})
+    return lambda: [r.getMessage() for r in caplog.records if "will refuse" in r.getMessage()]
+
+
+@pytest.mark.parametrize(
+    ("setting", "made", "said"),
+    [
+        ("GROUPS", [f"customers-of-the-shop-{n:08}" for n in range(2500)], "has 2500 groups with"),
+        ("INITIAL_FRAMES", ["x" * 70_000], "let INITIAL_FRAMES say less"),
+        ("GROUPS", ["x" * 256], "one above 255 bytes"),
+        ("GROUPS", ["ü" * 127], None),
+        ("GROUPS", [""], "no name"),
+    ],
+)
+def test_an_answer_that_is_refused_is_explained_where_its_user_is_known(
+    ask, log_in, user, settings, refusals, setting, made, said
+):
+    settings.GATEPOST = {**settings.GATEPOST, setting: lambda user: made}
+    cookie = log_in().cookies["sessionid"].value
+    for _ in range(3):
+        ask(cookie)
+    if said is None:
+        assert refusals() == []
+    else:
+        (line,) = refusals()
+        assert said in line
+        assert str(user.pk) in line
+
+
+def test_an_id_that_is_too_long_is_named(refusals):
+    answers._say_what_is_refused("x" * 256, [], [])
+    (line,) = refusals()
+    assert "more than 255 bytes" in line

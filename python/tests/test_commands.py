@@ -170,10 +170,11 @@ def test_who_is_connected(settings, gateway):
     gateway.script.append(answers({"connections": [CONNECTION]}))
     header, row = run("gateway_connections").splitlines()
     assert header == (
-        "user  socket              address    since                sent  queued  connection"
+        "user  socket              address    since                      sent  queued  connection"
     )
     assert row == (
-        "42    /ws/notifications/  192.0.2.7  2026-11-06 22:20:00  3     0       9f8e7d6c5b4a3921"
+        "42    /ws/notifications/  192.0.2.7  2026-11-06 22:20:00+01:00  3     0"
+        "       9f8e7d6c5b4a3921"
     )
     (call,) = gateway.calls
     assert call.path == "/v1/connections"

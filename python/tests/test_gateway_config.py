@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command, load_command_clas
 from django.http import HttpResponse
 from django.urls import include, path, re_path
 
+from gatepost import gateway_toml
 from gatepost.devserver import frontend
 
 
@@ -499,3 +500,24 @@ def test_an_asgi_module_that_cannot_be_imported_is_left_to_django(settings, cons
 def test_a_stock_project_has_no_consumers(settings):
     settings.ASGI_APPLICATION = "project.asgi.application"
     assert "upstreams" not in drafted()
+
+
+def test_in_production_uploaded_files_are_served(settings, project):
+    settings.MEDIA_URL, settings.MEDIA_ROOT = "/media/", project / "uploads"
+    assert "# After the first upload:" in drafted()
+    settings.MEDIA_ROOT.mkdir()
+    assert table("[[files]]") == [['path = "/media/"', 'root = "uploads"']]
+    settings.DEBUG = True
+    assert table("[[files]]") == []
+
+
+def test_it_is_written_beside_a_manage_py_above_base_dir(settings, project, monkeypatch):
+    settings.BASE_DIR = project / "src" / "config"
+    settings.BASE_DIR.mkdir(parents=True)
+    for program, folder in (
+        (project / "manage.py", project),
+        (project / "elsewhere" / "manage.py", settings.BASE_DIR),
+        (project / "pytest", settings.BASE_DIR),
+    ):
+        monkeypatch.setattr(sys, "argv", [str(program), "gateway_config"])
+        assert gateway_toml.place() == folder / "gateway.toml"

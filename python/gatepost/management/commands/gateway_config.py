@@ -17,7 +17,12 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take where to write."""
-        parser.add_argument("file", nargs="?", type=Path, help="default: gateway.toml in BASE_DIR")
+        parser.add_argument(
+            "file",
+            nargs="?",
+            type=Path,
+            help="default: gateway.toml in BASE_DIR, or beside a manage.py above it",
+        )
         parser.add_argument("--stdout", action="store_true", help="print it instead")
         parser.add_argument(
             "--no-frontend", action="store_true", help="look for no frontend in package.json"
@@ -32,7 +37,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Write the file, or print it."""
-        path: Path = (options["file"] or state.base() / gateway_toml.NAME).absolute()
+        path: Path = (options["file"] or gateway_toml.place()).absolute()
         found = None if options["no_frontend"] else frontend.find(state.base())
         text = draft.gateway_config(path.parent, found)
         if options["to_stdout"]:

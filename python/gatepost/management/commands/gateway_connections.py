@@ -47,5 +47,5 @@ def _text(connection: dict[str, Any], name: str) -> str:
     value = connection.get(name)
     if name == "since" and value is not None:
         since = datetime.fromtimestamp(int(value), tz=timezone.get_current_timezone())
-        return since.strftime("%Y-%m-%d %H:%M:%S")
+        return since.isoformat(" ", "seconds")
     return "" if value is None else str(value)

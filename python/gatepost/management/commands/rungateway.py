@@ -73,7 +73,7 @@ def _decide(options: dict[str, Any], say: Any) -> plan.Plan:
     found = None if options["no_frontend"] else frontend.find(state.base())
     config: Path | None = options["config"] or gateway_toml.find()
     if config is None:
-        config = state.base() / gateway_toml.NAME
+        config = gateway_toml.place()
         gateway_config.write(config, draft.gateway_config(config.parent, found))
         say(f"Wrote {config} from the settings.")
     decided = plan.Plan(binary.find(), config.absolute(), plan.django_address(options["addrport"]))
