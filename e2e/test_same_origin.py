@@ -45,7 +45,7 @@ def test_plain_http_redirects_to_https(site):
     connection.request("GET", "/api/me/?x=1")
 
     answer = connection.getresponse()
-    assert answer.status == 308
+    assert answer.status == 307
     assert answer.headers["Location"] == f"{site.origin}/api/me/?x=1"
 
 

@@ -30,7 +30,7 @@ use crate::publish::wake::Wake;
 use crate::secret::Secrets;
 use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::internal::Internal;
-use crate::server::redirect::Redirect;
+use crate::server::redirect::{Lasts, Redirect};
 use crate::server::serve::Serve;
 use crate::session::{Authority, AuthorityError, Lifecycle, Naming, Reach};
 use crate::telemetry::metrics::Metrics;
@@ -186,7 +186,12 @@ impl Gateway {
             watch.clone(),
         ));
         let port = listeners.https.iter().find_map(Listener::local_address);
-        let redirect = Redirect::new(port.map_or(443, |at| at.port()), Arc::clone(&self.hosts));
+        let lasts = match self.config.mode {
+            Mode::Dev => Lasts::JustNow,
+            Mode::Production => Lasts::ForGood,
+        };
+        let port = port.map_or(443, |at| at.port());
+        let redirect = Redirect::new(port, Arc::clone(&self.hosts), lasts);
         let redirect = Serve::new(Arc::new(redirect), limits, watch.clone()).sharing(&public);
         let redirect = Arc::new(redirect);
         for listener in listeners.http {

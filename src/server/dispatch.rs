@@ -24,6 +24,7 @@ use crate::telemetry::metrics::{Metrics, Outcome};
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
+use crate::web::kept;
 use crate::web::notice::{self, Notice};
 use crate::web::problem::{Asked, Problem, ToProblem, render};
 use crate::web::request::{Downstream, ErrorPages, Reader};
@@ -131,7 +132,11 @@ impl Dispatch {
             }
             Route::Folder { prefix, folder } => {
                 let inside = path.strip_prefix(prefix.as_str()).unwrap_or_default();
-                folder.serve(request, inside).await
+                let mut answer = folder.serve(request, inside).await?;
+                if self.settings.pages == ErrorPages::Developer {
+                    kept::ask_anew(&mut answer);
+                }
+                Ok(answer)
             }
             Route::Reserved => Err(not_found("this path is the gateway's own")),
         }
@@ -216,13 +221,16 @@ impl Answer for Dispatch {
                 answered.map(|answer| show(answer, shown.as_deref()))
             }
         };
-        let response = answered.unwrap_or_else(|problem| {
+        let mut response = answered.unwrap_or_else(|problem| {
             let reader = Reader {
                 request_id: id,
                 audience,
             };
             render(&problem, asked, Some(reader))
         });
+        if audience == ErrorPages::Developer {
+            kept::forget(&mut response);
+        }
         self.note(
             &Told {
                 method,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -24,12 +24,22 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 pub struct Redirect {
     port: u16,
     hosts: Arc<Hosts>,
+    lasts: Lasts,
+}
+
+/// For how long a browser may go to HTTPS by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// For good.
+    ForGood,
+    /// Just now: on a developer's machine the next project may have this port.
+    JustNow,
 }
 
 impl Redirect {
     /// Sends on to `port` of the host that was asked for, if it is one of `hosts`.
-    pub fn new(port: u16, hosts: Arc<Hosts>) -> Self {
-        Self { port, hosts }
+    pub fn new(port: u16, hosts: Arc<Hosts>, lasts: Lasts) -> Self {
+        Self { port, hosts, lasts }
     }
 
     /// The answer to a request, whose body is not looked at.
@@ -37,9 +47,16 @@ impl Redirect {
         match self.location(request) {
             Ok(location) => {
                 let mut response = Response::new(ResponseBody::empty());
-                // Unlike 301, 308 keeps the method and the body of a form.
-                *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
                 response.headers_mut().insert(LOCATION, location);
+                // Unlike 301 and 302, both keep the method and the body of a form.
+                *response.status_mut() = match self.lasts {
+                    Lasts::ForGood => StatusCode::PERMANENT_REDIRECT,
+                    Lasts::JustNow => {
+                        let fields = response.headers_mut();
+                        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                        StatusCode::TEMPORARY_REDIRECT
+                    }
+                };
                 response
             }
             Err(problem) => render(&problem, Asked::of(request), None),
@@ -120,7 +137,24 @@ mod tests {
 
     fn redirect(port: u16) -> Redirect {
         let hosts = Hosts::new(vec!["app.test".into()], vec!["::1".parse().unwrap()]);
-        Redirect::new(port, Arc::new(hosts))
+        Redirect::new(port, Arc::new(hosts), Lasts::ForGood)
+    }
+
+    #[test]
+    fn a_browser_keeps_the_way_in_production_and_forgets_it_in_dev() {
+        let answer = |lasts| {
+            let redirect = Redirect {
+                lasts,
+                ..redirect(8443)
+            };
+            redirect.respond(&ask("/", &["app.test"]))
+        };
+        let for_good = answer(Lasts::ForGood);
+        assert_eq!(for_good.status(), 308);
+        assert!(!for_good.headers().contains_key(CACHE_CONTROL));
+        let just_now = answer(Lasts::JustNow);
+        assert_eq!(just_now.status(), 307);
+        assert_eq!(just_now.headers()[CACHE_CONTROL], "no-store");
     }
 
     fn ask(target: &str, hosts: &[&str]) -> Request<()> {

@@ -4,6 +4,7 @@ pub mod admit;
 pub mod body;
 pub mod headers;
 pub mod hosts;
+pub mod kept;
 pub mod linger;
 pub mod notice;
 mod page;

@@ -3,7 +3,7 @@
 use http::{Method, Version};
 
 use crate::harness::gateway::Setup;
-use crate::harness::{Django, Gateway};
+use crate::harness::{Answer, Django, Gateway};
 
 const PAGE: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
 
@@ -22,7 +22,8 @@ fn with_static(django: &Django) -> Setup {
 #[tokio::test]
 async fn static_files_are_served_beside_django() {
     let django = Django::start().await;
-    let gateway = with_static(&django).start().await;
+    let setup = with_static(&django).set("server.mode", "production");
+    let gateway = setup.start().await;
     let browser = gateway.browser();
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let page = browser
@@ -51,6 +52,23 @@ async fn static_files_are_served_beside_django() {
         200,
         "Django has the rest"
     );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn in_dev_a_browser_keeps_nothing_for_the_next_project_here() {
+    let django = Django::start().await;
+    let moved = Answer::status(301, "").header("Location", "/new/");
+    let moved = moved.header("Strict-Transport-Security", "max-age=31536000");
+    django.answers("/old/", moved);
+    let gateway = with_static(&django).start().await;
+    let browser = gateway.browser();
+    let file = browser.get("/static/app.0c2b7f6a4d1e.css").await;
+    assert_eq!(file.header("cache-control").unwrap(), "no-cache");
+    let moved = browser.get("/old/").await;
+    assert_eq!(moved.status, 301);
+    assert_eq!(moved.header("cache-control").unwrap(), "no-store");
+    assert!(moved.header("strict-transport-security").is_none());
     gateway.stop().await;
 }
 

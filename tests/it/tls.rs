@@ -169,7 +169,8 @@ async fn plain_http_is_sent_to_the_same_place_over_https() {
         raw.answer().await
     };
     let sent_on = ask("localhost:8080").await;
-    assert_eq!(sent_on.status(), 308);
+    assert_eq!(sent_on.status(), 307);
+    assert_eq!(sent_on.header("cache-control").unwrap(), "no-store");
     let expected = format!("https://localhost:{port}/a%20b/?next=%2F");
     assert_eq!(sent_on.header("location"), Some(expected));
     assert_eq!(ask("evil.example").await.status(), 421);
