@@ -7,6 +7,7 @@ mod addresses;
 mod limits;
 mod listeners;
 mod outbox;
+mod public;
 mod routes;
 mod sessions;
 
@@ -16,29 +17,26 @@ use std::time::Duration;
 
 use crate::admin::health::{DjangoState, Health, Readiness};
 use crate::admin::metrics::Exposition;
-use crate::config::{Config, ConfigError, Mode, SecretSource, secret_file};
+use crate::config::{Config, ConfigError, SecretSource, secret_file};
 use crate::files::open::OpenFiles;
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::descriptors::Shares;
 use crate::net::drain::{Drain, DrainWatch};
-use crate::net::listener::{ListenError, Listener};
+use crate::net::listener::ListenError;
 use crate::proxy::buffer::{Buffering, BufferingError};
 use crate::publish::api::{Api, ApiParts, ApiSettings};
 use crate::publish::intake::Intake;
 use crate::publish::puller::Puller;
 use crate::publish::wake::Wake;
 use crate::secret::Secrets;
-use crate::server::dispatch::{Dispatch, DispatchSettings};
+use crate::server::dispatch::Dispatch;
 use crate::server::internal::Internal;
-use crate::server::redirect::{Lasts, Redirect};
 use crate::server::serve::Serve;
 use crate::session::{Authority, AuthorityError, Lifecycle, Naming, Reach};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::error::TlsError;
 use crate::tls::store::{CertificateNames, CertificateStore};
-use crate::web::admit::{Admission, AdmitLimits};
 use crate::web::hosts::Hosts;
-use crate::web::request::ErrorPages;
 use addresses::own_addresses;
 pub use listeners::Addresses;
 use listeners::Listeners;
@@ -171,6 +169,7 @@ impl Gateway {
     fn serve(&mut self) {
         let [limits, own] = limits::of_listeners(&self.config.limits, self.shares);
         let listeners = std::mem::take(&mut self.listeners);
+        let redirect = public::redirect(self.config.mode, &listeners, &self.hosts);
 
         let watch = self.internal_drain.watch();
         let internal = Arc::new(Serve::new(Arc::clone(&self.internal), own, watch.clone()));
@@ -185,13 +184,6 @@ impl Gateway {
             limits,
             watch.clone(),
         ));
-        let port = listeners.https.iter().find_map(Listener::local_address);
-        let lasts = match self.config.mode {
-            Mode::Dev => Lasts::JustNow,
-            Mode::Production => Lasts::ForGood,
-        };
-        let port = port.map_or(443, |at| at.port());
-        let redirect = Redirect::new(port, Arc::clone(&self.hosts), lasts);
         let redirect = Serve::new(Arc::new(redirect), limits, watch.clone()).sharing(&public);
         let redirect = Arc::new(redirect);
         for listener in listeners.http {
@@ -247,24 +239,6 @@ impl Shared {
             files: Arc::new(OpenFiles::new(shares.files)),
             drain,
         })
-    }
-
-    fn dispatch(&self, config: &Config) -> Dispatch {
-        let limits = AdmitLimits {
-            uri_size: config.limits.uri_size,
-            headers: config.limits.headers,
-        };
-        let settings = DispatchSettings {
-            pages: match config.mode {
-                Mode::Dev => ErrorPages::Developer,
-                Mode::Production => ErrorPages::Public,
-            },
-            access: config.log.access,
-        };
-        let admission = Admission::new(Arc::clone(&self.hosts), limits);
-        let routes = self.routes(config);
-        let shown = routes::is_all_local(config).then(|| Arc::clone(self.authority.diagnoses()));
-        Dispatch::new(admission, routes, settings, Arc::clone(&self.metrics)).showing(shown)
     }
 
     fn internal(&self, config: &Config, readiness: Readiness) -> Internal {

@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::drive::drive;
+use super::http1::Http1Stream;
 use super::pace::{Allowed, Pace};
 use super::serve::{Answer, Serve, ServeLimits};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
@@ -69,7 +70,10 @@ impl Speech {
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(None)
+            // What ends only its half is held back by `Http1Stream`.
             .half_close(false)
+            // As HTTP/1.1 is written everywhere, for devices that compare byte for byte.
+            .title_case_headers(true)
             .max_header_size(limits.header_size)
             .max_buf_size((limits.header_size + 1024).max(64 * 1024));
         if limits.headers != 100 {
@@ -219,30 +223,23 @@ pub(super) async fn serve_http<A, S>(
         let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
         async move {
             let response = entry.answer(&*answer, request, peer).await;
+            in_flight.answers(response.status());
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight)))
         }
     });
-    let (io, speech, drain) = (TokioIo::new(stream), &serve.speech, &serve.drain);
+    let (speech, drain) = (&serve.speech, &serve.drain);
     let ended = match protocol {
         Protocol::Http1 => {
+            let io = TokioIo::new(Http1Stream::new(stream, Arc::clone(&pace)));
             let connection = speech.http1.serve_connection(io, service).with_upgrades();
-            drive(
-                connection,
-                http1::UpgradeableConnection::graceful_shutdown,
-                &pace,
-                drain,
-            )
-            .await
+            let end = http1::UpgradeableConnection::graceful_shutdown;
+            drive(connection, end, &pace, drain).await
         }
         Protocol::Http2 => {
+            let io = TokioIo::new(stream);
             let connection = speech.http2.serve_connection(io, service);
-            drive(
-                connection,
-                http2::Connection::graceful_shutdown,
-                &pace,
-                drain,
-            )
-            .await
+            let end = http2::Connection::graceful_shutdown;
+            drive(connection, end, &pace, drain).await
         }
     };
     if let Err(reason) = ended {

@@ -165,7 +165,15 @@ impl Dispatch {
         response
     }
 
-    fn note(&self, told: &Told<'_>, response: &Response<ResponseBody>) {
+    /// The last look at an answer: what nobody may keep, what is counted and logged.
+    fn finish(
+        &self,
+        told: &Told<'_>,
+        mut response: Response<ResponseBody>,
+    ) -> Response<ResponseBody> {
+        if self.settings.pages == ErrorPages::Developer {
+            kept::forget(&mut response);
+        }
         let status = response.status();
         let outcome = match status.as_u16() {
             100..400 => "ok",
@@ -187,6 +195,7 @@ impl Dispatch {
                 request_id = %told.id,
             );
         }
+        response
     }
 }
 
@@ -221,17 +230,14 @@ impl Answer for Dispatch {
                 answered.map(|answer| show(answer, shown.as_deref()))
             }
         };
-        let mut response = answered.unwrap_or_else(|problem| {
+        let response = answered.unwrap_or_else(|problem| {
             let reader = Reader {
                 request_id: id,
                 audience,
             };
             render(&problem, asked, Some(reader))
         });
-        if audience == ErrorPages::Developer {
-            kept::forget(&mut response);
-        }
-        self.note(
+        self.finish(
             &Told {
                 method,
                 path: uri.path(),
@@ -239,9 +245,8 @@ impl Answer for Dispatch {
                 id,
                 begun,
             },
-            &response,
-        );
-        response
+            response,
+        )
     }
 }
 

@@ -3,9 +3,11 @@
 mod connection;
 pub mod dispatch;
 mod drive;
+mod http1;
 pub mod internal;
 mod pace;
 pub mod redirect;
+mod refusal;
 pub mod serve;
 mod wrap;
 

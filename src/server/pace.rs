@@ -6,9 +6,10 @@
 //! while idle.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::tls::accept::Protocol;
@@ -34,6 +35,18 @@ pub(super) enum Due {
     TooSlow,
 }
 
+/// What is about to be written at the beginning of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Leaving {
+    /// No answer of ours.
+    Nothing = 0,
+    /// An answer.
+    Answer = 1,
+    /// The answer after which other bytes than HTTP's follow.
+    Switch = 2,
+}
+
 /// The record of one connection. Times are milliseconds since it began, zero being "not".
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -55,6 +68,10 @@ pub(super) struct Pace {
     asked: AtomicU64,
     /// Bytes the socket has taken.
     written: AtomicU64,
+    /// What is to be written next, as [`Leaving`].
+    leaving: AtomicU8,
+    /// When a client last took something that will send nothing more, although it waits for an answer.
+    ended: AtomicU64,
 }
 
 /// A connection that was told to go, and how far it had come.
@@ -77,6 +94,8 @@ impl Pace {
             owed: AtomicU32::new(0),
             asked: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            leaving: AtomicU8::new(Leaving::Nothing as u8),
+            ended: AtomicU64::new(0),
         })
     }
 
@@ -101,6 +120,35 @@ impl Pace {
         self.requests.fetch_sub(1, Relaxed);
     }
 
+    pub(super) fn answers(&self, status: StatusCode) {
+        let leaving = match status {
+            StatusCode::SWITCHING_PROTOCOLS => Leaving::Switch,
+            _ => Leaving::Answer,
+        };
+        self.leaving.store(leaving as u8, Relaxed);
+    }
+
+    /// What begins to leave now; asked once for each.
+    pub(super) fn leaves(&self) -> Leaving {
+        match self.leaving.swap(Leaving::Nothing as u8, Relaxed) {
+            leaving if leaving == Leaving::Switch as u8 => Leaving::Switch,
+            leaving if leaving == Leaving::Answer as u8 => Leaving::Answer,
+            _ => Leaving::Nothing,
+        }
+    }
+
+    /// Whether an answer is not out yet.
+    pub(super) fn owes_answer(&self) -> bool {
+        self.requests.load(Relaxed) > 0 || self.stalled.load(Relaxed) != 0
+    }
+
+    /// The client sends nothing more.
+    pub(super) fn client_ended(&self) {
+        if self.ended.load(Relaxed) == 0 {
+            self.ended.store(self.now(), Relaxed);
+        }
+    }
+
     pub(super) fn has_read(&self) {
         let begins = self.heads.load(Relaxed)
             && self.requests.load(Relaxed) == 0
@@ -114,6 +162,9 @@ impl Pace {
         self.written.fetch_add(bytes as u64, Relaxed);
         if self.stalled.load(Relaxed) != 0 {
             self.stalled.store(0, Relaxed);
+        }
+        if self.ended.load(Relaxed) != 0 {
+            self.ended.store(self.now(), Relaxed);
         }
     }
 
@@ -152,7 +203,10 @@ impl Pace {
             return Some((self.after(since, self.allowed.write), Due::TooSlow));
         }
         if self.requests.load(Relaxed) > 0 {
-            return None;
+            // A client that has ended its half may be gone: nothing is heard of it either way.
+            let ended = self.ended.load(Relaxed);
+            let waited = || (self.after(ended, self.allowed.write), Due::TooSlow);
+            return (ended != 0).then(waited);
         }
         Some(match (self.head.load(Relaxed), told) {
             (0, None) => {

@@ -434,7 +434,7 @@ async fn the_drain_finishes_what_is_under_way_and_ends_what_idles() {
         let mut text = String::new();
         busy.read_to_string(&mut text).await.unwrap();
         assert!(
-            text.contains("connection: close") && text.ends_with("HTTP/1.1"),
+            text.contains("Connection: close") && text.ends_with("HTTP/1.1"),
             "{text}"
         );
     };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -140,6 +141,11 @@ impl InFlight {
     pub(super) fn begin(pace: &Arc<Pace>) -> Self {
         pace.request_began();
         Self(Arc::clone(pace))
+    }
+
+    /// Notes that an answer of this status is about to leave.
+    pub(super) fn answers(&self, status: StatusCode) {
+        self.0.answers(status);
     }
 }
 

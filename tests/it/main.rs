@@ -36,6 +36,7 @@ mod edge;
 mod faults;
 mod files;
 mod frames;
+mod half_close;
 mod handshake;
 mod harness;
 mod leases;

@@ -273,3 +273,31 @@ async fn a_request_hidden_behind_another_is_never_forwarded() {
     assert!(django.requests_to("/hidden/").is_empty());
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_request_that_cannot_be_read_is_answered_in_words() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let browser = gateway.browser();
+    let host = browser.host();
+    for (line, fields, code) in [
+        ("GET /?q=\"a\" HTTP/1.1", "", "malformed_request"),
+        ("GET /<x> HTTP/1.1", "", "malformed_request"),
+        ("GET / HTTP/1.1", "a b: c\r\n", "malformed_request"),
+        (
+            "POST / HTTP/1.1",
+            "Content-Length: 2, 2\r\n",
+            "malformed_request",
+        ),
+    ] {
+        let mut raw = browser.raw().await;
+        raw.send(format!("{line}\r\nHost: {host}\r\n{fields}\r\n"))
+            .await;
+        let answer = raw.answer().await;
+        assert_eq!(answer.status(), 400, "{line}");
+        assert_eq!(answer.json()["code"], code, "{line}");
+        raw.expect_end().await;
+    }
+    assert!(django.requests().is_empty());
+    gateway.stop().await;
+}

@@ -225,3 +225,17 @@ async fn a_kept_connection_can_become_a_socket() {
     drop((one_by_one, at_once));
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn the_101_spells_its_names_as_the_rfc_does() {
+    let (_django, gateway, ann) = stage().await;
+    let mut raw = ann.raw().await;
+    raw.send(ann.handshake(NOTIFICATIONS).bytes()).await;
+    let lines = raw.head().await.lines();
+    for name in ["Upgrade: ", "Connection: ", "Sec-WebSocket-Accept: "] {
+        let is_there = lines.iter().any(|line| line.starts_with(name));
+        assert!(is_there, "{name} in {lines:?}");
+    }
+    drop(raw);
+    gateway.stop().await;
+}

@@ -1,0 +1,47 @@
+//! Makes what the public listeners answer with.
+//!
+//! Used by the composition root alone.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::listeners::Listeners;
+use super::routes;
+use crate::config::{Config, Mode};
+use crate::net::listener::Listener;
+use crate::server::dispatch::{Dispatch, DispatchSettings};
+use crate::server::redirect::{Lasts, Redirect};
+use crate::web::admit::{Admission, AdmitLimits};
+use crate::web::hosts::Hosts;
+use crate::web::request::ErrorPages;
+
+impl Shared {
+    pub(super) fn dispatch(&self, config: &Config) -> Dispatch {
+        let limits = AdmitLimits {
+            uri_size: config.limits.uri_size,
+            headers: config.limits.headers,
+        };
+        let settings = DispatchSettings {
+            pages: match config.mode {
+                Mode::Dev => ErrorPages::Developer,
+                Mode::Production => ErrorPages::Public,
+            },
+            access: config.log.access,
+        };
+        let admission = Admission::new(Arc::clone(&self.hosts), limits);
+        let routes = self.routes(config);
+        let shown = routes::is_all_local(config).then(|| Arc::clone(self.authority.diagnoses()));
+        Dispatch::new(admission, routes, settings, Arc::clone(&self.metrics)).showing(shown)
+    }
+}
+
+/// What plain HTTP is answered with: the way to where HTTPS listens.
+pub(super) fn redirect(mode: Mode, listeners: &Listeners, hosts: &Arc<Hosts>) -> Redirect {
+    let lasts = match mode {
+        Mode::Dev => Lasts::JustNow,
+        Mode::Production => Lasts::ForGood,
+    };
+    let address = listeners.https.iter().find_map(Listener::local_address);
+    let port = address.map_or(443, |address| address.port());
+    Redirect::new(port, Arc::clone(hosts), lasts)
+}
