@@ -229,6 +229,7 @@ fn start_advice(kind: UpstreamKind, at: &Place) -> String {
             };
             format!(
                 "Is Django running there? Start it with: `{start}`\n\
+                 Where it runs and does not listen, its terminal says why: a mistake in the code, above all.\n\
                  `[django] upstream` in gateway.toml says where it is looked for."
             )
         }

@@ -40,6 +40,9 @@ pub enum AnswerError {
     /// `user` is neither an id nor null.
     #[error("the auth view's `user` is neither an id nor null")]
     User,
+    /// `user` is an id that is too long.
+    #[error("the auth view's `user` is an id of more than {LONGEST_NAME} bytes")]
+    LongUser,
     /// A group has no name, or one that is too long.
     #[error("the auth view's `groups` has an empty or over-long name")]
     Groups,
@@ -76,6 +79,7 @@ impl Answer {
         let user = match json.user {
             serde_json::Value::Null => None,
             serde_json::Value::String(id) if is_name(&id) => Some(UserId::new(&id)),
+            serde_json::Value::String(id) if !id.is_empty() => return Err(AnswerError::LongUser),
             serde_json::Value::Number(id) if !id.is_f64() => Some(UserId::new(&id.to_string())),
             _ => return Err(AnswerError::User),
         };
@@ -185,5 +189,7 @@ mod tests {
         for (body, error) in bodies {
             assert_eq!(decode(body), Err(error), "{body}");
         }
+        let long = format!("{{\"user\":\"{}\"}}", "x".repeat(256));
+        assert_eq!(decode(&long), Err(AnswerError::LongUser));
     }
 }

@@ -293,7 +293,8 @@ fn too_large() -> Diagnosis {
     Diagnosis::new(
         Kind::TooLarge,
         "the auth view's answer is larger than 64 KiB",
-        "The auth view's answer is larger than 64 KiB. Let INITIAL_FRAMES say less, or check that \
-         `auth.url` is the auth view's.",
+        "The auth view's answer is larger than 64 KiB: Django's log says whose, and whether by groups (let \
+         GATEPOST['GROUPS'] name fewer) or by first frames (let INITIAL_FRAMES say less). If it says \
+         nothing, check that `auth.url` is the auth view's.",
     )
 }

@@ -226,6 +226,7 @@ async fn after_the_hold_the_answer_says_who_is_away_and_where() {
         "django",
         &address.to_string(),
         "runserver",
+        "its terminal says why",
     ] {
         assert!(body.contains(part), "{part} in {body}");
     }
