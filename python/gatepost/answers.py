@@ -11,7 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from gatepost import conf
 from gatepost.calls import encode
-from gatepost.logins import Login, has_named_groups
+from gatepost.logins import Login
+from gatepost.targets import has_named_groups
 
 logger = logging.getLogger("gatepost")
 

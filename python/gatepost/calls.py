@@ -23,9 +23,20 @@ OPTIONS = ("to", "id", "ttl", "key", "exclude", "socket")
 
 
 def encode(said: Any) -> str:
-    """Return what JSON can say, as short as it can be."""
+    """Return what JSON can say, as short as it can be: other alphabets are not escaped."""
     # NaN and Infinity are not JSON: the gateway would refuse them later, far from the mistake.
-    return json.dumps(said, cls=DjangoJSONEncoder, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        said, cls=DjangoJSONEncoder, separators=(",", ":"), allow_nan=False, ensure_ascii=False
+    )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = text[error.start]
+        raise ValueError(
+            f"{half!r} is half of a character (a lone surrogate), which is no text: it came from"
+            " text that was cut or decoded wrongly"
+        ) from None
+    return text
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,8 @@ from django.db.models.signals import (
 )
 
 from gatepost import conf, relevance
-from gatepost.logins import has_named_groups
 from gatepost.publishing import recheck, revoke
-from gatepost.targets import Group
+from gatepost.targets import Group, has_named_groups
 
 
 def connect() -> None:

@@ -33,6 +33,8 @@ DEFAULTS: dict[str, Any] = {
     "OUTBOX": False,
     # How many seconds the transactional outbox keeps what gateways may not have pulled yet.
     "OUTBOX_KEEP": 86_400.0,
+    # The most bytes of a frame: delivery.outbox_size in gateway.toml, where that says something.
+    "FRAME_SIZE": 262_144,
     # How many seconds a call to the gateway may take.
     "TIMEOUT": 1.0,
     # Whether a gateway that cannot be reached is only logged; False raises GatewayError.

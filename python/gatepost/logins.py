@@ -12,11 +12,12 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import auth
-from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.utils.crypto import constant_time_compare
 
 from gatepost import sessions
+from gatepost.targets import has_named_groups
 
 _GROUP = "gatepost_group_name"
 
@@ -120,16 +121,6 @@ def _read_users(ids: Iterable[Any]) -> dict[Any, _Found]:
         if name is not None and one.groups is not None:
             one.groups.append(name)
     return found
-
-
-def has_named_groups(model: Any) -> bool:
-    """Return whether a user model's ``groups`` are what Django's are: many, with names."""
-    try:
-        groups = model._meta.get_field("groups")
-        groups.related_model._meta.get_field("name")
-    except (FieldDoesNotExist, AttributeError):
-        return False
-    return bool(groups.many_to_many) and hasattr(model.groups, "rel")
 
 
 def _holds(session: Any, user: Any) -> bool:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from gatepost import conf
-from gatepost.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation, encode
+from gatepost import conf, frames
+from gatepost.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation
 from gatepost.commit import after_commit, outside
 from gatepost.targets import Connection, Session, audience
 
@@ -43,15 +43,15 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
 ) -> None:
     """Send a frame to the open sockets of a target, after the transaction commits.
 
-    ``target`` is a user, a primary key, an iterable or a queryset of those, ``Group("staff")``,
-    ``Session(request)``, ``Connection(id)`` or ``Everyone``. ``frame`` is what JSON can say (dates,
-    UUIDs, decimals and lazy texts included). ``exclude`` is a connection that does not get it:
-    the request of the sender, or ``Connection(id)``; after ``ttl`` seconds nobody wants it any
-    more; of one ``key`` a slow client gets only the newest; one ``id`` is taken once in five
-    minutes; ``socket`` is the one path that gets it.
+    ``target`` is a user, a primary key, an iterable or a queryset of those, ``Group("staff")``, or
+    one of Django's groups, ``Session(request)``, ``Connection(id)`` or ``Everyone``. ``frame`` is
+    what JSON can say (dates, UUIDs, decimals and lazy texts included). ``exclude`` is a connection
+    that does not get it: the request of the sender, or ``Connection(id)``; after ``ttl`` seconds
+    nobody wants it any more; of one ``key`` a slow client gets only the newest; one ``id`` is taken
+    once in five minutes; ``socket`` is the one path that gets it.
 
     A gateway that cannot be reached is logged, and raised only where ``FAIL_SILENTLY`` is False.
-    What is no target or no JSON raises TypeError or ValueError at once.
+    What is no target or no JSON, or too large or too deep, raises TypeError or ValueError at once.
     """
     options = {
         "ttl": _duration(ttl),
@@ -59,7 +59,7 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
         "exclude": _excluded(exclude),
         "socket": socket,
     }
-    encoded = encode(frame)
+    encoded = frames.frame(frame)
     to = _audience(target)
     if to is None:
         return

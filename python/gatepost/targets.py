@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import Model, QuerySet
 
 from gatepost import conf
@@ -71,6 +71,8 @@ def audience(target: Any) -> Audience:
     """Return whom a target addresses; raise TypeError or ValueError where it is no target."""
     if isinstance(target, Group):
         return {"group": target.name}
+    if _is_djangos_group(target):
+        return {"group": Group(target.name).name}
     if isinstance(target, Session):
         digest = target.digest()
         return {"session": digest} if digest else None
@@ -84,6 +86,26 @@ def audience(target: Any) -> Audience:
         return {"users": list(dict.fromkeys(users))} if users else None
     user = user_id(target)
     return {"user": user} if user is not None else None
+
+
+def has_named_groups(model: Any) -> bool:
+    """Return whether a user model's ``groups`` are what Django's are: many, with names."""
+    try:
+        groups = model._meta.get_field("groups")
+        groups.related_model._meta.get_field("name")
+    except (FieldDoesNotExist, AttributeError):
+        return False
+    return bool(groups.many_to_many) and hasattr(model.groups, "rel")
+
+
+def _is_djangos_group(target: Any) -> bool:
+    """Return whether this is what users are in, whose name is the gateway's name for it."""
+    if not isinstance(target, Model) or conf.value("GROUPS") is not None:
+        return False
+    model = get_user_model()
+    return has_named_groups(model) and isinstance(
+        target, model._meta.get_field("groups").related_model
+    )
 
 
 def _is_several(target: Any) -> bool:
@@ -128,5 +150,11 @@ def _members(target: Iterable[Any]) -> Iterable[Any]:
 def _wrong(target: Any) -> str:
     return (
         f"cannot notify {type(target).__name__}: give a user, a user's primary key, an iterable"
-        " of those, Group(name), Session(request), Connection(id) or Everyone"
+        f" of those, Group(name), Session(request), Connection(id) or Everyone{_hint(target)}"
     )
+
+
+def _hint(target: Any) -> str:
+    if conf.value("GROUPS") is None or not isinstance(target, Model) or not hasattr(target, "name"):
+        return ""
+    return ". In which groups users are, says GATEPOST['GROUPS']: give Group(…) a name of its"

@@ -27,7 +27,7 @@ from gatepost.logins import find_logins
 logger = logging.getLogger("gatepost")
 
 #: Frames leave as short as they can be; NaN is a mistake that the gateway could only refuse.
-_JSON = {"allow_nan": False, "separators": (",", ":")}
+_JSON = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
 
 #: How many sessions can be asked for at once.
 MOST_SESSIONS = 500

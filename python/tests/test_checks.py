@@ -1,5 +1,6 @@
 """What `manage.py check` says; test_settings.py has what concerns settings.GATEPOST itself."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -531,3 +532,24 @@ def test_w021_frames_in_the_clear(settings):
     messages = said("W021", include_deployment_checks=True)
     assert len(messages) == len(far)
     assert all(url in message for url, message in zip(far, messages, strict=True))
+
+
+def test_a_project_without_users_is_told_and_gets_no_traceback(tmp_path):
+    (tmp_path / "userless.py").write_text(
+        "SECRET_KEY = 'x'\nROOT_URLCONF = 'userless_urls'\nINSTALLED_APPS = ['gatepost']\n"
+        "MIDDLEWARE = ['gatepost.middleware.GatepostMiddleware']\n"
+        "GATEPOST = {'SECRET': 'a-shared-secret-of-at-least-32-bytes'}\n"
+    )
+    (tmp_path / "userless_urls.py").write_text(
+        "from django.urls import include, path\n"
+        "urlpatterns = [path('_gatepost/', include('gatepost.urls'))]\n"
+    )
+    path = f"{Path(__file__).parents[1]}{os.pathsep}{tmp_path}"
+    ran = subprocess.run(
+        [sys.executable, "-m", "django", "check"],
+        env={**os.environ, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "userless"},
+        capture_output=True,
+        text=True,
+    )
+    assert "(gatepost.E008) django.contrib.auth and django.contrib.contenttypes" in ran.stderr
+    assert "Traceback" not in ran.stderr

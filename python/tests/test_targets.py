@@ -93,7 +93,7 @@ def test_what_is_no_target_is_refused(target):
 
 def test_another_model_is_not_taken_for_a_user_of_the_same_key(user):
     """Its key may be somebody's."""
-    for other in (Note(pk=1), DjangoGroup(pk=1), [Note(pk=1)]):
+    for other in (Note(pk=1), [DjangoGroup(pk=1, name="staff")], [Note(pk=1)]):
         with pytest.raises(TypeError, match="cannot notify"):
             audience(other)
     Note.objects.create()

@@ -199,7 +199,8 @@ def test_a_page_ends_at_its_limit_and_says_that_there_is_more(puller):
     assert not puller.page["more"]
 
 
-def test_a_page_ends_when_it_is_full(puller):
+def test_a_page_ends_when_it_is_full(puller, settings):
+    settings.GATEPOST = {**settings.GATEPOST, "FRAME_SIZE": 600_002}
     for n in range(3):
         notify(42, f"{n}" * 600_000)
     assert len(puller.pull()) == 1
@@ -207,7 +208,8 @@ def test_a_page_ends_when_it_is_full(puller):
     assert len(puller.pull()) == 1
 
 
-def test_a_frame_that_no_gateway_takes_is_in_nobodys_way(puller):
+def test_a_frame_that_no_gateway_takes_is_in_nobodys_way(puller, settings):
+    settings.GATEPOST = {**settings.GATEPOST, "FRAME_SIZE": 3_000_002}
     notify(42, "x" * 3_000_000)
     notify(42, "small")
     (large,) = puller.pull(size=1000)

@@ -14,8 +14,9 @@ from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer, channel_layers
 from django.core.exceptions import ImproperlyConfigured
 
+from gatepost import frames
 from gatepost.backends import locmem
-from gatepost.calls import Call, Publication, Revocation, encode
+from gatepost.calls import Call, Publication, Revocation
 from gatepost.channels import names
 from gatepost.channels.hints import Hints
 from gatepost.channels.rendering import Close, HandlerError, RenderError, render
@@ -117,7 +118,7 @@ class GatepostChannelLayer(BaseChannelLayer):
 
     async def _deliver(self, target: Any, consumer: type | None, message: dict[str, Any]) -> None:
         written: Sequence[str | Close] = (
-            [encode(self._unwrapped(message))]
+            [frames.frame(self._unwrapped(message))]
             if consumer is None
             else await render(consumer, message, self)
         )

@@ -21,6 +21,7 @@ from channels.exceptions import StopConsumer
 from django.db import connections
 
 from gatepost.channels.inspecting import inspect_consumer
+from gatepost.frames import require_fitting
 
 #: Ends every sentence about a handler that only a connection could run.
 WAY_OUT = (
@@ -219,6 +220,10 @@ def _read(message: dict[str, Any], what: str) -> str | Close:
             f"{what} sends a text that is not JSON ({error}). The gateway's frames are JSON: let"
             " the handler use send_json() or json.dumps()."
         ) from error
+    try:
+        require_fitting(text)
+    except ValueError as error:
+        raise RenderError(f"{what}: {error}") from error
     # Line ends separate the publications of a call; between JSON's tokens they mean nothing.
     return str(text).translate(_LINE_ENDS)
 

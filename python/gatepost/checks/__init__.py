@@ -38,6 +38,7 @@ def register_all() -> None:
     register(middleware.check_first, Tags.security)
     register(middleware.check_login_required, Tags.security)
     register(apps.check_commands, Tags.compatibility)
+    register(apps.check_auth, Tags.models)
     register(apps.check_outbox, Tags.models)
     register(apps.check_tables, Tags.database)
     register(consumers.check_consumers, Tags.compatibility)

@@ -48,6 +48,22 @@ def _is_ours(name: str, app: str) -> bool:
     return isinstance(theirs, type(ours))
 
 
+def check_auth(**kwargs: Any) -> list[CheckMessage]:
+    """gatepost.E008: nobody can be logged in without django.contrib.auth and its kin."""
+    needed = ("django.contrib.auth", "django.contrib.contenttypes")
+    missing = [name for name in needed if not apps.is_installed(name)]
+    if not missing:
+        return []
+    return [
+        Error(
+            f"{' and '.join(missing)} not installed: the gateway asks Django who is logged in, and"
+            " Django's users are there.",
+            hint=f"Add {', '.join(map(repr, missing))} to INSTALLED_APPS and run `migrate`.",
+            id="gatepost.E008",
+        )
+    ]
+
+
 def check_outbox(**kwargs: Any) -> list[CheckMessage]:
     """gatepost.W012: the transactional outbox is asked for, but not installed."""
     if not _asks_for_outbox() or apps.is_installed(_OUTBOX):
