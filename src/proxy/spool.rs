@@ -112,7 +112,9 @@ impl Spool {
                 waited.map_err(|_| UploadFault::NoRoom)?;
             }
         }
-        if self.pieces.length() >= self.room.memory().min(BATCH) {
+        // A body of which nothing has come has no file either.
+        let kept = self.pieces.length();
+        if kept > 0 && kept >= self.room.memory().min(BATCH) {
             self.write().await?;
             self.room.shrink_memory(BATCH);
         }

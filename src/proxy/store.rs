@@ -47,6 +47,7 @@ struct Inner {
     end: Option<Result<(), BodyError>>,
     reader: Option<Waker>,
     room: Room,
+    complained: bool,
 }
 
 /// Where the next part goes.
@@ -71,6 +72,7 @@ impl Store {
             end: None,
             reader: None,
             room,
+            complained: false,
         };
         let shared = Shared {
             inner: Mutex::new(inner),
@@ -132,10 +134,12 @@ impl Store {
         let written = self.try_write(part, offset).await;
         let mut inner = self.lock();
         if let Err(error) = &written {
-            let folder = self.shared.scratch.folder().display();
-            tracing::warn!(%error, %folder, "cannot keep an answer, it waits for its client");
             let used = inner.written;
             inner.room.shrink_disk(used);
+            if !std::mem::replace(&mut inner.complained, true) {
+                let folder = self.shared.scratch.folder().display();
+                tracing::warn!(%error, %folder, "cannot keep an answer, it waits for its client");
+            }
             return false;
         }
         inner.written += length;
