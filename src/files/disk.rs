@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
+#[cfg(target_os = "linux")]
 use rustix::io::Errno;
 
 use super::identity::Identity;

@@ -21,6 +21,7 @@ use super::stream::Stream;
 const BACKLOG: i32 = 4096;
 /// Bytes that the kernel keeps for a client beyond those under way to it. By default it takes
 /// megabytes, so that an outbox would learn of a slow client only when the machine's memory is full.
+#[cfg(target_os = "linux")]
 const UNSENT: u32 = 64 * 1024;
 
 /// Where a client is.
