@@ -13,6 +13,7 @@ urlpatterns = [
     path("page/", views.page),
     path("write/", views.write),
     path("leave/", views.leave),
+    path("namesake/", views.namesake),
     path("bye/", views.bye),
 ]
 if settings.PACKAGE:

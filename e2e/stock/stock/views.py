@@ -32,6 +32,17 @@ def write(request):
     return HttpResponse(str(request.session["writes"]))
 
 
+def namesake(request):
+    """Sets or deletes another cookie of the session cookie's name, as sites do that moved theirs."""
+    response = HttpResponse(request.user.username)
+    where = {"path": request.GET["path"]}
+    if value := request.GET.get("value"):
+        response.set_cookie("sessionid", value, **where)
+    else:
+        response.delete_cookie("sessionid", **where)
+    return response
+
+
 def leave(request):
     """Logs out by a plain link, and goes on to another page."""
     logout(request)

@@ -29,6 +29,28 @@ async fn stage() -> (Django, Gateway) {
 }
 
 #[tokio::test]
+async fn a_page_that_begins_to_act_as_another_user_has_its_sockets_come_back_as_them() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    django.signs_in("anns-session", "43");
+    let recheck = json!([{"session": session_digest("anns-session"), "recheck": true}]);
+    django.answers(
+        "/act/",
+        Answer::ok("").header("Gatepost-Revoke", &field(&recheck)),
+    );
+    ann.get("/act/").await;
+    assert_eq!(
+        socket.expect_close(1013).await.reason,
+        "another user logged in"
+    );
+    ann.socket(NOTIFICATIONS).await.expect_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_view_publishes_on_its_response_reaches_sockets_and_not_the_browser() {
     let (django, gateway) = stage().await;
     let ann = gateway.browser_of("anns-session");
