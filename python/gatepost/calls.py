@@ -7,7 +7,8 @@ called, so that nothing can change it, or find it wrong, later.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -39,6 +40,13 @@ def encode(said: Any) -> str:
     return text
 
 
+_said = count()
+
+
+def _said_now() -> int:
+    return next(_said)
+
+
 @dataclass(frozen=True)
 class Publication:
     """A frame for an audience."""
@@ -52,6 +60,8 @@ class Publication:
     key: str | None = None
     exclude: str | None = None
     socket: str | None = None
+    #: Its place among all calls, in the order in which the project made them.
+    said: int = field(default_factory=_said_now, init=False, compare=False, repr=False)
 
     def json(self, names: Sequence[str] = OPTIONS) -> str:
         """Return the body that ``POST /v1/publish`` takes, with the named options."""
@@ -68,6 +78,7 @@ class Revocation:
     who: dict[str, str]
     reason: str
     code: int = NOT_LOGGED_IN
+    said: int = field(default_factory=_said_now, init=False, compare=False, repr=False)
 
     def json(self) -> str:
         """Return the body that ``POST /v1/revoke`` takes."""
@@ -80,6 +91,7 @@ class Recheck:
 
     #: ``{"user": id}``, ``{"users": [id, …]}``, ``{"group": name}`` or ``{"session": digest}``.
     who: dict[str, Any]
+    said: int = field(default_factory=_said_now, init=False, compare=False, repr=False)
 
     def json(self) -> str:
         """Return the body that ``POST /v1/recheck`` takes."""

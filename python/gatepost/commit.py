@@ -87,25 +87,40 @@ def at_once(calls: Sequence[Call]) -> None:
 
 
 def outside(calls: Sequence[Call]) -> None:
-    """Make calls that must hold whatever becomes of the transaction, such as a logout's."""
+    """Make calls that must hold whatever becomes of the transaction, such as a logout's.
+
+    In a request they ride, so that what it said before, and has yet to commit, comes before.
+    """
     backend = backends.current()
-    if not backend.in_transaction:
-        at_once(calls)
-    elif due := _offered(calls):
+    due = list(calls)
+    if backend.rides or backend.in_transaction:
+        due = riding.take(calls, awaited=_is_awaited())
+    if not due:
+        return
+    if backend.in_transaction:
         backend.send_outside(due)
+    else:
+        backend.send(due)
+
+
+def _is_awaited() -> bool:
+    """Return whether this thread has said what waits for a commit."""
+    return any(not one.sent for using in list(_waiting.__dict__) for one in _alive(using))
 
 
 def _offered(calls: Sequence[Call]) -> list[Call]:
     """Offer calls to the response of the moment; return those that have to be made now.
 
     The response reaches one gateway: what several must hear has to be sent. Only a recheck rides
-    even then, because sent at once it would ask with the key that this very response replaces; the
-    middleware sends it to all when the response has left.
+    even then, because sent at once it would ask with the key that this very response replaces, and
+    a logout (see :func:`outside`); the middleware sends them to all when the response has left.
     """
     if len(client.urls()) == 1:
         return riding.take(calls)
-    due = [call for call in calls if not isinstance(call, Recheck)]
-    return due + riding.take([call for call in calls if isinstance(call, Recheck)])
+    due: list[Call] = []
+    for call in calls:
+        due += riding.take([call]) if isinstance(call, Recheck) else [*riding.before(call), call]
+    return due
 
 
 def held_back() -> list[Any]:

@@ -22,7 +22,7 @@ from django.http.response import HttpResponseBase
 
 from gatepost import conf, identity, riding, session_cookie, signature, trust
 from gatepost.calls import Call
-from gatepost.commit import at_once
+from gatepost.commit import at_once, outside
 
 logger = logging.getLogger("gatepost")
 
@@ -112,10 +112,10 @@ def _stripped(response: HttpResponseBase, come: "_Come") -> HttpResponseBase:
     return response
 
 
-def _send(calls: list[Call]) -> None:
+def _send(calls: list[Call], how: Callable[[list[Call]], None] = at_once) -> None:
     """Send what does not ride; whatever becomes of it, the response stands."""
     try:
-        at_once(calls)
+        how(calls)
     except Exception:
         logger.exception("what a request published was not sent")
 
@@ -133,7 +133,7 @@ def _send_when_gone(response: HttpResponseBase, calls: list[Call]) -> None:
 
     def close_and_send() -> None:
         close()
-        _send(calls)
+        _send(calls, outside)
 
     response.close = close_and_send
 

@@ -1,9 +1,10 @@
 """What a request says leaves on its response, where the gateway takes it off.
 
 ``commit`` offers its calls to the request of the moment, ``middleware`` opens and closes it. The
-surprise: it is only kept back where the order holds. The gateway reads ``Gatepost-Publish`` before
-``Gatepost-Revoke``, and the response's head after whatever the API was told; so what does not fit,
-or comes in another order, is given back to be sent at once, together with all that came before it.
+surprise: it is only kept back where the order holds in which the project said it. The gateway reads
+``Gatepost-Publish`` before ``Gatepost-Revoke``, and the response's head after whatever the API was
+told; so what does not fit, or was said in another order, is given back to be sent at once, together
+with all that came before it. (What waits for a commit comes late, and was said early all the same.)
 """
 
 import threading
@@ -59,14 +60,17 @@ class Ride:
         self._open = True
         self._empty()
 
-    def take(self, calls: Sequence[Call]) -> list[Call]:
-        """Keep calls for the response; return those that have to be made now instead."""
+    def take(self, calls: Sequence[Call], *, awaited: bool = False) -> list[Call]:
+        """Keep calls for the response; return those that have to be made now instead.
+
+        ``awaited`` says that something was said earlier, and has yet to be committed.
+        """
         with self._lock:
             if not self._open:
                 return list(calls)
             for call in calls:
                 self._add(_Rider.of(call))
-            patient = time.monotonic() - self._since < PATIENCE
+            patient = awaited or time.monotonic() - self._since < PATIENCE
             return [] if patient and self._fits() else self._unload()
 
     def depart(self, response: HttpResponseBase) -> list[Call]:
@@ -85,6 +89,11 @@ class Ride:
                     response[name] = encoded(f"[{','.join(bodies)}]")
             return left
 
+    def before(self, call: Call) -> list[Call]:
+        """Return what was kept and has to be made before a call that does not ride."""
+        with self._lock:
+            return self._unload() if self._revoked < call.said else []
+
     def for_all(self) -> list[Call]:
         """Return what departed, and has yet to be sent to all of several gateways."""
         with self._lock:
@@ -94,13 +103,13 @@ class Ride:
         """Return what was kept: there is no response."""
         with self._lock:
             self._open = False
-            return [rider.call for rider in self._riders]
+            return self._in_said_order(self._riders)
 
     def _empty(self) -> None:
         self._riders: list[_Rider] = []
         self._room = {PUBLISH: _LARGEST_JSON - 2, REVOKE: _LARGEST_JSON - 2}
         self._rechecks: set[str] = set()
-        self._revoked = False
+        self._revoked = float("inf")  # When.
         self._in_order = True
 
     def _add(self, rider: _Rider) -> None:
@@ -109,8 +118,8 @@ class Ride:
                 return
             self._rechecks.add(rider.body)
         elif isinstance(rider.call, Revocation):
-            self._revoked = True
-        elif self._revoked:
+            self._revoked = min(self._revoked, rider.call.said)
+        elif self._revoked < rider.call.said:
             self._in_order = False
         self._riders.append(rider)
         self._room[rider.header] -= len(rider.body.encode()) + 1
@@ -130,9 +139,14 @@ class Ride:
             if isinstance(rider.call, Recheck):
                 self._add(rider)
         if self._fits():
-            return [rider.call for rider in riders if not isinstance(rider.call, Recheck)]
-        self._empty()
-        return [rider.call for rider in riders]
+            riders = [rider for rider in riders if not isinstance(rider.call, Recheck)]
+        else:
+            self._empty()
+        return self._in_said_order(riders)
+
+    @staticmethod
+    def _in_said_order(riders: Sequence[_Rider]) -> list[Call]:
+        return sorted((rider.call for rider in riders), key=lambda call: call.said)
 
 
 _current: ContextVar[Ride | None] = ContextVar("gatepost.riding", default=None)
@@ -171,10 +185,16 @@ def is_answering() -> bool:
     return _answering.get()
 
 
-def take(calls: Sequence[Call]) -> list[Call]:
+def take(calls: Sequence[Call], *, awaited: bool = False) -> list[Call]:
     """Offer calls to the request of the moment; return those that have to be made now."""
     ride = _current.get()
-    return list(calls) if ride is None else ride.take(calls)
+    return list(calls) if ride is None else ride.take(calls, awaited=awaited)
+
+
+def before(call: Call) -> list[Call]:
+    """Return what rides, and has to be made before a call that does not."""
+    ride = _current.get()
+    return [] if ride is None else ride.before(call)
 
 
 def encoded(text: str) -> str:

@@ -527,7 +527,8 @@ def test_a_logout_reaches_each_gateway(two, visit, log_in, settings, outbox):
     response = visit(auth_logout, browser)
     for one in two:
         assert [call.path for call in one.calls] == ["/v1/revoke"]
-    assert rode(response, "Revoke") is None
+    # The one that passes the response on closes when the browser has it.
+    assert len(rode(response, "Revoke")) == 1
 
 
 def auth_logout(request):
@@ -609,3 +610,85 @@ def test_kinds_that_ride_are_told_apart():
     assert ride.take([late]) == [*calls, late]
     assert ride.cancel() == [Recheck({"user": "1"})]
     assert ride.take([late]) == [late]
+
+
+# What was said before a logout, and commits after it
+
+
+def greet_and_leave(request):
+    notify(request.user, {"n": 1})
+    logout(request)
+    return HttpResponse("bye")
+
+
+@pytest.fixture
+def atomic(settings):
+    """ATOMIC_REQUESTS, as projects have it."""
+    database = connections["default"].settings_dict
+    before = database["ATOMIC_REQUESTS"]
+    database["ATOMIC_REQUESTS"] = True
+    yield
+    database["ATOMIC_REQUESTS"] = before
+
+
+@pytest.fixture
+def browser(log_in):
+    browser = Through()
+    browser.cookies.update(log_in().cookies)
+    return browser
+
+
+@pytest.mark.parametrize("patience", [3600, 0])
+def test_a_frame_before_a_logout_comes_before_the_close(
+    gateway, visit, atomic, browser, monkeypatch, patience
+):
+    monkeypatch.setattr(riding, "PATIENCE", patience)
+    response = visit(greet_and_leave, browser)
+    if patience:
+        assert numbers(rode(response, "Publish")) == [1]
+        assert [one["reason"] for one in rode(response, "Revoke")] == ["logged out"]
+        assert gateway.calls == []
+    else:
+        assert [call.path for call in gateway.calls] == ["/v1/publish", "/v1/revoke"]
+
+
+def test_so_it_does_where_it_has_to_be_sent(gateway, visit, atomic, browser):
+    def work(request):
+        greet_and_leave(request)
+        return StreamingHttpResponse([b"bye"])
+
+    visit(work, browser)
+    assert [call.path for call in gateway.calls] == ["/v1/publish", "/v1/revoke"]
+
+
+def test_so_it_does_at_several_gateways(two, visit, atomic, browser):
+    response = visit(greet_and_leave, browser)
+    for one in two:
+        assert [call.path for call in one.calls] == ["/v1/publish", "/v1/revoke"]
+    assert [one["reason"] for one in rode(response, "Revoke")] == ["logged out"]
+
+
+@pytest.mark.parametrize("gateways", ["gateway", "two"])
+def test_a_frame_after_a_logout_comes_after_the_close(request, visit, browser, gateways):
+    told = request.getfixturevalue(gateways)
+
+    def work(request):
+        user = request.user
+        logout(request)
+        notify(user, {"n": 1})
+
+    visit(work, browser)
+    for one in told if gateways == "two" else [told]:
+        assert [call.path for call in one.calls] == ["/v1/revoke", "/v1/publish"]
+
+
+def test_a_logout_holds_where_the_request_fails(gateway, visit, atomic, browser):
+    def work(request):
+        greet_and_leave(request)
+        raise RuntimeError
+
+    browser.raise_request_exception = False
+    response = visit(work, browser)
+    assert rode(response, "Publish") is None
+    assert len(rode(response, "Revoke")) == 1
+    assert gateway.calls == []
