@@ -60,6 +60,12 @@ impl SessionDigest {
         DigestKey::new(secret).of(cookie_value)
     }
 
+    /// Its first half, which tells sessions apart as well.
+    pub fn first_half(&self) -> [u8; 16] {
+        let (halves, _) = self.0.as_chunks::<16>();
+        halves[0]
+    }
+
     /// Its first bits, which are as good as random: a small key for an index.
     pub fn first_bits(&self) -> u64 {
         let (first, _) = self.0.as_chunks::<8>();

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{ConnectionSnapshot, Hub, Member};
+use super::{Acquaintance, ConnectionSnapshot, Hub, Member};
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::{SessionDigest, UserId};
@@ -46,8 +46,17 @@ impl Hub {
     /// Refuses a session for a minute because another took its place; closes nothing. Handshakes that
     /// are under way are told to come back, as are those of the next 3 s, which the browser may have
     /// sent before it had the new cookie; later ones are told to log in.
-    pub fn supersede(&self, session: SessionDigest, ended: &CloseReason) {
-        self.tombstones.supersede(session, ended, Instant::now());
+    pub fn supersede(&self, session: SessionDigest, of: Acquaintance, ended: &CloseReason) {
+        self.tombstones
+            .supersede((session, of), ended, Instant::now());
+    }
+
+    /// Refuses a session for a minute that has ended, has no connections here, and of which nothing is
+    /// known; a client can end as many of these as it likes.
+    pub fn refuse_stranger(&self, session: SessionDigest, ended: &CloseReason) {
+        let audience = Audience::Session(session);
+        self.tombstones
+            .record(&audience, ended, Acquaintance::Stranger);
     }
 
     /// Takes back that a session has ended: Django has just handed it out.

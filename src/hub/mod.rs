@@ -25,6 +25,7 @@ use crate::identity::Identity;
 use crate::ids::UserId;
 use crate::publication::{Audience, Publication};
 use registry::{Place, Registry};
+pub use tombstones::Acquaintance;
 use tombstones::Tombstones;
 
 /// All connections of this process.
@@ -166,7 +167,8 @@ impl Hub {
     /// Closes every connection of an audience, and refuses handshakes that asked Django before now. Those
     /// that are held (see [`Hold`]) fall silent now and close later. Returns how many there were.
     pub fn close(&self, audience: &Audience, reason: &CloseReason) -> usize {
-        self.tombstones.record(audience, reason);
+        self.tombstones
+            .record(audience, reason, Acquaintance::Known);
         let mut closed = 0;
         self.registry.each(audience, |member| {
             closed += usize::from(self.close_one(member, reason));
@@ -183,7 +185,8 @@ impl Hub {
             delay_ms: u32::try_from((spread + more).as_millis()).unwrap_or(u32::MAX),
         };
         let unjittered = going_away(Duration::ZERO);
-        self.tombstones.record(&Audience::Everyone, &unjittered);
+        let (everyone, known) = (Audience::Everyone, Acquaintance::Known);
+        self.tombstones.record(&everyone, &unjittered, known);
         let mut members = Vec::with_capacity(self.len());
         self.registry.each(&Audience::Everyone, |member| {
             members.push(Arc::clone(member));

@@ -271,14 +271,15 @@ fn a_superseded_session_is_told_to_come_back_at_first_and_to_log_in_later() {
     let ended = CloseReason::SessionEnded("replaced".into());
     let changed = CloseReason::SessionChanged;
     let refused = |asked| hub.register(member("1", &[], "/ws/"), asked).unwrap_err();
-    hub.supersede(session("1"), &ended);
+    hub.supersede(session("1"), Acquaintance::Known, &ended);
     assert_eq!(refused(asked), changed);
     // Sent with the old cookie while the response with the new one was on its way.
     assert_eq!(refused(Instant::now()), changed);
     assert_eq!(hub.ended(session("1")), Some(changed));
     let supersede = |ago| {
         let at = Instant::now().checked_sub(Duration::from_secs(ago));
-        hub.tombstones.supersede(session("1"), &ended, at.unwrap());
+        let one = (session("1"), Acquaintance::Known);
+        hub.tombstones.supersede(one, &ended, at.unwrap());
     };
     for ago in [3, 59] {
         supersede(ago);
@@ -304,10 +305,10 @@ fn a_session_that_was_ended_is_told_to_log_in_at_once_whether_or_not_it_is_super
     let replaced = CloseReason::SessionEnded("replaced".into());
     hub.close(&Audience::Session(one), &ended);
     assert_eq!(hub.ended(one), Some(ended.clone()));
-    hub.supersede(one, &replaced);
+    hub.supersede(one, Acquaintance::Known, &replaced);
     assert_eq!(hub.ended(one), Some(ended.clone()));
     hub.lift(one);
-    hub.supersede(one, &replaced);
+    hub.supersede(one, Acquaintance::Known, &replaced);
     assert_eq!(hub.ended(one), Some(CloseReason::SessionChanged));
     hub.close(&Audience::Session(one), &ended);
     assert_eq!(hub.ended(one), Some(ended));
@@ -386,4 +387,37 @@ fn sessions_that_a_client_invents_fill_no_memory_and_what_is_forgotten_for_them_
     assert_eq!((code("1", asked), code("2", asked)), (1013, 1013));
     assert_eq!(code("2", Instant::now()), 0);
     assert_eq!(code("invented-69999", Instant::now()), 4001);
+}
+
+#[test]
+fn sessions_of_which_nothing_is_known_are_forgotten_before_anybody_else_has_to_be_asked_of() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let (asked, ended) = (
+        Instant::now(),
+        CloseReason::SessionEnded("logged out".into()),
+    );
+    hub.close(&Audience::Session(session("1")), &ended);
+    for n in 0..70_000 {
+        let invented = session(&format!("invented-{n}"));
+        if n % 2 == 0 {
+            hub.refuse_stranger(invented, &ended);
+        } else {
+            hub.supersede(invented, Acquaintance::Stranger, &ended);
+        }
+    }
+    assert!(hub.tombstones.len() <= 5000, "{}", hub.tombstones.len());
+    let code = |user| {
+        let registered = hub.register(member(user, &[], "/ws/"), asked);
+        registered.map_or_else(|reason| reason.code(), |_| 0)
+    };
+    assert_eq!((code("1"), code("2")), (4001, 0));
+    assert_eq!((code("invented-0"), code("invented-69998")), (0, 4001));
+    // Known before, or known later, it is none of these.
+    hub.refuse_stranger(session("1"), &ended);
+    hub.refuse_stranger(session("3"), &ended);
+    hub.close(&Audience::Session(session("3")), &ended);
+    for n in 0..5000 {
+        hub.refuse_stranger(session(&format!("more-{n}")), &ended);
+    }
+    assert_eq!((code("1"), code("3")), (4001, 4001));
 }

@@ -4,7 +4,7 @@
 //! session that ended (4001) stays refused for the whole minute, because Django signals a logout
 //! before it deletes the session, and an auth call in between still says "logged in".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,21 @@ const KEPT: Duration = Duration::from_mins(1);
 /// How long a handshake may take to get here that a browser sent before it had the response with its
 /// new cookie: whoever shows the old one until then has the new one when it comes back.
 const CROSSING: Duration = Duration::from_secs(3);
-/// Remembered at most, in some 20 MB: a client that invents session cookies has Django take each one
-/// away. Beyond it everything that was said before the older half counts no more, for anybody.
+/// Remembered at most, in some 20 MB. Beyond it everything that was said before the older half counts no
+/// more, for anybody.
 const MOST: usize = 65_536;
+/// Remembered at most of sessions of which nothing is known: a client that invents session cookies has
+/// Django take each one away. Beyond it the oldest are forgotten, and nobody else hears of it.
+const MOST_STRANGERS: usize = 4096;
+
+/// Whether anything is known of a session that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// Somebody was logged in with it, or still is.
+    Known,
+    /// Django may never have heard of it.
+    Stranger,
+}
 
 #[derive(Debug)]
 pub(super) struct Tombstones {
@@ -32,6 +44,8 @@ pub(super) struct Tombstones {
 #[derive(Debug, Default)]
 struct Stones {
     by_audience: HashMap<Audience, Stone>,
+    /// Those of strangers, the oldest first, and some that are known or gone by now.
+    strangers: VecDeque<SessionDigest>,
     swept: Option<Instant>,
     remembered: Duration,
     /// Revocations until then were forgotten because there were too many.
@@ -45,6 +59,7 @@ struct Stone {
     reason: CloseReason,
     /// For whoever comes with this session, whenever it asked, and since when.
     ended: Option<Ended>,
+    of: Acquaintance,
 }
 
 /// A session that admits nobody.
@@ -68,7 +83,7 @@ impl Tombstones {
     }
 
     /// A revocation.
-    pub(super) fn record(&self, audience: &Audience, reason: &CloseReason) {
+    pub(super) fn record(&self, audience: &Audience, reason: &CloseReason, of: Acquaintance) {
         let now = Instant::now();
         let ended = matches!(audience, Audience::Session(_)) && reason.code() == 4001;
         let ended = ended.then(|| Ended {
@@ -81,6 +96,7 @@ impl Tombstones {
             at: now,
             reason,
             ended,
+            of,
         };
         self.lock().put(audience.clone(), stone);
     }
@@ -88,7 +104,12 @@ impl Tombstones {
     /// Another session took this one's place at `at`: who comes with the old one late has to log in,
     /// but who was under way with it, here or in the network, has the new one by now. One that had
     /// ended before stays so.
-    pub(super) fn supersede(&self, session: SessionDigest, ended: &CloseReason, at: Instant) {
+    pub(super) fn supersede(
+        &self,
+        (session, of): (SessionDigest, Acquaintance),
+        ended: &CloseReason,
+        at: Instant,
+    ) {
         let mut stones = self.lock();
         let audience = Audience::Session(session);
         let old = stones.by_audience.get(&audience);
@@ -103,6 +124,7 @@ impl Tombstones {
             at,
             reason: CloseReason::SessionChanged,
             ended: Some(ended),
+            of,
         };
         stones.put(audience, stone);
     }
@@ -111,6 +133,7 @@ impl Tombstones {
     pub(super) fn outdate(&self, audience: &Audience, at: Instant) {
         let mut stones = self.lock();
         let old = stones.by_audience.get_mut(audience);
+        let of = old.as_ref().map_or(Acquaintance::Known, |stone| stone.of);
         if old.as_ref().is_some_and(|stone| stone.at >= at) {
             return;
         }
@@ -118,6 +141,7 @@ impl Tombstones {
             at,
             reason: CloseReason::SessionChanged,
             ended: old.and_then(|stone| stone.ended.take()),
+            of,
         };
         stones.put(audience.clone(), stone);
     }
@@ -201,12 +225,36 @@ impl Stones {
         found.or(forgotten.then_some(CloseReason::SessionChanged))
     }
 
-    fn put(&mut self, audience: Audience, stone: Stone) {
+    fn put(&mut self, audience: Audience, mut stone: Stone) {
         self.sweep(stone.at);
+        let before = self.by_audience.get(&audience).map(|stone| stone.of);
+        stone.of = before
+            .filter(|_| stone.of == Acquaintance::Stranger)
+            .unwrap_or(stone.of);
+        if before.is_none()
+            && stone.of == Acquaintance::Stranger
+            && let Audience::Session(session) = audience
+        {
+            self.meet(session);
+        }
         if self.by_audience.len() >= MOST {
             self.forget_older_half();
         }
         self.by_audience.insert(audience, stone);
+    }
+
+    /// Makes room for one more stranger.
+    fn meet(&mut self, session: SessionDigest) {
+        self.strangers.push_back(session);
+        if self.strangers.len() > MOST_STRANGERS
+            && let Some(oldest) = self.strangers.pop_front()
+        {
+            let oldest = Audience::Session(oldest);
+            let stone = self.by_audience.get(&oldest);
+            if stone.is_some_and(|stone| stone.of == Acquaintance::Stranger) {
+                self.by_audience.remove(&oldest);
+            }
+        }
     }
 
     /// Makes room, and makes everybody ask anew to whom what is forgotten may apply.

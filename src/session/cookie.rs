@@ -174,7 +174,7 @@ impl SessionCookies {
         self.session().contains(&b':')
     }
 
-    fn session(&self) -> &[u8] {
+    pub(super) fn session(&self) -> &[u8] {
         match &self.unquoted {
             Some(value) => value,
             None => &self.header.as_bytes()[self.session.start as usize..self.session.end as usize],

@@ -13,23 +13,21 @@ use http::HeaderValue;
 
 use super::answer::Answer;
 use super::cookie::SessionCookies;
-use super::shelf::Shelf;
+use super::shard::{LARGEST, SessionKey, Shard};
 use crate::hub::Hub;
 use crate::identity::Identity;
-use crate::ids::UserId;
+use crate::ids::{DigestKey, SessionDigest, UserId};
 use crate::publication::Frame;
 use crate::secret::Secrets;
+use crate::web::hosts::canonical_authority;
 
 /// Every page of a session may grant a lease, so the lock is split; a power of two.
 const SHARDS: usize = 16;
-/// Leases with a user that one shard keeps. Only Django can make them.
-const MOST_USERS: usize = 8192;
-/// Leases without one. Any client can make them, which is why they have a shelf of their own.
-const MOST_NOBODIES: usize = 1024;
-/// Groups and frames of one answer together, in bytes; more is not kept.
-const LARGEST: usize = 4096;
+/// The port of an origin that names none.
+const HTTPS: u16 = 443;
 
-/// A keyed hash of all that Django is sent to tell a session by: the host and the picked cookies.
+/// Keyed hashes of all that Django is sent to tell a session by: half of the session's digest, and half
+/// of a hash of the host and the picked cookies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseKey(pub(super) [u8; 32]);
 
@@ -79,6 +77,7 @@ pub struct LeaseTerms {
 #[derive(Debug)]
 pub struct Leases {
     key: hmac::Key,
+    digests: DigestKey,
     secrets: Secrets,
     terms: LeaseTerms,
     hub: Arc<Hub>,
@@ -87,28 +86,17 @@ pub struct Leases {
     shards: Box<[Mutex<Shard>]>,
 }
 
-#[derive(Debug)]
-struct Shard {
-    users: Shelf<LeaseKey, Arc<Lease>>,
-    nobodies: Shelf<LeaseKey, Arc<Lease>>,
-}
-
 impl Leases {
     /// No leases yet. The hub must remember revocations for as long as [`LeaseTerms::longest`].
     pub fn new(terms: LeaseTerms, secrets: Secrets, hub: Arc<Hub>) -> Self {
-        let shard = || {
-            Mutex::new(Shard {
-                users: Shelf::new(MOST_USERS),
-                nobodies: Shelf::new(MOST_NOBODIES),
-            })
-        };
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, secrets.current.expose()),
+            digests: DigestKey::new(&secrets.current),
             secrets,
             terms,
             hub,
             frames: AtomicBool::new(false),
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
         }
     }
 
@@ -139,9 +127,6 @@ impl Leases {
         if !answer.frames.is_empty() {
             self.frames.store(true, Ordering::Relaxed);
         }
-        if answer.user.is_some() && weight(answer) > LARGEST {
-            return;
-        }
         let frames = answer.lease.map(|_| answer.frames.clone().into());
         let lease = Lease {
             identity: answer.identity(session.cookies.digests(&self.secrets)),
@@ -149,53 +134,53 @@ impl Leases {
             asked,
             until,
         };
-        self.put(self.key(session), lease);
+        if lease.weight() <= LARGEST {
+            self.put(self.key(session), lease);
+        }
     }
 
-    /// What leases of a session are kept under.
+    /// What a lease of a session is kept under.
     pub fn key(&self, session: SessionAt<'_>) -> LeaseKey {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(b"gatepost-lease\n");
-        context.update(session.host.as_bytes());
+        let host = session.host.to_str().unwrap_or_default();
+        context.update(canonical_authority(host, HTTPS).as_bytes());
         // No field value has a line feed, so host and cookies cannot be told in two ways.
         context.update(b"\n");
         context.update(session.cookies.header().as_bytes());
+        let way = context.sign();
+        let digest = self.digests.of(session.cookies.session());
         let mut key = [0; 32];
-        key.copy_from_slice(context.sign().as_ref());
+        key[..16].copy_from_slice(&digest.first_half());
+        key[16..].copy_from_slice(&way.as_ref()[..16]);
         LeaseKey(key)
     }
 
-    /// Puts a lease on its shelf, unless a newer one is there.
+    /// Whether a lease with a user is known of a session, however it is shown.
+    pub(super) fn knows(&self, session: &SessionDigest) -> bool {
+        let session = session.first_half();
+        self.shard(session).knows(&session)
+    }
+
+    /// Keeps a lease, unless a newer one is there.
     pub(super) fn put(&self, key: LeaseKey, lease: Lease) {
-        let mut shard = self.shard(&key);
-        let grace = self.terms.grace;
-        let newer = [&shard.users, &shard.nobodies]
-            .into_iter()
-            .any(|shelf| shelf.get(&key).is_some_and(|kept| kept.asked > lease.asked));
-        if newer {
+        let mut shard = self.shard(key.session());
+        if shard.get(&key).is_some_and(|kept| kept.asked > lease.asked) {
             return;
         }
-        let Shard { users, nobodies } = &mut *shard;
-        let (right, wrong) = match lease.identity {
-            Some(_) => (users, nobodies),
-            None => (nobodies, users),
-        };
-        wrong.remove(&key);
-        let now = Instant::now();
-        right.put(key, Arc::new(lease), |old| old.is_over(now, grace));
+        let (now, grace) = (Instant::now(), self.terms.grace);
+        shard.put(key, Arc::new(lease), |old| old.is_over(now, grace));
     }
 
     /// What is known of a session. What was revoked since, or has expired, is forgotten.
     pub(super) fn find(&self, key: &LeaseKey) -> Known {
-        let mut shard = self.shard(key);
+        let mut shard = self.shard(key.session());
         let now = Instant::now();
-        let found = shard.users.get(key).or_else(|| shard.nobodies.get(key));
-        let Some(lease) = found.cloned() else {
+        let Some(lease) = shard.get(key).cloned() else {
             return Known::Nothing;
         };
         if lease.is_over(now, self.terms.grace) || self.is_revoked(&lease) {
-            shard.users.remove(key);
-            shard.nobodies.remove(key);
+            shard.remove(key);
             return Known::Nothing;
         }
         if now < lease.until {
@@ -221,8 +206,8 @@ impl Leases {
         let mut living = Vec::new();
         for shard in &self.shards {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let users = shard.users.iter();
-            living.extend(users.map(|(key, lease)| (*key, Arc::clone(lease))));
+            let leases = shard.iter();
+            living.extend(leases.map(|(key, lease)| (key, Arc::clone(lease))));
         }
         living.retain(|(_, lease)| !lease.is_over(now, self.terms.grace) && fits(lease));
         living
@@ -244,8 +229,8 @@ impl Leases {
         identity.is_some_and(|identity| self.hub.revoked(identity, lease.asked).is_some())
     }
 
-    fn shard(&self, key: &LeaseKey) -> MutexGuard<'_, Shard> {
-        let shard = &self.shards[usize::from(key.0[0]) % SHARDS];
+    fn shard(&self, session: SessionKey) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[usize::from(session[0]) % SHARDS];
         // A shelf is whole even if some user of it panicked.
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,9 +254,24 @@ impl LeaseTerms {
     }
 }
 
+impl LeaseKey {
+    /// The part that all leases of a session share.
+    pub(super) fn session(&self) -> SessionKey {
+        let (halves, _) = self.0.as_chunks::<16>();
+        halves[0]
+    }
+}
+
 impl Lease {
+    /// Its groups and frames in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let groups = self.identity.iter().flat_map(|identity| &identity.groups);
+        let groups = groups.map(|name| name.as_str().len() + 32);
+        groups.chain(self.frames.iter().map(Frame::size)).sum()
+    }
+
     /// Whether it admits nobody any more, not even while Django cannot be reached.
-    fn is_over(&self, now: Instant, grace: Duration) -> bool {
+    pub(super) fn is_over(&self, now: Instant, grace: Duration) -> bool {
         let expired = |end| end <= SystemTime::now();
         let Some(identity) = &self.identity else {
             return self.until <= now;
@@ -284,10 +284,4 @@ impl std::fmt::Debug for LeaseKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("LeaseKey(…)")
     }
-}
-
-fn weight(answer: &Answer) -> usize {
-    let groups = answer.groups.iter().map(|name| name.as_str().len() + 32);
-    let frames = answer.frames.iter().map(Frame::size);
-    groups.chain(frames).sum()
 }

@@ -19,7 +19,7 @@ use super::lease::{Leases, SessionAt};
 use super::live::{Heir, LiveSessions, Tab};
 use super::question::Recheck;
 use crate::close::CloseReason;
-use crate::hub::{Hub, Member};
+use crate::hub::{Acquaintance, Hub, Member};
 use crate::identity::Identity;
 use crate::ids::{SessionDigest, UserId};
 use crate::net::drain::DrainWatch;
@@ -104,7 +104,12 @@ impl Lifecycle {
     /// Django took the cookie of this session away. Returns how many connections were closed.
     pub fn ended(&self, old: &SessionCookies, reason: &'static str) -> usize {
         let reason = CloseReason::SessionEnded(reason.into());
+        let known = self.acquaintance(old);
         let close = |session| {
+            if known == Acquaintance::Stranger {
+                self.parts.hub.refuse_stranger(session, &reason);
+                return 0;
+            }
             let bound = self.parts.hub.close(&Audience::Session(session), &reason);
             // Those to be bound to it are as much its own.
             bound + self.parts.live.end(&session, &reason)
@@ -215,9 +220,22 @@ impl Lifecycle {
         // What is signed stays good when it is written anew, in this browser's other requests too.
         if !old.is_signed() {
             let ended = CloseReason::SessionEnded("session ended".into());
+            let of = self.acquaintance(old);
             for session in self.digests(old) {
-                self.parts.hub.supersede(session, &ended);
+                self.parts.hub.supersede(session, of, &ended);
             }
+        }
+    }
+
+    /// Whether anything is known of a session, so that its end must not be forgotten.
+    fn acquaintance(&self, session: &SessionCookies) -> Acquaintance {
+        let known = |session| {
+            let live = &self.parts.live;
+            live.user_of(&session).is_some() || self.parts.leases.knows(&session)
+        };
+        match self.digest(session).is_some_and(known) {
+            true => Acquaintance::Known,
+            false => Acquaintance::Stranger,
         }
     }
 

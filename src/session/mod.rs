@@ -35,6 +35,7 @@ mod rechecking;
 mod revalidate;
 mod sealed;
 mod set_cookie;
+mod shard;
 mod shelf;
 mod standing;
 mod turn;

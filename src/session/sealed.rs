@@ -22,7 +22,7 @@ use crate::ids::{GroupName, UserId};
 use crate::secret::Secret;
 
 /// What the file begins with, and its version.
-const MARK: &[u8] = b"gatepost leases 1\n";
+const MARK: &[u8] = b"gatepost leases 2\n";
 /// A larger file is none of ours.
 const LARGEST: u64 = 128 * 1024 * 1024;
 

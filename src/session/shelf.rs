@@ -40,6 +40,10 @@ impl<K: Copy + Eq + Hash, V> Shelf<K, V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key).map(|entry| &mut entry.value)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }

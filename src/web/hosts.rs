@@ -73,6 +73,21 @@ pub fn is_same_authority(one: &str, other: &str, usual_port: u16) -> bool {
     is_same_host && one.1.unwrap_or(usual_port) == other.1.unwrap_or(usual_port)
 }
 
+/// An authority in the one spelling that all of the same place share.
+pub fn canonical_authority(authority: &str, usual_port: u16) -> String {
+    let Some((host, port)) = split_authority(authority) else {
+        return authority.to_owned();
+    };
+    let host = match address(host) {
+        Some(address) => address.to_string(),
+        None => without_root(host).to_ascii_lowercase(),
+    };
+    match port.filter(|port| *port != usual_port) {
+        Some(port) => format!("{host} {port}"),
+        None => host,
+    }
+}
+
 /// An authority in two: the host (brackets kept) and, if written, the port.
 ///
 /// `None` where the grammar does not allow it: user information, an empty host or port, anything

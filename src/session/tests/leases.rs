@@ -85,3 +85,34 @@ fn of_two_answers_the_one_that_was_asked_for_later_counts() {
     leases.grant(about("s").session(), &answer("1"), ago(5));
     assert_eq!(known(&leases), ("fresh", None));
 }
+
+#[test]
+fn a_host_is_the_same_however_it_is_spelled() {
+    let leases = leases();
+    let key = |host: &'static str| {
+        let mut about = about("s");
+        about.host = http::HeaderValue::from_static(host);
+        leases.key(about.session())
+    };
+    let one = key("app.test");
+    for same in ["APP.test", "app.test.", "app.test:443", "App.Test.:443"] {
+        assert_eq!(key(same), one, "{same}");
+    }
+    for other in ["app.test:8443", "www.app.test", "app.test.x"] {
+        assert_ne!(key(other), one, "{other}");
+    }
+    assert_eq!(key("[0::1]:443"), key("[::1]"));
+}
+
+#[test]
+fn what_else_a_client_shows_makes_no_other_session_of_it() {
+    let (leases, one) = (leases(), about("s"));
+    let duplicate = http::HeaderValue::from_static("sessionid=x; sessionid=s");
+    let names = crate::session::CookieNames::session("sessionid");
+    let mut other = about("s");
+    other.cookies = crate::session::SessionCookies::pick(&duplicate, &names).unwrap();
+    let (one, other) = (leases.key(one.session()), leases.key(other.session()));
+    assert_ne!(one, other);
+    assert_eq!(one.session(), other.session());
+    assert_ne!(one.session(), leases.key(about("x").session()).session());
+}

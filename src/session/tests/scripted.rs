@@ -153,7 +153,7 @@ impl Asker for Script {
     }
 }
 
-pub(super) fn answer(user: &str) -> Answer {
+pub(in crate::session) fn answer(user: &str) -> Answer {
     Answer {
         user: Some(UserId::new(user)),
         ..Answer::default()
@@ -206,7 +206,7 @@ pub(super) fn closed(tab: &Tab) -> Option<CloseReason> {
     }
 }
 
-fn identity(cookie: &str, answer: &Answer) -> Identity {
+pub(in crate::session) fn identity(cookie: &str, answer: &Answer) -> Identity {
     answer
         .identity(cookies(cookie).digests(&secrets()))
         .unwrap()
