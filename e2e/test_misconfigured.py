@@ -39,7 +39,6 @@ MISTAKES = [
     ("secret", "wrong_secret", "the same secret", "GATEPOST_SECRET"),
     ("urls", "not_found", "include('gatepost.urls')", "urls.py"),
     ("spa", "page", "auth.url answers no JSON but a page", "django.upstream"),
-    ("session", "server_error", "ImproperlyConfigured at /_gatepost/auth/", "session"),
 ]
 
 
@@ -106,6 +105,24 @@ def test_a_mistake_is_named_to_the_browser_in_the_log_and_in_the_page(
     notice = page.locator(NOTICE)
     assert notice.is_visible()
     assert remedy in notice.inner_text()
+
+
+def test_a_view_that_fails_is_named_to_the_developer_and_sends_nobody_away_for_good(site, stranger):
+    page = stranger.new_page()
+    page.goto(site.origin + QUIET)
+    restart(site, "session")
+
+    # It may pass, so the socket is accepted and waits for it.
+    assert closed(page) == "open" or closed(page)[0] == 1013
+
+    logged = wait_until(
+        lambda: [line for line in site.gateway.lines if '"kind":"server_error"' in line],
+        "the log names the mistake",
+    )
+    assert len(logged) == 1
+    assert "ImproperlyConfigured at /_gatepost/auth/" in logged[0]
+    page.goto(f"{site.origin}/")
+    assert "ImproperlyConfigured" in page.locator(NOTICE).inner_text()
 
 
 def test_a_host_that_django_refuses_is_named(site, stranger):

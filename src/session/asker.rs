@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use super::answer::Answer;
 use super::authority::Authority;
-use super::endpoint::AuthError;
+use super::error::AuthError;
 use super::question::Recheck;
 
 /// What one call to the batch view asks of at most.

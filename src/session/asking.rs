@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 use super::caller::Caller;
-use super::endpoint::AuthError;
+use super::error::AuthError;
 use super::flight::{Flight, Judgement, Progress};
 use super::lease::{Known, Lease, LeaseKey, Leases};
 use super::question::Question;
@@ -154,6 +154,8 @@ impl Asking {
         state.outage.failed(began, now);
         let away = state.outage.next().is_some();
         let tried: HashSet<_> = flights.iter().map(|flight| flight.key).collect();
+        // Django fails with this one session while it answers for others.
+        let is_its_own = !away && error.is_failure() && tried.len() == 1;
         state.waiting.extend(flights);
         let mut ended = Vec::new();
         state.waiting.retain(|flight| {
@@ -161,7 +163,8 @@ impl Asking {
             if concerned {
                 flight.tell_failing();
             }
-            let given_up = concerned && now >= flight.opened + self.terms.hold;
+            let own = is_its_own && tried.contains(&flight.key);
+            let given_up = own || concerned && now >= flight.opened + self.terms.hold;
             if given_up {
                 ended.push((Arc::clone(flight), Err(error.clone())));
             }

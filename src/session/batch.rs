@@ -1,12 +1,11 @@
 //! The batch view: up to 500 sessions judged by one request.
 //!
 //! Used by `asking`. The surprise: a project need not have one. Whatever is no batch answer (404, a page, a
-//! refusal) means that sessions are asked for one by one for a while; only the auth view's own answer
-//! is ever taken for a diagnosis.
+//! refusal) means that sessions are asked for one by one for a while, see `offer`; only the auth view's own
+//! answer is ever taken for a diagnosis.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -15,9 +14,10 @@ use serde_json::value::RawValue;
 
 use super::answer::Answer;
 use super::diagnosis::Silence;
-use super::endpoint::{AuthError, AuthorityError};
+use super::error::{AuthError, AuthorityError};
 use super::meaning::is_json;
 use super::naming::Naming;
+use super::offer::{Failure, Offer, Stray};
 use super::place::{Call, Place, PlaceSettings, describe, read};
 use super::question::Recheck;
 use crate::secret::Secrets;
@@ -26,8 +26,6 @@ use crate::secret::Secrets;
 pub(super) const LARGEST_REQUEST: usize = 1024 * 1024;
 /// Answers of one request in bytes.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
-/// How long a place without a batch view is not asked for one again.
-const NOT_OFFERED: Duration = Duration::from_mins(5);
 
 /// Sessions of one host that are asked for together, at least one.
 #[derive(Debug)]
@@ -41,15 +39,14 @@ pub(super) struct Together<'a> {
 pub(super) enum Batched {
     /// An answer for each session, in order; `None` where the session must be asked for by itself.
     Answers(Vec<Option<Answer>>),
-    /// There is no batch view.
+    /// None came: each session must be asked for by itself.
     NotOffered,
 }
 
 #[derive(Debug)]
 pub(super) struct BatchView {
     places: Vec<Place>,
-    /// Until when it counts as missing.
-    missing: Mutex<Option<Instant>>,
+    pub(super) offer: Offer,
 }
 
 /// Whether the answers go to new connections, which get frames first.
@@ -76,13 +73,13 @@ impl BatchView {
     pub(super) fn build(settings: &PlaceSettings<'_>) -> Result<Self, AuthorityError> {
         Ok(Self {
             places: Place::build(settings)?,
-            missing: Mutex::default(),
+            offer: Offer::default(),
         })
     }
 
     /// Whether it is worth asking, as far as is known.
     pub(super) fn is_offered(&self) -> bool {
-        self.missing().is_none_or(|until| until <= Instant::now())
+        self.offer.is_open(Instant::now())
     }
 
     /// Asks for sessions. `first` chooses the place that is asked first.
@@ -124,7 +121,11 @@ impl BatchView {
         count: usize,
     ) -> Result<Batched, AuthError> {
         let status = response.status();
-        if matches!(status.as_u16(), 429 | 502..=504) {
+        let silent = matches!(status.as_u16(), 408 | 425 | 429 | 502..=504)
+            || status.is_server_error()
+                && status != StatusCode::NOT_IMPLEMENTED
+                && self.offer.failed(Instant::now()) == Failure::Silence;
+        if silent {
             return Err(unreachable(place, Silence::Answered(status)));
         }
         let fits = status == StatusCode::OK && is_json(response.headers());
@@ -133,16 +134,22 @@ impl BatchView {
         let answers = body.filter(|_| fits).and_then(|body| answers(&body, count));
         Ok(match answers {
             Some(answers) => {
-                self.missing().take();
+                self.offer.answered();
                 Batched::Answers(answers)
             }
-            None => self.note_missing(place, status),
+            None => {
+                self.note_stray(place, status);
+                Batched::NotOffered
+            }
         })
     }
 
-    fn note_missing(&self, place: &Place, status: StatusCode) -> Batched {
-        let mut missing = self.missing();
-        if missing.is_none() {
+    fn note_stray(&self, place: &Place, status: StatusCode) {
+        let stray = match status.as_u16() {
+            404 | 405 | 501 => Stray::No,
+            _ => Stray::Other,
+        };
+        if self.offer.strayed(stray, Instant::now()) {
             let status = status.as_u16();
             tracing::info!(
                 place = place.name(),
@@ -151,12 +158,6 @@ impl BatchView {
                  (auth.batch_url = \"\" says that there is no batch view)"
             );
         }
-        *missing = Some(Instant::now() + NOT_OFFERED);
-        Batched::NotOffered
-    }
-
-    fn missing(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,9 +11,8 @@ use http::HeaderValue;
 
 use super::batch::{BatchView, Batched, Together};
 use super::diagnosis::{Diagnosis, Silence};
-use super::endpoint::{
-    Answered, AuthCall, AuthError, AuthSettings, AuthorityError, Endpoint, LONGEST_BATCH,
-};
+use super::endpoint::{Answered, AuthCall, AuthSettings, Endpoint, LONGEST_BATCH};
+use super::error::{AuthError, AuthorityError};
 use super::naming::Naming;
 use super::patience::{BACKSTOP, within};
 use super::place::{PlaceSettings, describe};
@@ -89,6 +88,11 @@ impl Caller {
             Err(error) => error.outcome(),
         };
         self.count(outcome);
+        if let Some(batch) = &self.batch
+            && !said.as_ref().is_err_and(|error| error.spares_others())
+        {
+            batch.offer.note_single(said.is_ok());
+        }
         self.note(said, &call.about.host);
         answered
     }

@@ -26,9 +26,12 @@ pub enum Silence {
     /// It took too long.
     #[error("it took longer than auth.timeout")]
     TimedOut,
-    /// 429, 502, 503 or 504.
+    /// 429, 502, 503 or 504, or a page that says that it comes back.
     #[error("it answered {0}")]
     Answered(StatusCode),
+    /// It fails, which may pass: its database is away, say.
+    #[error("{0}")]
+    Failing(Box<Diagnosis>),
     /// The gateway itself did not ask.
     #[error("{0}")]
     NotAsked(&'static str),
@@ -99,6 +102,7 @@ impl Diagnosis {
     /// Django cannot be reached.
     pub(super) fn silence(cause: &Silence) -> Self {
         let (kind, remedy) = match cause {
+            Silence::Failing(diagnosis) => return Self::clone(diagnosis),
             Silence::Broken(_) | Silence::NotAsked(_) => (
                 Kind::NotRunning,
                 "Django is not running, or it is just being restarted: start it, and sockets come \

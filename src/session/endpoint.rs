@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::answer::Answer;
 use super::diagnose::{Response, host_refused, may_refuse_host};
 use super::diagnosis::{Diagnosis, Kind, Silence};
+use super::error::{AuthError, AuthorityError};
 use super::lease::LeaseTerms;
 use super::meaning::{self, Meaning};
 use super::naming::Naming;
@@ -55,53 +56,6 @@ pub struct AuthSettings {
     pub secrets: Secrets,
     /// Hears what Django calls its session cookie.
     pub naming: Arc<Naming>,
-}
-
-/// Why Django's judgement is not known.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AuthError {
-    /// Worth trying again: nothing answers, or not in time.
-    #[error("cannot reach the auth view at {place}: {cause}")]
-    Unreachable {
-        /// Where it should be.
-        place: String,
-        /// What happened.
-        cause: Silence,
-    },
-    /// Not worth trying again before somebody mends it.
-    #[error("the auth view at {place} gave no judgement: {diagnosis}")]
-    Misconfigured {
-        /// Where it is.
-        place: String,
-        /// What is wrong.
-        diagnosis: Diagnosis,
-    },
-}
-
-impl AuthError {
-    /// For the metrics.
-    pub(super) fn outcome(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "unreachable",
-            Self::Misconfigured { .. } => "misconfigured",
-        }
-    }
-}
-
-/// Why there can be no authority.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// `auth.url` cannot be asked.
-    #[error("auth.url `{url}` is not a URL: {cause}")]
-    Url {
-        /// As configured.
-        url: String,
-        /// What is wrong.
-        cause: String,
-    },
-    /// The system's certificates cannot be read, say.
-    #[error("cannot make the client that asks Django")]
-    Client(#[source] reqwest::Error),
 }
 
 /// An answer that came.
@@ -231,6 +185,9 @@ impl Endpoint {
             }
             Meaning::Fault(diagnosis) => Err(self.misconfigured(diagnosis)),
             Meaning::Unavailable => Err(self.unreachable(Silence::Answered(status))),
+            Meaning::Failing(diagnosis) => {
+                Err(self.unreachable(Silence::Failing(diagnosis.into())))
+            }
             Meaning::Answer(answer) => Ok(Answered { answer, headers }),
         }
     }

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use tokio::sync::watch;
 
 use super::answer::Answer;
-use super::endpoint::AuthError;
+use super::error::AuthError;
 use super::lease::LeaseKey;
 use super::question::Question;
 

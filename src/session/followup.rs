@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::cookie::SessionCookies;
-use super::endpoint::AuthError;
+use super::error::AuthError;
 use super::lifecycle::Lifecycle;
 use super::live::{Asking, Heard};
 use super::question::Recheck;

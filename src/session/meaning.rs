@@ -2,7 +2,8 @@
 //!
 //! Used by `endpoint`. The surprise: only a clean JSON answer, 401 and 403 can mean "anonymous"; a
 //! redirect, a page or a broken answer is a fault with a diagnosis (Django 4.2 to 6.1 give each of them
-//! for a different mistake in the project).
+//! for a different mistake in the project). But what may mend itself is no fault: a server error, a page
+//! that says when it comes back.
 
 use http::{HeaderMap, StatusCode, header};
 
@@ -17,6 +18,8 @@ pub(super) enum Meaning {
     Answer(Answer),
     /// Django is there, but not ready to judge.
     Unavailable,
+    /// Django is there and fails, which may pass.
+    Failing(Diagnosis),
     /// Something is set up wrongly.
     Fault(Diagnosis),
 }
@@ -26,12 +29,17 @@ pub(super) fn judge(response: &Response<'_>) -> Meaning {
     match response.status.as_u16() {
         200 => judge_ok(response),
         401 | 403 if !is_guarded(response) => Meaning::Answer(Answer::default()),
-        429 | 502..=504 => Meaning::Unavailable,
+        408 | 425 | 429 | 502..=504 => Meaning::Unavailable,
+        _ if is_maintenance(response) => Meaning::Unavailable,
+        500 | 506..=599 => Meaning::Failing(diagnose(response)),
         _ => Meaning::Fault(diagnose(response)),
     }
 }
 
 fn judge_ok(response: &Response<'_>) -> Meaning {
+    if !is_json(response.headers) && is_maintenance(response) {
+        return Meaning::Unavailable;
+    }
     if !is_json(response.headers) {
         return Meaning::Fault(not_json(response));
     }
@@ -47,6 +55,20 @@ fn judge_ok(response: &Response<'_>) -> Meaning {
             ),
         )),
     }
+}
+
+/// Whether a response that is no judgement says that there will be one again: with `Retry-After`, by a page
+/// for maintenance, or by a redirect to one.
+fn is_maintenance(response: &Response<'_>) -> bool {
+    let says = |text: &[u8]| {
+        let word = b"maintenance";
+        text.windows(word.len())
+            .any(|part| part.eq_ignore_ascii_case(word))
+    };
+    let location = response.headers.get(header::LOCATION);
+    response.headers.contains_key(header::RETRY_AFTER)
+        || location.is_some_and(|location| says(location.as_bytes()))
+        || is_html(response.headers) && says(response.body)
 }
 
 /// Whether 401 or 403 comes from something else than an auth view: a challenge that no cookie can
@@ -155,9 +177,40 @@ mod tests {
     fn every_other_status_is_a_fault_or_unavailable() {
         for status in (100..600).filter(|status| ![200, 401, 403].contains(status)) {
             match meaning(status, &[("location", "/login/?next=/x")], "") {
-                Meaning::Fault(_) | Meaning::Unavailable => {}
+                Meaning::Fault(_) | Meaning::Unavailable | Meaning::Failing(_) => {}
                 Meaning::Answer(answer) => panic!("{status}: {answer:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_may_mend_itself_is_no_fault() {
+        let page = "<h1>Down for Maintenance</h1>";
+        for silent in [
+            meaning(200, &[HTML], page),
+            meaning(404, &[HTML], page),
+            meaning(302, &[("location", "/maintenance/")], ""),
+            meaning(404, &[("retry-after", "60")], ""),
+            meaning(500, &[("retry-after", "60")], ""),
+            meaning(503, &[], ""),
+        ] {
+            assert!(matches!(silent, Meaning::Unavailable), "{silent:?}");
+        }
+        for status in [500, 507, 520, 599] {
+            let failing = meaning(status, &[HTML], "<h1>Server Error (500)</h1>");
+            assert!(matches!(failing, Meaning::Failing(_)), "{status}");
+        }
+        // What says nothing of the kind lasts.
+        for (status, fields, body) in [
+            (404, HTML, "<h1>Not Found</h1>"),
+            (405, HTML, ""),
+            (501, HTML, ""),
+            (302, ("location", "/de/_gatepost/auth/"), ""),
+            (200, HTML, "<div id=app>"),
+            (200, JSON, r#"{"maintenance":true}"#),
+        ] {
+            let fault = meaning(status, &[fields], body);
+            assert!(matches!(fault, Meaning::Fault(_)), "{status} {body}");
         }
     }
 }

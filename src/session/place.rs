@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
 use super::diagnosis::Silence;
-use super::endpoint::AuthorityError;
+use super::error::AuthorityError;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
 use crate::web::signature::{BodyHash, Signer};

@@ -14,7 +14,8 @@ use http::HeaderValue;
 use super::answer::Answer;
 use super::asking::{Asking, Turn};
 use super::batch::{Batched, Frames, LARGEST_REQUEST, Together};
-use super::endpoint::{AuthCall, AuthError};
+use super::endpoint::AuthCall;
+use super::error::AuthError;
 use super::pace::MOST;
 use super::question::Recheck;
 

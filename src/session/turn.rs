@@ -11,7 +11,8 @@ use http::{HeaderMap, header};
 use super::answer::Answer;
 use super::asking::Turn;
 use super::batch::{Batched, Frames, Together};
-use super::endpoint::{Answered, AuthCall, AuthError};
+use super::endpoint::{Answered, AuthCall};
+use super::error::AuthError;
 use super::flight::{Flight, Judgement};
 use super::set_cookie::Scope;
 

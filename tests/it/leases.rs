@@ -46,7 +46,7 @@ async fn nobody_is_an_answer_too_and_a_fault_is_none() {
         is_closed(&gateway.browser_of("stranger"), 4001).await;
     }
     assert_eq!(django.auth_calls().len(), 1);
-    django.judges("broken", Answer::status(500, "oops"));
+    django.judges("broken", Answer::status(405, "oops"));
     is_closed(&gateway.browser_of("broken"), 1011).await;
     is_closed(&gateway.browser_of("broken"), 1011).await;
     assert_eq!(django.auth_calls().len(), 3);

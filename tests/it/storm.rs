@@ -4,11 +4,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::django::{AUTH_PATH, BATCH_PATH};
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
+use crate::harness::server::Received;
 use crate::harness::socket::Socket;
-use crate::harness::{Answer, Django, Gate, Gateway, PATIENCE, eventually_some, json};
+use crate::harness::{Answer, Browser, Django, Gate, Gateway, PATIENCE, eventually_some, json};
 
 const SESSIONS: usize = 400;
 const TABS: usize = 2;
@@ -129,6 +131,46 @@ async fn a_batch_view_that_is_not_there_is_tried_once() {
         }
         gateway.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_crowd_that_comes_back_after_an_outage_is_asked_for_in_batches_again() {
+    let django = Django::start().await;
+    sign_in(&django, 100);
+    for outage in [
+        Answer::status(500, "Server Error (500)"),
+        Answer::html("<h1>Down for maintenance</h1>"),
+        Answer::status(404, "<h1>Not here</h1>"),
+    ] {
+        for path in [BATCH_PATH, AUTH_PATH] {
+            django.answers(path, outage.clone());
+        }
+        let setup = crowded(&django).set("auth.lease", "1ms");
+        let gateway = setup.set("django.hold", "100ms").start().await;
+        drop(come(&gateway, 60).await);
+
+        let back = |request: &Received| {
+            let session = request.cookie("sessionid").unwrap();
+            Answer::user(session.strip_prefix("session-").unwrap())
+        };
+        django.answers(AUTH_PATH, Answer::of_request(back));
+        django.judges_batches();
+        let first = gateway.browser_of("session-0");
+        eventually_some(PATIENCE, async || is_let_in(&first).await.then_some(())).await;
+
+        let (calls, batches) = (django.auth_calls().len(), django.batch_calls().len());
+        come(&gateway, 100).await;
+        assert!(django.batch_calls().len() > batches, "no batch is tried");
+        let calls = django.auth_calls().len() - calls;
+        assert!(calls < 60, "{calls} single calls");
+        gateway.stop().await;
+    }
+}
+
+async fn is_let_in(browser: &Browser) -> bool {
+    let mut socket = browser.socket(NOTIFICATIONS).await;
+    socket.send(r#"{"type":"ping"}"#).await;
+    matches!(socket.event(PATIENCE).await, Some(Message::Text(_)))
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::answer::Answer;
-use super::endpoint::AuthError;
+use super::error::AuthError;
 use super::question::Recheck;
 use crate::close::CloseReason;
 use crate::hub::{Hub, Member, Membership};

@@ -64,7 +64,6 @@ async fn a_fault_is_1011_with_a_diagnosis_and_never_4001() {
     let django = Django::start().await;
     let gateway = Gateway::in_front_of(&django).start().await;
     let faults = [
-        ("500", Answer::status(500, "oops")),
         ("404", Answer::status(404, "not here")),
         ("405", Answer::status(405, "not so")),
         ("400", Answer::status(400, "Bad Request (400)")),
@@ -169,6 +168,8 @@ async fn a_django_that_cannot_be_reached_is_1013() {
         .start()
         .await;
     for answer in [
+        Answer::status(500, "oops"),
+        Answer::html("<h1>Down for maintenance</h1>"),
         Answer::hang(),
         Answer::reset(),
         Answer::close(),

@@ -1,0 +1,68 @@
+//! Why Django's judgement is not known, and why there can be no authority.
+//!
+//! Made by `endpoint`, `batch` and `place`. The surprise: whether it is worth trying again is what everybody wants
+//! to know of an error, so that is what tells them apart.
+
+use super::diagnosis::{Diagnosis, Silence};
+
+/// Why Django's judgement is not known.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AuthError {
+    /// Worth trying again: nothing answers, or not in time.
+    #[error("cannot reach the auth view at {place}: {cause}")]
+    Unreachable {
+        /// Where it should be.
+        place: String,
+        /// What happened.
+        cause: Silence,
+    },
+    /// Not worth trying again before somebody mends it.
+    #[error("the auth view at {place} gave no judgement: {diagnosis}")]
+    Misconfigured {
+        /// Where it is.
+        place: String,
+        /// What is wrong.
+        diagnosis: Diagnosis,
+    },
+}
+
+impl AuthError {
+    /// Whether Django answered, and fails.
+    pub(super) fn is_failure(&self) -> bool {
+        let failing = |cause: &_| matches!(cause, Silence::Failing(_));
+        matches!(self, Self::Unreachable { cause, .. } if failing(cause))
+    }
+
+    /// Whether somebody else, at another host or with other cookies, may well be judged.
+    pub(super) fn spares_others(&self) -> bool {
+        let kind = match self {
+            Self::Misconfigured { diagnosis, .. } => diagnosis.kind,
+            Self::Unreachable { .. } => return false,
+        };
+        kind.spares_others() || kind.is_of_host()
+    }
+
+    /// For the metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Misconfigured { .. } => "misconfigured",
+        }
+    }
+}
+
+/// Why there can be no authority.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// `auth.url` cannot be asked.
+    #[error("auth.url `{url}` is not a URL: {cause}")]
+    Url {
+        /// As configured.
+        url: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The system's certificates cannot be read, say.
+    #[error("cannot make the client that asks Django")]
+    Client(#[source] reqwest::Error),
+}
