@@ -132,15 +132,12 @@ impl BatchView {
         let body = read(response, LARGEST_ANSWER).await;
         let body = body.map_err(|error| unreachable(place, describe(&error)))?;
         let answers = body.filter(|_| fits).and_then(|body| answers(&body, count));
-        Ok(match answers {
-            Some(answers) => {
-                self.offer.answered();
-                Batched::Answers(answers)
-            }
-            None => {
-                self.note_stray(place, status);
-                Batched::NotOffered
-            }
+        Ok(if let Some(answers) = answers {
+            self.offer.answered();
+            Batched::Answers(answers)
+        } else {
+            self.note_stray(place, status);
+            Batched::NotOffered
         })
     }
 

@@ -233,9 +233,10 @@ impl Lifecycle {
             let live = &self.parts.live;
             live.user_of(&session).is_some() || self.parts.leases.knows(&session)
         };
-        match self.digest(session).is_some_and(known) {
-            true => Acquaintance::Known,
-            false => Acquaintance::Stranger,
+        if self.digest(session).is_some_and(known) {
+            Acquaintance::Known
+        } else {
+            Acquaintance::Stranger
         }
     }
 
