@@ -73,7 +73,8 @@ impl Receiver {
                 let streamed = Streamed::new(body, limits.pace, self.unwanted(parts));
                 return Ok(Upload::Stream(Box::new(streamed)));
             }
-            _ => read_whole(&mut body, limits, (&self.buffering, client)).await,
+            // Boxed: what it needs is not carried along by requests without a body.
+            _ => Box::pin(read_whole(&mut body, limits, (&self.buffering, client))).await,
         };
         if received.as_ref().is_err_and(UploadFault::is_refusal) {
             self.unwanted(parts).dispose(body);
