@@ -39,5 +39,6 @@ pub(super) fn of_listeners(limits: &Limits, shares: Shares) -> [ServeLimits; 2] 
         Some(configured) => configured.saturating_add(SPARE_CONNECTIONS),
         None => shares.clients,
     };
-    [connections, INTERNAL_CONNECTIONS].map(|connections| ServeLimits::new(limits, connections))
+    [connections, INTERNAL_CONNECTIONS]
+        .map(|connections| ServeLimits::new(limits, connections, shares.refused))
 }

@@ -24,6 +24,8 @@ pub struct Shares {
     pub clients: usize,
     /// Files that are being sent.
     pub files: usize,
+    /// Clients that are told that there is no room for them.
+    pub refused: usize,
 }
 
 /// Raises the soft limit of descriptors to the hard one and returns it.
@@ -53,6 +55,7 @@ pub fn share(descriptors: u64, upstreams: usize) -> Shares {
     Shares {
         clients: count(descriptors.saturating_sub(kept)),
         files: count(files),
+        refused: count((descriptors / 32).min(64)),
     }
 }
 

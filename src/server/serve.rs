@@ -26,9 +26,6 @@ use crate::web::body::ResponseBody;
 /// The least time between two log lines about a full gateway, which stays full for a while.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Clients at once that are told that there is no room.
-const MOST_REFUSED: usize = 64;
-
 /// Whatever answers requests.
 pub trait Answer: Send + Sync + 'static {
     /// Answers one request.
@@ -44,6 +41,8 @@ pub trait Answer: Send + Sync + 'static {
 pub struct ServeLimits {
     /// Connections at once, upgraded ones included.
     pub connections: usize,
+    /// Clients beyond them that are told that there is no room, at once.
+    pub refused: usize,
     /// Bytes of a header section.
     pub header_size: usize,
     /// Fields in a header section.
@@ -59,10 +58,11 @@ pub struct ServeLimits {
 }
 
 impl ServeLimits {
-    /// As configured, with so many connections.
-    pub fn new(limits: &Limits, connections: usize) -> Self {
+    /// As configured, with so many connections and refusals.
+    pub fn new(limits: &Limits, connections: usize, refused: usize) -> Self {
         Self {
             connections,
+            refused,
             header_size: limits.header_size,
             headers: limits.headers,
             tls_timeout: limits.tls_timeout,
@@ -96,7 +96,7 @@ impl<A: Answer> Serve<A> {
             limits,
             drain,
             permits: Arc::new(Semaphore::new(permits)),
-            refusals: Arc::new(Semaphore::new(MOST_REFUSED)),
+            refusals: Arc::new(Semaphore::new(limits.refused)),
             complained: Mutex::new(None),
         }
     }

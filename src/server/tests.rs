@@ -103,6 +103,7 @@ struct Bed {
 fn limits() -> ServeLimits {
     ServeLimits {
         connections: 100,
+        refused: 64,
         header_size: 32 * 1024,
         headers: 100,
         tls_timeout: NEVER,
