@@ -11,6 +11,7 @@ use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
 use crate::server::dispatch::{Dispatch, DispatchSettings};
 use crate::server::redirect::{Lasts, Redirect};
+use crate::server::unrouted::Unrouted;
 use crate::web::admit::{Admission, AdmitLimits};
 use crate::web::hosts::Hosts;
 use crate::web::request::ErrorPages;
@@ -31,7 +32,10 @@ impl Shared {
         let admission = Admission::new(Arc::clone(&self.hosts), limits);
         let routes = self.routes(config);
         let shown = routes::is_all_local(config).then(|| Arc::clone(self.authority.diagnoses()));
-        Dispatch::new(admission, routes, settings, Arc::clone(&self.metrics)).showing(shown)
+        let django = config.django.upstream.first();
+        let unrouted = Unrouted::new(django.map(ToString::to_string).unwrap_or_default());
+        let noted = (Arc::clone(&self.metrics), unrouted);
+        Dispatch::new(admission, routes, settings, noted).showing(shown)
     }
 }
 

@@ -79,7 +79,10 @@ pub(super) const URL: Kind<AuthUrl> = Kind {
                     "the call is signed and needs no user and password: leave them out".to_owned(),
                 ))
             }
-            (Some("http" | "https"), Some(_)) => Ok(AuthUrl::Absolute(text.to_owned())),
+            (Some("http" | "https"), Some(_)) => match reqwest::Url::parse(text) {
+                Ok(_) => Ok(AuthUrl::Absolute(text.to_owned())),
+                Err(error) => Err(Some(format!("it is no URL: {error}"))),
+            },
             _ => Err(None),
         }
     },
@@ -153,6 +156,8 @@ mod tests {
             "http://u:p@a/",
             "/a#b",
             "/a b",
+            "http://1.2.3.4.5/",
+            "http://a:99999/",
         ] {
             assert!((URL.parse)(text).is_err(), "{text:?}");
         }

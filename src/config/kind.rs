@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::pattern::{pattern_of, plain_part};
 use super::{duration, size};
 
 /// A hint on how to write the value, where there is one.
@@ -168,6 +169,12 @@ fn host_hint(text: &str) -> Hint {
 pub(super) const PREFIX: Kind<String> = Kind {
     expected: "a path that starts and ends with a slash such as \"/api/\"",
     parse: |text| {
+        if pattern_of(text).is_some() {
+            let plain = plain_part(text);
+            return Err(Some(format!(
+                "no patterns are known here: a prefix answers every path below it; write \"{plain}\""
+            )));
+        }
         check_path(text, "/")?;
         if text.ends_with('/') {
             Ok(text.to_owned())
@@ -180,7 +187,15 @@ pub(super) const PREFIX: Kind<String> = Kind {
 /// An exact path.
 pub(super) const PATH: Kind<String> = Kind {
     expected: "an absolute path such as \"/ws/notifications/\"",
-    parse: |text| check_path(text, "").map(|()| text.to_owned()),
+    parse: |text| match pattern_of(text) {
+        Some(pattern) => Err(Some(format!(
+            "`{pattern}` is no pattern here but the path itself: one socket serves all rooms, as users \
+             and groups say who hears what; write \"{}\". Consumers of Channels stay with their server, \
+             as [[upstreams]]",
+            plain_part(text)
+        ))),
+        None => check_path(text, "").map(|()| text.to_owned()),
+    },
 };
 
 /// Routes are matched against decoded, clean paths; one that no such path can match is a slip.

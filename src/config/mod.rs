@@ -21,6 +21,7 @@ pub mod load;
 mod log;
 mod origin;
 mod outbox;
+mod pattern;
 mod routes;
 pub mod secret_file;
 mod section;

@@ -56,7 +56,11 @@ const INTERNAL: Kind<InternalAddress> = Kind {
     expected: "an IP address and a port such as \"127.0.0.1:9400\", or \"unix:/run/gatepost.sock\"",
     parse: |text| match text.strip_prefix("unix:") {
         Some(path) => unix_path(path).map(InternalAddress::Unix),
-        None => (ADDRESS.parse)(text).map(InternalAddress::Tcp),
+        None => match text.strip_prefix("http://") {
+            // It is written as GATEPOST["URL"] on Django's side.
+            Some(bare) => Err(Some(format!("write \"{}\"", bare.trim_end_matches('/')))),
+            None => (ADDRESS.parse)(text).map(InternalAddress::Tcp),
+        },
     },
 };
 

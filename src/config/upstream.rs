@@ -57,6 +57,11 @@ pub(super) const UPSTREAM: Kind<UpstreamAddress> = Kind {
         let rest = text
             .strip_prefix("http://")
             .ok_or_else(|| scheme_hint(text))?;
+        if let Some(path) = rest.strip_prefix("unix:") {
+            // nginx writes it like this, with a colon and the request's path behind.
+            let socket = path.split(':').next().unwrap_or_default();
+            return Err(Some(format!("write \"unix:{socket}\"")));
+        }
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         if authority.contains('@') {
             return Err(Some(
@@ -94,6 +99,15 @@ fn scheme_hint(text: &str) -> Hint {
              on this machine or a private network"
                 .to_owned(),
         );
+    }
+    for scheme in ["http+unix://", "https+unix://", "http://unix:"] {
+        if let Some(socket) = text.strip_prefix(scheme) {
+            let socket = socket.replace("%2F", "/").replace("%2f", "/");
+            return Some(format!("write \"unix:{socket}\""));
+        }
+    }
+    if text.starts_with('/') {
+        return Some(format!("write \"unix:{text}\""));
     }
     tcp(text).map(|_| format!("write \"http://{text}\""))
 }
@@ -181,6 +195,14 @@ mod tests {
         assert!(hint("http://h:80?x").contains("\"http://h:80\""));
         assert!(hint("https://h").contains("plain HTTP"));
         assert!(hint("django:8000").contains("\"http://django:8000\""));
+        for text in [
+            "http://unix:/run/x.sock",
+            "http://unix:/run/x.sock:/app/",
+            "http+unix://%2Frun%2Fx.sock",
+            "/run/x.sock",
+        ] {
+            assert_eq!(hint(text), "write \"unix:/run/x.sock\"", "{text}");
+        }
         for text in [
             "",
             "http://",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::future::Either;
 use http::header::{self, HeaderMap};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -35,7 +35,6 @@ use super::upload_fault::UploadFault;
 use super::upstream::{Lease, Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
-use crate::web::headers;
 use crate::web::request::Downstream;
 
 /// How often a request is sent in all.
@@ -66,7 +65,7 @@ pub struct ForwardSettings {
 #[derive(Clone, Debug)]
 pub struct Forwarder {
     upstream: Upstream,
-    kind: UpstreamKind,
+    pub(super) kind: UpstreamKind,
     receiver: Receiver,
     sweeper: Sweeper,
     local: LocalName,
@@ -122,13 +121,6 @@ impl Forwarder {
             rewrite::response_of_dev_server(response.headers_mut(), downstream, &self.local);
         }
         Ok(response)
-    }
-
-    fn is_tunnel(&self, request: &Request<Incoming>) -> bool {
-        self.kind != UpstreamKind::Django
-            && request.method() == Method::GET
-            && request.version() == Version::HTTP_11
-            && headers::is_websocket_upgrade(request.headers())
     }
 
     async fn exchange(

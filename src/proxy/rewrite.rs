@@ -142,13 +142,27 @@ pub(super) fn response(parts: &mut response::Parts) {
     if fields.contains_key(header::TRANSFER_ENCODING) || parts.status == StatusCode::NO_CONTENT {
         fields.remove(header::CONTENT_LENGTH);
     }
-    // The same length twice is one length; hyper has refused two different ones.
-    let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
-    if let (Some(length), Some(_)) = (lengths.next().cloned(), lengths.next()) {
-        fields.insert(header::CONTENT_LENGTH, length);
-    }
+    write_one_length(fields);
     headers::remove_hop_by_hop(fields);
     headers::remove_gateway_fields(fields);
+}
+
+/// The same length several times, in lines or in one, is one length (RFC 9112 6.3). Others hyper has
+/// refused, but for answers that have no body, whose length means nothing.
+fn write_one_length(fields: &mut HeaderMap) {
+    let lines = fields.get_all(header::CONTENT_LENGTH).iter();
+    let mut lengths = lines
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    let Some(first) = lengths.next() else { return };
+    let is_plain = !first.is_empty() && first.iter().all(u8::is_ascii_digit);
+    let length = HeaderValue::from_bytes(first);
+    match length {
+        Ok(length) if is_plain && lengths.all(|other| other == first) => {
+            fields.insert(header::CONTENT_LENGTH, length)
+        }
+        _ => fields.remove(header::CONTENT_LENGTH),
+    };
 }
 
 /// HTTP/2 requests carry a whole URL; upstreams get the path and query only.
@@ -204,6 +218,35 @@ mod tests {
         assert_eq!(parts.headers["x-forwarded-proto"], "https");
         assert!(!parts.headers.contains_key("connection"));
         assert!(!parts.headers.contains_key("expect"));
+    }
+
+    #[test]
+    fn a_length_is_passed_on_as_one_number_or_not_at_all() {
+        for (lines, passed_on) in [
+            (&["2"][..], Some("2")),
+            (&["2, 2"], Some("2")),
+            (&["2", "2"], Some("2")),
+            (&["2,2 ", " 2"], Some("2")),
+            (&["2, 3"], None),
+            (&["2", "3"], None),
+            (&["2,"], None),
+            (&["+2"], None),
+            (&[""], None),
+            (&[], None),
+        ] {
+            let (mut parts, ()) = http::Response::new(()).into_parts();
+            for line in lines {
+                let length = HeaderValue::from_static(line);
+                parts.headers.append(header::CONTENT_LENGTH, length);
+            }
+            response(&mut parts);
+            let all: Vec<_> = parts
+                .headers
+                .get_all(header::CONTENT_LENGTH)
+                .iter()
+                .collect();
+            assert_eq!(all, passed_on.into_iter().collect::<Vec<_>>(), "{lines:?}");
+        }
     }
 
     #[test]

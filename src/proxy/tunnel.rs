@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 
 use super::download::{Download, Patience};
 use super::error::Failure;
+use super::forward::{Forwarder, UpstreamKind};
 use super::rewrite;
 use super::upload::Upload;
 use super::upstream::Upstream;
@@ -27,6 +28,20 @@ use crate::web::headers;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Of each direction; a tunnel holds two for its whole life.
 const BUFFER: usize = 8 * 1024;
+
+impl Forwarder {
+    /// Whether WebSockets may pass through to it.
+    pub fn takes_websockets(&self) -> bool {
+        self.kind != UpstreamKind::Django
+    }
+
+    pub(super) fn is_tunnel(&self, request: &Request<Incoming>) -> bool {
+        self.takes_websockets()
+            && request.method() == Method::GET
+            && request.version() == Version::HTTP_11
+            && headers::is_websocket_upgrade(request.headers())
+    }
+}
 
 /// Hands a handshake on (its head is already the upstream's) and, where it is accepted, joins both
 /// sides.

@@ -27,6 +27,9 @@ use crate::net::stream::Stream;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// hyper's buffer for an answer; a longer head than this is refused.
 const BUFFER: usize = 128 * 1024;
+/// Fields of an answer's head; hyper's own 100 are fewer than an application may have that sets many
+/// cookies at once.
+const FIELDS: usize = 256;
 
 /// What an upstream needs to know.
 #[derive(Clone, Debug)]
@@ -132,6 +135,7 @@ impl Upstream {
         let (stream, backend) = self.connect(first).await?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
+            .max_headers(FIELDS)
             .handshake(TokioIo::new(Patient::new(stream)))
             .await
             .map_err(|source| Failure::Lost {

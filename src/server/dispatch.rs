@@ -13,19 +13,21 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::serve::{Answer, Peer};
+use super::shown::{self, Shown};
+use super::unrouted::Unrouted;
 use crate::config::AccessLog;
 use crate::files::folder::Folder;
 use crate::ids::{NodeId, RequestId};
 use crate::proxy::forward::Forwarder;
 use crate::proxy::route::RouteTable;
-use crate::session::{Diagnoses, Diagnosis};
+use crate::session::Diagnoses;
 use crate::socket::{HandshakeError, OriginRule, SocketRoute};
 use crate::telemetry::metrics::{Metrics, Outcome};
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
 use crate::web::kept;
-use crate::web::notice::{self, Notice};
+use crate::web::notice;
 use crate::web::problem::{Asked, Problem, ToProblem, render};
 use crate::web::request::{Downstream, ErrorPages, Reader};
 
@@ -57,6 +59,7 @@ pub struct Dispatch {
     requests: AtomicU64,
     metrics: Arc<Metrics>,
     shown: Option<Arc<Diagnoses>>,
+    unrouted: Unrouted,
 }
 
 /// How answers are given.
@@ -74,7 +77,7 @@ impl Dispatch {
         admission: Admission,
         routes: RouteTable<Arc<Route>>,
         settings: DispatchSettings,
-        metrics: Arc<Metrics>,
+        (metrics, unrouted): (Arc<Metrics>, Unrouted),
     ) -> Self {
         let (node, requests) = (NodeId::random(), AtomicU64::new(1));
         Self {
@@ -85,6 +88,7 @@ impl Dispatch {
             requests,
             metrics,
             shown: None,
+            unrouted,
         }
     }
 
@@ -96,18 +100,14 @@ impl Dispatch {
     }
 
     /// What the page that is asked for should show; the request is then changed so that it can.
-    fn to_show(
-        &self,
-        request: &mut Request<Incoming>,
-        host: &HeaderValue,
-    ) -> Option<Arc<Diagnosis>> {
+    fn to_show(&self, request: &mut Request<Incoming>, host: &HeaderValue) -> Option<Shown> {
         let shown = self
             .shown
             .as_ref()
             .filter(|_| notice::is_for_page(request))?;
-        let standing = shown.standing(host)?;
+        let shown = Shown::of(shown.standing(host), &self.unrouted)?;
         notice::ask_for_whole(request.headers_mut());
-        Some(standing)
+        Some(shown)
     }
 
     async fn route(
@@ -119,13 +119,10 @@ impl Dispatch {
         let Some(route) = self.routes.find(path) else {
             return Err(not_found("no route of gateway.toml has this path"));
         };
+        self.check_websocket(route, &request, (path, downstream))?;
         match &**route {
             Route::Socket(socket) => Ok(self.open(socket, request, downstream).await),
             Route::Upstream(forwarder) => {
-                if headers::is_websocket_upgrade(request.headers()) {
-                    let own = OriginRule::default().check(request.headers(), &downstream.host);
-                    own.map_err(|error| error.to_problem())?;
-                }
                 // Boxed: the largest of the futures, and hyper keeps room for it per connection.
                 let answer = Box::pin(forwarder.forward(request, downstream)).await;
                 answer.map_err(|error| error.to_problem())
@@ -140,6 +137,30 @@ impl Dispatch {
             }
             Route::Reserved => Err(not_found("this path is the gateway's own")),
         }
+    }
+
+    /// Where the gateway itself ends none, a WebSocket must come from a page of this origin. One that
+    /// nobody takes is noted; it goes on as an ordinary request.
+    fn check_websocket(
+        &self,
+        route: &Route,
+        request: &Request<Incoming>,
+        (path, downstream): (&str, &Downstream),
+    ) -> Result<(), Problem> {
+        let taken = match route {
+            Route::Upstream(forwarder) => forwarder.takes_websockets(),
+            Route::Folder { .. } => false,
+            Route::Socket(_) | Route::Reserved => return Ok(()),
+        };
+        if !headers::is_websocket_upgrade(request.headers()) {
+            return Ok(());
+        }
+        let own = OriginRule::default().check(request.headers(), &downstream.host);
+        own.map_err(|error| error.to_problem())?;
+        if !taken {
+            self.unrouted.note(path);
+        }
+        Ok(())
     }
 
     /// Opens a WebSocket, or renders why not.
@@ -227,7 +248,7 @@ impl Answer for Dispatch {
                 };
                 let shown = self.to_show(&mut request, &downstream.host);
                 let answered = self.route(request, &admitted.path, &downstream).await;
-                answered.map(|answer| show(answer, shown.as_deref()))
+                answered.map(|answer| shown::add(shown.as_ref(), answer))
             }
         };
         let response = answered.unwrap_or_else(|problem| {
@@ -255,18 +276,6 @@ fn address_of(peer: Peer) -> IpAddr {
         Peer::Tcp(address) => address.ip().to_canonical(),
         Peer::Unix => Ipv4Addr::LOCALHOST.into(),
     }
-}
-
-/// Adds to a page what it should show.
-fn show(answer: Response<ResponseBody>, shown: Option<&Diagnosis>) -> Response<ResponseBody> {
-    let Some(diagnosis) = shown else {
-        return answer;
-    };
-    let notice = Notice {
-        what: diagnosis.reason(),
-        remedy: diagnosis.remedy(),
-    };
-    notice::add(answer, notice)
 }
 
 fn not_found(why: &str) -> Problem {

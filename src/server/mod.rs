@@ -9,6 +9,8 @@ mod pace;
 pub mod redirect;
 mod refusal;
 pub mod serve;
+mod shown;
+pub mod unrouted;
 mod wrap;
 
 #[cfg(test)]

@@ -54,10 +54,10 @@ impl AuthError {
 /// Why there can be no authority.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// `auth.url` cannot be asked.
-    #[error("auth.url `{url}` is not a URL: {cause}")]
+    /// A view of Django's cannot be asked: the upstream's name or the path makes no URL.
+    #[error("Django cannot be asked at `{url}`, which is no URL: {cause}")]
     Url {
-        /// As configured.
+        /// As it would be asked.
         url: String,
         /// What is wrong.
         cause: String,

@@ -16,12 +16,13 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::closing::{self, End};
 use super::entrance::Seat;
-use super::{Socket, SocketSettings, message};
+use super::parts::SocketParts;
+use super::{Socket, message};
 use crate::close::CloseReason;
 use crate::hub::{Outbox, Taken};
 use crate::publication::Frame;
 use crate::session::Tab;
-use crate::telemetry::metrics::{Code, Metrics};
+use crate::telemetry::metrics::Code;
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
 const BATCH: usize = 4 * 1024;
@@ -34,25 +35,18 @@ const BURST: u32 = 2;
 pub(super) struct Connection {
     socket: Socket,
     tab: Tab,
-    settings: Arc<SocketSettings>,
-    metrics: Arc<Metrics>,
+    parts: Arc<SocketParts>,
     /// When the message budget is whole again (GCRA).
     budget: Instant,
     unanswered: u8,
 }
 
 impl Connection {
-    pub(super) fn new(
-        socket: Socket,
-        tab: Tab,
-        settings: Arc<SocketSettings>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(super) fn new(socket: Socket, tab: Tab, parts: Arc<SocketParts>) -> Self {
         Self {
             socket,
             tab,
-            settings,
-            metrics,
+            parts,
             budget: Instant::now(),
             unanswered: 0,
         }
@@ -60,7 +54,7 @@ impl Connection {
 
     /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
     pub(super) async fn run(mut self, greeting: Vec<Frame>, seat: Seat) {
-        self.metrics.connections.inc();
+        self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;
         drop(seat);
         self.leave(end).await;
@@ -69,11 +63,14 @@ impl Connection {
     /// Takes the connection out of the hub, then ends it. Boxed, and no part of `run`: a connection
     /// lives long and ends once, so its task should hold no room for the end.
     fn leave(self, end: End) -> Pin<Box<impl Future<Output = ()>>> {
-        let metrics = &self.metrics;
+        let metrics = &self.parts.metrics;
         metrics.connections.dec();
         if let End::Close(reason) = &end {
             let code = reason.code().into();
             metrics.closes.get_or_create(&Code { code }).inc();
+            let member = self.tab.member();
+            self.parts
+                .note_close((&member.socket, member.address), reason);
         }
         let id = self.tab.member().id;
         tracing::debug!(connection = %id, ?end, "connection ends");
@@ -109,7 +106,7 @@ impl Connection {
         let outbox = &self.tab.member().outbox;
         for frame in greeting {
             let write = self.socket.send(Message::Text(frame.text()));
-            bounded(self.settings.write_timeout, outbox, write).await?;
+            bounded(self.parts.settings.write_timeout, outbox, write).await?;
         }
         Ok(())
     }
@@ -117,10 +114,7 @@ impl Connection {
     /// Sends a frame and what waits behind it as one write.
     async fn send(&mut self, first: Frame) -> Result<(), End> {
         let Self {
-            socket,
-            tab,
-            settings,
-            ..
+            socket, tab, parts, ..
         } = self;
         let outbox = &tab.member().outbox;
         let write = async {
@@ -132,7 +126,7 @@ impl Connection {
             }
             socket.flush().await
         };
-        bounded(settings.write_timeout, outbox, write).await
+        bounded(parts.settings.write_timeout, outbox, write).await
     }
 
     async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
@@ -142,13 +136,13 @@ impl Connection {
             None => return Err(End::Gone),
         };
         self.unanswered = 0;
-        let enough = self.settings.between_messages();
+        let enough = self.parts.settings.between_messages();
         self.socket.get_mut().allow(enough);
         self.spend()?;
         match message {
             Message::Text(text) => {
                 let Some(pong) = message::pong(&text) else {
-                    return Err(policy("this message is not allowed here"));
+                    return Err(policy(message::refusal(&text)));
                 };
                 // Who has the pong has every frame that was taken before the ping.
                 while let Some(frame) = self.tab.member().outbox.take_within(usize::MAX) {
@@ -156,7 +150,7 @@ impl Connection {
                 }
                 let outbox = &self.tab.member().outbox;
                 let write = self.socket.send(Message::Text(pong));
-                bounded(self.settings.write_timeout, outbox, write).await
+                bounded(self.parts.settings.write_timeout, outbox, write).await
             }
             Message::Binary(_) => Err(policy("binary messages are not allowed here")),
             // tungstenite answers a ping and a close when it is polled next.
@@ -167,7 +161,7 @@ impl Connection {
     /// Takes one message from the budget: control frames count, or they would be a free flood.
     fn spend(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        let rate = self.settings.message_rate;
+        let rate = self.parts.settings.message_rate;
         self.budget = self.budget.max(now) + Duration::from_secs(1) / rate;
         if self.budget - now > Duration::from_secs(BURST.into()) {
             return Err(policy("too many messages"));
@@ -184,14 +178,14 @@ impl Connection {
         timer.reset(self.next_wake(0.9));
         let outbox = &self.tab.member().outbox;
         let ping = self.socket.send(Message::Ping(Bytes::new()));
-        bounded(self.settings.write_timeout, outbox, ping).await
+        bounded(self.parts.settings.write_timeout, outbox, ping).await
     }
 
     /// After `least` of the ping interval up to a fifth more.
     fn next_wake(&self, least: f64) -> Instant {
         let jitter = least + 0.2 * fraction(self.tab.member().id.low_bits());
-        let ping = Instant::now() + self.settings.ping.mul_f64(jitter);
-        self.settings.slot_end(ping)
+        let ping = Instant::now() + self.parts.settings.ping.mul_f64(jitter);
+        self.parts.settings.slot_end(ping)
     }
 }
 

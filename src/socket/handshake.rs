@@ -52,6 +52,7 @@ impl SocketRoute {
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
         let (mut response, seat) = checked.inspect_err(|error| self.note(error, downstream))?;
+        self.note_subprotocol(&request, downstream);
         let admitted = self.admit(&request, downstream, asked).await;
         let admission = admitted.inspect_err(|error| self.note(error, downstream))?;
         if let Admission::Now((fate, set_cookies)) = &admission {
@@ -94,6 +95,23 @@ impl SocketRoute {
             tracing::warn!(path, %address, %error, hint, "handshake refused; further ones at debug level");
         } else {
             tracing::debug!(path, %address, %error, "handshake refused");
+        }
+    }
+
+    /// A browser ends a socket for which it offered a subprotocol and none is selected, and tells its
+    /// page 1006 alone. What was offered is not logged: some pages hide a token there.
+    fn note_subprotocol(&self, request: &Request<Incoming>, downstream: &Downstream) {
+        let offers = request
+            .headers()
+            .contains_key(header::SEC_WEBSOCKET_PROTOCOL);
+        if offers && self.parts.tells_first("subprotocol") {
+            let (path, address) = (&*self.path, downstream.address);
+            tracing::warn!(
+                path,
+                %address,
+                "a page offers a subprotocol, of which none is selected here: browsers then end the \
+                 socket with 1006; leave out the second argument of `new WebSocket(…)`. This is said once"
+            );
         }
     }
 
@@ -184,8 +202,7 @@ async fn serve(parts: Arc<SocketParts>, socket: Socket, fate: Fate, seat: Seat) 
             Box::pin(parts.send_to_login(socket, reason, delay)).await;
         }
         Fate::Serve { tab, greeting } => {
-            let (settings, metrics) = (parts.settings.clone(), parts.metrics.clone());
-            Connection::new(socket, tab, settings, metrics)
+            Connection::new(socket, tab, parts)
                 .run(greeting, seat)
                 .await;
         }

@@ -37,6 +37,29 @@ pub(super) fn pong(message: &str) -> Option<Utf8Bytes> {
     Some(answer.into())
 }
 
+/// Why a message that is no ping is refused, for the developer of the page.
+pub(super) fn refusal(message: &str) -> &'static str {
+    if is_heartbeat(message) {
+        r#"a heartbeat is {"type":"ping"} here, as JSON text"#
+    } else {
+        r#"only {"type":"ping"} is taken here: send everything else to Django by HTTP"#
+    }
+}
+
+/// Whether a message is what libraries keep a connection alive with: `ping`, `{"type":"heartbeat"}`,
+/// engine.io's `2`, Phoenix's and Pusher's, …
+fn is_heartbeat(message: &str) -> bool {
+    const LONGEST: usize = 256;
+    const WHOLE: [&str; 8] = ["", "0", "1", "2", "3", "h", "hb", "#1"];
+    const WORDS: [&str; 6] = ["ping", "pong", "heartbeat", "keepalive", "alive", "heart"];
+    if message.len() > LONGEST {
+        return false;
+    }
+    let lower = message.to_ascii_lowercase();
+    let mut words = lower.split(|c: char| !c.is_ascii_alphanumeric());
+    WHOLE.contains(&lower.trim()) || words.any(|word| WORDS.contains(&word))
+}
+
 /// The members of a JSON object, in order, with their values' bytes.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -106,6 +129,43 @@ mod tests {
         ];
         for other in others {
             assert_eq!(pong(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn heartbeats_of_other_libraries_are_told_ours() {
+        for message in [
+            "ping",
+            "PING",
+            "\"ping\"",
+            "pong",
+            "2",
+            "",
+            "heartbeat",
+            "primus::ping::1",
+            r#"{"type":"heartbeat"}"#,
+            r#"{"type":"keep_alive"}"#,
+            r#"{"type":"KEEPALIVE"}"#,
+            r#"{"event":"pusher:ping","data":{}}"#,
+            r#"[null,"1","phoenix","heartbeat",{}]"#,
+            r#"{"jsonrpc":"2.0","method":"ping","id":1}"#,
+            r#"{"heart-beat":1}"#,
+        ] {
+            assert!(
+                refusal(message).starts_with("a heartbeat is {"),
+                "{message}"
+            );
+        }
+        for message in [
+            r#"{"type":"chat","text":"go shopping"}"#,
+            "hello",
+            r#"{"action":"join"}"#,
+        ] {
+            assert!(refusal(message).starts_with("only {"), "{message}");
+        }
+        for message in ["ping", "hello"] {
+            assert!(refusal(message).contains(r#"{"type":"ping"}"#));
+            assert!(refusal(message).len() <= crate::close::LONGEST_REASON);
         }
     }
 

@@ -122,7 +122,11 @@ impl Newcomer {
                     greeting: found.frames,
                 },
             ),
-            Err(reason @ CloseReason::Policy(_)) => ("user_full", Fate::Close(reason)),
+            Err(reason @ CloseReason::Policy(_)) => {
+                let from = (&*self.path, self.about.address);
+                self.parts.note_close(from, &reason);
+                ("user_full", Fate::Close(reason))
+            }
             Err(reason) => ("revoked", self.turn_away(reason)),
         }
     }

@@ -4,6 +4,7 @@
 //! refusal of a kind alone, since a crowd meets a limit thousands of times.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -139,11 +140,41 @@ impl SocketParts {
         closing::finish(socket, End::Close(reason)).await;
     }
 
+    /// A page's developer sees a code and a reason at best, so the first close of a kind that comes of
+    /// what a client did is logged with what to do.
+    pub(super) fn note_close(&self, (path, address): (&str, IpAddr), reason: &CloseReason) {
+        let (kind, hint) = match reason {
+            CloseReason::Policy(kind) => (*kind, hint_for(kind)),
+            CloseReason::MessageTooBig => (
+                "message too big",
+                "limits.message_size says how large one may be",
+            ),
+            CloseReason::ProtocolError => ("protocol error", "the client breaks RFC 6455"),
+            CloseReason::InvalidUtf8 => ("text is not UTF-8", "the client breaks RFC 6455"),
+            _ => return,
+        };
+        let code = reason.code();
+        if self.tells_first(kind) {
+            tracing::warn!(path, %address, code, reason = kind, hint,
+                "a client was closed for what it did; further ones of this kind at debug level");
+        } else {
+            tracing::debug!(path, %address, code, reason = kind, "a client was closed for what it did");
+        }
+    }
+
     /// Counts a handshake.
     pub(super) fn count(&self, outcome: &'static str) {
         self.metrics
             .handshakes
             .get_or_create(&Outcome { outcome })
             .inc();
+    }
+}
+
+fn hint_for(kind: &str) -> &'static str {
+    match kind {
+        "too many messages" => "limits.message_rate in gateway.toml says how many a second",
+        "too many connections" => "limits.connections_per_user in gateway.toml says how many",
+        _ => "the page's code has to change",
     }
 }

@@ -48,6 +48,8 @@ const STYLE: &str = " style=\"position:fixed;inset:auto 1rem 1rem auto;margin:0;
 /// What a notice says.
 #[derive(Clone, Copy, Debug)]
 pub struct Notice<'a> {
+    /// What it is about.
+    pub title: &'a str,
     /// What is wrong.
     pub what: &'a str,
     /// What to do about it.
@@ -127,8 +129,9 @@ fn html(notice: Notice<'_>, fields: &HeaderMap) -> String {
     let style = if policed { "" } else { STYLE };
     let text = format!(
         "\n<dialog open id=\"gatepost-notice\" aria-label=\"Gatepost\"{style}><form method=\"dialog\">\
-         <strong>Gatepost: sockets cannot be authenticated</strong>\
+         <strong>Gatepost: {}</strong>\
          <p>{}</p><p>{}</p><button formmethod=\"dialog\">Close</button></form></dialog>\n",
+        Escaped(notice.title),
         Escaped(notice.what),
         Escaped(notice.remedy),
     );
@@ -216,6 +219,7 @@ mod tests {
     use super::*;
 
     const NOTICE: Notice<'_> = Notice {
+        title: "sockets",
         what: "<b>\"what\"</b> \u{e9}",
         remedy: "write 'x' & y",
     };

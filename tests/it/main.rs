@@ -39,6 +39,7 @@ mod frames;
 mod half_close;
 mod handshake;
 mod harness;
+mod hints;
 mod leases;
 mod limits;
 mod living;
