@@ -12,7 +12,7 @@
 //! | 6 | [`socket`], [`admin`], [`django`] |
 //! | 5 | [`publish`]: the internal API |
 //! | 4 | [`session`], [`broker`] |
-//! | 3 | [`proxy`], [`files`], [`hub`] |
+//! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
 //! | 1 | [`config`] |
 //! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] |
@@ -38,4 +38,5 @@ pub mod session;
 pub mod socket;
 pub mod telemetry;
 pub mod tls;
+pub mod upcall;
 pub mod web;

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "django", "socket"],
     &["publish"],
     &["session", "broker"],
-    &["proxy", "files", "hub"],
+    &["proxy", "files", "hub", "upcall"],
     &["tls", "net", "web", "telemetry"],
     &["config"],
     &["identity", "publication", "close"],

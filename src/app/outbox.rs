@@ -6,7 +6,7 @@ use super::Shared;
 use crate::config::Config;
 use crate::publish::puller::{Puller, PullerSettings, SourceSettings};
 use crate::publish::wake::Wake;
-use crate::session::AuthorityError;
+use crate::upcall::AuthorityError;
 
 impl Shared {
     /// What wakes the puller, where there is one.

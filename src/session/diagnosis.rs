@@ -7,6 +7,7 @@
 use http::StatusCode;
 
 use crate::close::LONGEST_REASON;
+use crate::upcall::CallError;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,15 @@ pub enum Kind {
     TimedOut,
     /// 429, 502, 503 or 504.
     NotReady,
+}
+
+impl From<CallError> for Silence {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::TimedOut => Self::TimedOut,
+            CallError::Broken(cause) => Self::Broken(cause),
+        }
+    }
 }
 
 impl Diagnosis {

@@ -50,19 +50,3 @@ impl AuthError {
         }
     }
 }
-
-/// Why there can be no authority.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
-    /// A view of Django's cannot be asked: the upstream's name or the path makes no URL.
-    #[error("Django cannot be asked at `{url}`, which is no URL: {cause}")]
-    Url {
-        /// As it would be asked.
-        url: String,
-        /// What is wrong.
-        cause: String,
-    },
-    /// The system's certificates cannot be read, say.
-    #[error("cannot make the client that asks Django")]
-    Client(#[source] reqwest::Error),
-}

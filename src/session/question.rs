@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use super::cookie::SessionCookies;
-use super::lease::SessionAt;
 use crate::ids::RequestId;
+use crate::session::lease::SessionAt;
 
 /// A longer field is left out.
 const LONGEST_FIELD: usize = 1024;

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::cursor::Cursor;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
-use crate::session::{AuthorityError, Call, Place, PlaceSettings, describe, refused_signature};
+use crate::session::refused_signature;
+use crate::upcall::{AuthorityError, Call, Place, PlaceSettings, describe};
 
 /// Longer than `SQLite` waits for another writer.
 const TIMEOUT: Duration = Duration::from_secs(10);

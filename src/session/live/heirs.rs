@@ -13,7 +13,7 @@ use super::{Asking, LiveSessions, Tab};
 use crate::close::CloseReason;
 use crate::ids::SessionDigest;
 use crate::session::cookie::SessionCookies;
-use crate::session::shelf::Shelf;
+use crate::session::lease::cache::Shelf;
 
 /// Longer than a request or a handshake usually takes.
 const KEPT: Duration = Duration::from_mins(2);

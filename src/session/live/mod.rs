@@ -4,6 +4,12 @@
 //! what Django says of the sessions since. The surprise: one lock is held from looking a session up to
 //! the end of what follows from it in the hub, so that no connection joins in between and is missed.
 
+pub(in crate::session) mod asker;
+pub(in crate::session) mod doubt;
+pub(in crate::session) mod lifecycle;
+pub(in crate::session) mod rechecks;
+pub(in crate::session) mod revalidate;
+
 mod find;
 mod heirs;
 mod table;
@@ -15,15 +21,15 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::answer::Answer;
-use super::error::AuthError;
-use super::question::Recheck;
 use crate::close::CloseReason;
 use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::publication::Audience;
-pub(super) use heirs::Heir;
+use crate::session::answer::Answer;
+use crate::session::error::AuthError;
+use crate::session::question::Recheck;
+pub(in crate::session) use heirs::Heir;
 use table::{LiveId, Table};
 
 /// All sessions with connections here.
@@ -32,7 +38,7 @@ pub struct LiveSessions {
     hub: Arc<Hub>,
     table: Mutex<Table>,
     /// Told when there is a session again.
-    pub(super) some: Notify,
+    pub(in crate::session) some: Notify,
 }
 
 /// A connection of a live session; dropping it takes the connection out of the hub, and the last one
@@ -53,20 +59,20 @@ struct Share {
 
 /// A live session of which Django is asked.
 #[derive(Clone, Debug)]
-pub(super) struct Asking {
-    pub(super) id: LiveId,
-    pub(super) about: Recheck,
+pub(in crate::session) struct Asking {
+    pub(in crate::session) id: LiveId,
+    pub(in crate::session) about: Recheck,
 }
 
 /// What Django said of a session when it was asked again.
 #[derive(Debug)]
-pub(super) struct Heard<'a> {
-    pub(super) answer: Result<&'a Answer, &'a AuthError>,
+pub(in crate::session) struct Heard<'a> {
+    pub(in crate::session) answer: Result<&'a Answer, &'a AuthError>,
     /// The digests of the cookies that it was asked of.
-    pub(super) sessions: Box<[SessionDigest]>,
-    pub(super) asked: Instant,
+    pub(in crate::session) sessions: Box<[SessionDigest]>,
+    pub(in crate::session) asked: Instant,
     /// How long a session is kept of which Django gives no judgement.
-    pub(super) grace: Duration,
+    pub(in crate::session) grace: Duration,
 }
 
 impl LiveSessions {
@@ -80,7 +86,7 @@ impl LiveSessions {
     }
 
     /// Makes a connection of a session; see [`Lifecycle::join`](super::Lifecycle::join).
-    pub(super) fn join(
+    pub(in crate::session) fn join(
         self: &Arc<Self>,
         about: &Recheck,
         (identity, asked): (Identity, std::time::Instant),
@@ -155,7 +161,7 @@ impl LiveSessions {
     }
 
     /// Closes the sessions of a session cookie. Returns how many connections were closed.
-    pub(super) fn end(&self, session: &SessionDigest, reason: &CloseReason) -> usize {
+    pub(in crate::session) fn end(&self, session: &SessionDigest, reason: &CloseReason) -> usize {
         let mut table = self.table();
         let ids = table.of_session(session);
         ids.into_iter()
@@ -164,7 +170,7 @@ impl LiveSessions {
     }
 
     /// Lets the sessions of a session cookie live until `end`, where they would end before.
-    pub(super) fn extend(&self, session: &SessionDigest, end: SystemTime) {
+    pub(in crate::session) fn extend(&self, session: &SessionDigest, end: SystemTime) {
         let mut table = self.table();
         for id in table.of_session(session) {
             let Some(live) = table.get(id) else { continue };
@@ -182,7 +188,7 @@ impl LiveSessions {
     }
 
     /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.
-    pub(super) fn settle(&self, asking: &Asking, heard: Heard<'_>) -> usize {
+    pub(in crate::session) fn settle(&self, asking: &Asking, heard: Heard<'_>) -> usize {
         let mut table = self.table();
         table.is_away = heard.answer.is_err();
         let Some(live) = table.get_mut(asking.id) else {

@@ -16,8 +16,8 @@ use crate::identity::Identity;
 use crate::ids::{GroupName, NodeId, RequestId, SessionDigest, UserId};
 use crate::net::drain::Drain;
 use crate::secret::{Secret, Secrets};
-use crate::session::asker::{Answers, Asker};
 use crate::session::diagnosis::Silence;
+use crate::session::live::asker::{Answers, Asker};
 use crate::session::{
     Answer, AuthError, CookieNames, LeaseTerms, Leases, Lifecycle, LifecycleParts,
     LifecycleSettings, LiveSessions, Question, Recheck, SessionCookies, Tab,

@@ -11,13 +11,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::answer::Answer;
-use super::asker::Asker;
-use super::cookie::SessionCookies;
-use super::doubt::Doubts;
-use super::lease::{Leases, SessionAt};
-use super::live::{Heir, LiveSessions, Tab};
-use super::question::Recheck;
 use crate::close::CloseReason;
 use crate::hub::{Acquaintance, Hub, Member};
 use crate::identity::Identity;
@@ -25,6 +18,13 @@ use crate::ids::{SessionDigest, UserId};
 use crate::net::drain::DrainWatch;
 use crate::publication::Audience;
 use crate::secret::Secrets;
+use crate::session::answer::Answer;
+use crate::session::cookie::SessionCookies;
+use crate::session::lease::{Leases, SessionAt};
+use crate::session::live::asker::Asker;
+use crate::session::live::doubt::Doubts;
+use crate::session::live::{Heir, LiveSessions, Tab};
+use crate::session::question::Recheck;
 
 /// How live sessions are kept up to date.
 #[derive(Clone, Copy, Debug)]

@@ -10,8 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::diagnosis::Silence;
-use super::error::AuthorityError;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
 use crate::web::signature::{BodyHash, Signer};
@@ -48,6 +46,33 @@ pub struct Call<'a> {
     pub headers: HeaderMap,
     /// Empty for none.
     pub body: Bytes,
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It took too long.
+    #[error("it took too long")]
+    TimedOut,
+    /// Nothing listens, or the connection broke off.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Why there can be no authority.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// A view of Django's cannot be asked: the upstream's name or the path makes no URL.
+    #[error("Django cannot be asked at `{url}`, which is no URL: {cause}")]
+    Url {
+        /// As it would be asked.
+        url: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The system's certificates cannot be read, say.
+    #[error("cannot make the client that asks Django")]
+    Client(#[source] reqwest::Error),
 }
 
 /// A place at one of Django's addresses.
@@ -112,7 +137,7 @@ impl Place {
     }
 
     /// Its path, without a query.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.url.path()
     }
 
@@ -157,7 +182,7 @@ impl Place {
 }
 
 /// Reads an answer's body; `None` where it is larger than `limit`.
-pub(super) async fn read(
+pub(crate) async fn read(
     mut response: reqwest::Response,
     limit: usize,
 ) -> Result<Option<Vec<u8>>, reqwest::Error> {
@@ -178,22 +203,22 @@ fn target(url: &reqwest::Url) -> String {
 }
 
 /// Adds a field of ours. A value that is no field text (it never is) is left out.
-pub(super) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
+pub(crate) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
     }
 }
 
 /// The innermost cause, which is the one that tells something ("connection refused").
-pub fn describe(error: &reqwest::Error) -> Silence {
+pub fn describe(error: &reqwest::Error) -> CallError {
     if error.is_timeout() {
-        return Silence::TimedOut;
+        return CallError::TimedOut;
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    Silence::Broken(cause.to_string())
+    CallError::Broken(cause.to_string())
 }
 
 #[cfg(test)]

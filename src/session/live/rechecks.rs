@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::answer::Answer;
-use super::cookie::SessionCookies;
-use super::error::AuthError;
-use super::lifecycle::Lifecycle;
-use super::live::{Asking, Heard};
-use super::question::Recheck;
 use crate::ids::UserId;
 use crate::publication::Audience;
+use crate::session::answer::Answer;
+use crate::session::cookie::SessionCookies;
+use crate::session::error::AuthError;
+use crate::session::live::lifecycle::Lifecycle;
+use crate::session::live::{Asking, Heard};
+use crate::session::question::Recheck;
 
 /// What may happen many times in a row is acted upon once in this time.
 const CALM: Duration = Duration::from_secs(5);
@@ -158,7 +158,7 @@ impl Lifecycle {
         async move { closed.await.unwrap_or_default() }
     }
 
-    pub(super) fn settle(
+    pub(in crate::session) fn settle(
         &self,
         sessions: &[Asking],
         answer: Result<&Answer, &AuthError>,

@@ -7,23 +7,23 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batch::LARGEST_REQUEST;
-use super::flight::Flight;
-use super::lease::LeaseKey;
-use super::outage::Outage;
-use super::pace::{MOST, Next, Pace};
+use crate::session::ask::batch_view::LARGEST_REQUEST;
+use crate::session::authority::backoff::Outage;
+use crate::session::authority::batcher::{MOST, Next, Pace};
+use crate::session::authority::single_flight::Flight;
+use crate::session::lease::LeaseKey;
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(in crate::session) struct State {
     /// Every question that has no answer yet.
-    pub(super) flights: HashMap<LeaseKey, Arc<Flight>>,
+    pub(in crate::session) flights: HashMap<LeaseKey, Arc<Flight>>,
     /// Those that wait for their turn, in order.
-    pub(super) waiting: VecDeque<Arc<Flight>>,
+    pub(in crate::session) waiting: VecDeque<Arc<Flight>>,
     /// Those that a batch left out, which go first and by themselves.
-    pub(super) alone: VecDeque<Arc<Flight>>,
-    pub(super) under_way: usize,
+    pub(in crate::session) alone: VecDeque<Arc<Flight>>,
+    pub(in crate::session) under_way: usize,
     pace: Pace,
-    pub(super) outage: Outage,
+    pub(in crate::session) outage: Outage,
     over: bool,
     /// How many may wait before it is looked again.
     look: usize,
@@ -33,7 +33,7 @@ pub(super) struct State {
 const FEW: usize = 256;
 
 /// What the task does next.
-pub(super) enum Step {
+pub(in crate::session) enum Step {
     Call(Vec<Arc<Flight>>),
     WaitUntil(Instant),
     Idle,
@@ -41,7 +41,7 @@ pub(super) enum Step {
 
 impl State {
     /// Nobody waits yet.
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(in crate::session) fn new(patience: Duration) -> Self {
         Self {
             flights: HashMap::new(),
             waiting: VecDeque::new(),
@@ -55,7 +55,7 @@ impl State {
     }
 
     /// One more question. What waits stays within twice those that somebody waits for.
-    pub(super) fn open(&mut self, flight: Arc<Flight>) {
+    pub(in crate::session) fn open(&mut self, flight: Arc<Flight>) {
         if self.waiting.len() >= self.look {
             for flight in std::mem::take(&mut self.waiting) {
                 if flight.is_abandoned() {
@@ -71,7 +71,7 @@ impl State {
     }
 
     /// Lets go of all that waits, for good.
-    pub(super) fn end(&mut self) {
+    pub(in crate::session) fn end(&mut self) {
         self.over = true;
         self.waiting.clear();
         self.alone.clear();
@@ -79,7 +79,12 @@ impl State {
     }
 
     /// What is asked next.
-    pub(super) fn next(&mut self, now: Instant, concurrency: usize, together: bool) -> Step {
+    pub(in crate::session) fn next(
+        &mut self,
+        now: Instant,
+        concurrency: usize,
+        together: bool,
+    ) -> Step {
         self.drop_abandoned();
         if self.is_calm() {
             return Step::Idle;
@@ -106,12 +111,12 @@ impl State {
     }
 
     /// Whether no handshake waits for its turn.
-    pub(super) fn is_calm(&self) -> bool {
+    pub(in crate::session) fn is_calm(&self) -> bool {
         self.waiting.is_empty() && self.alone.is_empty()
     }
 
     /// Whether nothing is asked any more.
-    pub(super) fn is_over(&self) -> bool {
+    pub(in crate::session) fn is_over(&self) -> bool {
         self.over
     }
 
@@ -152,7 +157,7 @@ impl State {
     }
 
     /// This question has no answer to wait for any more.
-    pub(super) fn forget(&mut self, flight: &Arc<Flight>) {
+    pub(in crate::session) fn forget(&mut self, flight: &Arc<Flight>) {
         let known = self.flights.get(&flight.key);
         if known.is_some_and(|known| Arc::ptr_eq(known, flight)) {
             self.flights.remove(&flight.key);

@@ -9,19 +9,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-use super::answer::Answer;
-use super::diagnose::{Response, host_refused, may_refuse_host};
-use super::diagnosis::{Diagnosis, Kind, Silence};
-use super::error::{AuthError, AuthorityError};
-use super::lease::LeaseTerms;
-use super::meaning::{self, Meaning};
-use super::naming::Naming;
-use super::patience::BACKSTOP;
-use super::place::{Call, Place, PlaceSettings, describe, put};
-use super::question::Recheck;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::ids::RequestId;
 use crate::secret::Secrets;
+use crate::session::answer::Answer;
+use crate::session::ask::diagnose::{Response, host_refused, may_refuse_host};
+use crate::session::ask::meaning::{self, Meaning};
+use crate::session::diagnosis::{Diagnosis, Kind, Silence};
+use crate::session::error::AuthError;
+use crate::session::lease::LeaseTerms;
+use crate::session::naming::Naming;
+use crate::session::question::Recheck;
+use crate::upcall::AuthorityError;
+use crate::upcall::BACKSTOP;
+use crate::upcall::{Call, Place, PlaceSettings, describe, put};
 
 /// An answer has a handful of members; more is not an answer.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
@@ -29,7 +30,7 @@ pub const LARGEST_ANSWER: usize = 64 * 1024;
 const PROOF: Duration = Duration::from_secs(10);
 
 /// A batch may take as long as so many single calls.
-pub(super) const LONGEST_BATCH: u32 = 5;
+pub(in crate::session) const LONGEST_BATCH: u32 = 5;
 
 /// What the authority needs to know.
 #[derive(Clone, Debug)]
@@ -60,13 +61,13 @@ pub struct AuthSettings {
 
 /// An answer that came.
 #[derive(Debug)]
-pub(super) struct Answered {
-    pub(super) answer: Answer,
-    pub(super) headers: HeaderMap,
+pub(in crate::session) struct Answered {
+    pub(in crate::session) answer: Answer,
+    pub(in crate::session) headers: HeaderMap,
 }
 
 #[derive(Debug)]
-pub(super) struct Endpoint {
+pub(in crate::session) struct Endpoint {
     place: Place,
     /// Whether Django answered 400 because of the host.
     proof: Mutex<Option<Proof>>,
@@ -82,9 +83,9 @@ struct Proof {
 
 /// One call: whom it is about, and the handshake that makes it necessary, where there is one.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AuthCall<'a> {
-    pub(super) about: &'a Recheck,
-    pub(super) handshake: Option<(&'a str, RequestId)>,
+pub(in crate::session) struct AuthCall<'a> {
+    pub(in crate::session) about: &'a Recheck,
+    pub(in crate::session) handshake: Option<(&'a str, RequestId)>,
 }
 
 impl AuthCall<'_> {
@@ -115,7 +116,7 @@ impl AuthCall<'_> {
 
 impl Endpoint {
     /// The endpoints of the settings: one for a whole URL, one for each of Django's addresses else.
-    pub(super) fn build(settings: &AuthSettings) -> Result<Vec<Self>, AuthorityError> {
+    pub(in crate::session) fn build(settings: &AuthSettings) -> Result<Vec<Self>, AuthorityError> {
         let places = Place::build(&PlaceSettings {
             url: &settings.url,
             upstream: &settings.upstream,
@@ -131,7 +132,7 @@ impl Endpoint {
     }
 
     /// Sends one call.
-    pub(super) async fn call(
+    pub(in crate::session) async fn call(
         &self,
         call: AuthCall<'_>,
         secrets: &Secrets,
@@ -157,7 +158,7 @@ impl Endpoint {
     }
 
     /// Reads a bounded answer to `call`.
-    pub(super) async fn read(
+    pub(in crate::session) async fn read(
         &self,
         mut response: reqwest::Response,
         call: AuthCall<'_>,
@@ -166,7 +167,7 @@ impl Endpoint {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
         let body = beginning(&mut response).await;
-        let body = body.map_err(|error| self.unreachable(describe(&error)))?;
+        let body = body.map_err(|error| self.unreachable(describe(&error).into()))?;
         if status == StatusCode::OK && body.len() > LARGEST_ANSWER {
             return Err(self.misconfigured(too_large()));
         }
@@ -219,7 +220,7 @@ impl Endpoint {
         self.proof.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn unreachable(&self, cause: Silence) -> AuthError {
+    pub(in crate::session) fn unreachable(&self, cause: Silence) -> AuthError {
         AuthError::Unreachable {
             place: self.place.name().to_owned(),
             cause,

@@ -12,31 +12,32 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::answer::Answer;
-use super::diagnosis::Silence;
-use super::error::{AuthError, AuthorityError};
-use super::meaning::is_json;
-use super::naming::Naming;
-use super::offer::{Failure, Offer, Stray};
-use super::place::{Call, Place, PlaceSettings, describe, read};
-use super::question::Recheck;
 use crate::secret::Secrets;
+use crate::session::answer::Answer;
+use crate::session::ask::meaning::is_json;
+use crate::session::ask::offer::{Failure, Offer, Stray};
+use crate::session::diagnosis::Silence;
+use crate::session::error::AuthError;
+use crate::session::naming::Naming;
+use crate::session::question::Recheck;
+use crate::upcall::AuthorityError;
+use crate::upcall::{Call, Place, PlaceSettings, describe, read};
 
 /// Cookies of one request in bytes, in which Django's `DATA_UPLOAD_MAX_MEMORY_SIZE` (2.5 MB) is safe.
-pub(super) const LARGEST_REQUEST: usize = 1024 * 1024;
+pub(in crate::session) const LARGEST_REQUEST: usize = 1024 * 1024;
 /// Answers of one request in bytes.
 const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 
 /// Sessions of one host that are asked for together, at least one.
 #[derive(Debug)]
-pub(super) struct Together<'a> {
-    pub(super) sessions: Vec<&'a Recheck>,
-    pub(super) frames: Frames,
+pub(in crate::session) struct Together<'a> {
+    pub(in crate::session) sessions: Vec<&'a Recheck>,
+    pub(in crate::session) frames: Frames,
 }
 
 /// What a batch came to.
 #[derive(Debug)]
-pub(super) enum Batched {
+pub(in crate::session) enum Batched {
     /// An answer for each session, in order; `None` where the session must be asked for by itself.
     Answers(Vec<Option<Answer>>),
     /// None came: each session must be asked for by itself.
@@ -44,14 +45,14 @@ pub(super) enum Batched {
 }
 
 #[derive(Debug)]
-pub(super) struct BatchView {
+pub(in crate::session) struct BatchView {
     places: Vec<Place>,
-    pub(super) offer: Offer,
+    pub(in crate::session) offer: Offer,
 }
 
 /// Whether the answers go to new connections, which get frames first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Frames {
+pub(in crate::session) enum Frames {
     Wanted,
     Unwanted,
 }
@@ -70,7 +71,7 @@ struct Said<'a> {
 
 impl BatchView {
     /// The view at the places of the settings.
-    pub(super) fn build(settings: &PlaceSettings<'_>) -> Result<Self, AuthorityError> {
+    pub(in crate::session) fn build(settings: &PlaceSettings<'_>) -> Result<Self, AuthorityError> {
         Ok(Self {
             places: Place::build(settings)?,
             offer: Offer::default(),
@@ -78,12 +79,12 @@ impl BatchView {
     }
 
     /// Whether it is worth asking, as far as is known.
-    pub(super) fn is_offered(&self) -> bool {
+    pub(in crate::session) fn is_offered(&self) -> bool {
         self.offer.is_open(Instant::now())
     }
 
     /// Asks for sessions. `first` chooses the place that is asked first.
-    pub(super) async fn ask(
+    pub(in crate::session) async fn ask(
         &self,
         question: &Together<'_>,
         (secrets, naming): (&Secrets, &Naming),
@@ -104,13 +105,13 @@ impl BatchView {
                 }
                 // As in a single call: another address, or a new connection.
                 Err(error) if attempt < attempts && !error.is_timeout() => {}
-                Err(error) => return Err(unreachable(place, describe(&error))),
+                Err(error) => return Err(unreachable(place, describe(&error).into())),
             }
         }
     }
 
     /// The error of a call that takes too long.
-    pub(super) fn took_too_long(&self) -> AuthError {
+    pub(in crate::session) fn took_too_long(&self) -> AuthError {
         unreachable(&self.places[0], Silence::TimedOut)
     }
 
@@ -130,7 +131,7 @@ impl BatchView {
         }
         let fits = status == StatusCode::OK && is_json(response.headers());
         let body = read(response, LARGEST_ANSWER).await;
-        let body = body.map_err(|error| unreachable(place, describe(&error)))?;
+        let body = body.map_err(|error| unreachable(place, describe(&error).into()))?;
         let answers = body.filter(|_| fits).and_then(|body| answers(&body, count));
         Ok(if let Some(answers) = answers {
             self.offer.answered();

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::lease::{Lease, LeaseKey};
-use super::shelf::Shelf;
 use crate::ids::UserId;
+use crate::session::lease::cache::Shelf;
+use crate::session::lease::{Lease, LeaseKey};
 
 /// Sessions with a user that are kept. Only Django can make them.
 const MOST_SESSIONS: usize = 8192;
@@ -18,16 +18,16 @@ const MOST_NOBODIES: usize = 1024;
 /// Leases of one session; a further one takes the place of its oldest.
 const MOST_WAYS: usize = 4;
 /// Groups and frames of one session together, in bytes.
-pub(super) const LARGEST: usize = 4096;
+pub(in crate::session) const LARGEST: usize = 4096;
 /// Leases of one user: a sixteenth of all. Beyond it Django is asked.
 const MOST_OF_USER: usize = MOST_SESSIONS / 16;
 
 /// What a session is kept under: the part of its leases' keys that they share.
-pub(super) type SessionKey = [u8; 16];
+pub(in crate::session) type SessionKey = [u8; 16];
 
 /// Leases of some sessions.
 #[derive(Debug)]
-pub(super) struct Shard {
+pub(in crate::session) struct Shard {
     users: Shelf<SessionKey, Vec<Way>>,
     nobodies: Shelf<LeaseKey, Arc<Lease>>,
     shares: Shares,
@@ -51,7 +51,7 @@ struct Shares {
 
 impl Shard {
     /// Nothing is kept yet.
-    pub(super) fn new() -> Self {
+    pub(in crate::session) fn new() -> Self {
         Self {
             users: Shelf::new(MOST_SESSIONS),
             nobodies: Shelf::new(MOST_NOBODIES),
@@ -60,25 +60,25 @@ impl Shard {
     }
 
     /// What is kept under a key.
-    pub(super) fn get(&self, key: &LeaseKey) -> Option<&Arc<Lease>> {
+    pub(in crate::session) fn get(&self, key: &LeaseKey) -> Option<&Arc<Lease>> {
         let ways = self.users.get(&key.session()).into_iter().flatten();
         let mut ways = ways.filter(|way| way.key == *key).map(|way| &way.lease);
         ways.next().or_else(|| self.nobodies.get(key))
     }
 
     /// Whether a user is known of a session.
-    pub(super) fn knows(&self, session: &SessionKey) -> bool {
+    pub(in crate::session) fn knows(&self, session: &SessionKey) -> bool {
         self.users.get(session).is_some()
     }
 
     /// Every lease with a user.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (LeaseKey, &Arc<Lease>)> {
+    pub(in crate::session) fn iter(&self) -> impl Iterator<Item = (LeaseKey, &Arc<Lease>)> {
         let ways = self.users.iter().flat_map(|(_, ways)| ways);
         ways.map(|way| (way.key, &way.lease))
     }
 
     /// Forgets what is kept under a key.
-    pub(super) fn remove(&mut self, key: &LeaseKey) {
+    pub(in crate::session) fn remove(&mut self, key: &LeaseKey) {
         self.nobodies.remove(key);
         if let Some(ways) = self.users.get_mut(&key.session()) {
             ways.retain(|way| way.key != *key);
@@ -89,7 +89,7 @@ impl Shard {
     }
 
     /// Keeps a lease in place of what is kept under its key. `is_over` are those that may go first.
-    pub(super) fn put(
+    pub(in crate::session) fn put(
         &mut self,
         key: LeaseKey,
         lease: Arc<Lease>,

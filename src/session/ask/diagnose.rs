@@ -9,26 +9,26 @@ mod redirect;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
-use super::diagnosis::{Diagnosis, Kind};
+use crate::session::diagnosis::{Diagnosis, Kind};
 use crate::web::hosts::split_authority;
 
 /// A response to an auth call, and what was asked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Response<'a> {
+pub(in crate::session) struct Response<'a> {
     /// Its status.
-    pub(super) status: StatusCode,
+    pub(in crate::session) status: StatusCode,
     /// Its fields.
-    pub(super) headers: &'a HeaderMap,
+    pub(in crate::session) headers: &'a HeaderMap,
     /// Its body, or the beginning of it.
-    pub(super) body: &'a [u8],
+    pub(in crate::session) body: &'a [u8],
     /// The host that was asked for, with its port.
-    pub(super) host: &'a HeaderValue,
+    pub(in crate::session) host: &'a HeaderValue,
     /// The path that was asked for.
-    pub(super) path: &'a str,
+    pub(in crate::session) path: &'a str,
 }
 
 /// What is wrong, where this is neither an answer nor "anonymous".
-pub(super) fn diagnose(response: &Response<'_>) -> Diagnosis {
+pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
     match response.status.as_u16() {
         300..400 => redirect::diagnose(response),
         400 => bad_request(response),
@@ -70,7 +70,7 @@ pub(super) fn diagnose(response: &Response<'_>) -> Diagnosis {
 }
 
 /// 200 with something else than JSON.
-pub(super) fn not_json(response: &Response<'_>) -> Diagnosis {
+pub(in crate::session) fn not_json(response: &Response<'_>) -> Diagnosis {
     if is_html(response.headers) {
         return Diagnosis::new(
             Kind::Page,
@@ -94,12 +94,12 @@ pub(super) fn not_json(response: &Response<'_>) -> Diagnosis {
 
 /// Whether a 400 may well be about the host, but does not say so: the same question with the host
 /// `localhost` tells.
-pub(super) fn may_refuse_host(response: &Response<'_>) -> bool {
+pub(in crate::session) fn may_refuse_host(response: &Response<'_>) -> bool {
     response.status == StatusCode::BAD_REQUEST && bad_request(response).kind == Kind::BadRequest
 }
 
 /// Django does not want to be called so.
-pub(super) fn host_refused(host: &HeaderValue) -> Diagnosis {
+pub(in crate::session) fn host_refused(host: &HeaderValue) -> Diagnosis {
     let name = name_of(host);
     if name.contains('_') {
         return Diagnosis::new(
@@ -213,7 +213,7 @@ fn seconds_in(refusal: &str) -> Option<u64> {
 }
 
 /// Whether a 403 is a refused signature or CSRF token.
-pub(super) fn is_refused(body: &[u8]) -> bool {
+pub(in crate::session) fn is_refused(body: &[u8]) -> bool {
     contains(body, "CSRF") || bad_signature(body).is_some()
 }
 
@@ -261,7 +261,7 @@ fn debug_page(response: &Response<'_>) -> Option<(String, String)> {
     ))
 }
 
-pub(super) fn is_html(headers: &HeaderMap) -> bool {
+pub(in crate::session) fn is_html(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
 }

@@ -9,14 +9,14 @@ use std::time::Instant;
 use http::HeaderValue;
 use tokio::sync::watch;
 
-use super::answer::Answer;
-use super::error::AuthError;
-use super::lease::LeaseKey;
-use super::question::Question;
+use crate::session::answer::Answer;
+use crate::session::error::AuthError;
+use crate::session::lease::LeaseKey;
+use crate::session::question::Question;
 
 /// What those who wait are told.
 #[derive(Clone, Debug)]
-pub(super) enum Progress {
+pub(in crate::session) enum Progress {
     /// Nothing yet.
     Waiting,
     /// Django was asked and could not be reached; it is tried again.
@@ -27,28 +27,28 @@ pub(super) enum Progress {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) answer: Answer,
+pub(in crate::session) struct Judgement {
+    pub(in crate::session) answer: Answer,
     /// `Set-Cookie` fields for the browser.
-    pub(super) set_cookies: Vec<HeaderValue>,
+    pub(in crate::session) set_cookies: Vec<HeaderValue>,
     /// When Django was asked.
-    pub(super) asked: Instant,
+    pub(in crate::session) asked: Instant,
     /// Which handshake Django was told of.
-    pub(super) target: Box<str>,
+    pub(in crate::session) target: Box<str>,
 }
 
 /// A question under way.
 #[derive(Debug)]
-pub(super) struct Flight {
-    pub(super) key: LeaseKey,
-    pub(super) question: Question,
-    pub(super) opened: Instant,
+pub(in crate::session) struct Flight {
+    pub(in crate::session) key: LeaseKey,
+    pub(in crate::session) question: Question,
+    pub(in crate::session) opened: Instant,
     told: watch::Sender<Progress>,
 }
 
 impl Flight {
     /// A question that goes to Django when its turn comes, and the first who waits for it.
-    pub(super) fn open(
+    pub(in crate::session) fn open(
         key: LeaseKey,
         question: Question,
     ) -> (Arc<Self>, watch::Receiver<Progress>) {
@@ -63,17 +63,17 @@ impl Flight {
     }
 
     /// One more who waits.
-    pub(super) fn join(&self) -> watch::Receiver<Progress> {
+    pub(in crate::session) fn join(&self) -> watch::Receiver<Progress> {
         self.told.subscribe()
     }
 
     /// Tells everybody.
-    pub(super) fn tell(&self, progress: Progress) {
+    pub(in crate::session) fn tell(&self, progress: Progress) {
         self.told.send_replace(progress);
     }
 
     /// Tells those who wait, and were not told yet, that it takes longer.
-    pub(super) fn tell_failing(&self) {
+    pub(in crate::session) fn tell_failing(&self) {
         self.told.send_if_modified(|progress| {
             let first = matches!(progress, Progress::Waiting);
             if first {
@@ -84,12 +84,12 @@ impl Flight {
     }
 
     /// Whether nobody waits any more.
-    pub(super) fn is_abandoned(&self) -> bool {
+    pub(in crate::session) fn is_abandoned(&self) -> bool {
         self.told.receiver_count() == 0
     }
 
     /// Completes when nobody waits any more.
-    pub(super) async fn abandoned(&self) {
+    pub(in crate::session) async fn abandoned(&self) {
         self.told.closed().await;
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
-use super::answer::Answer;
-use super::diagnosis::{Diagnosis, Kind};
+use crate::session::answer::Answer;
+use crate::session::diagnosis::{Diagnosis, Kind};
 use crate::telemetry::metrics::{KindLabel, Metrics};
 
 /// How many are remembered: a host name is the client's to choose.
@@ -46,7 +46,7 @@ struct Found {
 
 /// Whom a good answer was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(in crate::session) enum Whose {
     /// A user's.
     User,
     /// Nobody's.
@@ -55,7 +55,7 @@ pub(super) enum Whose {
 
 impl Whose {
     /// Whom an answer is about.
-    pub(super) fn of(answer: &Answer) -> Self {
+    pub(in crate::session) fn of(answer: &Answer) -> Self {
         answer.user.as_ref().map_or(Self::Anonymous, |_| Self::User)
     }
 }
@@ -79,7 +79,7 @@ impl Diagnoses {
     }
 
     /// Counts what is wrong with a call for this host, and tells the log where that is news.
-    pub(super) fn tell(&self, diagnosis: &Diagnosis, place: &str, host: &HeaderValue) {
+    pub(in crate::session) fn tell(&self, diagnosis: &Diagnosis, place: &str, host: &HeaderValue) {
         let kind = diagnosis.kind.label();
         self.metrics
             .diagnoses
@@ -123,7 +123,7 @@ impl Diagnoses {
     }
 
     /// Notes a good answer to a question for this host.
-    pub(super) fn answered(&self, host: &HeaderValue, whose: Whose) {
+    pub(in crate::session) fn answered(&self, host: &HeaderValue, whose: Whose) {
         if self.mend(host, whose) {
             tracing::info!("the auth view answers again");
         }

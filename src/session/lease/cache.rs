@@ -10,7 +10,7 @@ use std::hash::Hash;
 const LOOKS: usize = 4;
 
 #[derive(Debug)]
-pub(super) struct Shelf<K, V> {
+pub(in crate::session) struct Shelf<K, V> {
     entries: HashMap<K, Entry<V>>,
     /// Every entry once, the oldest first, and places of some that were removed.
     order: VecDeque<(K, u64)>,
@@ -27,7 +27,7 @@ struct Entry<V> {
 
 impl<K: Copy + Eq + Hash, V> Shelf<K, V> {
     /// An empty shelf for `most` entries.
-    pub(super) fn new(most: usize) -> Self {
+    pub(in crate::session) fn new(most: usize) -> Self {
         Self {
             entries: HashMap::new(),
             order: VecDeque::new(),
@@ -36,24 +36,24 @@ impl<K: Copy + Eq + Hash, V> Shelf<K, V> {
         }
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
+    pub(in crate::session) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key).map(|entry| &entry.value)
     }
 
-    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+    pub(in crate::session) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         self.entries.get_mut(key).map(|entry| &mut entry.value)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub(in crate::session) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.entries.iter().map(|(key, entry)| (key, &entry.value))
     }
 
-    pub(super) fn remove(&mut self, key: &K) {
+    pub(in crate::session) fn remove(&mut self, key: &K) {
         self.entries.remove(key);
     }
 
     /// Puts an entry, and takes away some that `is_over` and, where the shelf is full, the oldest.
-    pub(super) fn put(&mut self, key: K, value: V, is_over: impl Fn(&V) -> bool) {
+    pub(in crate::session) fn put(&mut self, key: K, value: V, is_over: impl Fn(&V) -> bool) {
         if let Some(entry) = self.entries.get_mut(&key) {
             (entry.value, entry.put_again) = (value, true);
             return;

@@ -7,13 +7,13 @@
 
 use http::{HeaderMap, StatusCode, header};
 
-use super::answer::Answer;
-use super::diagnose::{Response, diagnose, is_html, is_refused, not_json};
-use super::diagnosis::{Diagnosis, Kind};
+use crate::session::answer::Answer;
+use crate::session::ask::diagnose::{Response, diagnose, is_html, is_refused, not_json};
+use crate::session::diagnosis::{Diagnosis, Kind};
 
 /// What a response says.
 #[derive(Debug)]
-pub(super) enum Meaning {
+pub(in crate::session) enum Meaning {
     /// Who the session is, or that nobody is logged in.
     Answer(Answer),
     /// Django is there, but not ready to judge.
@@ -25,7 +25,7 @@ pub(super) enum Meaning {
 }
 
 /// Judges a response.
-pub(super) fn judge(response: &Response<'_>) -> Meaning {
+pub(in crate::session) fn judge(response: &Response<'_>) -> Meaning {
     match response.status.as_u16() {
         200 => judge_ok(response),
         401 | 403 if !is_guarded(response) => Meaning::Answer(Answer::default()),
@@ -84,7 +84,7 @@ fn is_guarded(response: &Response<'_>) -> bool {
 }
 
 /// Whether a response says that its body is JSON.
-pub(super) fn is_json(headers: &HeaderMap) -> bool {
+pub(in crate::session) fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::answer::Answer;
-use super::followup::Told;
-use super::lifecycle::Lifecycle;
-use super::question::Recheck;
-use super::set_cookie::{About, Change, News};
 use crate::close::CloseReason;
 use crate::ids::SessionDigest;
+use crate::session::answer::Answer;
+use crate::session::live::lifecycle::Lifecycle;
+use crate::session::live::rechecks::Told;
+use crate::session::question::Recheck;
+use crate::session::set_cookie::{About, Change, News};
 
 /// Sites that take a namesake away do so with every page; Django is asked no more often than this.
 const SELDOM: Duration = Duration::from_secs(1);

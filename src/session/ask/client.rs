@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::batch::{BatchView, Batched, Together};
-use super::diagnosis::{Diagnosis, Silence};
-use super::endpoint::{Answered, AuthCall, AuthSettings, Endpoint, LONGEST_BATCH};
-use super::error::{AuthError, AuthorityError};
-use super::naming::Naming;
-use super::patience::{BACKSTOP, within};
-use super::place::{PlaceSettings, describe};
-use super::standing::{Diagnoses, Whose};
 use crate::secret::Secrets;
+use crate::session::ask::auth_view::{Answered, AuthCall, AuthSettings, Endpoint, LONGEST_BATCH};
+use crate::session::ask::batch_view::{BatchView, Batched, Together};
+use crate::session::ask::diagnoses::{Diagnoses, Whose};
+use crate::session::diagnosis::{Diagnosis, Silence};
+use crate::session::error::AuthError;
+use crate::session::naming::Naming;
 use crate::telemetry::metrics::{Metrics, Outcome};
+use crate::upcall::AuthorityError;
+use crate::upcall::{BACKSTOP, within};
+use crate::upcall::{PlaceSettings, describe};
 
 /// Calls Django.
 #[derive(Debug)]
-pub(super) struct Caller {
+pub(in crate::session) struct Caller {
     endpoints: Vec<Endpoint>,
     batch: Option<BatchView>,
     timeout: Duration,
@@ -48,7 +49,7 @@ pub enum Reach {
 
 impl Caller {
     /// Makes the clients; connects to nothing yet.
-    pub(super) fn build(
+    pub(in crate::session) fn build(
         settings: &AuthSettings,
         metrics: Arc<Metrics>,
     ) -> Result<Self, AuthorityError> {
@@ -74,7 +75,7 @@ impl Caller {
     }
 
     /// Asks for one session.
-    pub(super) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
+    pub(in crate::session) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
         let answered = self.try_endpoints(call).await;
         if let Ok(Answered { headers, .. }) = &answered {
             self.naming.hear_judgement(headers);
@@ -98,12 +99,15 @@ impl Caller {
     }
 
     /// Whether sessions can be asked for together, as far as is known.
-    pub(super) fn has_batch(&self) -> bool {
+    pub(in crate::session) fn has_batch(&self) -> bool {
         self.batch.as_ref().is_some_and(BatchView::is_offered)
     }
 
     /// Asks for several sessions of one host.
-    pub(super) async fn ask_together(&self, question: &Together<'_>) -> Result<Batched, AuthError> {
+    pub(in crate::session) async fn ask_together(
+        &self,
+        question: &Together<'_>,
+    ) -> Result<Batched, AuthError> {
         let Some(batch) = &self.batch else {
             return Ok(Batched::NotOffered);
         };
@@ -129,23 +133,23 @@ impl Caller {
     }
 
     /// An error for a call that is not made.
-    pub(super) fn unreachable(&self, cause: &'static str) -> AuthError {
+    pub(in crate::session) fn unreachable(&self, cause: &'static str) -> AuthError {
         let first = self.next.load(Ordering::Relaxed) % self.endpoints.len();
         self.endpoints[first].unreachable(Silence::NotAsked(cause))
     }
 
     /// Knows what Django calls its session cookie.
-    pub(super) fn naming(&self) -> &Naming {
+    pub(in crate::session) fn naming(&self) -> &Naming {
         &self.naming
     }
 
     /// Whether Django answered the last call.
-    pub(super) fn reach(&self) -> Reach {
+    pub(in crate::session) fn reach(&self) -> Reach {
         *self.reach.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is known to be wrong.
-    pub(super) fn diagnoses(&self) -> &Arc<Diagnoses> {
+    pub(in crate::session) fn diagnoses(&self) -> &Arc<Diagnoses> {
         &self.diagnoses
     }
 
@@ -165,7 +169,7 @@ impl Caller {
                 Some(Err(error)) => {
                     let error: reqwest::Error = error;
                     if attempt == attempts || error.is_timeout() {
-                        return Err(endpoint.unreachable(describe(&error)));
+                        return Err(endpoint.unreachable(describe(&error).into()));
                     }
                 }
                 None => return Err(endpoint.unreachable(Silence::TimedOut)),

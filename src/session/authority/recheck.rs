@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use http::HeaderValue;
 
-use super::answer::Answer;
-use super::asking::{Asking, Turn};
-use super::batch::{Batched, Frames, LARGEST_REQUEST, Together};
-use super::endpoint::AuthCall;
-use super::error::AuthError;
-use super::pace::MOST;
-use super::question::Recheck;
+use crate::session::answer::Answer;
+use crate::session::ask::auth_view::AuthCall;
+use crate::session::ask::batch_view::{Batched, Frames, LARGEST_REQUEST, Together};
+use crate::session::authority::batcher::MOST;
+use crate::session::authority::scheduler::{Asking, Turn};
+use crate::session::error::AuthError;
+use crate::session::question::Recheck;
 
 /// So long handshakes go first; then a re-check takes the next turn all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ type Judged = Result<Answer, AuthError>;
 
 impl Asking {
     /// Asks again who these sessions are; the answers come in their order.
-    pub(super) async fn recheck(self: &Arc<Self>, sessions: &[Recheck]) -> Vec<Judged> {
+    pub(in crate::session) async fn recheck(self: &Arc<Self>, sessions: &[Recheck]) -> Vec<Judged> {
         let mut judged: Vec<Option<Judged>> = sessions.iter().map(|_| None).collect();
         for batch in batches(sessions) {
             if !self.caller.has_batch() {

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 const TICKS: u32 = 20;
 /// What else limits a call should be so many times as long.
-pub(super) const BACKSTOP: u32 = 8;
+pub(crate) const BACKSTOP: u32 = 8;
 
 /// What comes of `future` within `limit`; `None` where it takes longer.
-pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..TICKS {
         if let Ok(output) = tokio::time::timeout(limit / TICKS, &mut future).await {

@@ -23,11 +23,11 @@ const QUIET: Duration = Duration::from_millis(50);
 /// A lull of so many windows is the end of a storm.
 const LULL: u32 = 4;
 /// The batch view takes no more.
-pub(super) const MOST: usize = 500;
+pub(in crate::session) const MOST: usize = 500;
 
 /// What to do about those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(in crate::session) enum Next {
     /// Ask for one of them.
     One,
     /// Ask for as many as fit one batch.
@@ -37,7 +37,7 @@ pub(super) enum Next {
 }
 
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(in crate::session) struct Pace {
     /// How many may be asked for one by one just now.
     singles: f64,
     counted: Instant,
@@ -56,7 +56,7 @@ struct Window {
 
 impl Pace {
     /// Nobody came yet. A handshake that is not accepted after `patience` should be answered by then.
-    pub(super) fn new(patience: Duration, now: Instant) -> Self {
+    pub(in crate::session) fn new(patience: Duration, now: Instant) -> Self {
         Self {
             singles: SINGLES_AT_ONCE,
             counted: now,
@@ -66,7 +66,7 @@ impl Pace {
     }
 
     /// What to do about `waiting` handshakes, at least one.
-    pub(super) fn next(&mut self, waiting: usize, now: Instant) -> Next {
+    pub(in crate::session) fn next(&mut self, waiting: usize, now: Instant) -> Next {
         let Some(window) = &mut self.storm else {
             return self.next_in_calm(now);
         };

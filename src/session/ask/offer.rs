@@ -20,13 +20,13 @@ const NOT_OFFERED: Duration = Duration::from_mins(5);
 
 /// What is known of the view.
 #[derive(Debug, Default)]
-pub(super) struct Offer {
+pub(in crate::session) struct Offer {
     doubt: Mutex<Option<Doubt>>,
 }
 
 /// What came in place of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stray {
+pub(in crate::session) enum Stray {
     /// 404, 405 or 501: there is no such view.
     No,
     /// A page, a refusal, something else than an answer.
@@ -35,7 +35,7 @@ pub(super) enum Stray {
 
 /// What a failure (500) means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(in crate::session) enum Failure {
     /// Django is away: so much is to be found out by a single call first.
     Silence,
     /// It is the view's own.
@@ -55,17 +55,17 @@ struct Doubt {
 
 impl Offer {
     /// Whether it is worth asking.
-    pub(super) fn is_open(&self, now: Instant) -> bool {
+    pub(in crate::session) fn is_open(&self, now: Instant) -> bool {
         self.doubt().as_ref().is_none_or(|doubt| doubt.until <= now)
     }
 
     /// It answered.
-    pub(super) fn answered(&self) {
+    pub(in crate::session) fn answered(&self) {
         self.doubt().take();
     }
 
     /// A single call went well, or did not.
-    pub(super) fn note_single(&self, went_well: bool) {
+    pub(in crate::session) fn note_single(&self, went_well: bool) {
         let mut doubt = self.doubt();
         match (&mut *doubt, went_well) {
             (Some(doubt), false) => doubt.outage = true,
@@ -75,7 +75,7 @@ impl Offer {
     }
 
     /// It failed.
-    pub(super) fn failed(&self, now: Instant) -> Failure {
+    pub(in crate::session) fn failed(&self, now: Instant) -> Failure {
         let mut doubt = self.doubt();
         if doubt.is_none() {
             *doubt = Some(Doubt::new(now));
@@ -87,7 +87,7 @@ impl Offer {
     }
 
     /// It gave something else than an answer. True where that has just ceased to be an accident.
-    pub(super) fn strayed(&self, stray: Stray, now: Instant) -> bool {
+    pub(in crate::session) fn strayed(&self, stray: Stray, now: Instant) -> bool {
         let mut doubt = self.doubt();
         let doubt = doubt.get_or_insert_with(|| Doubt::new(now));
         if now < doubt.until {

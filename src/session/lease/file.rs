@@ -15,11 +15,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
-use super::lease::{Lease, LeaseKey, Leases};
 use crate::config::secret_file;
 use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
 use crate::secret::Secret;
+use crate::session::lease::{Lease, LeaseKey, Leases};
 
 /// What the file begins with, and its version.
 const MARK: &[u8] = b"gatepost leases 2\n";

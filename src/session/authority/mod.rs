@@ -4,29 +4,39 @@
 //! by itself. What has to be asked becomes a [`Judging`], which the caller awaits before or after it has
 //! accepted the client.
 
+pub(in crate::session) mod backoff;
+pub(in crate::session) mod batcher;
+pub(in crate::session) mod call;
+pub(in crate::session) mod queue;
+pub(in crate::session) mod recheck;
+pub(in crate::session) mod scheduler;
+pub(in crate::session) mod single_flight;
+pub(in crate::session) mod waiting_room;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use tokio::sync::watch;
 
-use super::admission::{Admission, Crowded, WaitingPlace};
-use super::answer::Answer;
-use super::asking::{Asking, AskingTerms, Joined};
-use super::caller::{Caller, Reach};
-use super::diagnosis::Diagnosis;
-use super::endpoint::AuthSettings;
-use super::error::{AuthError, AuthorityError};
-use super::flight::{Judgement, Progress};
-use super::lease::{Known, Lease, LeaseKey, Leases, SessionAt};
-use super::question::{Question, Recheck};
-use super::standing::Diagnoses;
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
 use crate::secret::Secrets;
+use crate::session::answer::Answer;
+use crate::session::ask::auth_view::AuthSettings;
+use crate::session::ask::client::{Caller, Reach};
+use crate::session::ask::diagnoses::Diagnoses;
+use crate::session::authority::scheduler::{Asking, AskingTerms, Joined};
+use crate::session::authority::single_flight::{Judgement, Progress};
+use crate::session::authority::waiting_room::{Admission, Crowded, WaitingPlace};
+use crate::session::diagnosis::Diagnosis;
+use crate::session::error::AuthError;
+use crate::session::lease::{Known, Lease, LeaseKey, Leases, SessionAt};
+use crate::session::question::{Question, Recheck};
 use crate::telemetry::metrics::Metrics;
+use crate::upcall::AuthorityError;
 
 /// A handshake that waited so long is told to come back later. Less than the minute for which a session
 /// that ended is refused.
@@ -134,7 +144,7 @@ impl Authority {
     }
 
     /// Whether sessions can be asked for together, as far as is known.
-    pub(super) fn has_batch(&self) -> bool {
+    pub(in crate::session) fn has_batch(&self) -> bool {
         self.asking.caller.has_batch()
     }
 

@@ -4,6 +4,10 @@
 //! on an ordinary response. The surprise: whether a lease was revoked is asked of the hub at each use,
 //! so that nobody who revokes has to think of leases.
 
+pub(in crate::session) mod cache;
+pub(in crate::session) mod file;
+pub(in crate::session) mod shard;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,14 +15,14 @@ use std::time::{Duration, Instant, SystemTime};
 use aws_lc_rs::hmac;
 use http::HeaderValue;
 
-use super::answer::Answer;
-use super::cookie::SessionCookies;
-use super::shard::{LARGEST, SessionKey, Shard};
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::ids::{DigestKey, SessionDigest, UserId};
 use crate::publication::Frame;
 use crate::secret::Secrets;
+use crate::session::answer::Answer;
+use crate::session::cookie::SessionCookies;
+use crate::session::lease::shard::{LARGEST, SessionKey, Shard};
 use crate::web::hosts::canonical_authority;
 
 /// Every page of a session may grant a lease, so the lock is split; a power of two.
@@ -29,7 +33,7 @@ const HTTPS: u16 = 443;
 /// Keyed hashes of all that Django is sent to tell a session by: half of the session's digest, and half
 /// of a hash of the host and the picked cookies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LeaseKey(pub(super) [u8; 32]);
+pub struct LeaseKey(pub(in crate::session) [u8; 32]);
 
 /// A session as a browser shows it to one host.
 #[derive(Clone, Copy, Debug)]
@@ -42,20 +46,20 @@ pub struct SessionAt<'a> {
 
 /// One answer that is relied upon.
 #[derive(Clone, Debug)]
-pub(super) struct Lease {
+pub(in crate::session) struct Lease {
     /// Who it is; `None` is nobody.
-    pub(super) identity: Option<Identity>,
+    pub(in crate::session) identity: Option<Identity>,
     /// What a new connection gets first.
-    pub(super) frames: Box<[Frame]>,
+    pub(in crate::session) frames: Box<[Frame]>,
     /// When Django was asked, so when this was certainly true.
-    pub(super) asked: Instant,
+    pub(in crate::session) asked: Instant,
     /// Until when nobody asks again.
-    pub(super) until: Instant,
+    pub(in crate::session) until: Instant,
 }
 
 /// What is known of a session.
 #[derive(Clone, Debug)]
-pub(super) enum Known {
+pub(in crate::session) enum Known {
     /// Enough to answer a handshake.
     Fresh(Arc<Lease>),
     /// Enough while Django cannot be reached.
@@ -108,7 +112,12 @@ impl Leases {
 
     /// Relies upon what Django said when it was asked again, and not for what a new connection gets:
     /// where that ever was something, handshakes ask all the same.
-    pub(super) fn confirm(&self, session: SessionAt<'_>, answer: &Answer, asked: Instant) {
+    pub(in crate::session) fn confirm(
+        &self,
+        session: SessionAt<'_>,
+        answer: &Answer,
+        asked: Instant,
+    ) {
         let silent = answer.lease.is_some() || answer.user.is_none() || !self.has_frames();
         let term = if silent {
             self.terms.of(answer)
@@ -119,7 +128,7 @@ impl Leases {
     }
 
     /// Whether Django ever said something to a new connection.
-    pub(super) fn has_frames(&self) -> bool {
+    pub(in crate::session) fn has_frames(&self) -> bool {
         self.frames.load(Ordering::Relaxed)
     }
 
@@ -157,13 +166,13 @@ impl Leases {
     }
 
     /// Whether a lease with a user is known of a session, however it is shown.
-    pub(super) fn knows(&self, session: &SessionDigest) -> bool {
+    pub(in crate::session) fn knows(&self, session: &SessionDigest) -> bool {
         let session = session.first_half();
         self.shard(session).knows(&session)
     }
 
     /// Keeps a lease, unless a newer one is there.
-    pub(super) fn put(&self, key: LeaseKey, lease: Lease) {
+    pub(in crate::session) fn put(&self, key: LeaseKey, lease: Lease) {
         let mut shard = self.shard(key.session());
         if shard.get(&key).is_some_and(|kept| kept.asked > lease.asked) {
             return;
@@ -173,7 +182,7 @@ impl Leases {
     }
 
     /// What is known of a session. What was revoked since, or has expired, is forgotten.
-    pub(super) fn find(&self, key: &LeaseKey) -> Known {
+    pub(in crate::session) fn find(&self, key: &LeaseKey) -> Known {
         let mut shard = self.shard(key.session());
         let now = Instant::now();
         let Some(lease) = shard.get(key).cloned() else {
@@ -191,7 +200,7 @@ impl Leases {
     }
 
     /// Whose session this is, where a lease says so.
-    pub(super) fn user_of(&self, session: SessionAt<'_>) -> Option<UserId> {
+    pub(in crate::session) fn user_of(&self, session: SessionAt<'_>) -> Option<UserId> {
         match self.find(&self.key(session)) {
             Known::Fresh(lease) | Known::Stale(lease) => {
                 Some(lease.identity.as_ref()?.user.clone())
@@ -201,7 +210,10 @@ impl Leases {
     }
 
     /// Every lease with a user that would still admit it, and that `fits`.
-    pub(super) fn living(&self, fits: impl Fn(&Lease) -> bool) -> Vec<(LeaseKey, Arc<Lease>)> {
+    pub(in crate::session) fn living(
+        &self,
+        fits: impl Fn(&Lease) -> bool,
+    ) -> Vec<(LeaseKey, Arc<Lease>)> {
         let now = Instant::now();
         let mut living = Vec::new();
         for shard in &self.shards {
@@ -214,17 +226,17 @@ impl Leases {
     }
 
     /// The terms that leases are kept by.
-    pub(super) fn terms(&self) -> LeaseTerms {
+    pub(in crate::session) fn terms(&self) -> LeaseTerms {
         self.terms
     }
 
     /// As [`Leases::is_revoked`], but for what concerns everyone, as the gateway's going away does.
-    pub(super) fn is_revoked_by_name(&self, lease: &Lease) -> bool {
+    pub(in crate::session) fn is_revoked_by_name(&self, lease: &Lease) -> bool {
         let identity = lease.identity.as_ref();
         identity.is_some_and(|identity| self.hub.revoked_by_name(identity, lease.asked))
     }
 
-    pub(super) fn is_revoked(&self, lease: &Lease) -> bool {
+    pub(in crate::session) fn is_revoked(&self, lease: &Lease) -> bool {
         let identity = lease.identity.as_ref();
         identity.is_some_and(|identity| self.hub.revoked(identity, lease.asked).is_some())
     }
@@ -256,7 +268,7 @@ impl LeaseTerms {
 
 impl LeaseKey {
     /// The part that all leases of a session share.
-    pub(super) fn session(&self) -> SessionKey {
+    pub(in crate::session) fn session(&self) -> SessionKey {
         let (halves, _) = self.0.as_chunks::<16>();
         halves[0]
     }
@@ -264,14 +276,14 @@ impl LeaseKey {
 
 impl Lease {
     /// Its groups and frames in bytes.
-    pub(super) fn weight(&self) -> usize {
+    pub(in crate::session) fn weight(&self) -> usize {
         let groups = self.identity.iter().flat_map(|identity| &identity.groups);
         let groups = groups.map(|name| name.as_str().len() + 32);
         groups.chain(self.frames.iter().map(Frame::size)).sum()
     }
 
     /// Whether it admits nobody any more, not even while Django cannot be reached.
-    pub(super) fn is_over(&self, now: Instant, grace: Duration) -> bool {
+    pub(in crate::session) fn is_over(&self, now: Instant, grace: Duration) -> bool {
         let expired = |end| end <= SystemTime::now();
         let Some(identity) = &self.identity else {
             return self.until <= now;

@@ -8,17 +8,17 @@ use std::time::Instant;
 
 use http::{HeaderMap, header};
 
-use super::answer::Answer;
-use super::asking::Turn;
-use super::batch::{Batched, Frames, Together};
-use super::endpoint::{Answered, AuthCall};
-use super::error::AuthError;
-use super::flight::{Flight, Judgement};
-use super::set_cookie::Scope;
+use crate::session::answer::Answer;
+use crate::session::ask::auth_view::{Answered, AuthCall};
+use crate::session::ask::batch_view::{Batched, Frames, Together};
+use crate::session::authority::scheduler::Turn;
+use crate::session::authority::single_flight::{Flight, Judgement};
+use crate::session::error::AuthError;
+use crate::session::set_cookie::Scope;
 
 impl Turn {
     /// Asks these questions, at least one.
-    pub(super) async fn carry_out(self, flights: Vec<Arc<Flight>>) {
+    pub(in crate::session) async fn carry_out(self, flights: Vec<Arc<Flight>>) {
         match <[_; 1]>::try_from(flights) {
             Ok([flight]) => self.ask(flight).await,
             Err(flights) => self.ask_together(flights).await,

@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Whether Django can be reached, as far as is known.
 #[derive(Debug, Default)]
-pub(super) struct Outage {
+pub(in crate::session) struct Outage {
     answered: Option<Instant>,
     away: Option<Away>,
 }
@@ -25,12 +25,12 @@ struct Away {
 
 impl Outage {
     /// Django answered a call, whatever it said.
-    pub(super) fn answered(&mut self, now: Instant) {
+    pub(in crate::session) fn answered(&mut self, now: Instant) {
         (self.answered, self.away) = (Some(now), None);
     }
 
     /// A call that began at `began` was not answered.
-    pub(super) fn failed(&mut self, began: Instant, now: Instant) {
+    pub(in crate::session) fn failed(&mut self, began: Instant, now: Instant) {
         if self.answered.is_some_and(|answered| answered >= began) {
             return;
         }
@@ -45,7 +45,7 @@ impl Outage {
     }
 
     /// When to knock again, where Django is away.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(in crate::session) fn next(&self) -> Option<Instant> {
         self.away.map(|away| away.next)
     }
 }

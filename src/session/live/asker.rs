@@ -4,10 +4,10 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::answer::Answer;
-use super::authority::Authority;
-use super::error::AuthError;
-use super::question::Recheck;
+use crate::session::answer::Answer;
+use crate::session::authority::Authority;
+use crate::session::error::AuthError;
+use crate::session::question::Recheck;
 
 /// What one call to the batch view asks of at most.
 const BATCH: usize = 500;
@@ -15,7 +15,7 @@ const BATCH: usize = 500;
 const FEW: usize = 20;
 
 /// What Django says, in the order of the sessions it was asked of.
-pub(super) type Answers<'a> =
+pub(in crate::session) type Answers<'a> =
     Pin<Box<dyn Future<Output = Vec<Result<Answer, AuthError>>> + Send + 'a>>;
 
 /// Asks Django again of sessions.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use tokio::time::Instant;
 
-use super::lifecycle::Lifecycle;
+use crate::session::live::lifecycle::Lifecycle;
 
 /// How often is looked whether something is due, where nothing is sooner.
 const LOOK: Duration = Duration::from_secs(1);

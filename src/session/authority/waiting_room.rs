@@ -19,7 +19,7 @@ const MOST_OF_ADDRESS: usize = 5_000;
 
 /// Who waits.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(in crate::session) struct Admission {
     most: usize,
     most_of_address: usize,
     waiting: Mutex<Waiting>,
@@ -34,7 +34,7 @@ struct Waiting {
 
 /// One who waits. Dropping it makes room for the next.
 #[derive(Debug)]
-pub(super) struct WaitingPlace {
+pub(in crate::session) struct WaitingPlace {
     admission: Arc<Admission>,
     block: Option<AddressBlock>,
 }
@@ -50,7 +50,7 @@ pub enum Crowded {
 
 impl Admission {
     /// Nobody waits yet.
-    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(in crate::session) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             most: MOST,
             most_of_address: MOST_OF_ADDRESS,
@@ -60,7 +60,10 @@ impl Admission {
     }
 
     /// Lets a client wait.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<WaitingPlace, Crowded> {
+    pub(in crate::session) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+    ) -> Result<WaitingPlace, Crowded> {
         let block = (!address.to_canonical().is_loopback()).then(|| AddressBlock::of(address));
         let mut waiting = self.lock();
         if waiting.all >= self.most {

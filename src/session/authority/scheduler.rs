@@ -11,39 +11,39 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use super::caller::Caller;
-use super::error::AuthError;
-use super::flight::{Flight, Judgement, Progress};
-use super::lease::{Known, Lease, LeaseKey, Leases};
-use super::question::Question;
-use super::queue::{State, Step};
 use crate::net::drain::DrainWatch;
+use crate::session::ask::client::Caller;
+use crate::session::authority::queue::{State, Step};
+use crate::session::authority::single_flight::{Flight, Judgement, Progress};
+use crate::session::error::AuthError;
+use crate::session::lease::{Known, Lease, LeaseKey, Leases};
+use crate::session::question::Question;
 
 /// How questions are put to Django.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct AskingTerms {
+pub(in crate::session) struct AskingTerms {
     /// Calls under way at once.
-    pub(super) concurrency: usize,
+    pub(in crate::session) concurrency: usize,
     /// How long a handshake waits before it is accepted.
-    pub(super) patience: Duration,
+    pub(in crate::session) patience: Duration,
     /// How long it is tried to reach Django.
-    pub(super) hold: Duration,
+    pub(in crate::session) hold: Duration,
 }
 
 #[derive(Debug)]
-pub(super) struct Asking {
-    pub(super) caller: Caller,
-    pub(super) leases: Arc<Leases>,
-    pub(super) terms: AskingTerms,
+pub(in crate::session) struct Asking {
+    pub(in crate::session) caller: Caller,
+    pub(in crate::session) leases: Arc<Leases>,
+    pub(in crate::session) terms: AskingTerms,
     state: Mutex<State>,
     /// The queue changed, or a turn came free.
     wake: Notify,
     /// A turn came free, for those of low priority.
-    pub(super) freed: Notify,
+    pub(in crate::session) freed: Notify,
 }
 
 /// What somebody finds who has a question.
-pub(super) enum Joined {
+pub(in crate::session) enum Joined {
     /// The answer.
     Known(Arc<Lease>),
     /// A question under way.
@@ -53,13 +53,13 @@ pub(super) enum Joined {
 }
 
 /// A question and what came of it.
-pub(super) type Landing = (Arc<Flight>, Result<Arc<Judgement>, AuthError>);
+pub(in crate::session) type Landing = (Arc<Flight>, Result<Arc<Judgement>, AuthError>);
 
 /// One of the `concurrency` calls. Dropping it lets the next begin.
-pub(super) struct Turn(Arc<Asking>);
+pub(in crate::session) struct Turn(Arc<Asking>);
 
 impl Asking {
-    pub(super) fn new(caller: Caller, leases: Arc<Leases>, terms: AskingTerms) -> Self {
+    pub(in crate::session) fn new(caller: Caller, leases: Arc<Leases>, terms: AskingTerms) -> Self {
         Self {
             caller,
             leases,
@@ -71,7 +71,7 @@ impl Asking {
     }
 
     /// Waits for the answer to a question, with whoever waits for it already.
-    pub(super) fn join(&self, key: LeaseKey, question: &Question) -> Joined {
+    pub(in crate::session) fn join(&self, key: LeaseKey, question: &Question) -> Joined {
         let mut state = self.state();
         if state.is_over() {
             return Joined::Over;
@@ -91,12 +91,12 @@ impl Asking {
     }
 
     /// Whether Django could not be reached when it was last tried.
-    pub(super) fn is_away(&self) -> bool {
+    pub(in crate::session) fn is_away(&self) -> bool {
         self.state().outage.next().is_some()
     }
 
     /// Asks until the gateway ends, then ends all that waits.
-    pub(super) async fn run(self: Arc<Self>, drain: DrainWatch) {
+    pub(in crate::session) async fn run(self: Arc<Self>, drain: DrainWatch) {
         while !drain.is_draining() {
             let woken = self.wake.notified();
             let due = match self.step() {
@@ -136,7 +136,7 @@ impl Asking {
     }
 
     /// Ends questions with their answers. Their leases must have been granted.
-    pub(super) fn land(&self, ended: Vec<Landing>) {
+    pub(in crate::session) fn land(&self, ended: Vec<Landing>) {
         let mut state = self.state();
         for (flight, _) in &ended {
             state.forget(flight);
@@ -148,7 +148,12 @@ impl Asking {
     }
 
     /// Puts questions back that Django could not be asked, and gives up those that waited too long.
-    pub(super) fn put_off(&self, flights: Vec<Arc<Flight>>, began: Instant, error: &AuthError) {
+    pub(in crate::session) fn put_off(
+        &self,
+        flights: Vec<Arc<Flight>>,
+        began: Instant,
+        error: &AuthError,
+    ) {
         let now = Instant::now();
         let mut state = self.state();
         state.outage.failed(began, now);
@@ -175,12 +180,12 @@ impl Asking {
     }
 
     /// Puts questions first again that are to be asked by themselves.
-    pub(super) fn ask_alone(&self, flights: impl IntoIterator<Item = Arc<Flight>>) {
+    pub(in crate::session) fn ask_alone(&self, flights: impl IntoIterator<Item = Arc<Flight>>) {
         self.state().alone.extend(flights);
     }
 
     /// Gives a question up, unless somebody waits for it after all.
-    pub(super) fn give_up(&self, flight: &Arc<Flight>) -> bool {
+    pub(in crate::session) fn give_up(&self, flight: &Arc<Flight>) -> bool {
         let mut state = self.state();
         let given_up = flight.is_abandoned();
         if given_up {
@@ -189,18 +194,18 @@ impl Asking {
         given_up
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(in crate::session) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Turn {
     /// A turn that was counted already.
-    pub(super) fn counted(asking: &Arc<Asking>) -> Self {
+    pub(in crate::session) fn counted(asking: &Arc<Asking>) -> Self {
         Self(Arc::clone(asking))
     }
 
-    pub(super) fn asking(&self) -> &Arc<Asking> {
+    pub(in crate::session) fn asking(&self) -> &Arc<Asking> {
         &self.0
     }
 }

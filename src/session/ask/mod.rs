@@ -1,0 +1,11 @@
+//! One question to Django, and what its answer means.
+//!
+//! `authority` decides when which question is put; here it is put, and the answer is read.
+
+pub(in crate::session) mod auth_view;
+pub(in crate::session) mod batch_view;
+pub(in crate::session) mod client;
+pub(in crate::session) mod diagnose;
+pub(in crate::session) mod diagnoses;
+pub(in crate::session) mod meaning;
+pub(in crate::session) mod offer;
