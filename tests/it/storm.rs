@@ -111,7 +111,7 @@ async fn a_storm_costs_one_call_a_session_where_there_is_none() {
 }
 
 #[tokio::test]
-async fn a_batch_view_that_is_not_there_is_tried_once() {
+async fn a_batch_view_that_is_not_there_is_tried_now_and_then_in_vain() {
     let django = Django::start().await;
     sign_in(&django, 100);
     for answer in [
@@ -124,7 +124,9 @@ async fn a_batch_view_that_is_not_there_is_tried_once() {
         let (calls, batches) = (django.auth_calls().len(), django.batch_calls().len());
         let gateway = crowded(&django).set("auth.lease", "1m").start().await;
         let sockets = come(&gateway, 100).await;
-        assert_eq!(django.batch_calls().len(), batches + 1);
+        // Once, and again after a second or two where the crowd takes so long to come in.
+        let tried = django.batch_calls().len() - batches;
+        assert!((1..=6).contains(&tried), "{tried}");
         assert_eq!(django.auth_calls().len(), calls + 100);
         for (_, mut socket) in sockets.into_iter().step_by(50) {
             socket.expect_nothing().await;
