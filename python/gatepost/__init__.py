@@ -1,22 +1,19 @@
 """Django's side of Gatepost.
 
-The layers, top down (an import only points down): ``apps`` wires; ``urls``, ``middleware``,
-``signals``, ``changes`` and ``checks`` are what Django calls; ``asynchronous``, ``publishing``,
-``presence``, ``views`` and ``identity`` do the work; ``answers``, ``relevance``, ``resolving``,
-``logins``, ``sessions``, ``commit``, ``riding``, the ``backends`` and ``client`` are their parts;
-``trust``, ``calls``, ``targets``, ``digest``, ``signature``, ``breaker``, ``conf`` and
-``environment`` stand on nothing but Django. ``channels`` and ``testing``, which nothing else
-imports, are for projects that come from Channels and for a project's own tests. ``operations`` is
-what operators do by the commands of ``management`` and in the ``admin``; ``devserver`` is what
-``rungateway`` runs, with ``binary``, ``gateway_toml`` and ``draft``, which know the gateway's
-program and its file.
+Four wings, top down (an import only points down): ``program`` knows the gateway's binary and its
+gateway.toml, ``answering`` says who a session is, ``sending`` (with ``backends`` and ``outbox``,
+whose paths are public) tells the gateway what happens, ``signing`` is what both trust in. Around
+them: what Django and projects name by its path (``apps``, ``urls``, ``middleware``, ``checks``,
+``management``, ``admin``, ``channels``, ``testing`` and others), above; ``conf``, ``running``,
+``state`` and ``environment``, which stand on nothing but Django, below. ``devserver`` is what
+``rungateway`` runs. The whole order is a table in tests/test_architecture.py, which holds it.
 """
 
-from gatepost.asynchronous import anotify, aonline, arecheck, arevoke
-from gatepost.client import GatewayError
-from gatepost.presence import online
-from gatepost.publishing import notify, recheck, revoke
-from gatepost.targets import Connection, Everyone, Group, Session
+from gatepost.sending.asynchronous import anotify, aonline, arecheck, arevoke
+from gatepost.sending.client import GatewayError
+from gatepost.sending.presence import online
+from gatepost.sending.publishing import notify, recheck, revoke
+from gatepost.sending.targets import Connection, Everyone, Group, Session
 
 __all__ = [
     "Connection",

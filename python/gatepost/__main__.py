@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import NoReturn
 
-from gatepost import binary
+from gatepost.program import binary
 
 
 def main() -> NoReturn:

@@ -19,9 +19,9 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, path, reverse
 from django.views.decorators.http import require_POST
 
-from gatepost import client, operations, targets
-from gatepost.calls import encode
 from gatepost.models import Connection
+from gatepost.sending import client, operations, targets
+from gatepost.sending.calls import encode
 
 #: More are not shown: the page is for finding somebody, not for reading all.
 MOST_SHOWN = 500

@@ -3,7 +3,8 @@
 from django.apps import AppConfig, apps
 from django.core.signals import request_started
 
-from gatepost import backends, checks, process, signals
+from gatepost import backends, checks, signals
+from gatepost.sending import process
 
 
 class GatepostConfig(AppConfig):
@@ -18,7 +19,7 @@ class GatepostConfig(AppConfig):
         request_started.connect(process.note_request, dispatch_uid="gatepost.note_request")
         if apps.is_installed("django.contrib.auth"):
             # Needs its models; without them a check says what is missing.
-            from gatepost import changes
+            from gatepost.sending import changes
 
             signals.connect()
             changes.connect()

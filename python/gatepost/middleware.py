@@ -20,9 +20,12 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from gatepost import conf, identity, riding, session_cookie, signature, trust
-from gatepost.calls import Call
-from gatepost.commit import at_once, outside
+from gatepost import conf
+from gatepost.answering import identity, session_cookie
+from gatepost.sending import riding
+from gatepost.sending.calls import Call
+from gatepost.sending.commit import at_once, outside
+from gatepost.signing import signature, trust
 
 logger = logging.getLogger("gatepost")
 

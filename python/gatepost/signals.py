@@ -11,9 +11,9 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 
 from gatepost import conf
-from gatepost.calls import COME_BACK
-from gatepost.publishing import revoke_now
-from gatepost.targets import Session
+from gatepost.sending.calls import COME_BACK
+from gatepost.sending.publishing import revoke_now
+from gatepost.sending.targets import Session
 
 
 def connect() -> None:

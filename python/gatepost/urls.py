@@ -3,7 +3,7 @@
 from django.apps import apps
 from django.urls import path
 
-from gatepost import views
+from gatepost.answering import views
 
 app_name = "gatepost"
 

@@ -7,8 +7,9 @@ from django.test import Client
 from django.urls import include, path
 
 import fakes
-from gatepost import client as gateway_client
-from gatepost import environment, riding
+from gatepost import environment
+from gatepost.sending import client as gateway_client
+from gatepost.sending import riding
 
 # What the entry point pytest11 does where the package is installed.
 pytest_plugins = ["gatepost.pytest_plugin"]

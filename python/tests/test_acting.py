@@ -8,7 +8,7 @@ from through import Through, riding
 
 import fakes
 from gatepost import Session, recheck
-from gatepost.digest import session_digest
+from gatepost.signing.digest import session_digest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

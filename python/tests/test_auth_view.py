@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 import fakes
-from gatepost import answers
+from gatepost.answering import answers
 from project.people.models import Note
 
 pytestmark = pytest.mark.django_db

@@ -26,7 +26,7 @@ from gatepost import (
     revoke,
 )
 from gatepost.backends import http
-from gatepost.calls import Publication, Recheck, Revocation
+from gatepost.sending.calls import Publication, Recheck, Revocation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

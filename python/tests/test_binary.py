@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost import binary
+from gatepost.program import binary
 
 PACKAGE = Path(binary.__file__).parent
 
@@ -27,7 +27,8 @@ def places(monkeypatch, tmp_path):
     monkeypatch.setattr(
         sysconfig, "get_path", lambda name, scheme=None: str(schemes[scheme] / name)
     )
-    monkeypatch.setattr(binary, "__file__", str(tmp_path / "python" / "gatepost" / "binary.py"))
+    file = tmp_path / "python" / "gatepost" / "program" / "binary.py"
+    monkeypatch.setattr(binary, "__file__", str(file))
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.delenv("GATEPOST_BIN", raising=False)
     monkeypatch.delenv("CARGO_TARGET_DIR", raising=False)

@@ -19,9 +19,10 @@ from django.db import close_old_connections, connection, transaction
 from django.http import HttpResponse
 from django.test import AsyncClient
 
-from gatepost import Connection, GatewayError, riding
+from gatepost import Connection, GatewayError
 from gatepost.backends import locmem
 from gatepost.channels import GatepostChannelLayer, RenderError, channel_name
+from gatepost.sending import riding
 from newsroom import consumers, producers, routing
 
 pytestmark = pytest.mark.django_db(transaction=True)

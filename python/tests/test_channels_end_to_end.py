@@ -16,8 +16,8 @@ from asgiref.testing import ApplicationCommunicator
 from django.conf import settings as django_settings
 from django.test import Client
 
-from gatepost import operations
 from gatepost.channels import channel_name
+from gatepost.sending import operations
 from newsroom import consumers, producers
 from newsroom import settings as newsroom
 

@@ -13,7 +13,8 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 import fakes
-from gatepost import Everyone, breaker, client, environment, notify, process
+from gatepost import Everyone, environment, notify
+from gatepost.sending import breaker, client, process
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -387,7 +387,9 @@ def test_a_dev_server_that_pages_call_by_its_address_takes_no_path(decided):
 
 
 def test_paths_of_djangos_that_the_file_does_not_know_are_said(decided, monkeypatch):
-    monkeypatch.setattr("gatepost.draft.paths", lambda _: ["/admin/", "/new/", "/static/shop/"])
+    monkeypatch.setattr(
+        "gatepost.program.draft.paths", lambda _: ["/admin/", "/new/", "/static/shop/"]
+    )
     dev_server = ("/", f"dev server at http://127.0.0.1:{ports.any_free('127.0.0.1')}")
     made = decided(("/admin/", "Django at x"), ("/static/", "Django at x"), dev_server)
     made.decide_frontend(FRONTEND, asked=False)
@@ -407,8 +409,8 @@ def test_paths_of_djangos_that_the_file_does_not_know_are_said(decided, monkeypa
 def test_websockets_of_the_projects_own_that_lead_nowhere_are_said(
     decided, monkeypatch, answer, noted
 ):
-    monkeypatch.setattr("gatepost.asgi_routes.prefixes", lambda: ["/ws/chat/"])
-    monkeypatch.setattr("gatepost.asgi_routes.is_served_by_runserver", lambda: True)
+    monkeypatch.setattr("gatepost.program.asgi_routes.prefixes", lambda: ["/ws/chat/"])
+    monkeypatch.setattr("gatepost.program.asgi_routes.is_served_by_runserver", lambda: True)
     made = decided(answer)
     made.note_consumers()
     assert [noted in note for note in made.notes] == ([True] if noted else [])

@@ -14,7 +14,7 @@ from through import riding as rode
 
 import fakes
 from gatepost import Session, notify, recheck, revoke
-from gatepost.digest import session_digest
+from gatepost.signing.digest import session_digest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

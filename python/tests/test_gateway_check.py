@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 
 import fakes
 from gatepost import running
-from gatepost.probe import Close
+from gatepost.program.probe import Close
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ def test_the_running_rungateway_is_what_is_checked(settings, tmp_path, gateway, 
     monkeypatch.setenv("GATEPOST_BIN", str(program))
     asked = []
     monkeypatch.setattr(
-        "gatepost.probe.handshake",
+        "gatepost.program.probe.handshake",
         lambda url, cookie, **options: asked.append((url, options["ca"])) or Close(4001, ""),
     )
     gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2

@@ -13,8 +13,7 @@ from django.core.management import CommandError, call_command, load_command_clas
 from django.http import HttpResponse
 from django.urls import include, path, re_path
 
-from gatepost import gateway_toml
-from gatepost.devserver import frontend
+from gatepost.program import frontend, gateway_toml
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from through import AsyncThrough, Through, riding, run
 
 import fakes
-from gatepost import identity
-from gatepost.digest import session_digest
+from gatepost.answering import identity
+from gatepost.signing.digest import session_digest
 
 pytestmark = pytest.mark.django_db
 

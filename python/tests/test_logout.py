@@ -7,7 +7,7 @@ from django.contrib.sessions.models import Session
 from django.db import connections, transaction
 from django.test import Client, RequestFactory
 
-from gatepost.digest import session_digest
+from gatepost.signing.digest import session_digest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

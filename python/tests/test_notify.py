@@ -120,7 +120,7 @@ def test_what_a_savepoint_undid_is_not_sent(gateway, undone):
 
 
 def test_without_reference_counts_each_is_a_call_of_its_own(gateway, monkeypatch):
-    monkeypatch.setattr("gatepost.commit._COUNTS_REFERENCES", False)
+    monkeypatch.setattr("gatepost.sending.commit._COUNTS_REFERENCES", False)
     with transaction.atomic():
         say(1)
         say_and_undo(2)
@@ -274,7 +274,7 @@ def test_ids_differ(gateway):
 
 
 def test_more_users_than_the_gateway_takes_are_several_publications(gateway, user, monkeypatch):
-    monkeypatch.setattr("gatepost.publishing.MOST_USERS", 2)
+    monkeypatch.setattr("gatepost.sending.publishing.MOST_USERS", 2)
     keys = [uuid.uuid4() if isinstance(user.pk, uuid.UUID) else n for n in range(5)]
     notify(keys, {}, id="order-7")
     assert [len(said["to"]["users"]) for said in gateway.publications] == [2, 2, 1]

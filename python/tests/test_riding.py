@@ -15,9 +15,10 @@ from through import AsyncThrough, Through, run
 from through import riding as rode
 
 import fakes
-from gatepost import Everyone, anotify, notify, recheck, revoke, riding
-from gatepost.calls import Publication, Recheck, Revocation
+from gatepost import Everyone, anotify, notify, recheck, revoke
 from gatepost.outbox.models import Item
+from gatepost.sending import riding
+from gatepost.sending.calls import Publication, Recheck, Revocation
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

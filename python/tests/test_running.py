@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gatepost import client, conf, gateway_toml, running
+from gatepost import conf, running
 from gatepost.devserver import plan
+from gatepost.program import gateway_toml
+from gatepost.sending import client
 
 HERE = Path(__file__).parents[1]
 

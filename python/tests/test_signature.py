@@ -3,9 +3,9 @@ import json
 import pytest
 
 import vectors
-from gatepost import signature
-from gatepost.digest import session_digest
-from gatepost.signature import Parts, SignatureError
+from gatepost.signing import signature
+from gatepost.signing.digest import session_digest
+from gatepost.signing.signature import Parts, SignatureError
 
 VECTORS = json.loads(vectors.PATH.read_text(encoding="utf-8"))
 SECRET = b"a-shared-secret-of-at-least-32-bytes"

@@ -8,8 +8,8 @@ from django.test import Client
 from django.utils.functional import SimpleLazyObject
 
 from gatepost import Connection, Everyone, Group, Session
-from gatepost.digest import session_digest
-from gatepost.targets import audience
+from gatepost.sending.targets import audience
+from gatepost.signing.digest import session_digest
 from project.people.models import Note
 
 pytestmark = pytest.mark.django_db

@@ -9,9 +9,10 @@ from django.contrib.auth import logout, update_session_auth_hash
 from django.http import HttpResponse, JsonResponse
 from django.test import Client
 
-from gatepost import client as api
-from gatepost import notify, resolving
+from gatepost import notify
+from gatepost.answering import resolving
 from gatepost.backends import http
+from gatepost.sending import client as api
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import fakes
 from gatepost import Everyone, Group, Session, backends, notify, recheck, revoke
 from gatepost.outbox import pages, pruning
 from gatepost.outbox.models import Item, Sequencer, now
-from gatepost.publishing import revoke_now
+from gatepost.sending.publishing import revoke_now
 
 OUTBOX = "/_gatepost/outbox/"
 HEADERS = {

@@ -14,8 +14,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from gatepost import changes, recheck
-from gatepost.digest import session_digest
+from gatepost import recheck
+from gatepost.sending import changes
+from gatepost.signing.digest import session_digest
 from project.people.models import Note
 
 pytestmark = pytest.mark.django_db(transaction=True)

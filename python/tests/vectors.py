@@ -1,7 +1,7 @@
 """Writes signature_vectors.json, which Python's and Rust's tests both read.
 
-From the text of the contract (design.md, section 5) and not with gatepost.signature, so that the
-vectors and the package can disagree.
+From the text of the contract (design.md, section 5) and not with the package, so that both
+can disagree.
 """
 
 import hashlib

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from gatepost import conf, environment
-from gatepost.calls import Call
+from gatepost.sending.calls import Call
 
 #: What is used where no ``BACKEND`` is set.
 HTTP = "gatepost.backends.http.Backend"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from gatepost.backends import Backend as Base
-from gatepost.calls import Call, Publication, Revocation
+from gatepost.sending.calls import Call, Publication, Revocation
 
 
 class Backend(Base):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gatepost.backends import Backend as Base
-from gatepost.calls import Call
+from gatepost.sending.calls import Call
 
 
 class Backend(Base):

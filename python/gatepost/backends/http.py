@@ -8,9 +8,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from gatepost import client, conf, process
+from gatepost import conf
 from gatepost.backends import Backend as Base
-from gatepost.calls import Call, Publication, Recheck, Revocation
+from gatepost.sending import client, process
+from gatepost.sending.calls import Call, Publication, Recheck, Revocation
 
 logger = logging.getLogger("gatepost")
 

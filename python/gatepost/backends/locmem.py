@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from gatepost import environment
 from gatepost.backends import Backend as Base
-from gatepost.calls import Call
+from gatepost.sending.calls import Call
 
 _lock = threading.Lock()
 _calls: list[Call] = []

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 
-from gatepost import client, conf
+from gatepost import conf
 from gatepost.backends import Backend as Base
 from gatepost.backends import http
-from gatepost.calls import Call
+from gatepost.sending import client
+from gatepost.sending.calls import Call
 
 
 class Backend(Base):

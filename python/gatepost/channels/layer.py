@@ -14,15 +14,15 @@ from asgiref.sync import sync_to_async
 from channels.layers import BaseChannelLayer, channel_layers
 from django.core.exceptions import ImproperlyConfigured
 
-from gatepost import frames
 from gatepost.backends import locmem
-from gatepost.calls import Call, Publication, Revocation
 from gatepost.channels import names
 from gatepost.channels.hints import Hints
 from gatepost.channels.rendering import Close, HandlerError, RenderError, render
-from gatepost.client import GatewayError
-from gatepost.commit import after_commit
-from gatepost.targets import Group, audience
+from gatepost.sending import frames
+from gatepost.sending.calls import Call, Publication, Revocation
+from gatepost.sending.client import GatewayError
+from gatepost.sending.commit import after_commit
+from gatepost.sending.targets import Group, audience
 
 logger = logging.getLogger("gatepost")
 

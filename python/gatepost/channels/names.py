@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from gatepost.channels.inspecting import inspect_consumer
-from gatepost.targets import Connection, Everyone, Group, user_id
+from gatepost.sending.targets import Connection, Everyone, Group, user_id
 
 #: What ``channel_name`` puts before a connection's id.
 CONNECTION_PREFIX = "specific.gw!"

@@ -21,7 +21,7 @@ from channels.exceptions import StopConsumer
 from django.db import connections
 
 from gatepost.channels.inspecting import inspect_consumer
-from gatepost.frames import require_fitting
+from gatepost.sending.frames import require_fitting
 
 #: Ends every sentence about a handler that only a connection could run.
 WAY_OUT = (

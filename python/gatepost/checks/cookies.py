@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 
-from gatepost import gateway_toml
+from gatepost.program import gateway_toml
 
 
 def check_cookies(**kwargs: Any) -> list[CheckMessage]:

@@ -53,7 +53,8 @@ def _depends_on_language(path: str) -> bool:
 
 
 def _answers(path: str) -> bool:
-    from gatepost.views import auth  # Views need models, which are not there when apps import us.
+    # Views need models, which are not there when apps import us.
+    from gatepost.answering.views import auth
 
     try:
         # FORCE_SCRIPT_NAME comes before what reverse() gives, and resolve() does not know it.

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from gatepost import asgi_routes, client, conf, draft, gateway_toml, state
+from gatepost import conf, state
 from gatepost.devserver import ports
-from gatepost.devserver.frontend import Frontend
+from gatepost.program import asgi_routes, draft, gateway_toml
+from gatepost.program.frontend import Frontend
 from gatepost.running import Running
+from gatepost.sending import client
 
 _DEV_SERVER = re.compile(r"dev server at http://(\S+)$")
 

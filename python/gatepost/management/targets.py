@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
-from gatepost import targets
+from gatepost.sending import targets
 
 #: What ``gateway_publish`` takes.
 FORMS = "user:42, username:ann, group:staff, session:<digest>, connection:<id> or everyone"

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from django.db import connections, transaction
 
-from gatepost import backends, client
-from gatepost.calls import OPTIONS, Call, Publication, Revocation
+from gatepost import backends
 from gatepost.outbox.models import Item, Kind, now
+from gatepost.sending import client
+from gatepost.sending.calls import OPTIONS, Call, Publication, Revocation
 
 logger = logging.getLogger("gatepost")
 

@@ -10,7 +10,8 @@ from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
-from gatepost import conf, resolving, views
+from gatepost import conf
+from gatepost.answering import resolving, views
 from gatepost.outbox.pages import Asked, Cursor, page
 from gatepost.outbox.pruning import prune_now_and_then
 

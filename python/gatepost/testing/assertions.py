@@ -10,8 +10,8 @@ from difflib import SequenceMatcher, ndiff
 from typing import Any, Final
 
 from gatepost import conf
-from gatepost.calls import Revocation, encode
-from gatepost.targets import audience
+from gatepost.sending.calls import Revocation, encode
+from gatepost.sending.targets import audience
 from gatepost.testing.outbox import Sent, held_back, is_recording, outbox
 
 #: How many frames, and how many users of one, a message shows.

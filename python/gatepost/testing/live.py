@@ -25,8 +25,9 @@ from django.conf import settings
 from django.test import override_settings
 from django.urls import NoReverseMatch, reverse
 
-from gatepost import binary, conf, gateway_toml
+from gatepost import conf
 from gatepost.backends import http
+from gatepost.program import binary, gateway_toml
 from gatepost.testing.sockets import LiveSocket, Place
 
 #: How long, in seconds, the gateway may take to start, and to stop.

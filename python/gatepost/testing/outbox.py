@@ -15,10 +15,11 @@ from typing import Any, overload
 from django.db import connections
 from django.test import override_settings
 
-from gatepost import backends, commit, conf, environment
+from gatepost import backends, conf, environment
 from gatepost.backends import locmem
-from gatepost.calls import Publication, Recheck, Revocation
-from gatepost.targets import audience
+from gatepost.sending import commit
+from gatepost.sending.calls import Publication, Recheck, Revocation
+from gatepost.sending.targets import audience
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import binary, client, gateway_toml, probe, running
+from gatepost import running
+from gatepost.program import binary, gateway_toml, probe
+from gatepost.sending import client
 
 SETTINGS, UNREACHABLE, SECRET, AUTH = 1, 2, 3, 4
 

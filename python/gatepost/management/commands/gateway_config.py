@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import draft, gateway_toml, state
-from gatepost.devserver import frontend
+from gatepost import state
+from gatepost.program import draft, frontend, gateway_toml
 
 
 class Command(BaseCommand):

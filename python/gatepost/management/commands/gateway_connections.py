@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from gatepost import client, operations
 from gatepost.management.targets import add_user_options, user_option
+from gatepost.sending import client, operations
 
 _COLUMNS = ("user", "socket", "address", "since", "sent", "queued", "connection")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import client, operations
-from gatepost.calls import encode
 from gatepost.management.targets import FORMS, audience, parse_target
+from gatepost.sending import client, operations
+from gatepost.sending.calls import encode
 
 
 class Command(BaseCommand):

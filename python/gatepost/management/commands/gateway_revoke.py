@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import client, operations
-from gatepost.calls import NOT_LOGGED_IN
 from gatepost.management.targets import add_user_options, user_option
+from gatepost.sending import client, operations
+from gatepost.sending.calls import NOT_LOGGED_IN
 
 
 class Command(BaseCommand):

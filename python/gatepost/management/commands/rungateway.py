@@ -15,12 +15,13 @@ from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost import binary, draft, gateway_toml, running, state
-from gatepost.devserver import announcement, frontend, plan, ports
+from gatepost import running, state
+from gatepost.devserver import announcement, plan, ports
 from gatepost.devserver.companion import Companion
 from gatepost.devserver.runserver import Runserver
 from gatepost.devserver.terminal import Terminal
 from gatepost.management.commands import gateway_config
+from gatepost.program import binary, draft, frontend, gateway_toml
 
 #: How long the URL is held back until Django listens, in seconds.
 _PATIENCE = 30

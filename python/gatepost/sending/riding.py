@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from django.http.response import HttpResponseBase
 
-from gatepost import client
-from gatepost.calls import Call, Publication, Recheck, Revocation, encode
+from gatepost.sending import client
+from gatepost.sending.calls import Call, Publication, Recheck, Revocation, encode
 
 PUBLISH = "Gatepost-Publish"
 REVOKE = "Gatepost-Revoke"

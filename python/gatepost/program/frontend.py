@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from gatepost.devserver import tools
+from gatepost.program import tools
 
 _FOLDERS = (".", "frontend", "client", "web", "ui")
 

@@ -41,7 +41,7 @@ def find() -> Path:
 
 
 def _places() -> Iterator[Path]:
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     yield from _builds_of_the_clone(package.parents[1])
     yield Path(sysconfig.get_path("scripts")) / NAME
     yield Path(sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user"))) / NAME

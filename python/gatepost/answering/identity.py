@@ -16,11 +16,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import LazyObject, empty
 
-from gatepost import conf, riding, session_cookie, sessions
-from gatepost.answers import answer
-from gatepost.calls import encode
-from gatepost.digest import session_digest
-from gatepost.logins import Login, is_login_of
+from gatepost import conf
+from gatepost.answering import session_cookie, sessions
+from gatepost.answering.answers import answer
+from gatepost.answering.logins import Login, is_login_of
+from gatepost.sending import riding
+from gatepost.sending.calls import encode
+from gatepost.signing.digest import session_digest
 
 logger = logging.getLogger("gatepost")
 

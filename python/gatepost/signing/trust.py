@@ -18,7 +18,8 @@ from django.http import HttpRequest
 from django.http.request import RawPostDataException, UnreadablePostError
 from django.utils.encoding import repercent_broken_unicode
 
-from gatepost import conf, signature
+from gatepost import conf
+from gatepost.signing import signature
 
 #: What may stand in a path as it is (RFC 3986, pchar).
 _PATH_CHARACTERS = "/:@!$&'()*+,;=~"

@@ -15,10 +15,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
-from gatepost import asgi_routes, client, conf, gateway_toml, static_files
+from gatepost import conf
 from gatepost.checks.hosts import host_alone
-from gatepost.devserver.frontend import Frontend
-from gatepost.static_files import is_local_prefix
+from gatepost.program import asgi_routes, gateway_toml, static_files
+from gatepost.program.frontend import Frontend
+from gatepost.program.static_files import is_local_prefix
+from gatepost.sending import client
 
 _DEFAULT_URL = "http://127.0.0.1:9400"
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")

@@ -10,9 +10,9 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from gatepost import conf
-from gatepost.calls import encode
-from gatepost.logins import Login
-from gatepost.targets import has_named_groups
+from gatepost.answering.logins import Login
+from gatepost.sending.calls import encode
+from gatepost.sending.targets import has_named_groups
 
 logger = logging.getLogger("gatepost")
 

@@ -16,8 +16,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import F
 from django.utils.crypto import constant_time_compare
 
-from gatepost import sessions
-from gatepost.targets import has_named_groups
+from gatepost.answering import sessions
+from gatepost.sending.targets import has_named_groups
 
 _GROUP = "gatepost_group_name"
 

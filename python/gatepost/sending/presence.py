@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 
 from django.contrib.auth import get_user_model
 
-from gatepost import backends, client, conf
-from gatepost.targets import audience
+from gatepost import backends, conf
+from gatepost.sending import client
+from gatepost.sending.targets import audience
 
 logger = logging.getLogger("gatepost")
 

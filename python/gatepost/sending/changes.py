@@ -20,9 +20,10 @@ from django.db.models.signals import (
     pre_save,
 )
 
-from gatepost import conf, relevance
-from gatepost.publishing import recheck, revoke
-from gatepost.targets import Group, has_named_groups
+from gatepost import conf
+from gatepost.sending import relevance
+from gatepost.sending.publishing import recheck, revoke
+from gatepost.sending.targets import Group, has_named_groups
 
 
 def connect() -> None:

@@ -20,9 +20,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from gatepost import conf, resolving, session_cookie, signature, trust
-from gatepost.answers import answer
-from gatepost.logins import find_logins
+from gatepost import conf
+from gatepost.answering import resolving, session_cookie
+from gatepost.answering.answers import answer
+from gatepost.answering.logins import find_logins
+from gatepost.signing import signature, trust
 
 logger = logging.getLogger("gatepost")
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 
-from gatepost.devserver.frontend import Frontend
+from gatepost.program.frontend import Frontend
 
 
 def is_local_prefix(url: str | None) -> bool:

@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from gatepost import conf, signature
-from gatepost.breaker import Breaker
+from gatepost import conf
+from gatepost.sending.breaker import Breaker
+from gatepost.signing import signature
 
 logger = logging.getLogger("gatepost")
 

@@ -1,8 +1,8 @@
 """What an operator does and wants to see the outcome of: the commands and the admin call this.
 
 The surprise: unlike ``notify`` and ``revoke`` nothing waits for a commit or goes through a backend,
-and a gateway that is away raises :class:`gatepost.client.GatewayError`. So does a test that has not
-chosen a gateway: nothing of it may reach real browsers.
+and a gateway that is away raises :class:`gatepost.GatewayError`. So does a test that has not chosen
+a gateway: nothing of it may reach real browsers.
 """
 
 import uuid
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from gatepost import backends, client
-from gatepost.calls import NOT_LOGGED_IN, Publication, encode
+from gatepost import backends
+from gatepost.sending import client
+from gatepost.sending.calls import NOT_LOGGED_IN, Publication, encode
 
 _JSON = "application/json"
 

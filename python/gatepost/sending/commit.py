@@ -17,8 +17,9 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from gatepost import backends, client, conf, environment, riding
-from gatepost.calls import Call, Recheck
+from gatepost import backends, conf, environment
+from gatepost.sending import client, riding
+from gatepost.sending.calls import Call, Recheck
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 

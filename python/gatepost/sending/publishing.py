@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from gatepost import conf, frames
-from gatepost.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation
-from gatepost.commit import after_commit, outside
-from gatepost.targets import Connection, Session, audience
+from gatepost import conf
+from gatepost.sending import frames
+from gatepost.sending.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation
+from gatepost.sending.commit import after_commit, outside
+from gatepost.sending.targets import Connection, Session, audience
 
 logger = logging.getLogger("gatepost")
 

@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from gatepost import conf
-from gatepost.calls import encode
+from gatepost.sending.calls import encode
 
 #: As deep as the gateway takes it.
 DEEPEST = 128

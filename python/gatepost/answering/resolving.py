@@ -11,8 +11,9 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import UpdateError
 from django.http import HttpRequest
 
-from gatepost import conf, sessions
-from gatepost.logins import Login, find_login, is_login_of
+from gatepost import conf
+from gatepost.answering import sessions
+from gatepost.answering.logins import Login, find_login, is_login_of
 
 #: The resolvers that have a name; any other is the dotted path of a function: request -> user.
 BY_SESSION = "session"

@@ -10,8 +10,8 @@ from typing import ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
 
-from gatepost.presence import online
-from gatepost.publishing import notify, recheck, revoke
+from gatepost.sending.presence import online
+from gatepost.sending.publishing import notify, recheck, revoke
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -14,7 +14,7 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import Model, QuerySet
 
 from gatepost import conf
-from gatepost.digest import session_digest
+from gatepost.signing.digest import session_digest
 
 #: The ``to`` member of a publication; None addresses nobody.
 Audience = dict[str, Any] | None
