@@ -24,7 +24,8 @@ pub(super) struct Http1Stream<S> {
     pace: Arc<Pace>,
     /// Whether all that was written is on its way, so that the next bytes begin a head.
     flushed: bool,
-    /// Who reads on when the answer is out.
+    /// Who reads on when the answer is out: hyper, which was told that reading is blocked, does not
+    /// try again by itself.
     held: Option<Waker>,
     /// What leaves in place of what hyper writes.
     instead: Option<Bytes>,
@@ -153,8 +154,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Http1Stream<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes when it has written all it has.
         self.flushed = true;
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        // Only now: what TLS still had may have been what the answer was waited for.
         self.release();
-        Pin::new(&mut self.stream).poll_flush(cx)
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
