@@ -10,7 +10,8 @@ use super::Failure;
 use crate::config::{
     AuthUrl, Config, FrontendConfig, InternalAddress, Mode, SecretSource, SocketConfig, TlsConfig,
 };
-use crate::tls::store::{CertificateNames, CertificateStore};
+use crate::tls::names::CertificateNames;
+use crate::tls::store::CertificateStore;
 
 /// Prints what the configuration amounts to, or fails where its certificate cannot be used.
 pub(super) fn check(path: &Path, config: &Config) -> Result<(), Failure> {

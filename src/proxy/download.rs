@@ -1,30 +1,22 @@
 //! An answer's body on its way to the client, as fast as the client takes it.
 //!
-//! Made by `forward`. The surprise: it holds the upstream connection; read to its end it gives the
-//! connection back, dropped before (the client went away) it closes it, which tells the upstream.
+//! Made by `forward`. The surprise: its `flow` holds the upstream connection; read to its end it gives
+//! the connection back, dropped before (the client went away) it closes it, which tells the upstream.
 //! Where the client falls behind, `sweep` takes the connection away and this goes on with what is
 //! kept for it.
 
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
 
-use super::liveness;
-use super::store::Store;
-use super::streamed::Progress;
+use super::flow::{Borrowed, Flow, Patience};
 use super::sweep::{Enrolment, Sweeper};
-use super::upstream::Lease;
 use crate::web::body::BodyError;
-
-type Next = Option<Result<Frame<Bytes>, BodyError>>;
 
 /// An answer's body.
 #[derive(Debug)]
@@ -35,85 +27,12 @@ pub(super) struct Download {
     enrolment: Option<Enrolment>,
 }
 
-/// Where a body comes from, which may change.
-#[derive(Debug)]
-pub(super) struct Flow(Mutex<Source>);
-
-#[derive(Debug)]
-enum Source {
-    Upstream(Direct),
-    Store(Store),
-}
-
-/// A body that comes from the upstream.
-#[derive(Debug)]
-pub(super) struct Direct {
-    body: Incoming,
-    borrowed: Option<Borrowed>,
-    patience: Patience,
-    timer: Option<Pin<Box<Sleep>>>,
-    taken: u64,
-    waits_for: WaitsFor,
-}
-
-/// Who is to do something next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WaitsFor {
-    /// To take what was handed on, or to ask at all.
-    Client,
-    /// To send more.
-    Upstream,
-}
-
-/// The connection a body comes over, and what becomes of it at the end.
-#[derive(Debug)]
-pub(super) struct Borrowed {
-    /// The connection.
-    pub(super) lease: Lease,
-    /// How long it may idle; zero: it must not be used again.
-    pub(super) keep: Duration,
-    /// The request's body, which must have ended too.
-    pub(super) upload: Option<Progress>,
-}
-
-/// How long to wait for the next part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// That long.
-    Limited(Duration),
-    /// For ever: an event stream is silent while nothing happens.
-    Endless,
-}
-
-impl Patience {
-    /// As an answer with these fields needs it.
-    pub(super) fn of(fields: &HeaderMap, limit: Duration) -> Self {
-        if liveness::is_event_stream(fields) {
-            return Self::Endless;
-        }
-        Self::Limited(limit)
-    }
-}
-
-/// The upstream stopped in the middle of its answer.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream sent nothing for {0:?}")]
-struct Stalled(Duration);
-
 impl Download {
     /// A body to be handed on, at the client's speed alone.
     pub(super) fn new(body: Incoming, borrowed: Option<Borrowed>, patience: Patience) -> Self {
         let left = body.size_hint().exact();
-        let direct = Direct {
-            body,
-            borrowed,
-            patience,
-            timer: None,
-            taken: 0,
-            waits_for: WaitsFor::Client,
-        };
         Self {
-            flow: Arc::new(Flow(Mutex::new(Source::Upstream(direct)))),
+            flow: Arc::new(Flow::new(body, borrowed, patience)),
             left,
             enrolment: None,
         }
@@ -126,112 +45,15 @@ impl Download {
     }
 }
 
-impl Flow {
-    /// How much the client has taken, where it is the client who is waited for.
-    pub(super) fn waits_for_client(&self) -> Option<u64> {
-        // Locked: it is being polled in this very moment.
-        match &*self.0.try_lock().ok()? {
-            Source::Upstream(direct)
-                if direct.waits_for == WaitsFor::Client && direct.borrowed.is_some() =>
-            {
-                Some(direct.taken)
-            }
-            _ => None,
-        }
-    }
-
-    /// Lets the body come from `store` from now on. Returns where it came from, unless somebody is
-    /// waiting there.
-    pub(super) fn divert(&self, store: Store) -> Option<Direct> {
-        let mut source = self.0.try_lock().ok()?;
-        if !matches!(&*source, Source::Upstream(direct) if direct.waits_for == WaitsFor::Client) {
-            return None;
-        }
-        match std::mem::replace(&mut *source, Source::Store(store)) {
-            Source::Upstream(direct) => Some(direct),
-            Source::Store(_) => None,
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Source> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Direct {
-    /// The next part.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Next> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            self.waits_for = WaitsFor::Upstream;
-            return self.poll_stall(context);
-        };
-        self.timer = None;
-        self.waits_for = WaitsFor::Client;
-        Poll::Ready(match frame {
-            Some(Ok(frame)) if frame.is_data() => {
-                self.taken += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if self.body.is_end_stream() {
-                    self.end();
-                }
-                Some(Ok(frame))
-            }
-            // Trailers are dropped; they come last.
-            Some(Ok(_)) | None => {
-                self.end();
-                None
-            }
-            // The client must see a broken answer, never a clean end.
-            Some(Err(error)) => {
-                self.borrowed = None;
-                tracing::warn!(%error, "upstream broke off an answer");
-                Some(Err(error.into()))
-            }
-        })
-    }
-
-    fn end(&mut self) {
-        if let Some(borrowed) = self.borrowed.take() {
-            borrowed.give_back();
-        }
-    }
-
-    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<Next> {
-        let Patience::Limited(limit) = self.patience else {
-            return Poll::Pending;
-        };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        if timer.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.borrowed = None;
-        tracing::warn!(?limit, "upstream stopped in the middle of an answer");
-        Poll::Ready(Some(Err(Stalled(limit).into())))
-    }
-}
-
-impl Borrowed {
-    /// Both bodies have ended: the connection may serve again.
-    pub(super) fn give_back(self) {
-        let sent = self.upload.as_ref().is_none_or(Progress::is_done);
-        if sent {
-            self.lease.give_back(self.keep);
-        }
-    }
-}
-
 impl Body for Download {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Next> {
-        let next = match &mut *self.flow.lock() {
-            Source::Upstream(direct) => ready!(direct.poll(context)),
-            Source::Store(store) => {
-                ready!(store.poll_next(context)).map(|part| part.map(Frame::data))
-            }
-        };
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = ready!(self.flow.poll(context));
         if let (Some(left), Some(Ok(frame))) = (&mut self.left, &next) {
             *left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
         }
@@ -251,8 +73,6 @@ impl Body for Download {
 impl Drop for Download {
     fn drop(&mut self) {
         self.enrolment = None;
-        if let Source::Store(store) = &*self.flow.lock() {
-            store.leave();
-        }
+        self.flow.leave();
     }
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 
 use super::kind::UpstreamKind;
 use super::upload_fault::UploadFault;
-use crate::web::problem::{Problem, ToProblem};
+use crate::web::problem::{Problem, ToProblem, sentence};
 use crate::web::request::Downstream;
 
 /// A request that was not answered by its upstream.
@@ -240,10 +240,4 @@ fn start_advice(kind: UpstreamKind, at: &Place) -> String {
         }
         UpstreamKind::Plain => "Start it, or correct its address in gateway.toml.".into(),
     }
-}
-
-pub(super) fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(characters).chain(['.']).collect()
 }

@@ -12,6 +12,7 @@ mod carry;
 mod dial;
 mod download;
 mod error;
+mod flow;
 pub mod forward;
 pub mod intercept;
 mod kind;

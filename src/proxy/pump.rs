@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 
-use super::download::Direct;
+use super::flow::Direct;
 use super::store::Store;
 
 /// Runs until the answer has ended, or its client has gone.

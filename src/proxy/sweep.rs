@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::buffer::Buffering;
-use super::download::Flow;
+use super::flow::Flow;
 use super::pump::pump;
 use super::store::Store;
 use crate::net::drain::DrainWatch;

@@ -14,8 +14,9 @@ use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use super::download::{Download, Patience};
+use super::download::Download;
 use super::error::Failure;
+use super::flow::Patience;
 use super::forward::{Forwarder, UpstreamKind};
 use super::rewrite;
 use super::upload::Upload;

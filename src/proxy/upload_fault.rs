@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::error::sentence;
-use crate::web::problem::Problem;
+use crate::web::problem::{Problem, sentence};
 
 /// What to try again after, where there was no room.
 const RETRY: u32 = 5;

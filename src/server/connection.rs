@@ -29,7 +29,8 @@ use crate::socket::HandshakeError;
 use crate::tls::accept::{self, Protocol, ServerConfig, TlsStream};
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
-use crate::web::problem::{Asked, ToProblem, render};
+use crate::web::problem::ToProblem;
+use crate::web::render::{Asked, render};
 
 /// For whoever has typed `http://` before the port of HTTPS.
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\

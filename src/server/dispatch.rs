@@ -28,7 +28,8 @@ use crate::web::body::ResponseBody;
 use crate::web::headers;
 use crate::web::kept;
 use crate::web::notice;
-use crate::web::problem::{Asked, Problem, ToProblem, render};
+use crate::web::problem::{Problem, ToProblem};
+use crate::web::render::{Asked, render};
 use crate::web::request::{Downstream, ErrorPages, Reader};
 
 /// What answers a path.

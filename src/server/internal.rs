@@ -19,7 +19,8 @@ use crate::admin::metrics::Exposition;
 use crate::publish::api::Api;
 use crate::web::admit;
 use crate::web::body::ResponseBody;
-use crate::web::problem::{Asked, Problem, render};
+use crate::web::problem::Problem;
+use crate::web::render::{Asked, render};
 
 /// What answers on the internal listener.
 #[derive(Debug)]

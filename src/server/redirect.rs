@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use super::serve::{Answer, Peer};
 use crate::web::body::ResponseBody;
 use crate::web::hosts::{Hosts, is_same_authority, split_authority};
-use crate::web::problem::{Asked, Problem, render};
+use crate::web::problem::Problem;
+use crate::web::render::{Asked, render};
 
 /// Where HTTPS is served unless a URL says otherwise.
 const HTTPS: u16 = 443;

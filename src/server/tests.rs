@@ -21,7 +21,8 @@ use super::serve::{Answer, Peer, Serve, ServeLimits};
 use crate::config::TlsConfig;
 use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::Listener;
-use crate::tls::store::{CertificateNames, CertificateStore};
+use crate::tls::names::CertificateNames;
+use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 
 /// Long enough to be a failure.

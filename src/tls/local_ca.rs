@@ -17,7 +17,7 @@ use super::error::TlsError;
 use super::files::{self, Pair};
 use super::folder::{LockedFolder, Readers};
 use super::issue::{self, Issued};
-use super::store::CertificateNames;
+use super::names::CertificateNames;
 
 /// A certificate that ends sooner is made anew.
 pub(super) const RENEWAL: Duration = Duration::from_hours(30 * 24);

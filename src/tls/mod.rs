@@ -9,6 +9,7 @@ mod files;
 mod folder;
 mod issue;
 mod local_ca;
+pub mod names;
 pub mod store;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use rustls::sign::SingleCertAndKey;
 use super::error::TlsError;
 use super::files::{self, Pair, Version};
 use super::local_ca::{LocalCa, RENEWAL};
+use super::names::CertificateNames;
 use super::{accept, provider};
 use crate::config::TlsConfig;
 
@@ -26,15 +27,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long after a failure the local CA is tried again.
 const RETRY: Duration = Duration::from_mins(1);
-
-/// What a certificate of the local CA names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CertificateNames {
-    /// `server.hosts`.
-    pub hosts: Vec<String>,
-    /// This machine's own addresses.
-    pub addresses: Vec<IpAddr>,
-}
 
 /// The certificate of now.
 pub struct CertificateStore {

@@ -16,7 +16,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::accept::{Protocol, handshake};
 use super::error::TlsError;
-use super::store::{CertificateNames, CertificateStore};
+use super::names::CertificateNames;
+use super::store::CertificateStore;
 use crate::config::TlsConfig;
 
 const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];

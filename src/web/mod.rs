@@ -10,6 +10,7 @@ pub mod notice;
 mod page;
 pub mod path;
 pub mod problem;
+pub mod render;
 pub mod request;
 pub mod signature;
 mod target;

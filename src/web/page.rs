@@ -1,6 +1,6 @@
 //! The HTML of an error: one self-contained page, everything escaped.
 //!
-//! Written by `problem::render` only. The surprise: a developer's page asks every second whether the
+//! Written by `render` only. The surprise: a developer's page asks every second whether the
 //! upstream is back and then loads itself again; the public's page has no script at all.
 
 use std::fmt::Write as _;

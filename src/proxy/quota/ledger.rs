@@ -7,8 +7,20 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokio::sync::oneshot;
 
-use super::Bounds;
 use crate::net::block::AddressBlock;
+
+/// How much there is, and how many may wait for it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct Bounds {
+    /// In all.
+    pub(in crate::proxy) total: u64,
+    /// For one address.
+    pub(in crate::proxy) each: u64,
+    /// Claims that wait, in all.
+    pub(in crate::proxy) waiting: usize,
+    /// Claims of one address that wait.
+    pub(in crate::proxy) waiting_each: usize,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+pub(super) use self::ledger::Bounds;
 use self::ledger::{Client, Ledger, Said, Waiting};
 use crate::net::block::AddressBlock;
 
@@ -25,19 +26,6 @@ pub(super) struct Quota {
 struct Shared {
     bounds: Bounds,
     ledger: Mutex<Ledger>,
-}
-
-/// How much there is, and how many may wait for it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// In all.
-    pub(super) total: u64,
-    /// For one address.
-    pub(super) each: u64,
-    /// Claims that wait, in all.
-    pub(super) waiting: usize,
-    /// Claims of one address that wait.
-    pub(super) waiting_each: usize,
 }
 
 /// Who wants how much. The lower `age` came first.

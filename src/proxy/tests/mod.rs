@@ -25,7 +25,8 @@ use super::upstream::{Upstream, UpstreamSettings};
 use crate::config::{BufferFolder, BufferingConfig, UpstreamAddress};
 use crate::ids::{NodeId, RequestId};
 use crate::net::drain::DrainWatch;
-use crate::web::problem::{self, Asked, ToProblem};
+use crate::web::problem::ToProblem;
+use crate::web::render::{Asked, render};
 use crate::web::request::{Downstream, ErrorPages};
 
 /// What a test may change.
@@ -122,9 +123,8 @@ async fn answer(
         claimed: None,
     };
     let answered = forwarder.forward(request, &downstream).await;
-    Ok(answered.unwrap_or_else(|error| {
-        problem::render(&error.to_problem(), asked, Some(downstream.reader()))
-    }))
+    Ok(answered
+        .unwrap_or_else(|error| render(&error.to_problem(), asked, Some(downstream.reader()))))
 }
 
 /// What an upstream does on one connection: waits for text, sends text.

@@ -1,0 +1,142 @@
+//! The only way from an error to a response: [`render`].
+//!
+//! Used by `server` and `publish`. The surprise: a browser that accepts HTML gets a page, everybody
+//! else gets `application/problem+json`.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, Version};
+
+use super::body::ResponseBody;
+use super::headers::accepts_html;
+use super::page;
+use super::problem::{Problem, ProblemDocument, X_REQUEST_ID};
+use super::request::{ErrorPages, Reader};
+
+/// How a request wants to be answered; kept because the request itself is gone when it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    form: Form,
+    body: Body,
+    version: Version,
+    navigation: Navigation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Html,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Body {
+    Sent,
+    HeadOnly,
+}
+
+/// Whether a page may load itself again: a form that was posted must not be posted twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Navigation {
+    Repeatable,
+    Single,
+}
+
+impl Asked {
+    /// Reads it off a request.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let method = request.method();
+        Self {
+            form: if accepts_html(request.headers()) {
+                Form::Html
+            } else {
+                Form::Json
+            },
+            body: if method == Method::HEAD {
+                Body::HeadOnly
+            } else {
+                Body::Sent
+            },
+            version: request.version(),
+            navigation: if method == Method::GET {
+                Navigation::Repeatable
+            } else {
+                Navigation::Single
+            },
+        }
+    }
+}
+
+/// The answer for a problem. Without a `reader` (a listener whose requests have no names) it is
+/// written for the public.
+pub fn render(problem: &Problem, asked: Asked, reader: Option<Reader>) -> Response<ResponseBody> {
+    let audience = reader.map_or(ErrorPages::Public, |reader| reader.audience);
+    let request_id = reader.map(|reader| reader.request_id.to_string());
+    let reload = audience == ErrorPages::Developer
+        && asked.navigation == Navigation::Repeatable
+        && problem.is_passing();
+    let shown = page::Shown {
+        problem,
+        hint: problem
+            .hint
+            .as_deref()
+            .filter(|_| audience == ErrorPages::Developer),
+        request_id: request_id.as_deref(),
+        reload: if reload {
+            page::Reload::WhenBack
+        } else {
+            page::Reload::Never
+        },
+    };
+    let (text, kind) = match asked.form {
+        Form::Html => (page::html(&shown), "text/html; charset=utf-8"),
+        Form::Json => (json_text(&shown), "application/problem+json"),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+    add_fields(&mut headers, &shown, asked);
+    let body = match asked.body {
+        Body::Sent => ResponseBody::full(text),
+        Body::HeadOnly => ResponseBody::empty(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = problem.status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn add_fields(headers: &mut HeaderMap, shown: &page::Shown<'_>, asked: Asked) {
+    let problem = shown.problem;
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if asked.form == Form::Html {
+        headers.insert(header::CONTENT_SECURITY_POLICY, page::policy(shown));
+    }
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(methods) = problem.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    // HTTP/2 has no such field; hyper would drop it with a warning.
+    if problem.ends_connection && asked.version < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(id) = shown
+        .request_id
+        .and_then(|id| HeaderValue::from_str(id).ok())
+    {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
+fn json_text(shown: &page::Shown<'_>) -> String {
+    let document = ProblemDocument::shown_to(shown.problem, shown.hint, shown.request_id);
+    // Texts and numbers always serialise.
+    serde_json::to_string(&document).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
