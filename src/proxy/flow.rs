@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::liveness;
+use super::reuse::{self, Sent};
 use super::store::Store;
 use super::streamed::Progress;
 use super::upstream::Lease;
@@ -57,9 +58,9 @@ pub(super) struct Borrowed {
     /// The connection.
     pub(super) lease: Lease,
     /// How long it may idle; zero: it must not be used again.
-    pub(super) keep: Duration,
+    keep: Duration,
     /// The request's body, which must have ended too.
-    pub(super) upload: Option<Progress>,
+    upload: Option<Progress>,
 }
 
 /// How long to wait for the next part.
@@ -202,6 +203,20 @@ impl Direct {
 }
 
 impl Borrowed {
+    /// The connection of this answer, which serves again only where the whole request was read.
+    pub(super) fn new(lease: Lease, sent: Sent, response: &Response<Incoming>) -> Self {
+        let keep = if sent.was_heard(response.status()) {
+            reuse::keep(response)
+        } else {
+            Duration::ZERO
+        };
+        Self {
+            lease,
+            keep,
+            upload: sent.progress,
+        }
+    }
+
     /// Both bodies have ended: the connection may serve again.
     pub(super) fn give_back(self) {
         let sent = self.upload.as_ref().is_none_or(Progress::is_done);

@@ -159,7 +159,10 @@ impl Forwarder {
                 None => Either::Right(answer),
             };
             let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
-                Ok(response) => return self.answer(response, (lease, sent), downstream),
+                Ok(response) => {
+                    let borrowed = Borrowed::new(lease, sent, &response);
+                    return self.answer(response, borrowed, downstream);
+                }
                 Err(error) => error,
             };
             let harmless = lease.reused || attempt == 1 || reuse::was_unread(error.error());
@@ -205,26 +208,17 @@ impl Forwarder {
     fn answer(
         &self,
         response: Response<Incoming>,
-        (lease, sent): (Lease, Sent),
+        borrowed: Borrowed,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Failure> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::UnaskedUpgrade { at: lease.place() });
+            let at = borrowed.lease.place();
+            return Err(Failure::UnaskedUpgrade { at });
         }
         if !is_plainly_framed(response.headers()) {
-            return Err(Failure::BadFraming { at: lease.place() });
+            let at = borrowed.lease.place();
+            return Err(Failure::BadFraming { at });
         }
-        let keep = if sent.was_heard(response.status()) {
-            reuse::keep(&response)
-        } else {
-            Duration::ZERO
-        };
-        let upload = sent.progress;
-        let borrowed = Borrowed {
-            lease,
-            keep,
-            upload,
-        };
         let patience = Patience::of(response.headers(), self.upstream.timeout());
         let may_be_kept = liveness::may_be_kept(response.headers());
         let (mut parts, body) = response.into_parts();

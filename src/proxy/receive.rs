@@ -74,7 +74,10 @@ impl Receiver {
                 return Ok(Upload::Stream(Box::new(streamed)));
             }
             // Boxed: what it needs is not carried along by requests without a body.
-            _ => Box::pin(read_whole(&mut body, limits, (&self.buffering, client))).await,
+            _ => {
+                let spool = Spool::new(&self.buffering, self.buffering.room(client));
+                Box::pin(read_whole(&mut body, limits, spool)).await
+            }
         };
         if received.as_ref().is_err_and(UploadFault::is_refusal) {
             self.unwanted(parts).dispose(body);
@@ -108,14 +111,13 @@ impl StreamedPaths {
 async fn read_whole<B>(
     body: &mut B,
     limits: UploadLimits,
-    (buffering, client): (&Buffering, IpAddr),
+    mut spool: Spool,
 ) -> Result<Upload, UploadFault>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let announced = body.size_hint().exact();
     let is_small = announced.is_some_and(|length| length <= SMALL);
-    let mut spool = Spool::new(buffering, buffering.room(client));
     let mut rate = BodyRate::new(limits.pace);
     loop {
         let left = announced
@@ -184,7 +186,8 @@ mod tests {
             Ok::<_, Infallible>(Frame::data(vec![0; part].into()))
         });
         let mut body = StreamBody::new(Box::pin(parts));
-        read_whole(&mut body, limits, (buffering, CLIENT)).await
+        let spool = Spool::new(buffering, buffering.room(CLIENT));
+        read_whole(&mut body, limits, spool).await
     }
 
     #[tokio::test(start_paused = true)]

@@ -129,7 +129,11 @@ impl Upstream {
                 .map(|backend| &backend.pool)
                 && let Some(sender) = pool.take(freshness).await
             {
-                return Ok(self.lend(sender, backend, (turn, true)));
+                let lease = self.lend(sender, backend, turn);
+                return Ok(Lease {
+                    reused: true,
+                    ..lease
+                });
             }
         }
         let (stream, backend) = self.connect(first).await?;
@@ -146,16 +150,16 @@ impl Upstream {
             // Whoever waits for the answer learns of the error, and logs it.
             let _ = connection.await;
         });
-        Ok(self.lend(sender, backend, (turn, false)))
+        Ok(self.lend(sender, backend, turn))
     }
 
-    fn lend(&self, sender: SendRequest<Upload>, backend: usize, how: (Turn, bool)) -> Lease {
+    fn lend(&self, sender: SendRequest<Upload>, backend: usize, turn: Turn) -> Lease {
         Lease {
             sender,
-            reused: how.1,
+            reused: false,
             shared: self.shared.clone(),
             backend,
-            _turn: how.0,
+            _turn: turn,
         }
     }
 

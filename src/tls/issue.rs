@@ -36,6 +36,13 @@ const LOCAL_NETWORKS: [(&str, u8); 9] = [
     ("fe80::", 10),
 ];
 
+/// Addresses whose first bits are equal.
+#[derive(Clone, Copy)]
+struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
 /// A certificate with its key, as PEM.
 pub(super) struct Issued {
     pub(super) cert: String,
@@ -66,8 +73,13 @@ pub(super) fn ca(owner: &str, names: &[ServerName<'static>]) -> Result<Issued, r
 fn permitted(names: &[ServerName<'static>]) -> Vec<GeneralSubtree> {
     let mut domains = LOCAL_NAMES.map(str::to_owned).to_vec();
     let networks = LOCAL_NETWORKS.iter();
-    let mut networks: Vec<(IpAddr, u8)> = networks
-        .filter_map(|(network, bits)| Some((network.parse().ok()?, *bits)))
+    let mut networks: Vec<Network> = networks
+        .filter_map(|(address, bits)| {
+            Some(Network {
+                address: address.parse().ok()?,
+                bits: *bits,
+            })
+        })
         .collect();
     for name in names {
         match name {
@@ -75,16 +87,18 @@ fn permitted(names: &[ServerName<'static>]) -> Vec<GeneralSubtree> {
                 domains.push(name.as_ref().to_owned());
             }
             ServerName::IpAddress(address) => {
-                let (address, bits) = exactly((*address).into());
-                if !networks.iter().any(|network| holds(*network, address)) {
-                    networks.push((address, bits));
+                let address = (*address).into();
+                if !networks.iter().any(|network| network.holds(address)) {
+                    networks.push(Network::exactly(address));
                 }
             }
             _ => {}
         }
     }
-    let network =
-        |(network, bits)| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(network, bits));
+    let network = |network: Network| {
+        let subnet = CidrSubnet::from_addr_prefix(network.address, network.bits);
+        GeneralSubtree::IpAddress(subnet)
+    };
     let domains = domains.into_iter().map(GeneralSubtree::DnsName);
     domains.chain(networks.into_iter().map(network)).collect()
 }
@@ -94,17 +108,21 @@ fn is_local(name: &str) -> bool {
     last.is_some_and(|last| LOCAL_NAMES.contains(&last))
 }
 
-fn holds((network, bits): (IpAddr, u8), address: IpAddr) -> bool {
-    let differ = match (network, address) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        _ => return false,
-    };
-    differ >= bits.into()
-}
+impl Network {
+    /// The network of one address alone.
+    fn exactly(address: IpAddr) -> Self {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        Self { address, bits }
+    }
 
-fn exactly(address: IpAddr) -> (IpAddr, u8) {
-    (address, if address.is_ipv4() { 32 } else { 128 })
+    fn holds(self, address: IpAddr) -> bool {
+        let equal_bits = match (self.address, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        equal_bits >= self.bits.into()
+    }
 }
 
 /// Makes a server's certificate.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use self::room::Quotas;
 pub(super) use pieces::Pieces;
 pub(super) use room::{ROOM_LIMIT, Room};
 pub(super) use scratch::{Scratch, ScratchFile};
@@ -32,8 +33,7 @@ pub struct Buffering {
 
 #[derive(Debug)]
 struct Shared {
-    memory: Quota,
-    disk: Quota,
+    quotas: Quotas,
     scratch: Scratch,
     request: u64,
     response: u64,
@@ -67,8 +67,10 @@ impl Buffering {
             waiting_each: MOST_WAITING.1,
         };
         let shared = Shared {
-            memory: Quota::new(bounds(config.memory, config.memory_share())),
-            disk: Quota::new(bounds(config.disk, config.disk_share())),
+            quotas: Quotas {
+                memory: Quota::new(bounds(config.memory, config.memory_share())),
+                disk: Quota::new(bounds(config.disk, config.disk_share())),
+            },
             scratch,
             request: config.request,
             response: config.response,
@@ -82,11 +84,7 @@ impl Buffering {
     /// Room for a body of this client's, which has none yet.
     pub(super) fn room(&self, client: IpAddr) -> Room {
         let age = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        Room::new(
-            (self.shared.memory.clone(), self.shared.disk.clone()),
-            client,
-            age,
-        )
+        Room::new(&self.shared.quotas, client, age)
     }
 
     /// Makes files.
@@ -107,6 +105,7 @@ impl Buffering {
     /// How much is in use, in memory and in files.
     #[cfg(test)]
     pub(super) fn used(&self) -> (u64, u64) {
-        (self.shared.memory.used(), self.shared.disk.used())
+        let quotas = &self.shared.quotas;
+        (quotas.memory.used(), quotas.disk.used())
     }
 }

@@ -20,6 +20,13 @@ pub(in crate::proxy) struct Room {
     age: u64,
 }
 
+/// What all bodies share.
+#[derive(Debug)]
+pub(super) struct Quotas {
+    pub(super) memory: Quota,
+    pub(super) disk: Quota,
+}
+
 #[derive(Debug)]
 struct Part {
     quota: Quota,
@@ -28,11 +35,14 @@ struct Part {
 
 impl Room {
     /// None yet.
-    pub(super) fn new((memory, disk): (Quota, Quota), client: IpAddr, age: u64) -> Self {
-        let part = |quota| Part { quota, held: 0 };
+    pub(super) fn new(quotas: &Quotas, client: IpAddr, age: u64) -> Self {
+        let part = |quota: &Quota| Part {
+            quota: quota.clone(),
+            held: 0,
+        };
         Self {
-            memory: part(memory),
-            disk: part(disk),
+            memory: part(&quotas.memory),
+            disk: part(&quotas.disk),
             address: AddressBlock::of(client),
             age,
         }
