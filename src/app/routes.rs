@@ -4,8 +4,9 @@
 //! that nothing else does, so a project without one needs no list of paths.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Shared;

@@ -9,10 +9,11 @@
 
 mod remembered;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
+use parking_lot::Mutex;
 
 use crate::hub::{Delivery, Hub};
 use crate::publication::{Position, Publication};
@@ -66,7 +67,7 @@ impl Broker {
         let fingerprint = id.map(|id| self.fingerprints.of(id, &publication.to));
         let now = Instant::now();
         // Nothing panics under the lock; if it ever did, the sequence would still be good.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if let Some(receipt) = fingerprint.and_then(|known| state.remembered.find(known, now)) {
             return Receipt {
                 duplicate: true,

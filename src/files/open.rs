@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::asset::Representation;
@@ -107,7 +108,7 @@ impl OpenFiles {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Weak<OpenFile>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use super::{Hub, Member};
@@ -107,7 +108,7 @@ impl Held {
     }
 
     fn lock(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock()
     }
 }
 
@@ -151,8 +152,6 @@ impl Holds {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionDigest, Vec<Arc<Held>>>> {
-        self.by_session
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.by_session.lock()
     }
 }

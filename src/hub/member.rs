@@ -4,10 +4,11 @@
 //! while it lives, so its place in the indexes has a lock of its own; what it is now is read without.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::outbox::Outbox;
 use super::registry::Place;
@@ -62,6 +63,6 @@ impl Member {
     }
 
     pub(super) fn standing(&self) -> MutexGuard<'_, Option<Place>> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.lock()
     }
 }

@@ -7,8 +7,10 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Member;
 use crate::identity::Identity;
@@ -135,7 +137,7 @@ impl Registry {
         match audience {
             Audience::Everyone => {
                 for shard in &self.everyone {
-                    lock(shard).values().for_each(&mut visit);
+                    shard.lock().values().for_each(&mut visit);
                 }
             }
             Audience::Connection(id) => {
@@ -174,15 +176,15 @@ impl Registry {
         &self,
         id: ConnectionId,
     ) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Member>>> {
-        lock(&self.connections[self.shard(&id)])
+        self.connections[self.shard(&id)].lock()
     }
 
     fn place_shard(&self, place: Place) -> MutexGuard<'_, BTreeMap<Place, Arc<Member>>> {
-        lock(&self.everyone[(place.0 / RUN) as usize % SHARDS])
+        self.everyone[(place.0 / RUN) as usize % SHARDS].lock()
     }
 
     fn audience_shard(&self, audience: &Audience) -> MutexGuard<'_, HashMap<Audience, Members>> {
-        lock(&self.audiences[self.shard(audience)])
+        self.audiences[self.shard(audience)].lock()
     }
 
     #[expect(
@@ -224,9 +226,4 @@ pub(super) fn audiences(identity: &Identity) -> impl Iterator<Item = Audience> {
     std::iter::once(Audience::User(identity.user.clone()))
         .chain(identity.groups.iter().cloned().map(Audience::Group))
         .chain(identity.sessions.iter().copied().map(Audience::Session))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A map is whole even if some visitor panicked.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

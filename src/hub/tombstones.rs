@@ -5,8 +5,9 @@
 //! before it deletes the session, and an auth call in between still says "logged in".
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::registry;
 use crate::close::CloseReason;
@@ -187,7 +188,7 @@ impl Tombstones {
     }
 
     fn lock(&self) -> MutexGuard<'_, Stones> {
-        self.stones.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stones.lock()
     }
 }
 

@@ -3,7 +3,6 @@
 //! Polled by `download`; `sweep` diverts it, `pump` then reads on from the upstream.
 
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Sleep;
 
 use super::liveness;
@@ -121,7 +121,7 @@ impl Flow {
     /// How much the client has taken, where it is the client who is waited for.
     pub(super) fn waits_for_client(&self) -> Option<u64> {
         // Locked: it is being polled in this very moment.
-        match &*self.0.try_lock().ok()? {
+        match &*self.0.try_lock()? {
             Source::Upstream(direct)
                 if direct.waits_for == WaitsFor::Client && direct.borrowed.is_some() =>
             {
@@ -134,7 +134,7 @@ impl Flow {
     /// Lets the body come from `store` from now on. Returns where it came from, unless somebody is
     /// waiting there.
     pub(super) fn divert(&self, store: Store) -> Option<Direct> {
-        let mut source = self.0.try_lock().ok()?;
+        let mut source = self.0.try_lock()?;
         if !matches!(&*source, Source::Upstream(direct) if direct.waits_for == WaitsFor::Client) {
             return None;
         }
@@ -145,7 +145,7 @@ impl Flow {
     }
 
     fn lock(&self) -> MutexGuard<'_, Source> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -5,10 +5,11 @@
 //! also bounds how many there are: the newest are used first, so those that a burst left behind expire.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::turns::MOST_UNDER_WAY;
@@ -108,8 +109,8 @@ impl Pool {
         inner.reaped = false;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
     }
 }
 

@@ -5,10 +5,11 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -159,7 +160,7 @@ impl Store {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let inner = &self.shared.inner;
-        inner.lock().unwrap_or_else(PoisonError::into_inner)
+        inner.lock()
     }
 }
 

@@ -5,7 +5,7 @@
 //! upstream may answer before it has read the body: the client still gets to send the rest.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, Sleep};
 
 use super::body_rate::{BodyPace, BodyRate};
@@ -225,7 +226,7 @@ impl Progress {
         self.lock().fault.take()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, ProgressInner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ProgressInner> {
+        self.inner.lock()
     }
 }

@@ -5,8 +5,10 @@
 //! anything; so an answer that is taken at once costs a place in a list and nothing more.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::buffer::Buffering;
 use super::flow::Flow;
@@ -122,7 +124,7 @@ impl Sweeper {
 
     fn lock(&self) -> MutexGuard<'_, List> {
         let list = &self.shared.list;
-        list.lock().unwrap_or_else(PoisonError::into_inner)
+        list.lock()
     }
 }
 

@@ -5,7 +5,8 @@
 //! clocks that agree nobody notices.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::error::PublishError;
 use crate::web::signature::{Signature, TOLERANCE};
@@ -34,7 +35,7 @@ struct Seen {
 impl Replays {
     /// Takes a signature that is right, unless it was taken before. `now` is in unix seconds.
     pub(super) fn accept(&self, signature: Signature, now: u64) -> Result<(), PublishError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         seen.accept(signature, now)
     }
 }
@@ -94,7 +95,7 @@ mod tests {
         }
         let later = replays.accept(signature(NOW + 60, 2), NOW + 120);
         assert!(matches!(later, Err(PublishError::Replayed)));
-        assert_eq!(replays.seen.lock().unwrap().count, 2);
+        assert_eq!(replays.seen.lock().count, 2);
     }
 
     #[test]
@@ -106,7 +107,7 @@ mod tests {
             let second = NOW + (number / 1000) as u64;
             replays.accept(signature(second, number), second).unwrap();
         }
-        assert!(replays.seen.lock().unwrap().count <= MOST);
+        assert!(replays.seen.lock().count <= MOST);
         let now = NOW + (2 * MOST / 1000) as u64;
         for time in [NOW - 5, NOW + 3] {
             let refused = replays.accept(signature(time, usize::MAX), now);

@@ -6,11 +6,12 @@
 //! kernel's backlog it would hang without knowing why.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{self, Client, Entry, Speech};
@@ -158,10 +159,7 @@ impl<A: Answer> Serve<A> {
     }
 
     fn complain(&self) {
-        let mut complained = self
-            .complained
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut complained = self.complained.lock();
         if complained.is_some_and(|last| last.elapsed() < QUIET) {
             return;
         }

@@ -5,10 +5,11 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, header};
+use parking_lot::Mutex;
 
 use super::closing::{self, End};
 use super::entrance::Entrance;
@@ -52,7 +53,7 @@ pub struct SocketParts {
 impl SocketParts {
     /// Whether the log was not told of such a refusal yet; it counts as told from here on.
     pub(super) fn tells_first(&self, outcome: &'static str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         told.insert(outcome)
     }
 

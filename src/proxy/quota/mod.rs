@@ -7,9 +7,10 @@
 
 mod ledger;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 pub(super) use self::ledger::Bounds;
@@ -163,7 +164,7 @@ impl Quota {
 
     fn lock(&self) -> MutexGuard<'_, Ledger> {
         let ledger = &self.shared.ledger;
-        ledger.lock().unwrap_or_else(PoisonError::into_inner)
+        ledger.lock()
     }
 }
 

@@ -3,11 +3,12 @@
 //! Used by the authority alone. The surprise: nothing of the handshake's upgrade goes along, since WSGI
 //! would run the view on it and plain ASGI answers 500 (Django 5.2 under uvicorn).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::ids::RequestId;
@@ -217,7 +218,7 @@ impl Endpoint {
     }
 
     fn proof(&self) -> MutexGuard<'_, Option<Proof>> {
-        self.proof.lock().unwrap_or_else(PoisonError::into_inner)
+        self.proof.lock()
     }
 
     pub(in crate::session) fn unreachable(&self, cause: Silence) -> AuthError {

@@ -3,11 +3,12 @@
 //! Used by `asking`, which decides when. The surprise: a call that fails is tried at the next address, or on
 //! a new connection, at once: an auth call changes nothing, so asking twice is safe.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
+use parking_lot::Mutex;
 
 use crate::secret::Secrets;
 use crate::session::ask::auth_view::{Answered, AuthCall, AuthSettings, Endpoint, LONGEST_BATCH};
@@ -145,7 +146,7 @@ impl Caller {
 
     /// Whether Django answered the last call.
     pub(in crate::session) fn reach(&self) -> Reach {
-        *self.reach.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.reach.lock()
     }
 
     /// What is known to be wrong.
@@ -190,7 +191,7 @@ impl Caller {
                 self.diagnoses.tell(&Diagnosis::silence(cause), place, host);
             }
         }
-        *self.reach.lock().unwrap_or_else(PoisonError::into_inner) = reach;
+        *self.reach.lock() = reach;
     }
 
     fn count(&self, outcome: &'static str) {

@@ -4,10 +4,11 @@
 //! everything but what concerns others only: another host name, anonymous visitors behind a
 //! login-required middleware, a browser with too many cookies.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::session::answer::Answer;
 use crate::session::diagnosis::{Diagnosis, Kind};
@@ -142,7 +143,7 @@ impl Diagnoses {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Found>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+        self.found.lock()
     }
 }
 

@@ -4,8 +4,9 @@
 //! page for maintenance, a 404 or a 500 comes by; so only a "no" that stays one for a while is believed for
 //! long, and whatever ends an outage has the view tried again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
 
 /// The first pause after an answer that is none; the pauses double...
 const FIRST: Duration = Duration::from_secs(1);
@@ -111,7 +112,7 @@ impl Offer {
     }
 
     fn doubt(&self) -> MutexGuard<'_, Option<Doubt>> {
-        self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
+        self.doubt.lock()
     }
 }
 

@@ -8,12 +8,13 @@ pub(in crate::session) mod cache;
 pub(in crate::session) mod file;
 pub(in crate::session) mod shard;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::hmac;
 use http::HeaderValue;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::hub::Hub;
 use crate::identity::Identity;
@@ -217,7 +218,7 @@ impl Leases {
         let now = Instant::now();
         let mut living = Vec::new();
         for shard in &self.shards {
-            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = shard.lock();
             let leases = shard.iter();
             living.extend(leases.map(|(key, lease)| (key, Arc::clone(lease))));
         }
@@ -244,7 +245,7 @@ impl Leases {
     fn shard(&self, session: SessionKey) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[usize::from(session[0]) % SHARDS];
         // A shelf is whole even if some user of it panicked.
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        shard.lock()
     }
 }
 

@@ -6,9 +6,10 @@
 //! user decides.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::close::CloseReason;
@@ -267,6 +268,6 @@ impl Lifecycle {
     }
 
     pub(super) fn calming(&self) -> MutexGuard<'_, HashMap<UserId, bool>> {
-        self.calming.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calming.lock()
     }
 }

@@ -15,9 +15,10 @@ mod heirs;
 mod table;
 mod turns;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -262,8 +263,7 @@ impl LiveSessions {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        // Nothing panics under the lock; if it ever did, the worst is an index with one entry too many.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 
