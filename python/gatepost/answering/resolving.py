@@ -14,6 +14,7 @@ from django.http import HttpRequest
 from gatepost import conf
 from gatepost.answering import sessions
 from gatepost.answering.logins import Login, find_login, is_login_of
+from gatepost.signing.gateway_view import detach
 
 #: The resolvers that have a name; any other is the dotted path of a function: request -> user.
 BY_SESSION = "session"
@@ -36,20 +37,6 @@ def resolve(request: HttpRequest) -> Login | None:
     user = function(request)
     detach(request)
     return Login(user) if _is_somebody(user) else None
-
-
-def detach(request: HttpRequest) -> None:
-    """Keep the middlewares around the view from saving a session or setting a cookie.
-
-    One that looks at ``request.user`` afterwards finds a user that needs no session.
-    """
-    from django.contrib.auth.models import AnonymousUser  # Without that app a check says so.
-
-    request.user = AnonymousUser()
-    if hasattr(request, "session"):
-        del request.session
-    # CsrfViewMiddleware would set its cookie, or look for the session that is gone.
-    request.META.pop("CSRF_COOKIE_NEEDS_UPDATE", None)
 
 
 def _by_session(request: HttpRequest) -> Login | None:

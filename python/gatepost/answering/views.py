@@ -1,30 +1,24 @@
 """The views for the gateway: who a session is (``auth``), and who hundreds are (``sessions``).
 
-The gateway asks with the browsers' cookies. Both views only read: see ``logins``. The surprise:
-they delete ``request.session``, which makes SessionMiddleware neither save the session
-(SESSION_SAVE_EVERY_REQUEST would keep an idle one alive for ever) nor set a cookie.
+The gateway asks with the browsers' cookies. Both views only read: see ``logins``, and
+``signing.gateway_view`` for what keeps the middlewares around them from writing.
 """
 
-import ipaddress
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import decorators
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, parse_cookie
-from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
-from gatepost import conf
 from gatepost.answering import resolving, session_cookie
 from gatepost.answering.answers import answer
 from gatepost.answering.logins import find_logins
-from gatepost.signing import signature, trust
+from gatepost.signing.gateway_view import detach, gateway_view, problem, refusal
 
 logger = logging.getLogger("gatepost")
 
@@ -34,19 +28,8 @@ _JSON = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
 #: How many sessions can be asked for at once.
 MOST_SESSIONS = 500
 
-View = Callable[[HttpRequest], HttpResponse]
 
-
-def apart(view: View) -> View:
-    """Take a view out of ATOMIC_REQUESTS, of LoginRequiredMiddleware and of caches."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    # Django 5.1 and later.
-    not_required = getattr(decorators, "login_not_required", None)
-    return never_cache(not_required(view) if not_required else view)
-
-
-@apart
+@gateway_view
 @require_GET
 def auth(request: HttpRequest) -> HttpResponse:
     """Answer whose session the request carries, to the gateway alone."""
@@ -64,18 +47,18 @@ def auth(request: HttpRequest) -> HttpResponse:
 
 
 @csrf_exempt
-@apart
+@gateway_view
 @require_POST
 def sessions(request: HttpRequest) -> HttpResponse:
     """Answer whose the sessions of up to 500 ``Cookie`` headers are, to the gateway alone."""
     try:
         refused = refusal(request, of_many=True)
     except RequestDataTooBig:
-        resolving.detach(request)
+        detach(request)
         return problem(413, "too_large", "Ask for fewer sessions at once.")
     if refused is not None:
         return refused
-    resolving.detach(request)
+    detach(request)
     if not resolving.is_by_session():
         text = "GATEPOST['USER_RESOLVER'] needs a request for each session: ask one by one."
         return problem(501, "not_in_batches", text)
@@ -121,38 +104,3 @@ def _asked(body: bytes) -> tuple[list[str], bool] | None:
 
 def _session_key(cookies: str) -> str | None:
     return parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME)
-
-
-def problem(status: int, error: str, detail: str) -> HttpResponse:
-    """Return a refusal as JSON."""
-    return JsonResponse({"error": error, "detail": detail}, status=status)
-
-
-def refusal(request: HttpRequest, *, of_many: bool = False) -> HttpResponse | None:
-    """Return what to answer to somebody who is not the gateway.
-
-    What is about many users is never answered without a signature: a tunnel to a developer's
-    machine comes from this very machine, too.
-    """
-    try:
-        if trust.is_signed(request):
-            trust.verify(request, signature.hash_body(request.body))
-            return None
-        if not of_many and settings.DEBUG and _is_loopback(request.META.get("REMOTE_ADDR", "")):
-            return None
-        raise signature.SignatureError(
-            f"The header {signature.HEADER} is missing. Only the gateway may ask here: set the"
-            " same GATEPOST_SECRET for the gateway and for Django. (Without a signature only the"
-            " auth view answers, with DEBUG on, and only to this machine.)"
-        )
-    except (signature.SignatureError, conf.SecretMissingError) as error:
-        resolving.detach(request)
-        logger.warning("refused to say whose session it is: %s", error)
-        return problem(403, "bad_signature", str(error))
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return False

@@ -3,15 +3,12 @@
 It has a check for CSRF_TRUSTED_ORIGINS without a scheme, but none for hosts *with* one.
 """
 
-import ipaddress
-import re
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_PORT = re.compile(r":[0-9*]*$")
+from gatepost.program.hosts import host_alone
 
 
 def check_hosts(**kwargs: Any) -> list[CheckMessage]:
@@ -28,20 +25,3 @@ def check_hosts(**kwargs: Any) -> list[CheckMessage]:
                 )
             )
     return messages
-
-
-def host_alone(entry: str) -> str:
-    """Return an entry as Django compares it."""
-    host = _SCHEME.sub("", entry).split("/")[0]
-    if _is_ipv6(host):
-        return f"[{host}]"
-    if host.startswith("[") and "]" in host:
-        return host[: host.index("]") + 1]
-    return _PORT.sub("", host)
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == 6
-    except ValueError:
-        return False

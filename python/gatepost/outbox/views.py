@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from gatepost import conf
-from gatepost.answering import resolving, views
 from gatepost.outbox.pages import Asked, Cursor, page
 from gatepost.outbox.pruning import prune_now_and_then
+from gatepost.signing.gateway_view import detach, gateway_view, problem, refusal
 
 logger = logging.getLogger("gatepost")
 
@@ -24,18 +24,18 @@ MOST_ITEMS = 1000
 _LARGEST = 2**63 - 1
 
 
-@views.apart
+@gateway_view
 @require_GET
 def outbox(request: HttpRequest) -> HttpResponse:
     """Answer what a gateway has not pulled yet."""
-    refusal = views.refusal(request, of_many=True)
-    if refusal is not None:
-        return refusal
-    resolving.detach(request)
+    refused = refusal(request, of_many=True)
+    if refused is not None:
+        return refused
+    detach(request)
     asked = _asked(request)
     if asked is None:
         text = "Ask for after, uid, epoch, limit and size as a gateway does."
-        return views.problem(400, "bad_request", text)
+        return problem(400, "bad_request", text)
     using = str(conf.value("DATABASE"))
     try:
         said = page(using, asked)
@@ -44,7 +44,7 @@ def outbox(request: HttpRequest) -> HttpResponse:
         # Another process writes (SQLite), a deadlock, a database that restarts: the gateway asks
         # again in a moment.
         logger.warning("the transactional outbox cannot be read now: %s", error)
-        return views.problem(503, "database", "The database is busy or cannot be reached.")
+        return problem(503, "database", "The database is busy or cannot be reached.")
     return HttpResponse(said, content_type="application/json")
 
 

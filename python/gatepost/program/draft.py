@@ -16,9 +16,9 @@ from django.conf import settings
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from gatepost import conf
-from gatepost.checks.hosts import host_alone
 from gatepost.program import asgi_routes, gateway_toml, static_files
 from gatepost.program.frontend import Frontend
+from gatepost.program.hosts import host_alone
 from gatepost.program.static_files import is_local_prefix
 from gatepost.sending import client
 
