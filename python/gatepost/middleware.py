@@ -22,9 +22,9 @@ from django.http.response import HttpResponseBase
 
 from gatepost import conf
 from gatepost.answering import identity, session_cookie
-from gatepost.sending import riding
+from gatepost.sending import piggyback
 from gatepost.sending.calls import Call
-from gatepost.sending.commit import at_once, outside
+from gatepost.sending.commit import send_now, send_outside_transaction
 from gatepost.signing import signature, trust
 
 logger = logging.getLogger("gatepost")
@@ -62,60 +62,60 @@ class GatepostMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         """Handle a request; a coroutine where Django runs asynchronously."""
-        come = _introduce(request)
+        origin = _introduce(request)
         if self._is_async:
-            return self._respond_async(request, come)
+            return self._respond_async(request, origin)
         get_response = cast(_Sync, self.get_response)
-        if come is not _Come.PASSED_ON:
-            with _told_of(come):
-                return _stripped(get_response(request), come)
-        with riding.offered() as ride:
+        if origin is not _Origin.PROXIED:
+            with _context_of(origin):
+                return _stripped(get_response(request), origin)
+        with piggyback.collecting() as collected:
             try:
-                response = _stripped(get_response(request), come)
+                response = _stripped(get_response(request), origin)
             except BaseException:
-                _send(ride.cancel())
+                _send(collected.discard())
                 raise
-            _send(ride.depart(response))
-        _send_when_gone(response, ride.for_all())
+            _send(collected.attach(response))
+        _send_when_gone(response, collected.for_every_gateway())
         identity.attach(request, response)
         return response
 
-    async def _respond_async(self, request: HttpRequest, come: "_Come") -> HttpResponseBase:
+    async def _respond_async(self, request: HttpRequest, origin: "_Origin") -> HttpResponseBase:
         get_response = cast(_Async, self.get_response)
-        if come is not _Come.PASSED_ON:
-            with _told_of(come):
-                return _stripped(await get_response(request), come)
-        with riding.offered() as ride:
+        if origin is not _Origin.PROXIED:
+            with _context_of(origin):
+                return _stripped(await get_response(request), origin)
+        with piggyback.collecting() as collected:
             try:
-                response = _stripped(await get_response(request), come)
+                response = _stripped(await get_response(request), origin)
             except BaseException:
-                await _send_async(ride.cancel())
+                await _send_async(collected.discard())
                 raise
-            await _send_async(ride.depart(response))
-        _send_when_gone(response, ride.for_all())
+            await _send_async(collected.attach(response))
+        _send_when_gone(response, collected.for_every_gateway())
         if identity.is_wanted(request, response):
             await sync_to_async(identity.attach)(request, response)
         return response
 
 
-def _told_of(come: "_Come") -> AbstractContextManager[None]:
-    return riding.answering() if come is _Come.ASKED else nullcontext()
+def _context_of(origin: "_Origin") -> AbstractContextManager[None]:
+    return piggyback.answering() if origin is _Origin.FROM_GATEWAY else nullcontext()
 
 
-def _stripped(response: HttpResponseBase, come: "_Come") -> HttpResponseBase:
+def _stripped(response: HttpResponseBase, origin: "_Origin") -> HttpResponseBase:
     """Take off what only this middleware may say, and say what it says to the gateway each time.
 
     A cache may have kept it with an earlier response, a view may keep one response for all, or
     pass on what another server said.
     """
-    for name in (riding.PUBLISH, riding.REVOKE, identity.HEADER, session_cookie.HEADER):
+    for name in (piggyback.PUBLISH, piggyback.REVOKE, identity.HEADER, session_cookie.HEADER):
         del response[name]
-    if come is not _Come.BY_ITSELF:
+    if origin is not _Origin.DIRECT:
         session_cookie.tell(response)
     return response
 
 
-def _send(calls: list[Call], how: Callable[[list[Call]], None] = at_once) -> None:
+def _send(calls: list[Call], how: Callable[[list[Call]], None] = send_now) -> None:
     """Send what does not ride; whatever becomes of it, the response stands."""
     try:
         how(calls)
@@ -136,48 +136,50 @@ def _send_when_gone(response: HttpResponseBase, calls: list[Call]) -> None:
 
     def close_and_send() -> None:
         close()
-        _send(calls, outside)
+        _send(calls, send_outside_transaction)
 
     response.close = close_and_send
 
 
-class _Come(Enum):
-    """How a request came."""
+class _Origin(Enum):
+    """Where a request comes from."""
 
-    BY_ITSELF = 0
-    PASSED_ON = 1
-    #: By the gateway itself, which has a question.
-    ASKED = 2
+    #: It did not come through the gateway.
+    DIRECT = 0
+    #: A client's, passed on by the gateway.
+    PROXIED = 1
+    #: The gateway's own question.
+    FROM_GATEWAY = 2
     #: With a signature that does not hold.
-    DISBELIEVED = 3
+    UNTRUSTED = 3
 
 
-def _introduce(request: HttpRequest) -> _Come:
+def _introduce(request: HttpRequest) -> _Origin:
     """Set ``request.gatepost``, and scheme and address where the gateway vouches for them."""
     meta = request.META
     claims = meta.pop("HTTP_GATEPOST_CONNECTION", None), meta.pop("HTTP_GATEPOST_ONLINE", None)
-    come = _come(request)
-    if come in (_Come.BY_ITSELF, _Come.DISBELIEVED):
+    origin = _origin(request)
+    if origin in (_Origin.DIRECT, _Origin.UNTRUSTED):
         request.gatepost = Sender()
-        if come is _Come.DISBELIEVED:
+        if origin is _Origin.UNTRUSTED:
             # Empty, as it is behind a Unix socket: in no INTERNAL_IPS, in no list of who may come.
             _set_address(request, "")
-        return come
+        return origin
     connection, online = claims
     counted = int(online) if online and online.isdecimal() else None
     request.gatepost = Sender(True, connection or None, counted)
     _believe(request)
-    return come
+    return origin
 
 
-def _come(request: HttpRequest) -> _Come:
+def _origin(request: HttpRequest) -> _Origin:
     if not trust.is_signed(request):
-        return _Come.BY_ITSELF
+        return _Origin.DIRECT
     try:
-        return _Come.PASSED_ON if trust.is_passed_on(request) else _Come.ASKED
+        return _Origin.PROXIED if trust.is_proxied(request) else _Origin.FROM_GATEWAY
     except (signature.SignatureError, conf.SecretMissingError) as error:
         _say_seldom(error)
-        return _Come.DISBELIEVED
+        return _Origin.UNTRUSTED
 
 
 def _believe(request: HttpRequest) -> None:

@@ -9,7 +9,7 @@ from django.urls import include, path
 import fakes
 from gatepost import environment
 from gatepost.sending import client as gateway_client
-from gatepost.sending import riding
+from gatepost.sending import piggyback
 
 # What the entry point pytest11 does where the package is installed.
 pytest_plugins = ["gatepost.pytest_plugin"]
@@ -43,7 +43,7 @@ def _production(monkeypatch):
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch):
     """However slow the machine is, a test's request is not a long one."""
-    monkeypatch.setattr(riding, "PATIENCE", 3600)
+    monkeypatch.setattr(piggyback, "PATIENCE", 3600)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from django.test import AsyncClient
 from gatepost import Connection, GatewayError
 from gatepost.backends import locmem
 from gatepost.channels import GatepostChannelLayer, RenderError, channel_name
-from gatepost.sending import riding
+from gatepost.sending import piggyback
 from newsroom import consumers, producers, routing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -586,10 +586,10 @@ def test_what_a_request_sends_rides_on_its_response(settings, user, tell):
             "CONFIG": {"RENDER": RENDER, "STRICT": True},
         }
     }
-    with riding.offered() as ride:
+    with piggyback.collecting() as collected:
         tell(user, "x")
         response = HttpResponse()
-        assert ride.depart(response) == []
+        assert collected.attach(response) == []
     said = urlsafe_b64decode(response["Gatepost-Publish"] + "==").decode()
     assert '"frame":{"message": "x"}' in said
 

@@ -20,7 +20,7 @@ from gatepost import conf
 from gatepost.answering import session_cookie, sessions
 from gatepost.answering.answers import answer
 from gatepost.answering.logins import Login, is_login_of
-from gatepost.sending import riding
+from gatepost.sending import piggyback
 from gatepost.sending.calls import encode
 from gatepost.signing.digest import session_digest
 
@@ -64,8 +64,8 @@ def _tell(request: HttpRequest, response: HttpResponseBase, user: Any, digest: s
         return  # Its row is gone: another request ended it just now.
     # Bound to the session, so that a cache within Django cannot give it to another browser.
     said = {**answer(Login(user, expires_at)), "session": digest}
-    value = riding.encoded(encode(said))
-    if len(value) <= riding.LARGEST_HEADER:
+    value = piggyback.encoded(encode(said))
+    if len(value) <= piggyback.LARGEST_HEADER:
         response[HEADER] = value
 
 

@@ -3,5 +3,5 @@
 Top down: ``asynchronous``, ``changes`` (with ``relevance``) and ``operations`` use ``publishing``
 and ``presence``; these describe what they send by ``targets``, ``frames`` and ``calls``; ``commit``
 holds it back until the transaction commits and passes it to one of ``gatepost.backends``, or to
-``riding``, which puts it on a response; ``client`` (with ``breaker``) makes the HTTP calls.
+``piggyback``, which puts it on a response; ``client`` (with ``breaker``) makes the HTTP calls.
 """

@@ -40,11 +40,11 @@ def encode(said: Any) -> str:
     return text
 
 
-_said = count()
+_numbers = count()
 
 
-def _said_now() -> int:
-    return next(_said)
+def _next_number() -> int:
+    return next(_numbers)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Publication:
     key: str | None = None
     exclude: str | None = None
     socket: str | None = None
-    #: Its place among all calls, in the order in which the project made them.
-    said: int = field(default_factory=_said_now, init=False, compare=False, repr=False)
+    #: Counts the calls in the order in which the project made them.
+    number: int = field(default_factory=_next_number, init=False, compare=False, repr=False)
 
     def json(self, names: Sequence[str] = OPTIONS) -> str:
         """Return the body that ``POST /v1/publish`` takes, with the named options."""
@@ -78,7 +78,7 @@ class Revocation:
     who: dict[str, str]
     reason: str
     code: int = NOT_LOGGED_IN
-    said: int = field(default_factory=_said_now, init=False, compare=False, repr=False)
+    number: int = field(default_factory=_next_number, init=False, compare=False, repr=False)
 
     def json(self) -> str:
         """Return the body that ``POST /v1/revoke`` takes."""
@@ -91,7 +91,7 @@ class Recheck:
 
     #: ``{"user": id}``, ``{"users": [id, …]}``, ``{"group": name}`` or ``{"session": digest}``.
     who: dict[str, Any]
-    said: int = field(default_factory=_said_now, init=False, compare=False, repr=False)
+    number: int = field(default_factory=_next_number, init=False, compare=False, repr=False)
 
     def json(self) -> str:
         """Return the body that ``POST /v1/recheck`` takes."""

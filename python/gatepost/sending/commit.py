@@ -18,19 +18,19 @@ from typing import Any
 from django.db import connections, transaction
 
 from gatepost import backends, conf, environment
-from gatepost.sending import client, riding
+from gatepost.sending import client, piggyback
 from gatepost.sending.calls import Call, Recheck
 
 _COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
-_waiting = threading.local()
+_pending = threading.local()
 
 #: For tests, which may look from another thread than the one that called.
-_of_all_threads: "weakref.WeakValueDictionary[int, _Waiting]" = weakref.WeakValueDictionary()
+_of_all_threads: "weakref.WeakValueDictionary[int, _PendingCall]" = weakref.WeakValueDictionary()
 _numbers = count()
 
 
-class _Waiting:
+class _PendingCall:
     """One call that waits for the commit."""
 
     def __init__(self, call: Call, using: str) -> None:
@@ -47,9 +47,9 @@ class _Waiting:
         together = self._and_later() if _COUNTS_REFERENCES else [self]
         for one in together:
             one.sent = True
-        at_once([one.call for one in together])
+        send_now([one.call for one in together])
 
-    def _and_later(self) -> list["_Waiting"]:
+    def _and_later(self) -> list["_PendingCall"]:
         """Return this call and those after it that were not rolled back, in order.
 
         Not those before it: a test that captures callbacks runs only the ones it captured.
@@ -66,20 +66,20 @@ def after_commit(call: Call) -> None:
 
     Outside of a transaction that is at once.
     """
-    if isinstance(call, Recheck) and riding.is_answering():
+    if isinstance(call, Recheck) and piggyback.is_answering():
         return
     using = None
     if conf.value("ON_COMMIT") and not backends.current().in_transaction:
         using = _open_transaction()
     if using is None:
-        at_once([call])
+        send_now([call])
         return
-    waiting = _Waiting(call, using)
-    _remember(waiting)
-    transaction.on_commit(waiting, using=using, robust=bool(conf.value("FAIL_SILENTLY")))
+    pending = _PendingCall(call, using)
+    _remember(pending)
+    transaction.on_commit(pending, using=using, robust=bool(conf.value("FAIL_SILENTLY")))
 
 
-def at_once(calls: Sequence[Call]) -> None:
+def send_now(calls: Sequence[Call]) -> None:
     """Make calls without waiting for a commit; within a request they may ride on its response."""
     backend = backends.current()
     due = _offered(calls) if backend.rides else calls
@@ -87,7 +87,7 @@ def at_once(calls: Sequence[Call]) -> None:
         backend.send(due)
 
 
-def outside(calls: Sequence[Call]) -> None:
+def send_outside_transaction(calls: Sequence[Call]) -> None:
     """Make calls that must hold whatever becomes of the transaction, such as a logout's.
 
     In a request they ride, so that what it said before, and has yet to commit, comes before.
@@ -95,7 +95,7 @@ def outside(calls: Sequence[Call]) -> None:
     backend = backends.current()
     due = list(calls)
     if backend.rides or backend.in_transaction:
-        due = riding.take(calls, awaited=_is_awaited())
+        due = piggyback.add(calls, awaited=_is_awaited())
     if not due:
         return
     if backend.in_transaction:
@@ -106,21 +106,25 @@ def outside(calls: Sequence[Call]) -> None:
 
 def _is_awaited() -> bool:
     """Return whether this thread has said what waits for a commit."""
-    return any(not one.sent for using in list(_waiting.__dict__) for one in _alive(using))
+    return any(not one.sent for using in list(_pending.__dict__) for one in _alive(using))
 
 
 def _offered(calls: Sequence[Call]) -> list[Call]:
     """Offer calls to the response of the moment; return those that have to be made now.
 
     The response reaches one gateway: what several must hear has to be sent. Only a recheck rides
-    even then, because sent at once it would ask with the key that this very response replaces, and
-    a logout (see :func:`outside`); the middleware sends them to all when the response has left.
+    even then, because sent at once it would ask with the key that this very response replaces; so
+    does a logout (see :func:`send_outside_transaction`). The middleware sends them to all gateways
+    once the response has left.
     """
     if len(client.urls()) == 1:
-        return riding.take(calls)
+        return piggyback.add(calls)
     due: list[Call] = []
     for call in calls:
-        due += riding.take([call]) if isinstance(call, Recheck) else [*riding.before(call), call]
+        if isinstance(call, Recheck):
+            due += piggyback.add([call])
+        else:
+            due += [*piggyback.flush_before(call), call]
     return due
 
 
@@ -131,7 +135,7 @@ def held_back() -> list[Any]:
 
 def is_call(callback: object) -> bool:
     """Return whether a callback of ``transaction.on_commit`` is one of these calls."""
-    return isinstance(callback, _Waiting)
+    return isinstance(callback, _PendingCall)
 
 
 def make_held_back(is_due: Callable[[Any], bool]) -> None:
@@ -141,7 +145,7 @@ def make_held_back(is_due: Callable[[Any], bool]) -> None:
             one()
 
 
-def _held_back() -> list[_Waiting]:
+def _held_back() -> list[_PendingCall]:
     found = [reference() for reference in _of_all_threads.valuerefs()]
     alive = [one for one in found if one is not None and not one.sent]
     # What setUpTestData() made waits for all tests of its class, and is none of theirs.
@@ -157,18 +161,18 @@ def _open_transaction() -> str | None:
     return preferred if preferred in aliases else next(iter(aliases), None)
 
 
-def _remember(waiting: _Waiting) -> None:
+def _remember(pending: _PendingCall) -> None:
     """Put a call after those that wait already, and forget the ones before that no longer do."""
-    calls = _list(waiting.using)
+    calls = _list(pending.using)
     while calls and ((first := calls[0]()) is None or first.sent):
         calls.popleft()
-    calls.append(weakref.ref(waiting))
+    calls.append(weakref.ref(pending))
 
 
-def _alive(using: str) -> list[_Waiting]:
+def _alive(using: str) -> list[_PendingCall]:
     return [one for reference in _list(using) if (one := reference()) is not None]
 
 
-def _list(using: str) -> deque["weakref.ref[_Waiting]"]:
-    lists: dict[str, deque[weakref.ref[_Waiting]]] = _waiting.__dict__
+def _list(using: str) -> deque["weakref.ref[_PendingCall]"]:
+    lists: dict[str, deque[weakref.ref[_PendingCall]]] = _pending.__dict__
     return lists.setdefault(using, deque())

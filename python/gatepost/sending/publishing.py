@@ -15,7 +15,7 @@ from typing import Any
 from gatepost import conf
 from gatepost.sending import frames
 from gatepost.sending.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation
-from gatepost.sending.commit import after_commit, outside
+from gatepost.sending.commit import after_commit, send_outside_transaction
 from gatepost.sending.targets import Connection, Session, audience
 
 logger = logging.getLogger("gatepost")
@@ -77,7 +77,7 @@ def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session end
 
 def revoke_now(session: Session, *, code: int = NOT_LOGGED_IN, reason: str) -> None:
     """Close a session's sockets without waiting for a commit, as a logout must."""
-    outside([Revocation(who, reason, code) for who in _sessions(session)])
+    send_outside_transaction([Revocation(who, reason, code) for who in _sessions(session)])
 
 
 def recheck(target: Any) -> None:

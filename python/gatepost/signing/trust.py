@@ -54,7 +54,7 @@ def verify(request: HttpRequest, body_hash: str) -> None:
     signature.verify(header, parts, conf.secrets(), now=int(time.time()))
 
 
-def is_passed_on(request: HttpRequest) -> bool:
+def is_proxied(request: HttpRequest) -> bool:
     """Return whether the gateway passed this request on; False: it made it itself. Else raise.
 
     A request that it passes on is signed without its body, which streams; those it makes have none

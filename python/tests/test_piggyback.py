@@ -17,7 +17,7 @@ from through import riding as rode
 import fakes
 from gatepost import Everyone, anotify, notify, recheck, revoke
 from gatepost.outbox.models import Item
-from gatepost.sending import riding
+from gatepost.sending import piggyback
 from gatepost.sending.calls import Publication, Recheck, Revocation
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -158,7 +158,7 @@ def test_a_streaming_response_waits_for_nothing(gateway, visit, kind):
 
 def test_what_fits_exactly_rides_and_a_byte_more_does_not(gateway, visit):
     empty = Publication({"everyone": True}, '""', "1").json()
-    room = riding.LARGEST_HEADER // 4 * 3 - 2 - len(empty) - 1
+    room = piggyback.LARGEST_HEADER // 4 * 3 - 2 - len(empty) - 1
     response = visit(lambda: notify(Everyone, "x" * room, id="1"))
     assert len(rode(response, "Publish")[0]["frame"]) == room
     assert gateway.calls == []
@@ -222,11 +222,11 @@ def test_publications_before_revocations_ride_together(gateway, visit, user):
 
 def test_progress_of_a_long_request_is_seen_while_it_lasts(gateway, visit, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr(riding.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(piggyback.time, "monotonic", lambda: clock[0])
 
     def work():
         say(1)
-        clock[0] += riding.PATIENCE
+        clock[0] += piggyback.PATIENCE
         say(2)
         assert numbers(gateway.publications) == [1, 2]
         say(3)
@@ -603,14 +603,14 @@ def test_a_question_does_not_make_the_gateway_ask_again(gateway, ask, log_in, se
 
 
 def test_kinds_that_ride_are_told_apart():
-    ride = riding.Ride()
+    collected = piggyback.Piggyback()
     calls = [Publication({"everyone": True}, "1", "1"), Revocation({"user": "1"}, "x")]
-    assert ride.take(calls) == []
-    assert ride.take([Recheck({"user": "1"})]) == []
+    assert collected.add(calls) == []
+    assert collected.add([Recheck({"user": "1"})]) == []
     late = Publication({"everyone": True}, "2", "2")
-    assert ride.take([late]) == [*calls, late]
-    assert ride.cancel() == [Recheck({"user": "1"})]
-    assert ride.take([late]) == [late]
+    assert collected.add([late]) == [*calls, late]
+    assert collected.discard() == [Recheck({"user": "1"})]
+    assert collected.add([late]) == [late]
 
 
 # What was said before a logout, and commits after it
@@ -643,7 +643,7 @@ def browser(log_in):
 def test_a_frame_before_a_logout_comes_before_the_close(
     gateway, visit, atomic, browser, monkeypatch, patience
 ):
-    monkeypatch.setattr(riding, "PATIENCE", patience)
+    monkeypatch.setattr(piggyback, "PATIENCE", patience)
     response = visit(greet_and_leave, browser)
     if patience:
         assert numbers(rode(response, "Publish")) == [1]
