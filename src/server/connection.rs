@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::drive::drive;
 use super::http1::Http1Stream;
+use super::http2::Http2Stream;
 use super::pace::{Allowed, Pace};
 use super::serve::{Answer, Serve, ServeLimits};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
@@ -237,7 +238,7 @@ pub(super) async fn serve_http<A, S>(
             drive(connection, end, &pace, drain).await
         }
         Protocol::Http2 => {
-            let io = TokioIo::new(stream);
+            let io = TokioIo::new(Http2Stream::new(stream));
             let connection = speech.http2.serve_connection(io, service);
             let end = http2::Connection::graceful_shutdown;
             drive(connection, end, &pace, drain).await

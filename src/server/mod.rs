@@ -4,6 +4,7 @@ mod connection;
 pub mod dispatch;
 mod drive;
 mod http1;
+mod http2;
 pub mod internal;
 mod pace;
 pub mod redirect;
