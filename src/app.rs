@@ -37,7 +37,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::error::TlsError;
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
-use crate::upcall::AuthorityError;
+use crate::upcall::ClientError;
 use crate::web::hosts::Hosts;
 use addresses::own_addresses;
 pub use listeners::Addresses;
@@ -81,7 +81,7 @@ pub enum StartError {
     Buffering(#[from] BufferingError),
     /// Django cannot be asked.
     #[error(transparent)]
-    Authority(#[from] AuthorityError),
+    Authority(#[from] ClientError),
 }
 
 /// What several parts are made of.

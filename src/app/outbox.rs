@@ -6,7 +6,7 @@ use super::Shared;
 use crate::config::Config;
 use crate::publish::puller::{Puller, PullerSettings, SourceSettings};
 use crate::publish::wake::Wake;
-use crate::upcall::AuthorityError;
+use crate::upcall::ClientError;
 
 impl Shared {
     /// What wakes the puller, where there is one.
@@ -14,7 +14,7 @@ impl Shared {
         config.outbox.url.as_ref().map(|_| self.wake.clone())
     }
 
-    pub(super) fn puller(&self, config: &Config) -> Result<Option<Puller>, AuthorityError> {
+    pub(super) fn puller(&self, config: &Config) -> Result<Option<Puller>, ClientError> {
         let Some(url) = config.outbox.url.clone() else {
             return Ok(None);
         };

@@ -22,7 +22,7 @@ use crate::broker::Receipt;
 use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
 use crate::telemetry::metrics::Outcome;
-use crate::upcall::AuthorityError;
+use crate::upcall::ClientError;
 use cursor::{Cursor, CursorFile, Found};
 use pace::Pace;
 use page::{Item, Page, Stored};
@@ -80,9 +80,9 @@ impl Puller {
         settings: PullerSettings,
         wake: Wake,
         intake: Arc<Intake>,
-    ) -> Result<Self, AuthorityError> {
+    ) -> Result<Self, ClientError> {
         Ok(Self {
-            source: Source::build(settings.source.clone())?,
+            source: Source::build(&settings.source)?,
             settings,
             wake,
             intake,

@@ -1,9 +1,10 @@
-//! Why Django's judgement is not known, and why there can be no authority.
+//! Why Django's judgement is not known.
 //!
-//! Made by `endpoint`, `batch` and `place`. The surprise: whether it is worth trying again is what everybody wants
+//! Made by `ask`. The surprise: whether it is worth trying again is what everybody wants
 //! to know of an error, so that is what tells them apart.
 
 use super::diagnosis::{Diagnosis, Silence};
+use crate::upcall::NoAnswer;
 
 /// Why Django's judgement is not known.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -24,6 +25,15 @@ pub enum AuthError {
         /// What is wrong.
         diagnosis: Diagnosis,
     },
+}
+
+impl From<NoAnswer> for AuthError {
+    fn from(error: NoAnswer) -> Self {
+        Self::Unreachable {
+            place: error.place,
+            cause: error.cause.into(),
+        }
+    }
 }
 
 impl AuthError {

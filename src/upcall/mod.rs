@@ -2,9 +2,13 @@
 //!
 //! `session` and `publish` build their clients here. Ordinary requests go through `proxy`.
 
+mod body;
 mod client;
+mod error;
 mod fair_timeout;
 
-pub use client::{AuthorityError, Call, CallError, Place, PlaceSettings, describe};
-pub(crate) use client::{put, read};
+pub use body::BoundedBody;
+pub(crate) use client::put;
+pub use client::{Call, ClientSettings, DjangoAddress, DjangoClient};
+pub use error::{CallError, ClientError, NoAnswer};
 pub(crate) use fair_timeout::{BACKSTOP, within};

@@ -13,7 +13,10 @@ use super::cursor::Cursor;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
 use crate::session::refused_signature;
-use crate::upcall::{AuthorityError, Call, Place, PlaceSettings, describe};
+use crate::upcall::{
+    BoundedBody, Call, CallError, ClientError, ClientSettings, DjangoAddress, DjangoClient,
+    NoAnswer,
+};
 
 /// Longer than `SQLite` waits for another writer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -53,26 +56,26 @@ pub(super) enum SourceError {
 
 #[derive(Debug)]
 pub(super) struct Source {
-    places: Vec<Place>,
+    client: DjangoClient,
     host: HeaderValue,
     frame_size: usize,
-    secrets: Secrets,
 }
 
 impl Source {
-    pub(super) fn build(settings: SourceSettings) -> Result<Self, AuthorityError> {
-        let places = Place::build(&PlaceSettings {
+    pub(super) fn build(settings: &SourceSettings) -> Result<Self, ClientError> {
+        let client = DjangoClient::build(ClientSettings {
+            key: "outbox.url",
             url: &settings.url,
             upstream: &settings.upstream,
             timeout: TIMEOUT,
             connect_timeout: settings.connect_timeout,
+            secrets: &settings.secrets,
         })?;
         let host = HeaderValue::from_str(&settings.host);
         Ok(Self {
-            places,
+            client,
             host: host.unwrap_or(HeaderValue::from_static("localhost")),
             frame_size: settings.frame_size,
-            secrets: settings.secrets,
         })
     }
 
@@ -80,9 +83,7 @@ impl Source {
     /// second address is tried where the first refuses: asking changes nothing that asking again would.
     pub(super) async fn ask(&self, cursor: Option<&Cursor>) -> Result<Vec<u8>, SourceError> {
         let query = self.query(cursor);
-        let mut last = None;
-        // One address is tried twice: a connection that was kept may turn out to be dead.
-        for place in self.places.iter().cycle().take(self.places.len().max(2)) {
+        let answered = self.client.try_each(async |address: &DjangoAddress| {
             let call = Call {
                 method: Method::GET,
                 query: &query,
@@ -91,16 +92,10 @@ impl Source {
                 headers: fields(),
                 body: Bytes::new(),
             };
-            match place.call(call, &self.secrets).await {
-                Ok(response) => return self.read(place, response).await,
-                Err(error) if error.is_timeout() => return Err(unreachable(place, &error)),
-                Err(error) => last = Some(unreachable(place, &error)),
-            }
-        }
-        Err(last.unwrap_or_else(|| SourceError::Unreachable {
-            place: "no address".to_owned(),
-            cause: "none is configured".to_owned(),
-        }))
+            Ok((address, address.call(call).await?))
+        });
+        let (address, response) = answered.await?;
+        self.read(address, response).await
     }
 
     fn query(&self, cursor: Option<&Cursor>) -> String {
@@ -116,11 +111,11 @@ impl Source {
 
     async fn read(
         &self,
-        place: &Place,
-        mut response: reqwest::Response,
+        address: &DjangoAddress,
+        response: reqwest::Response,
     ) -> Result<Vec<u8>, SourceError> {
         let refused = |diagnosis: String| SourceError::Refused {
-            place: place.name().to_owned(),
+            place: address.name().to_owned(),
             diagnosis,
         };
         let status = response.status();
@@ -128,21 +123,15 @@ impl Source {
             StatusCode::OK => self.frame_size.saturating_add(PAGE),
             _ => REFUSAL,
         };
-        let mut body = Vec::new();
-        let broken = |error| unreachable(place, &error);
-        while let Some(chunk) = response.chunk().await.map_err(broken)? {
-            if body.len() + chunk.len() > limit {
-                if status != StatusCode::OK {
-                    break;
-                }
-                return Err(refused(format!("its answer is larger than {limit} bytes")));
+        let body = BoundedBody::read(response, limit).await;
+        let body = body.map_err(|cause| address.no_answer(cause))?;
+        match (status, body.is_cut) {
+            (StatusCode::OK, false) => Ok(body.bytes),
+            (StatusCode::OK, true) => {
+                Err(refused(format!("its answer is larger than {limit} bytes")))
             }
-            body.extend_from_slice(&chunk);
+            _ => Err(refused(diagnosis(status, &body.bytes))),
         }
-        if status == StatusCode::OK {
-            return Ok(body);
-        }
-        Err(refused(diagnosis(status, &body)))
     }
 }
 
@@ -151,15 +140,16 @@ fn fields() -> HeaderMap {
     HeaderMap::from_iter([(header::ACCEPT, json)])
 }
 
-fn unreachable(place: &Place, error: &reqwest::Error) -> SourceError {
-    let cause = if error.is_timeout() {
-        format!("no answer within {} s", TIMEOUT.as_secs())
-    } else {
-        describe(error).to_string()
-    };
-    SourceError::Unreachable {
-        place: place.name().to_owned(),
-        cause,
+impl From<NoAnswer> for SourceError {
+    fn from(error: NoAnswer) -> Self {
+        let cause = match error.cause {
+            CallError::TimedOut => format!("no answer within {} s", TIMEOUT.as_secs()),
+            cause @ CallError::Broken(_) => cause.to_string(),
+        };
+        Self::Unreachable {
+            place: error.place,
+            cause,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! One place where Django judges sessions, and how it is called.
+//! The auth view, where Django judges one session, and how it is called.
 //!
-//! Used by the authority alone. The surprise: nothing of the handshake's upgrade goes along, since WSGI
+//! Used by `client`. The surprise: nothing of the handshake's upgrade goes along, since WSGI
 //! would run the view on it and plain ASGI answers 500 (Django 5.2 under uvicorn).
 
 use std::sync::Arc;
@@ -21,9 +21,10 @@ use crate::session::error::AuthError;
 use crate::session::lease::LeaseTerms;
 use crate::session::naming::Naming;
 use crate::session::question::Recheck;
-use crate::upcall::AuthorityError;
-use crate::upcall::BACKSTOP;
-use crate::upcall::{Call, Place, PlaceSettings, describe, put};
+use crate::upcall::{
+    BACKSTOP, BoundedBody, Call, CallError, ClientError, ClientSettings, DjangoAddress,
+    DjangoClient, put, within,
+};
 
 /// An answer has a handful of members; more is not an answer.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
@@ -67,9 +68,12 @@ pub(in crate::session) struct Answered {
     pub(in crate::session) headers: HeaderMap,
 }
 
+/// Calls the view.
 #[derive(Debug)]
-pub(in crate::session) struct Endpoint {
-    place: Place,
+pub(in crate::session) struct AuthView {
+    client: DjangoClient,
+    /// For one call.
+    timeout: Duration,
     /// Whether Django answered 400 because of the host.
     proof: Mutex<Option<Proof>>,
 }
@@ -90,6 +94,18 @@ pub(in crate::session) struct AuthCall<'a> {
 }
 
 impl AuthCall<'_> {
+    /// The call, made in the name of `host`.
+    fn request<'h>(&self, host: &'h HeaderValue) -> Call<'h> {
+        Call {
+            method: Method::GET,
+            query: "",
+            host,
+            address: self.about.address,
+            headers: self.fields(),
+            body: Bytes::new(),
+        }
+    }
+
     /// The fields that tell Django of it.
     fn fields(&self) -> HeaderMap {
         let about = self.about;
@@ -115,80 +131,77 @@ impl AuthCall<'_> {
     }
 }
 
-impl Endpoint {
-    /// The endpoints of the settings: one for a whole URL, one for each of Django's addresses else.
-    pub(in crate::session) fn build(settings: &AuthSettings) -> Result<Vec<Self>, AuthorityError> {
-        let places = Place::build(&PlaceSettings {
+impl AuthView {
+    /// The view of the settings.
+    pub(in crate::session) fn build(settings: &AuthSettings) -> Result<Self, ClientError> {
+        let client = DjangoClient::build(ClientSettings {
+            key: "auth.url",
             url: &settings.url,
             upstream: &settings.upstream,
-            // The caller's own limit is the one that counts.
+            // The limit below is the one that counts.
             timeout: settings.timeout * BACKSTOP,
             connect_timeout: settings.connect_timeout,
+            secrets: &settings.secrets,
         })?;
-        let endpoint = |place| Self {
-            place,
+        Ok(Self {
+            client,
+            timeout: settings.timeout,
             proof: Mutex::default(),
-        };
-        Ok(places.into_iter().map(endpoint).collect())
+        })
     }
 
-    /// Sends one call.
-    pub(in crate::session) async fn call(
-        &self,
-        call: AuthCall<'_>,
-        secrets: &Secrets,
-    ) -> Result<reqwest::Response, reqwest::Error> {
-        self.call_named(&call.about.host, call, secrets).await
+    /// Asks about one session.
+    pub(in crate::session) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
+        let answered = self.client.try_each(|address| {
+            let answered = async {
+                let response = address.call(call.request(&call.about.host)).await?;
+                Ok(self.read(address, response, call).await)
+            };
+            async move {
+                let answered = within(self.timeout, answered).await;
+                answered.unwrap_or(Err(CallError::TimedOut))
+            }
+        });
+        answered.await?
     }
 
-    async fn call_named(
-        &self,
-        host: &HeaderValue,
-        call: AuthCall<'_>,
-        secrets: &Secrets,
-    ) -> Result<reqwest::Response, reqwest::Error> {
-        let call = Call {
-            method: Method::GET,
-            query: "",
-            host,
-            address: call.about.address,
-            headers: call.fields(),
-            body: Bytes::new(),
-        };
-        self.place.call(call, secrets).await
+    /// An error for a call that is not made.
+    pub(in crate::session) fn not_asked(&self, cause: &'static str) -> AuthError {
+        unreachable(self.client.first(), Silence::NotAsked(cause))
     }
 
     /// Reads a bounded answer to `call`.
-    pub(in crate::session) async fn read(
+    async fn read(
         &self,
+        address: &DjangoAddress,
         mut response: reqwest::Response,
         call: AuthCall<'_>,
-        secrets: &Secrets,
     ) -> Result<Answered, AuthError> {
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let body = beginning(&mut response).await;
-        let body = body.map_err(|error| self.unreachable(describe(&error).into()))?;
-        if status == StatusCode::OK && body.len() > LARGEST_ANSWER {
-            return Err(self.misconfigured(too_large()));
+        // The beginning of what is too large is enough to say what is wrong.
+        let body = BoundedBody::read(response, LARGEST_ANSWER).await;
+        let body = body.map_err(|cause| address.no_answer(cause))?;
+        if status == StatusCode::OK && body.is_cut {
+            return Err(misconfigured(address, too_large()));
         }
         let response = Response {
             status,
             headers: &headers,
-            body: &body,
+            body: &body.bytes,
             host: &call.about.host,
-            path: self.place.path(),
+            path: address.path(),
         };
         match meaning::judge(&response) {
             Meaning::Fault(_)
-                if may_refuse_host(&response) && self.refuses_host(call, secrets).await =>
+                if may_refuse_host(&response) && self.refuses_host(address, call).await =>
             {
-                Err(self.misconfigured(host_refused(&call.about.host)))
+                Err(misconfigured(address, host_refused(&call.about.host)))
             }
-            Meaning::Fault(diagnosis) => Err(self.misconfigured(diagnosis)),
-            Meaning::Unavailable => Err(self.unreachable(Silence::Answered(status))),
+            Meaning::Fault(diagnosis) => Err(misconfigured(address, diagnosis)),
+            Meaning::Unavailable => Err(unreachable(address, Silence::Answered(status))),
             Meaning::Failing(diagnosis) => {
-                Err(self.unreachable(Silence::Failing(diagnosis.into())))
+                Err(unreachable(address, Silence::Failing(diagnosis.into())))
             }
             Meaning::Answer(answer) => Ok(Answered { answer, headers }),
         }
@@ -196,7 +209,7 @@ impl Endpoint {
 
     /// Whether Django, which answered 400, takes the same call under the name `localhost`. Asked once
     /// for many handshakes.
-    async fn refuses_host(&self, call: AuthCall<'_>, secrets: &Secrets) -> bool {
+    async fn refuses_host(&self, address: &DjangoAddress, call: AuthCall<'_>) -> bool {
         let host = &call.about.host;
         let now = Instant::now();
         let known = self.proof().as_ref().and_then(|proof| {
@@ -207,7 +220,7 @@ impl Endpoint {
             return refuses_host;
         }
         let other = HeaderValue::from_static("localhost");
-        let again = self.call_named(&other, call, secrets).await;
+        let again = address.call(call.request(&other)).await;
         let refuses_host = again.is_ok_and(|again| again.status() != StatusCode::BAD_REQUEST);
         *self.proof() = Some(Proof {
             host: host.clone(),
@@ -220,32 +233,20 @@ impl Endpoint {
     fn proof(&self) -> MutexGuard<'_, Option<Proof>> {
         self.proof.lock()
     }
+}
 
-    pub(in crate::session) fn unreachable(&self, cause: Silence) -> AuthError {
-        AuthError::Unreachable {
-            place: self.place.name().to_owned(),
-            cause,
-        }
-    }
-
-    fn misconfigured(&self, diagnosis: Diagnosis) -> AuthError {
-        AuthError::Misconfigured {
-            place: self.place.name().to_owned(),
-            diagnosis,
-        }
+fn unreachable(address: &DjangoAddress, cause: Silence) -> AuthError {
+    AuthError::Unreachable {
+        place: address.name().to_owned(),
+        cause,
     }
 }
 
-/// A little more than an answer may have, at most: enough to say what is wrong.
-async fn beginning(response: &mut reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = Vec::new();
-    while body.len() <= LARGEST_ANSWER
-        && let Some(chunk) = response.chunk().await?
-    {
-        let room = LARGEST_ANSWER + 1 - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+fn misconfigured(address: &DjangoAddress, diagnosis: Diagnosis) -> AuthError {
+    AuthError::Misconfigured {
+        place: address.name().to_owned(),
+        diagnosis,
     }
-    Ok(body)
 }
 
 fn too_large() -> Diagnosis {

@@ -5,23 +5,24 @@
 //! answer is ever taken for a diagnosis.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::secret::Secrets;
 use crate::session::answer::Answer;
+use crate::session::ask::auth_view::{AuthSettings, LONGEST_BATCH};
 use crate::session::ask::meaning::is_json;
 use crate::session::ask::offer::{Failure, Offer, Stray};
 use crate::session::diagnosis::Silence;
 use crate::session::error::AuthError;
 use crate::session::naming::Naming;
 use crate::session::question::Recheck;
-use crate::upcall::AuthorityError;
-use crate::upcall::{Call, Place, PlaceSettings, describe, read};
+use crate::upcall::{
+    BACKSTOP, BoundedBody, Call, ClientError, ClientSettings, DjangoAddress, DjangoClient, within,
+};
 
 /// Cookies of one request in bytes, in which Django's `DATA_UPLOAD_MAX_MEMORY_SIZE` (2.5 MB) is safe.
 pub(in crate::session) const LARGEST_REQUEST: usize = 1024 * 1024;
@@ -46,7 +47,9 @@ pub(in crate::session) enum Batched {
 
 #[derive(Debug)]
 pub(in crate::session) struct BatchView {
-    places: Vec<Place>,
+    client: DjangoClient,
+    /// For one call.
+    timeout: Duration,
     pub(in crate::session) offer: Offer,
 }
 
@@ -70,12 +73,26 @@ struct Said<'a> {
 }
 
 impl BatchView {
-    /// The view at the places of the settings.
-    pub(in crate::session) fn build(settings: &PlaceSettings<'_>) -> Result<Self, AuthorityError> {
-        Ok(Self {
-            places: Place::build(settings)?,
+    /// The view of the settings, where there is one.
+    pub(in crate::session) fn build(settings: &AuthSettings) -> Result<Option<Self>, ClientError> {
+        let Some(url) = &settings.batch_url else {
+            return Ok(None);
+        };
+        let timeout = settings.timeout * LONGEST_BATCH;
+        let client = DjangoClient::build(ClientSettings {
+            key: "auth.batch_url",
+            url,
+            upstream: &settings.upstream,
+            // The limit below is the one that counts.
+            timeout: timeout * BACKSTOP,
+            connect_timeout: settings.connect_timeout,
+            secrets: &settings.secrets,
+        })?;
+        Ok(Some(Self {
+            client,
+            timeout,
             offer: Offer::default(),
-        })
+        }))
     }
 
     /// Whether it is worth asking, as far as is known.
@@ -83,41 +100,31 @@ impl BatchView {
         self.offer.is_open(Instant::now())
     }
 
-    /// Asks for sessions. `first` chooses the place that is asked first.
+    /// Asks about sessions.
     pub(in crate::session) async fn ask(
         &self,
         question: &Together<'_>,
-        (secrets, naming): (&Secrets, &Naming),
-        first: usize,
+        naming: &Naming,
     ) -> Result<Batched, AuthError> {
-        let attempts = self.places.len().max(2);
-        let mut attempt = 0;
-        loop {
-            let place = &self.places[(first + attempt) % self.places.len()];
-            attempt += 1;
-            let Some(call) = question.call() else {
-                return Ok(Batched::NotOffered);
-            };
-            match place.call(call, secrets).await {
-                Ok(response) => {
-                    naming.hear(response.headers());
-                    return self.read(place, response, question.sessions.len()).await;
-                }
-                // As in a single call: another address, or a new connection.
-                Err(error) if attempt < attempts && !error.is_timeout() => {}
-                Err(error) => return Err(unreachable(place, describe(&error).into())),
-            }
-        }
-    }
-
-    /// The error of a call that takes too long.
-    pub(in crate::session) fn took_too_long(&self) -> AuthError {
-        unreachable(&self.places[0], Silence::TimedOut)
+        let Some(body) = question.body() else {
+            return Ok(Batched::NotOffered);
+        };
+        let batched = within(self.timeout, async {
+            let called = self.client.try_each(async |address: &DjangoAddress| {
+                let response = address.call(question.call(body.clone())).await?;
+                Ok((address, response))
+            });
+            let (address, response) = called.await?;
+            naming.hear(response.headers());
+            self.read(address, response, question.sessions.len()).await
+        });
+        let took_too_long = || Err(unreachable(self.client.first(), Silence::TimedOut));
+        batched.await.unwrap_or_else(took_too_long)
     }
 
     async fn read(
         &self,
-        place: &Place,
+        address: &DjangoAddress,
         response: reqwest::Response,
         count: usize,
     ) -> Result<Batched, AuthError> {
@@ -127,22 +134,22 @@ impl BatchView {
                 && status != StatusCode::NOT_IMPLEMENTED
                 && self.offer.failed(Instant::now()) == Failure::Silence;
         if silent {
-            return Err(unreachable(place, Silence::Answered(status)));
+            return Err(unreachable(address, Silence::Answered(status)));
         }
         let fits = status == StatusCode::OK && is_json(response.headers());
-        let body = read(response, LARGEST_ANSWER).await;
-        let body = body.map_err(|error| unreachable(place, describe(&error).into()))?;
+        let body = BoundedBody::read(response, LARGEST_ANSWER).await;
+        let body = body.map_err(|cause| address.no_answer(cause))?.whole();
         let answers = body.filter(|_| fits).and_then(|body| answers(&body, count));
         Ok(if let Some(answers) = answers {
             self.offer.answered();
             Batched::Answers(answers)
         } else {
-            self.note_stray(place, status);
+            self.note_stray(address, status);
             Batched::NotOffered
         })
     }
 
-    fn note_stray(&self, place: &Place, status: StatusCode) {
+    fn note_stray(&self, address: &DjangoAddress, status: StatusCode) {
         let stray = match status.as_u16() {
             404 | 405 | 501 => Stray::No,
             _ => Stray::Other,
@@ -150,7 +157,7 @@ impl BatchView {
         if self.offer.strayed(stray, Instant::now()) {
             let status = status.as_u16();
             tracing::info!(
-                place = place.name(),
+                place = address.name(),
                 status,
                 "no batch of sessions is answered, they are asked for one by one \
                  (auth.batch_url = \"\" says that there is no batch view)"
@@ -159,35 +166,39 @@ impl BatchView {
     }
 }
 
-fn unreachable(place: &Place, cause: Silence) -> AuthError {
+fn unreachable(address: &DjangoAddress, cause: Silence) -> AuthError {
     AuthError::Unreachable {
-        place: place.name().to_owned(),
+        place: address.name().to_owned(),
         cause,
     }
 }
 
-impl<'a> Together<'a> {
-    /// The request. `None` where a cookie is no text, which none ever is.
-    fn call(&self) -> Option<Call<'a>> {
+impl Together<'_> {
+    /// The request's body. `None` where a cookie is no text, which none ever is.
+    fn body(&self) -> Option<Bytes> {
         let cookies = self.sessions.iter().map(|one| one.cookies.header());
         let sessions = cookies.map(|cookies| std::str::from_utf8(cookies.as_bytes()).ok());
         let body = serde_json::to_vec(&Asked {
             sessions: sessions.collect::<Option<_>>()?,
             frames: self.frames == Frames::Wanted,
         });
+        body.ok().map(Bytes::from)
+    }
+
+    fn call(&self, body: Bytes) -> Call<'_> {
         let json = HeaderValue::from_static("application/json");
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(header::ACCEPT, json.clone());
         headers.insert(header::CONTENT_TYPE, json);
         headers.insert(header::USER_AGENT, HeaderValue::from_static("Gatepost"));
-        Some(Call {
+        Call {
             method: Method::POST,
             query: "",
-            host: &self.sessions.first()?.host,
+            host: &self.sessions[0].host,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             headers,
-            body: Bytes::from(body.ok()?),
-        })
+            body,
+        }
     }
 }
 

@@ -1,35 +1,26 @@
 //! Makes the calls to Django, and tells people how they go.
 //!
-//! Used by `asking`, which decides when. The surprise: a call that fails is tried at the next address, or on
-//! a new connection, at once: an auth call changes nothing, so asking twice is safe.
+//! Used by `authority`, which decides when.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use http::HeaderValue;
 use parking_lot::Mutex;
 
-use crate::secret::Secrets;
-use crate::session::ask::auth_view::{Answered, AuthCall, AuthSettings, Endpoint, LONGEST_BATCH};
+use crate::session::ask::auth_view::{Answered, AuthCall, AuthSettings, AuthView};
 use crate::session::ask::batch_view::{BatchView, Batched, Together};
 use crate::session::ask::diagnoses::{Diagnoses, Whose};
-use crate::session::diagnosis::{Diagnosis, Silence};
+use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
 use crate::session::naming::Naming;
 use crate::telemetry::metrics::{Metrics, Outcome};
-use crate::upcall::AuthorityError;
-use crate::upcall::{BACKSTOP, within};
-use crate::upcall::{PlaceSettings, describe};
+use crate::upcall::ClientError;
 
 /// Calls Django.
 #[derive(Debug)]
 pub(in crate::session) struct Caller {
-    endpoints: Vec<Endpoint>,
+    auth_view: AuthView,
     batch: Option<BatchView>,
-    timeout: Duration,
-    next: AtomicUsize,
-    secrets: Secrets,
     metrics: Arc<Metrics>,
     reach: Mutex<Reach>,
     diagnoses: Arc<Diagnoses>,
@@ -53,21 +44,10 @@ impl Caller {
     pub(in crate::session) fn build(
         settings: &AuthSettings,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, AuthorityError> {
-        let batch = settings.batch_url.as_ref().map(|url| {
-            BatchView::build(&PlaceSettings {
-                url,
-                upstream: &settings.upstream,
-                timeout: settings.timeout * LONGEST_BATCH * BACKSTOP,
-                connect_timeout: settings.connect_timeout,
-            })
-        });
+    ) -> Result<Self, ClientError> {
         Ok(Self {
-            endpoints: Endpoint::build(settings)?,
-            batch: batch.transpose()?,
-            timeout: settings.timeout,
-            next: AtomicUsize::new(0),
-            secrets: settings.secrets.clone(),
+            auth_view: AuthView::build(settings)?,
+            batch: BatchView::build(settings)?,
             diagnoses: Arc::new(Diagnoses::new(Arc::clone(&metrics))),
             naming: Arc::clone(&settings.naming),
             metrics,
@@ -77,7 +57,7 @@ impl Caller {
 
     /// Asks for one session.
     pub(in crate::session) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
-        let answered = self.try_endpoints(call).await;
+        let answered = self.auth_view.ask(call).await;
         if let Ok(Answered { headers, .. }) = &answered {
             self.naming.hear_judgement(headers);
         }
@@ -112,10 +92,7 @@ impl Caller {
         let Some(batch) = &self.batch else {
             return Ok(Batched::NotOffered);
         };
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let asked = batch.ask(question, (&self.secrets, &self.naming), first);
-        let batched = within(self.timeout * LONGEST_BATCH, asked).await;
-        let batched = batched.unwrap_or_else(|| Err(batch.took_too_long()));
+        let batched = batch.ask(question, &self.naming).await;
         let host = question.sessions.first().map(|about| &about.host);
         match (&batched, host) {
             (Ok(Batched::Answers(answers)), Some(host)) => {
@@ -135,8 +112,7 @@ impl Caller {
 
     /// An error for a call that is not made.
     pub(in crate::session) fn unreachable(&self, cause: &'static str) -> AuthError {
-        let first = self.next.load(Ordering::Relaxed) % self.endpoints.len();
-        self.endpoints[first].unreachable(Silence::NotAsked(cause))
+        self.auth_view.not_asked(cause)
     }
 
     /// Knows what Django calls its session cookie.
@@ -152,30 +128,6 @@ impl Caller {
     /// What is known to be wrong.
     pub(in crate::session) fn diagnoses(&self) -> &Arc<Diagnoses> {
         &self.diagnoses
-    }
-
-    async fn try_endpoints(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
-        let first = self.next.fetch_add(1, Ordering::Relaxed);
-        let attempts = self.endpoints.len().max(2);
-        let mut attempt = 0;
-        loop {
-            let endpoint = &self.endpoints[(first + attempt) % self.endpoints.len()];
-            attempt += 1;
-            let answered = within(self.timeout, async {
-                let response = endpoint.call(call, &self.secrets).await?;
-                Ok(endpoint.read(response, call, &self.secrets).await)
-            });
-            match answered.await {
-                Some(Ok(answered)) => return answered,
-                Some(Err(error)) => {
-                    let error: reqwest::Error = error;
-                    if attempt == attempts || error.is_timeout() {
-                        return Err(endpoint.unreachable(describe(&error).into()));
-                    }
-                }
-                None => return Err(endpoint.unreachable(Silence::TimedOut)),
-            }
-        }
     }
 
     /// Tells people how a call went.

@@ -36,7 +36,7 @@ use crate::session::error::AuthError;
 use crate::session::lease::{Known, Lease, LeaseKey, Leases, SessionAt};
 use crate::session::question::{Question, Recheck};
 use crate::telemetry::metrics::Metrics;
-use crate::upcall::AuthorityError;
+use crate::upcall::ClientError;
 
 /// A handshake that waited so long is told to come back later. Less than the minute for which a session
 /// that ended is refused.
@@ -90,7 +90,7 @@ impl Authority {
         settings: &AuthSettings,
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, AuthorityError> {
+    ) -> Result<Self, ClientError> {
         let secrets = settings.secrets.clone();
         let leases = Arc::new(Leases::new(settings.terms, secrets.clone(), hub));
         let caller = Caller::build(settings, Arc::clone(&metrics))?;
