@@ -5,8 +5,9 @@ gateway.toml, ``answering`` says who a session is, ``sending`` (with ``backends`
 whose paths are public) tells the gateway what happens, ``signing`` is what both trust in. Around
 them: what Django and projects name by its path (``apps``, ``urls``, ``middleware``, ``checks``,
 ``management``, ``admin``, ``channels``, ``testing`` and others), above; ``conf``, ``running``,
-``state`` and ``environment``, which stand on nothing but Django, below. ``devserver`` is what
-``rungateway`` runs. The whole order is a table in tests/test_architecture.py, which holds it.
+``state``, ``environment`` and ``throttle``, which stand on nothing but Django, below.
+``devserver`` is what ``rungateway`` runs. The whole order is a table in
+tests/test_architecture.py, which holds it.
 """
 
 from gatepost.sending.asynchronous import anotify, aonline, arecheck, arevoke

@@ -9,7 +9,6 @@ away: it may well be the gateway, and no client may pass for the gateway's own m
 
 import ipaddress
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -26,11 +25,12 @@ from gatepost.sending import piggyback
 from gatepost.sending.calls import Call
 from gatepost.sending.commit import send_now, send_outside_transaction
 from gatepost.signing import signature, trust
+from gatepost.throttle import Throttle
 
 logger = logging.getLogger("gatepost")
 
-#: How often it is logged that signatures do not hold, in seconds.
-SAY_EVERY = 60.0
+#: That signatures do not hold is logged once a minute.
+_log_throttle = Throttle(60)
 
 _Sync = Callable[[HttpRequest], HttpResponseBase]
 _Async = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -178,7 +178,7 @@ def _origin(request: HttpRequest) -> _Origin:
     try:
         return _Origin.PROXIED if trust.is_proxied(request) else _Origin.FROM_GATEWAY
     except (signature.SignatureError, conf.SecretMissingError) as error:
-        _say_seldom(error)
+        _log_rarely(error)
         return _Origin.UNTRUSTED
 
 
@@ -208,12 +208,6 @@ def _is_address(text: str) -> bool:
     return True
 
 
-_said_at = float("-inf")
-
-
-def _say_seldom(error: Exception) -> None:
-    global _said_at
-    now = time.monotonic()
-    if now - _said_at >= SAY_EVERY:
-        _said_at = now
+def _log_rarely(error: Exception) -> None:
+    if _log_throttle.allows():
         logger.warning("a request's Gatepost-Signature is not believed: %s", error)

@@ -25,7 +25,7 @@ ORDER = [
     "signing models",
     "conf",
     "running",
-    "state environment",
+    "state environment throttle",
 ]
 
 #: Packages that are parts of a wing, and stand beside it because their paths are public.

@@ -204,9 +204,9 @@ def test_two_logins_are_two_answers(ask, log_in, user):
 
 
 @pytest.fixture
-def refusals(caplog, monkeypatch):
+def refusals(caplog):
     """What the log says of answers that the gateway will refuse."""
-    monkeypatch.setattr(answers, "_said", {})
+    answers._log_throttle.clear()
     return lambda: [r.getMessage() for r in caplog.records if "will refuse" in r.getMessage()]
 
 
@@ -236,6 +236,6 @@ def test_an_answer_that_is_refused_is_explained_where_its_user_is_known(
 
 
 def test_an_id_that_is_too_long_is_named(refusals):
-    answers._say_what_is_refused("x" * 256, [], [])
+    answers._log_what_is_refused("x" * 256, [], [])
     (line,) = refusals()
     assert "more than 255 bytes" in line

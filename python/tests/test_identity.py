@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from through import AsyncThrough, Through, riding, run
 
 import fakes
+from gatepost import throttle
 from gatepost.answering import identity
 from gatepost.signing.digest import session_digest
 
@@ -21,8 +22,8 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_told(monkeypatch):
-    monkeypatch.setattr(identity, "_told", type(identity._told)())
+def _nothing_told():
+    identity._sent.clear()
 
 
 @pytest.fixture
@@ -125,21 +126,21 @@ def test_what_a_page_fetches_afterwards_costs_nothing(browser, visit):
 
 def test_later_on_it_is_told_again(browser, visit, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(identity.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(throttle.time, "monotonic", lambda: clock[0])
     fetched = {"Sec-Fetch-Dest": "empty"}
     assert told(visit(browser, touch, headers=fetched)) is not None
-    clock[0] += identity.TELL_EVERY
+    clock[0] += identity._sent.every
     assert told(visit(browser, touch, headers=fetched)) is not None
 
 
 def test_only_so_many_sessions_are_remembered(monkeypatch, browser, visit):
-    monkeypatch.setattr(identity, "MOST_TOLD", 1)
+    monkeypatch.setattr(identity._sent, "most_keys", 1)
     other = Through()
     other.force_login(get_user_model().objects.create_user("bob"))
     fetched = {"Sec-Fetch-Dest": "empty"}
     for one in (browser, other, browser):
         assert told(visit(one, touch, headers=fetched)) is not None
-    assert len(identity._told) == 1
+    assert len(identity._sent) == 1
 
 
 # Whose it is

@@ -307,14 +307,14 @@ def test_what_is_old_is_pruned_but_not_the_newest_nor_what_nobody_has(puller, se
 
 
 def test_pulls_prune_by_themselves(puller, monkeypatch):
-    monkeypatch.setattr(pruning, "_last", float("-inf"))
+    pruning._throttle.clear()
     monkeypatch.setattr(pages, "_FULL", 1)
     notify(42, 1)
     notify(42, 2)
     puller.pull()
     Item.objects.update(created=1)
     puller.pull()
-    monkeypatch.setattr(pruning, "_last", float("-inf"))
+    pruning._throttle.clear()
     puller.pull()
     assert [item.seq for item in Item.objects.all()] == [2]
 

@@ -4,7 +4,6 @@ The surprise: it is one function for all three, because the gateway relies on ea
 """
 
 import logging
-import time
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -13,6 +12,7 @@ from gatepost import conf
 from gatepost.answering.logins import Login
 from gatepost.sending.calls import encode
 from gatepost.sending.targets import has_named_groups
+from gatepost.throttle import Throttle
 
 logger = logging.getLogger("gatepost")
 
@@ -20,8 +20,8 @@ logger = logging.getLogger("gatepost")
 LONGEST_NAME = 255
 LARGEST_ANSWER = 64 * 1024
 
-_SAY_EVERY = 60.0
-_said: dict[str, float] = {}
+#: Of each kind of fault one is logged a minute: a page tries again and again.
+_log_throttle = Throttle(60)
 
 #: Marks an answer as this package's: a frontend's fallback page answers 200 to any path, too.
 VERSION = 1
@@ -34,17 +34,19 @@ def answer(login: Login | None, *, frames: bool = True) -> dict[str, Any]:
     user = login.user
     named = user._meta.pk.value_to_string(user)
     groups, first = _groups(login), _frames(user) if frames else []
-    _say_what_is_refused(named, groups, first)
+    _log_what_is_refused(named, groups, first)
     return _answer(named, groups, login.expires_at, first)
 
 
-def _say_what_is_refused(user: str, groups: list[str], frames: list[Any]) -> None:
+def _log_what_is_refused(user: str, groups: list[str], frames: list[Any]) -> None:
     """Log what the gateway will not take of an answer: here it is known whose it is."""
     long = [name for name in groups if not 0 < len(name.encode()) <= LONGEST_NAME]
     if len(user.encode()) > LONGEST_NAME:
-        _say("id", f"the id {user[:20]!r}… of a user", f"more than {LONGEST_NAME} bytes")
+        _log_rarely("id", f"the id {user[:20]!r}… of a user", f"more than {LONGEST_NAME} bytes")
     if long:
-        _say("name", f"a group of user {user[:40]}", f"no name, or one above {LONGEST_NAME} bytes")
+        _log_rarely(
+            "name", f"a group of user {user[:40]}", f"no name, or one above {LONGEST_NAME} bytes"
+        )
     of_groups = sum(len(name.encode()) + 3 for name in groups)
     of_frames = len(encode(frames).encode()) if frames else 0
     if of_groups + of_frames <= LARGEST_ANSWER:
@@ -54,14 +56,11 @@ def _say_what_is_refused(user: str, groups: list[str], frames: list[Any]) -> Non
         remedy = "GATEPOST['GROUPS'] can name those alone that are notified"
     else:
         what, remedy = f"first frames of {of_frames} bytes", "let INITIAL_FRAMES say less"
-    _say("size", f"user {user[:40]}", f"{what}, {LARGEST_ANSWER} are taken in all: {remedy}")
+    _log_rarely("size", f"user {user[:40]}", f"{what}, {LARGEST_ANSWER} are taken in all: {remedy}")
 
 
-def _say(kind: str, who: str, what: str) -> None:
-    """Log it, once a minute of each kind: a page tries again and again."""
-    now = time.monotonic()
-    if now - _said.get(kind, float("-inf")) > _SAY_EVERY:
-        _said[kind] = now
+def _log_rarely(kind: str, who: str, what: str) -> None:
+    if _log_throttle.allows(kind):
         logger.error("the gateway will refuse the auth view's answer: %s has %s", who, what)
 
 

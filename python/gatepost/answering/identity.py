@@ -6,9 +6,6 @@ session whose cookie the browser has *after* this response, which is not always 
 """
 
 import logging
-import threading
-import time
-from collections import OrderedDict
 from typing import Any
 
 from django.conf import settings
@@ -23,16 +20,14 @@ from gatepost.answering.logins import Login, is_login_of
 from gatepost.sending import piggyback
 from gatepost.sending.calls import encode
 from gatepost.signing.digest import session_digest
+from gatepost.throttle import Throttle
 
 logger = logging.getLogger("gatepost")
 
 HEADER = "Gatepost-Identity"
 
-#: A page may make a hundred requests after it was opened; of those, one in so many seconds tells.
-TELL_EVERY = 5.0
-
-#: How many sessions are remembered as told.
-MOST_TOLD = 10_000
+#: A page may make a hundred requests after it was opened: the gateway is told once in 5 seconds.
+_sent = Throttle(5, most_keys=10_000)
 
 
 def attach(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -104,19 +99,9 @@ def _known_users(request: HttpRequest) -> list[Any]:
     return [one for one in (user, *kept) if one is not None]
 
 
-_told: "OrderedDict[str, float]" = OrderedDict()
-_lock = threading.Lock()
-
-
 def _is_due(request: HttpRequest, digest: str) -> bool:
     """Return whether to tell now: with a page always, with what a page fetches only so often."""
-    now = time.monotonic()
-    fetched = request.headers.get("Sec-Fetch-Dest", "document") != "document"
-    with _lock:
-        if fetched and now - _told.get(digest, float("-inf")) < TELL_EVERY:
-            return False
-        _told[digest] = now
-        _told.move_to_end(digest)
-        if len(_told) > MOST_TOLD:
-            _told.popitem(last=False)
+    if request.headers.get("Sec-Fetch-Dest", "document") != "document":
+        return _sent.allows(digest)
+    _sent.record(digest)
     return True

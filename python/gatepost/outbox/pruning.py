@@ -5,25 +5,20 @@
 gateways that are up to date point to it; and what has no number stays, since nobody had it.
 """
 
-import time
-
 from gatepost import conf
 from gatepost.outbox.models import Item, now
+from gatepost.throttle import Throttle
 
 #: So many rows at once: a short statement, and no table lock.
 _TOGETHER = 1000
 
-#: A process looks so often, in seconds.
-_EVERY = 60.0
-
-_last = float("-inf")
+#: A process looks once a minute.
+_throttle = Throttle(60)
 
 
 def prune_now_and_then(using: str) -> None:
     """Delete some of what is old, if this process has not just looked."""
-    global _last
-    if time.monotonic() - _last >= _EVERY:
-        _last = time.monotonic()
+    if _throttle.allows():
         prune(using, float(conf.value("OUTBOX_KEEP")), most=10 * _TOGETHER)
 
 
