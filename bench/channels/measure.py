@@ -6,6 +6,7 @@ first. Sites take turns, so that what the machine does besides meets both.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import ssl
 import statistics
@@ -14,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from sites import Site, make_site_files
 
@@ -57,10 +59,11 @@ class Crowd:
         await asyncio.gather(*(one(*numbered) for numbered in enumerate(self.sessions)))
 
     async def _read(self, ws):
-        async for _ in ws:
-            self.received += 1
-            if self.received >= self.wanted:
-                self.arrived.set()
+        with contextlib.suppress(ConnectionClosed):  # What is lost by it is seen in what arrives.
+            async for _ in ws:
+                self.received += 1
+                if self.received >= self.wanted:
+                    self.arrived.set()
 
     async def publish(self, words, frames):
         """Has words published, and waits until the frames are here."""
