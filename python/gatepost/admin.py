@@ -1,7 +1,6 @@
 """In the admin: who is connected, a test message, and closing sockets.
 
-The page asks the gateway anew each time it is shown. The surprise: a gateway that is away is no
-error here, but a message on the page.
+The page asks the gateway each time it is shown. Where no gateway can be reached, the page says so.
 
 The users' own admin gets an action by ``actions = [gatepost.admin.disconnect]``.
 """
@@ -215,7 +214,7 @@ def _rows(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _users(keys: set[str]) -> dict[str, Any]:
-    """Return users by id; whoever has been deleted meanwhile is missing."""
+    """Return users by id, without those that were deleted meanwhile."""
     users = get_user_model()
     known = []
     for key in keys:

@@ -1,9 +1,9 @@
 """Whether Django's test environment is set up here, and which test runs.
 
-``backends`` asks, since in tests nothing leaves, as no mail does. The surprise: Django has no
-public name for the first and tells nobody of the second. So the one is read where Django keeps it,
-and for the other ``SimpleTestCase.__call__`` is wrapped by the first call that a process makes in a
-test; pytest's own tests are told of by ``pytest_plugin``.
+``backends`` asks, since in tests nothing is sent, as no mail is. The surprise: Django has no public
+name for the first and no signal for the second. So the first is read where Django keeps it, and for
+the second ``SimpleTestCase.__call__`` is wrapped when a process first makes a call in a test. Tests
+that pytest runs by itself are counted by ``pytest_plugin``.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""``GatepostMiddleware``: believes the gateway, and sends along with the response.
+"""``GatepostMiddleware``: takes over what the gateway says of a request, and answers it in headers.
 
 First in ``MIDDLEWARE``, so that all others see the true scheme and address, and none replaces the
 response once it carries something. The surprise: without a ``Gatepost-Signature`` it does nothing
-at all, whatever the headers say; so a request that reached Django past the gateway is what it would
-be without this middleware. With one that does not hold, the address of who brought it is taken
-away: it may well be the gateway, and no client may pass for the gateway's own machine.
+at all, whatever the headers say, so that a request that came past the gateway is treated as if this
+middleware were not there. Where a signature does not hold, the request loses its address: it may be
+that of the gateway, and no client may pass for the gateway's own machine.
 """
 
 import ipaddress
@@ -38,7 +38,7 @@ _Async = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 @dataclass(frozen=True)
 class Sender:
-    """What the gateway says of a request, as ``request.gatepost``."""
+    """What the gateway says about a request, as ``request.gatepost``."""
 
     #: Whether the request came through the gateway. Without that, the rest is not known.
     trusted: bool = False
@@ -103,20 +103,20 @@ def _context_of(origin: "_Origin") -> AbstractContextManager[None]:
 
 
 def _stripped(response: HttpResponseBase, origin: "_Origin") -> HttpResponseBase:
-    """Take off what only this middleware may say, and say what it says to the gateway each time.
+    """Remove the headers that only this middleware may set, and add what it always says.
 
-    A cache may have kept it with an earlier response, a view may keep one response for all, or
-    pass on what another server said.
+    A cache may have kept them with an earlier response, a view may reuse one response, or pass on
+    what another server said.
     """
     for name in (piggyback.PUBLISH, piggyback.REVOKE, identity.HEADER, session_cookie.HEADER):
         del response[name]
     if origin is not _Origin.DIRECT:
-        session_cookie.tell(response)
+        session_cookie.add_to(response)
     return response
 
 
 def _send(calls: list[Call], how: Callable[[list[Call]], None] = send_now) -> None:
-    """Send what does not ride; whatever becomes of it, the response stands."""
+    """Send what does not leave on the response, which stands even if that fails."""
     try:
         how(calls)
     except Exception:
@@ -129,7 +129,7 @@ async def _send_async(calls: list[Call]) -> None:
 
 
 def _send_when_gone(response: HttpResponseBase, calls: list[Call]) -> None:
-    """Send when the server is done with the response, and so the gateway has had its head."""
+    """Send once the server is done with the response, so that the gateway has its head by then."""
     if not calls:
         return
     close = response.close

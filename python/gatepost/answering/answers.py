@@ -1,6 +1,6 @@
 """What is answered about a session: the JSON of the auth view, the batch view and the lease.
 
-The surprise: it is one function for all three, because the gateway relies on each as on the others.
+One function makes all three, because the gateway relies on each as on the others.
 """
 
 import logging
@@ -28,7 +28,7 @@ VERSION = 1
 
 
 def answer(login: Login | None, *, frames: bool = True) -> dict[str, Any]:
-    """Return what the gateway is told of a session, with or without its first frames."""
+    """Return what the gateway is told about a session, with or without its first frames."""
     if login is None:
         return _answer(None, [], None, [])
     user = login.user
@@ -39,7 +39,7 @@ def answer(login: Login | None, *, frames: bool = True) -> dict[str, Any]:
 
 
 def _log_what_is_refused(user: str, groups: list[str], frames: list[Any]) -> None:
-    """Log what the gateway will not take of an answer: here it is known whose it is."""
+    """Log which parts of an answer the gateway will refuse: here it is known whose it is."""
     long = [name for name in groups if not 0 < len(name.encode()) <= LONGEST_NAME]
     if len(user.encode()) > LONGEST_NAME:
         _log_rarely("id", f"the id {user[:20]!r}… of a user", f"more than {LONGEST_NAME} bytes")

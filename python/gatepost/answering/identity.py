@@ -1,8 +1,8 @@
-"""``Gatepost-Identity``: who a session is, told along with an ordinary response.
+"""``Gatepost-Identity``: tells the gateway on an ordinary response who the session is.
 
 ``middleware`` calls it last. The next handshake of the session then costs Django nothing. The
-surprise: it is told only where the request has found out already who it is from, and only of the
-session whose cookie the browser has *after* this response, which is not always the one it sent.
+surprise: it is added only where the request already knows its user, and only about the session
+whose cookie the browser has *after* this response, which is not always the one that it sent.
 """
 
 import logging
@@ -38,7 +38,7 @@ def attach(request: HttpRequest, response: HttpResponseBase) -> None:
             return
         digest = session_digest(conf.secret(), request.session.session_key)
         if _is_due(request, digest):
-            _tell(request, response, user, digest)
+            _add_header(request, response, user, digest)
     except Exception:
         # It only saves a call, and must never cost a page.
         logger.warning("cannot tell the gateway who a session is", exc_info=True)
@@ -52,7 +52,7 @@ def is_wanted(request: HttpRequest, response: HttpResponseBase) -> bool:
         return True  # It fails there too, and is logged there.
 
 
-def _tell(request: HttpRequest, response: HttpResponseBase, user: Any, digest: str) -> None:
+def _add_header(request: HttpRequest, response: HttpResponseBase, user: Any, digest: str) -> None:
     session: Any = request.session
     expires_at = sessions.expiry(session, session.session_key)
     if expires_at is None and sessions.ends_in_database(session):
@@ -100,7 +100,7 @@ def _known_users(request: HttpRequest) -> list[Any]:
 
 
 def _is_due(request: HttpRequest, digest: str) -> bool:
-    """Return whether to tell now: with a page always, with what a page fetches only so often."""
+    """Return whether it is time: always for a page, for what a page fetches only now and then."""
     if request.headers.get("Sec-Fetch-Dest", "document") != "document":
         return _sent.allows(digest)
     _sent.record(digest)

@@ -1,9 +1,9 @@
-"""Who sessions are, found without writing anything.
+"""Finds out who is logged in with a session, without writing anything.
 
 ``views`` asks, for one session or for hundreds: both are the same code. ``request.user`` would not
 do: with SECRET_KEY_FALLBACKS it cycles the key (and the browser, which gets no Set-Cookie here, is
 logged out), after a password change it flushes the row, and an expired file session is replaced.
-The surprise: users and the names of their groups are read together, in one query.
+Users and the names of their groups are read together, in one query.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,7 +54,7 @@ def find_login(key: str | None) -> Login | None:
 
 def find_logins(keys: Sequence[str | None]) -> list[Login | None]:
     """Return who is logged in with each session key, in as few queries as for one."""
-    # A cookie may say NUL, at which PostgreSQL fails: for everybody who is asked about with it.
+    # PostgreSQL fails at a NUL in a cookie, and so would the whole batch that the cookie is in.
     known = list(dict.fromkeys(key for key in keys if key and key.isprintable()))
     stores = dict(zip(known, sessions.stores(known), strict=True))
     claims = {key: _claim(store) for key, store in stores.items()}

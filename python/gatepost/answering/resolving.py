@@ -1,8 +1,7 @@
-"""Who a handshake is: ``GATEPOST["USER_RESOLVER"]``.
+"""Finds out who makes a handshake, as ``GATEPOST["USER_RESOLVER"]`` says.
 
-The auth view asks. The surprise: only with "request", or with TOUCH_SESSION_ON_CONNECT, may
-anything be written, and only then does a Set-Cookie reach the gateway, which puts it on its answer
-to the browser.
+The auth view asks. Only with "request", or with TOUCH_SESSION_ON_CONNECT, may anything be written,
+and only then does a Set-Cookie reach the gateway, which puts it on its answer to the browser.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
-"""``Gatepost-Session-Cookie``: what the session cookie is called, and where it is set.
+"""``Gatepost-Session-Cookie``: name, domain and path of the session cookie.
 
-The middleware and the views say it along with every answer to the gateway, which needs no setting
-of its own then. The surprise: a cookie is a name, a domain and a path; of another place it is a
-namesake, which says nothing of the session.
+The middleware and the views add it to every answer, so that the gateway needs no setting for it.
+The surprise: the name alone does not make a cookie the session's; with another domain or path it is
+another cookie, which says nothing about the session.
 """
 
 from http.cookies import Morsel
@@ -14,8 +14,8 @@ from django.http.response import HttpResponseBase
 HEADER = "Gatepost-Session-Cookie"
 
 
-def tell(response: HttpResponseBase) -> None:
-    """Tell the gateway along with a response."""
+def add_to(response: HttpResponseBase) -> None:
+    """Add the header to a response."""
     parts = [settings.SESSION_COOKIE_NAME, f"Path={_path()}"]
     if settings.SESSION_COOKIE_DOMAIN:
         parts.append(f"Domain={settings.SESSION_COOKIE_DOMAIN}")

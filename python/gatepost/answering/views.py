@@ -1,4 +1,4 @@
-"""The views for the gateway: who a session is (``auth``), and who hundreds are (``sessions``).
+"""The views that say who a session is (``auth``), and who hundreds of them are (``sessions``).
 
 The gateway asks with the browsers' cookies. Both views only read: see ``logins``, and
 ``signing.gateway_view`` for what keeps the middlewares around them from writing.
@@ -25,7 +25,7 @@ logger = logging.getLogger("gatepost")
 #: Frames leave as short as they can be; NaN is a mistake that the gateway could only refuse.
 _JSON = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
 
-#: How many sessions can be asked for at once.
+#: How many sessions one question may be about.
 MOST_SESSIONS = 500
 
 
@@ -42,7 +42,7 @@ def auth(request: HttpRequest) -> HttpResponse:
     response = JsonResponse(answer(login), json_dumps_params=_JSON)
     # Were a cache between us to ignore no-store, it must not give one user's answer to another.
     response["Vary"] = "Cookie"
-    session_cookie.tell(response)
+    session_cookie.add_to(response)
     return response
 
 
@@ -69,14 +69,14 @@ def sessions(request: HttpRequest) -> HttpResponse:
     cookies, frames = asked
     keys = [_session_key(one) for one in cookies]
     response = JsonResponse({"sessions": _answers(keys, frames)}, json_dumps_params=_JSON)
-    session_cookie.tell(response)
+    session_cookie.add_to(response)
     return response
 
 
 def _answers(keys: list[str | None], frames: bool) -> list[dict[str, Any] | None]:
     """Return an answer for each session; None where the project's code failed over it.
 
-    Of one that fails the gateway asks by itself; the others must not go without an answer for it.
+    The gateway asks about that one alone, and the others still get their answers.
     """
     try:
         return [answer(login, frames=frames) for login in find_logins(keys)]

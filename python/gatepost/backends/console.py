@@ -1,6 +1,6 @@
 """Prints the calls instead of making them; for work on a project without a gateway.
 
-The surprise: a revocation is printed with its session's digest, never with a session key.
+A revocation is printed with its session's digest, never with a session key.
 """
 
 import sys

@@ -21,7 +21,7 @@ _OF_CONNECTION = {"scope", "channel_name", "channel_receive"}
 #: What a handler's parameter is called, also where ``connect()`` calls it.
 _EVENTS = {"event", "message", "msg", "evt"}
 
-#: What may be asked of a user in ``connect()`` that the gateway asks as well.
+#: What ``connect()`` may check of a user that the gateway checks as well.
 _LOGGED_IN = {"is_anonymous", "is_authenticated", "AnonymousUser", "scope", "user", "get", "self"}
 
 #: All that is in a ``receive()`` which only answers a ping, as the gateway does.

@@ -1,8 +1,8 @@
 """What ``manage.py check`` says before the gateway or a browser has to.
 
 One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W032``, and a hint
-that says what to write. ``apps`` calls :func:`register_all`. The surprise: a stock project with
-the few lines of the quick start gets no message at all, with DEBUG on or off, which a test proves.
+that says what to write. ``apps`` calls :func:`register_all`. A stock project with the
+few lines of the quick start gets no message at all, with DEBUG on or off, which a test proves.
 
 GZipMiddleware and ConditionalGetMiddleware, which are often blamed, are harmless here.
 """

@@ -1,6 +1,6 @@
 """Which middlewares a project has, and those that stand in the gateway's way.
 
-The other checks ask :func:`position`. The surprise: a project's own subclass counts as the class.
+The other checks ask :func:`position`. A project's own subclass counts as the class.
 """
 
 import re

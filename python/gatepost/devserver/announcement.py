@@ -1,7 +1,7 @@
 """What the gateway's log says of where it is, and what ``rungateway`` says of it.
 
-The surprise: only the gateway knows at which addresses of this machine others reach it, and ports
-that were left to the system; so its lines are read.
+Only the gateway knows at which addresses of this machine others reach it, and which ports the
+system chose; so its log is read.
 """
 
 from collections.abc import Iterator

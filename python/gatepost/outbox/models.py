@@ -23,7 +23,7 @@ def new_name() -> str:
 
 
 class Kind(models.TextChoices):
-    """What an item asks of the gateway."""
+    """What the gateway does with an item."""
 
     PUBLICATION = "publication"
     REVOCATION = "revocation"

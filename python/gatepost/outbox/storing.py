@@ -1,7 +1,6 @@
 """Stores calls in the caller's transaction, and wakes the gateways when it has committed.
 
-``backends.outbox`` calls it. The surprise: a gateway is only woken, and a wake may be lost: it
-polls besides.
+``backends.outbox`` calls it. A wake-up carries nothing and may be lost, since gateways also poll.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Drafts a gateway.toml from Django's settings.
 
-``gateway_config`` prints or writes it, ``rungateway`` writes it where there is none. The surprise:
-only what differs from the gateway's defaults is written, so that the file says what is special
-about the project; and never a secret.
+``gateway_config`` prints or writes it, ``rungateway`` writes it where there is none. Only what
+differs from the gateway's defaults is written, so that the file shows what is special about the
+project; and never a secret.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The gateway's configuration file, as far as Django cares: where it is and what it amounts to.
 
-The checks, ``rungateway`` and ``gateway_check`` use it; ``gateway_config`` writes the file. The
-surprise: Python 3.10 cannot read TOML; what needs more than a hint asks the gateway's binary.
+The checks, ``rungateway`` and ``gateway_check`` use it; ``gateway_config`` writes the file. Python
+3.10 cannot read TOML, so what is read here serves hints alone; all else asks the gateway's binary.
 """
 
 import os
@@ -81,7 +81,7 @@ def effective(program: Path, config: Path, environment: Mapping[str, str]) -> di
 
 
 def session_cookie() -> str | None:
-    """Return the cookie that the file says has the session; None where it says nothing of it."""
+    """Return the session cookie that the file names; None where it names none."""
     path = in_force()
     django = _read(path).get("django") if path else None
     named = django.get("session_cookie") if isinstance(django, dict) else None

@@ -1,8 +1,8 @@
-"""What Django asks of the gateway: a publication, a revocation, or a recheck.
+"""What Django has the gateway do: a publication, a revocation, or a recheck.
 
 ``publishing`` and ``signals`` make them, ``commit`` holds them back, the backends pass them on.
-The surprise: a frame is kept as the JSON text that browsers get, encoded where ``notify`` was
-called, so that nothing can change it, or find it wrong, later.
+A frame is kept as the JSON text that browsers get. It is encoded where ``notify`` is called, so
+that nothing changes it afterwards, and a mistake shows in the caller's own line.
 """
 
 import json

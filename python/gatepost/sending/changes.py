@@ -1,8 +1,8 @@
 """What happens to sockets when users and their groups change.
 
-``apps`` connects the receivers. The surprise: a group is followed by its name, since the gateway
-knows who hears what is for it, so that a hundred thousand members are one call. Only where a
-function of the project's own says the groups, the members have to be named.
+``apps`` connects the receivers. The surprise: when a group changes, the gateway is given its name
+alone, since it knows which connections are in it: a hundred thousand members are one call. Only
+where the project's own function (``GROUPS``) decides who is in a group are the members named.
 """
 
 from typing import Any
@@ -143,7 +143,7 @@ def membership_changed(
     cascades = (get_user_model(), _relation().related_model)
     source = origin.model if isinstance(origin, QuerySet) else type(origin)
     if not _is_on() or issubclass(source, cascades):
-        return  # With its user or its group, which are heard of themselves.
+        return  # It goes with its user or its group, whose own receivers act.
     field = sender._meta.get_field(_relation().m2m_field_name())
     user = getattr(instance, field.attname)
     if user is not None:

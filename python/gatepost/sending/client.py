@@ -29,7 +29,7 @@ logger = logging.getLogger("gatepost")
 LONGEST_ANSWER = 8 * 1024 * 1024
 
 
-#: What it means that a call was not made.
+#: What follows where a call is not made.
 _CONSEQUENCES = {
     "/v1/publish": ": what was to be sent is lost",
     "/v1/revoke": ": sockets that are open are not closed",
@@ -40,7 +40,7 @@ _CONSEQUENCES = {
 class GatewayError(Exception):
     """A gateway could not be reached, or refused; the text says why and what to do."""
 
-    #: How loud it is where it is only logged.
+    #: The level at which it is logged where it is not raised.
     level = logging.ERROR
 
 
@@ -51,7 +51,7 @@ class UnreachableError(GatewayError):
 
 
 class SkippedError(GatewayError):
-    """It was not tried, because a gateway could not be reached just now; that was said then."""
+    """It was not tried: the gateway could not be reached a moment ago, and that was logged."""
 
     level = logging.DEBUG
 
@@ -169,9 +169,9 @@ def _call(url: str, request: _Request) -> Answer:
 
 
 def never_ran(url: str, error: GatewayError) -> bool:
-    """Return whether, as far as this process can know, there is no gateway that could be told.
+    """Return whether, as far as this process knows, no gateway has run at a URL yet.
 
-    Then nobody listens there (or there is no secret yet) and nobody has before.
+    Nothing listens there (or there is no secret yet), and nothing has answered there before.
     """
     nobody = (ConnectionRefusedError, FileNotFoundError, conf.SecretMissingError)
     return isinstance(error.__cause__, nobody) and url not in _state.reached

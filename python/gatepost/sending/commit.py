@@ -1,10 +1,10 @@
 """Holds calls back until the transaction commits, and then hands them on together.
 
-``publishing`` hands its calls over; they go to the backend of the moment. The surprise: Django
-tells each ``on_commit`` callback that it may run, but nobody that it was rolled back with a
-savepoint, nor which one is the last. So every call is one callback *object* that only Django's list
-keeps alive: the first that runs takes along those that are still alive, and what was rolled back no
-longer is. That needs reference counts; on other Pythons each call is made on its own.
+``publishing`` makes the calls; they go to the backend that the settings name. The surprise: Django
+runs each ``on_commit`` callback, but says neither which one is the last nor which were dropped with
+a savepoint that was rolled back. So every call is one callback *object* that only Django's list
+keeps alive: the first that runs takes along all that are still alive, and those that were rolled
+back no longer are. That needs reference counts; on other Pythons each call is made on its own.
 """
 
 import sys
@@ -50,9 +50,9 @@ class _PendingCall:
         send_now([one.call for one in together])
 
     def _and_later(self) -> list["_PendingCall"]:
-        """Return this call and those after it that were not rolled back, in order.
+        """Return this call and the later ones that were not rolled back, in order.
 
-        Not those before it: a test that captures callbacks runs only the ones it captured.
+        Not the earlier ones: a test that captures callbacks runs only those that it captured.
         """
         alive = _alive(self.using)
         position = next((i for i, one in enumerate(alive) if one is self), None)
@@ -80,7 +80,7 @@ def after_commit(call: Call) -> None:
 
 
 def send_now(calls: Sequence[Call]) -> None:
-    """Make calls without waiting for a commit; within a request they may ride on its response."""
+    """Make calls without waiting for a commit; in a request they may leave on its response."""
     backend = backends.current()
     due = _offered(calls) if backend.rides else calls
     if due:
@@ -88,9 +88,9 @@ def send_now(calls: Sequence[Call]) -> None:
 
 
 def send_outside_transaction(calls: Sequence[Call]) -> None:
-    """Make calls that must hold whatever becomes of the transaction, such as a logout's.
+    """Make calls that must hold even if the transaction is rolled back, such as a logout's.
 
-    In a request they ride, so that what it said before, and has yet to commit, comes before.
+    In a request they leave with the response, after the earlier calls that still wait for a commit.
     """
     backend = backends.current()
     due = list(calls)
@@ -105,17 +105,17 @@ def send_outside_transaction(calls: Sequence[Call]) -> None:
 
 
 def _is_awaited() -> bool:
-    """Return whether this thread has said what waits for a commit."""
+    """Return whether calls of this thread wait for a commit."""
     return any(not one.sent for using in list(_pending.__dict__) for one in _alive(using))
 
 
 def _offered(calls: Sequence[Call]) -> list[Call]:
-    """Offer calls to the response of the moment; return those that have to be made now.
+    """Offer calls to the current response; return those that have to be made now.
 
-    The response reaches one gateway: what several must hear has to be sent. Only a recheck rides
-    even then, because sent at once it would ask with the key that this very response replaces; so
-    does a logout (see :func:`send_outside_transaction`). The middleware sends them to all gateways
-    once the response has left.
+    The response reaches one gateway: what several must hear has to be sent. Only a recheck waits
+    for the response even then, because sent at once it would ask with the key that this very
+    response replaces; so does a logout (see :func:`send_outside_transaction`). The middleware sends
+    them to all gateways once the response has left.
     """
     if len(client.urls()) == 1:
         return piggyback.add(calls)

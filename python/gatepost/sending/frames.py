@@ -1,8 +1,8 @@
 """A frame as browsers get it, or why the gateway would not take it.
 
 ``publishing`` and the channel layer call :func:`frame`, so that what is wrong with one is raised at
-the line that made it. The surprise: how large it may be is said by ``delivery.outbox_size`` in
-gateway.toml, which Django may not have at hand; then it is what the gateway does without one.
+the line that made it. How large it may be depends on ``delivery.outbox_size`` in gateway.toml,
+which Django may not have at hand: the setting ``FRAME_SIZE`` repeats it.
 """
 
 import re

@@ -1,8 +1,8 @@
 """``notify`` and ``revoke``: what a project calls.
 
 Frames are encoded where ``notify`` is called, so a later change of the object, or a mistake, is
-the caller's own line; they leave after the commit (see ``commit``). The surprise: every publication
-gets an id, because only then may a call be repeated over a connection that broke.
+the caller's own line; they leave after the commit (see ``commit``). Every publication gets an id,
+because only then may a call be repeated over a connection that broke.
 """
 
 import logging
@@ -98,7 +98,7 @@ def recheck(target: Any) -> None:
 
 
 def _parts(to: dict[str, Any], id: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield what one publication is: several where the gateway would refuse so many users."""
+    """Yield audience and id of a publication; several where it has too many users for one."""
     users = to.get("users", [])
     if len(users) <= MOST_USERS:
         yield to, id

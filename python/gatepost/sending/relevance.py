@@ -1,9 +1,9 @@
-"""Whether a user that was saved may now be somebody else to the gateway.
+"""Whether saving a user may change what the gateway is told about it.
 
-``changes`` asks. Sites save users at each request (``last_seen``), and each time all of the user's
-sessions would be asked about. So what was loaded is kept with each user object, and what the
-answers do not depend on does not count. The surprise: an object that was refreshed meanwhile looks
-unchanged where it is set back, so it is compared with what this process has loaded last, too.
+``changes`` asks. Some sites save users at each request (``last_seen``), and the gateway would ask
+about all of the user's sessions each time. So each user object keeps the values it was loaded with,
+and only fields count that the answers depend on. The surprise: an object that was refreshed and
+then set back looks unchanged, so it is also compared with what this process loaded last.
 """
 
 import threading
@@ -26,7 +26,7 @@ _OWN = {"password", "is_active"}
 #: Saved by every login, and nothing else then.
 _NEVER = {"last_login"}
 
-#: Of so many users it is kept what was loaded last.
+#: How many users' last loaded values are kept.
 MOST_KNOWN = 1_000
 
 _known: "OrderedDict[Any, dict[str, Any]]" = OrderedDict()
@@ -34,7 +34,7 @@ _lock = threading.Lock()
 
 
 def remember(user: Any) -> None:
-    """Keep what a user object holds now, which is what the database holds."""
+    """Keep the values of a user object that was just loaded or saved."""
     loaded = user.__dict__.copy()
     del loaded["_state"]
     user._state.gatepost_loaded = loaded
@@ -47,7 +47,7 @@ def remember(user: Any) -> None:
 
 
 def forget(user: Any) -> None:
-    """Drop what a user object held: it was not loaded."""
+    """Drop the values of a user object that was not loaded from the database."""
     user._state.gatepost_loaded = None
 
 
@@ -74,7 +74,7 @@ def _differs(known: dict[str, Any] | None, user: Any, name: str) -> bool:
         return True
     before, now = known[name], user.__dict__[name]
     if isinstance(before, date | time) and isinstance(now, date | time):
-        return False  # When somebody was seen says nothing; that there is a date at all may.
+        return False  # Another date changes no answer; a date where there was none may.
     if isinstance(now, dict | list):
         return True  # It may have been changed in place, together with what was kept.
     return bool(before != now)

@@ -1,4 +1,4 @@
-"""The header ``Gatepost-Signature``, with which gateway and Django believe each other.
+"""The header ``Gatepost-Signature``, by which gateway and Django know each other.
 
 ``client`` signs with it, ``trust`` verifies with it; ``src/web/signature.rs`` is the same thing
 in the gateway, and ``tests/signature_vectors.json`` binds both. The surprise: the MAC is compared

@@ -1,10 +1,10 @@
 """Whether a request came from the gateway: its ``Gatepost-Signature``.
 
-``middleware`` asks it about every request, ``views`` about the gateway's own. The surprise: servers
-differ in all that they tell of a request. What is signed is the target as it was on the request
-line, which not every one keeps: where quoting the decoded path would not give it back, the gateway
-says it in ``Gatepost-Target``. And ``X-Forwarded-*`` are theirs to act upon and to remove: address
-and scheme come in fields that no server knows.
+``middleware`` asks about every request, ``gateway_view`` about the gateway's own. The surprise:
+WSGI and ASGI servers differ in what they hand on of a request. The signature covers the target as
+it was on the request line, which not every server keeps: where quoting the decoded path would not
+restore it, the gateway sends it in ``Gatepost-Target``. Servers also act upon ``X-Forwarded-*`` or
+remove them, so address and scheme come in fields that no server knows.
 """
 
 import re
@@ -55,10 +55,10 @@ def verify(request: HttpRequest, body_hash: str) -> None:
 
 
 def is_proxied(request: HttpRequest) -> bool:
-    """Return whether the gateway passed this request on; False: it made it itself. Else raise.
+    """Return True for a request that the gateway passed on, False for a question of its own.
 
-    A request that it passes on is signed without its body, which streams; those it makes have none
-    or a small one, which is signed.
+    Raises where the signature is neither's. A request that it passes on is signed without its body,
+    which streams; its questions have no body, or a small one that is signed.
     """
     try:
         verify(request, signature.STREAMED)
@@ -74,10 +74,10 @@ def is_proxied(request: HttpRequest) -> bool:
 
 
 def _body_of_question(request: HttpRequest) -> bytes | None:
-    """Return the body of what the gateway may have made itself; None where it has made no such.
+    """Return the body of what may be a question of the gateway; None where it cannot be one.
 
-    A body of another kind is left to the view, which may want to read it in pieces. What kind of
-    nothing a request without one has is the server's own idea: wsgiref calls it text/plain.
+    A body of another type is left to the view, which may want to read it in pieces. The type of a
+    request without a body says nothing: wsgiref calls it text/plain.
     """
     length = request.META.get("CONTENT_LENGTH")
     if length in (None, "", "0", 0) and "HTTP_TRANSFER_ENCODING" not in request.META:

@@ -6,8 +6,8 @@ fixture ``gatepost_outbox`` have it at hand. ``LiveGateway``, the
 fixture ``live_gateway`` and ``LiveGatewayTestCase`` run the real gateway in front of Django's
 live server.
 From the outside in: ``cases``, ``live`` and ``gatepost.pytest_plugin``; ``assertions``,
-``sockets``; ``outbox``. The surprise: importing this needs Django's settings no more than
-``django.test`` does.
+``sockets``; ``outbox``. Importing this needs Django's settings no
+more than ``django.test`` does.
 """
 
 from gatepost.testing.assertions import assertNotified, assertNotNotified, assertRevoked
