@@ -33,7 +33,8 @@ class Acting:
 
 
 def begin(request):
-    request.session["acting_as"] = get_user_model().objects.get(username="other").pk
+    other = get_user_model().objects.get(username="other")
+    request.session["acting_as"] = str(other.pk)
     session_begin.send(sender=None, request=request)
     return HttpResponse()
 

@@ -2,6 +2,7 @@
 
 import json
 
+import django
 import pytest
 from django.apps import apps
 from django.contrib.auth import authenticate, get_user_model
@@ -89,6 +90,8 @@ def test_what_another_process_changed_does_not_hide_a_change(user, rechecks):
 def test_an_object_made_by_hand_is_no_loaded_one(user, rechecks):
     model = get_user_model()
     fields = {field.attname: getattr(user, field.attname) for field in model._meta.concrete_fields}
+    if django.VERSION < (5, 0) and model._meta.pk.has_default():
+        pytest.skip("Django 4.2 always inserts an object made by hand whose key has a default")
     model(**fields).save(force_update=True)
     assert rechecks() == [{"user": str(user.pk)}]
 
