@@ -122,6 +122,71 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_table_says_the_same() {
+        let document = include_str!("../docs/protocol.md");
+        let (_, table) = document.split_once("### Close codes").unwrap();
+        let rows = table.lines().skip_while(|line| !line.starts_with('|'));
+        let rows = rows.take_while(|line| line.starts_with('|')).skip(2);
+        let documented: Vec<(u16, Reconnect)> = rows
+            .filter_map(|row| {
+                let cells: Vec<_> = row.split('|').map(str::trim).collect();
+                // The last row has no code of its own: the caller of `/v1/revoke` chooses it.
+                let code = cells[1].parse().ok()?;
+                let reconnect = match cells[4].split([',', ':']).next() {
+                    Some("yes") => Reconnect::Later,
+                    Some("no") => Reconnect::Never,
+                    other => panic!("{code}: {other:?} is neither yes nor no"),
+                };
+                Some((code, reconnect))
+            })
+            .collect();
+        let mut known: Vec<_> = every_reason()
+            .iter()
+            .map(|reason| (reason.code(), reason.reconnect()))
+            .collect();
+        known.sort_by_key(|(code, _)| *code);
+        known.dedup();
+        assert_eq!(documented, known);
+    }
+
+    /// One of each but `Revoked`, whose code is the caller's. The match makes a new reason be listed.
+    fn every_reason() -> Vec<CloseReason> {
+        use CloseReason as Reason;
+        let all = vec![
+            Reason::NotLoggedIn,
+            Reason::SessionEnded("logged out".into()),
+            Reason::GoingAway { delay_ms: 1 },
+            Reason::Policy("binary messages are not allowed here"),
+            Reason::ProtocolError,
+            Reason::InvalidUtf8,
+            Reason::MessageTooBig,
+            Reason::Misconfigured("x".into()),
+            Reason::SessionChanged,
+            Reason::AnotherUser,
+            Reason::DjangoUnreachable,
+            Reason::TooSlow,
+        ];
+        for reason in &all {
+            match reason {
+                Reason::NotLoggedIn
+                | Reason::SessionEnded(_)
+                | Reason::GoingAway { .. }
+                | Reason::Policy(_)
+                | Reason::ProtocolError
+                | Reason::InvalidUtf8
+                | Reason::MessageTooBig
+                | Reason::Misconfigured(_)
+                | Reason::SessionChanged
+                | Reason::AnotherUser
+                | Reason::DjangoUnreachable
+                | Reason::TooSlow => {}
+                Reason::Revoked { .. } => panic!("its code is the caller's"),
+            }
+        }
+        all
+    }
+
+    #[test]
     fn only_a_missing_login_is_4001() {
         assert_eq!(CloseReason::NotLoggedIn.code(), 4001);
         assert_eq!(CloseReason::DjangoUnreachable.code(), 1013);

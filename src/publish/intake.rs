@@ -59,6 +59,7 @@ impl Intake {
         let receipt = self.broker.publish(&decoded.publication, id);
         if !receipt.duplicate {
             self.metrics.publications.inc();
+            self.count_frames(receipt);
         }
         receipt
     }
@@ -73,7 +74,14 @@ impl Intake {
             exclude: None,
             socket: None,
         };
-        self.broker.publish(&publication, None);
+        let receipt = self.broker.publish(&publication, None);
+        self.count_frames(receipt);
+    }
+
+    /// Counted once a publication, not once a connection: this is the hot path.
+    fn count_frames(&self, receipt: Receipt) {
+        let frames = u64::try_from(receipt.delivery.sockets).unwrap_or(u64::MAX);
+        self.metrics.frames.inc_by(frames);
     }
 
     /// Carries out a revocation in the form of `POST /v1/revoke`; returns how many connections it

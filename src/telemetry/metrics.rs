@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 /// A label that names what happened, from a fixed set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Outcome {
-    /// `ok`, `refused`, …
+    /// `ok`, `unreachable`, …
     pub outcome: &'static str,
 }
 
@@ -61,13 +61,17 @@ pub struct OutboxMetrics {
 pub struct Metrics {
     /// Live connections at socket routes.
     pub connections: Gauge,
-    /// Handshakes by outcome: `accepted`, `anonymous`, `refused_origin`, `bad_request`, ….
+    /// Handshakes by outcome. Refused before the upgrade: `draining`, `full`, `address_full`, `too_fast`,
+    /// `crowded`, `not_an_upgrade`, `malformed`, `origin_refused`. Answered with 101: `accepted`, or closed
+    /// at once as `no_cookie`, `anonymous`, `renamed`, `revoked`, `user_full`, `draining`, `unreachable`,
+    /// `misconfigured`.
     pub handshakes: Family<Outcome, Counter>,
     /// Closes that the gateway started, by code.
     pub closes: Family<Code, Counter>,
     /// Clients that were told to log in again and again, and were kept waiting for it.
     pub slowed: Counter,
-    /// Auth calls to Django by outcome: `user`, `anonymous`, `unreachable`, `misconfigured`.
+    /// Auth calls to Django by outcome: `user`, `anonymous`, `batch` (answers to several at once),
+    /// `no_batch` (Django has no batch view), `unreachable`, `misconfigured`.
     pub auth_calls: Family<Outcome, Counter>,
     /// Calls to Django that gave no judgement, by what is wrong.
     pub diagnoses: Family<KindLabel, Counter>,
@@ -75,13 +79,13 @@ pub struct Metrics {
     pub auth_waiting: Gauge,
     /// Publications accepted.
     pub publications: Counter,
-    /// Frames handed to outboxes.
+    /// Frames handed to connections: a publication counts once for each of them.
     pub frames: Counter,
     /// What came on Django's responses.
     pub rides: Family<Ride, Counter>,
     /// The transactional outbox.
     pub outbox: OutboxMetrics,
-    /// Requests by outcome: `proxied`, `file`, `refused`, `upstream_error`, ….
+    /// Requests by outcome, which is the class of the status: `ok`, `client_error`, `server_error`.
     pub requests: Family<Outcome, Counter>,
 }
 
@@ -101,7 +105,11 @@ impl Metrics {
             "Publications accepted",
             self.publications.clone(),
         );
-        r.register("frames", "Frames handed to outboxes", self.frames.clone());
+        r.register(
+            "frames",
+            "Frames handed to connections",
+            self.frames.clone(),
+        );
         r.register(
             "rides",
             "What came on responses of Django, by kind and outcome",

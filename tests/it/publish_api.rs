@@ -91,6 +91,30 @@ async fn a_batch_arrives_in_order_and_a_bad_line_fails_alone() {
     gateway.stop().await;
 }
 
+#[tokio::test]
+async fn a_frame_counts_once_for_each_connection_that_is_given_it() {
+    let (_django, gateway) = stage().await;
+    let first = ann(&gateway).await;
+    let second = gateway
+        .browser_of("anns-session")
+        .socket(NOTIFICATIONS)
+        .await;
+    let api = gateway.api();
+    api.connected("42", 2).await;
+    for to in [r#"{"user":"42"}"#, r#"{"user":"nobody"}"#] {
+        let body = format!(r#"{{"to":{to},"frame":1,"id":"{}"}}"#, to.len());
+        for _ in 0..2 {
+            assert_eq!(api.post("/v1/publish", &body).await.status(), 202);
+        }
+    }
+    let text = api.get("/metrics").await.text();
+    assert!(text.contains("\ngatepost_frames_total 2\n"), "{text}");
+    assert!(text.contains("\ngatepost_publications_total 2\n"), "{text}");
+    first.close().await;
+    second.close().await;
+    gateway.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_batch_is_no_reason_to_cut_a_client_that_reads() {
     const FRAMES: usize = 5000;
