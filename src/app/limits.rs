@@ -4,7 +4,7 @@
 
 use crate::config::{Config, FrontendConfig, Limits};
 use crate::net::descriptors::{self, Shares};
-use crate::server::serve::ServeLimits;
+use crate::server::service::ServeLimits;
 
 /// Connections besides those that `limits.connections` allows: sockets beyond it get their own answer,
 /// and the place of one that has just ended is free before its connection is.

@@ -5,24 +5,22 @@
 //! requests.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::drive::drive;
 use super::http1::Http1Stream;
 use super::http2::Http2Stream;
 use super::pace::{Allowed, Pace};
-use super::serve::{Answer, Serve, ServeLimits};
+use super::service::{Answer, ServeLimits, Service};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Peer;
@@ -49,74 +47,23 @@ const REFUSAL: Duration = Duration::from_secs(5);
 /// For another request of such a client over HTTP/2, where the answer does not end the connection.
 const REFUSAL_IDLE: Duration = Duration::from_millis(500);
 
-/// How HTTP is spoken, set up once.
-#[derive(Clone, Debug)]
-pub(super) struct Speech {
-    http1: http1::Builder,
-    http2: http2::Builder<Tasks>,
-}
-
-/// Spawns what hyper wants spawned: one task an HTTP/2 stream.
-#[derive(Clone, Debug)]
-struct Tasks(DrainWatch);
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        self.0.spawn(task);
-    }
-}
-
-impl Speech {
-    pub(super) fn new(limits: &ServeLimits, drain: &DrainWatch) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            // What ends only its half is held back by `Http1Stream`.
-            .half_close(false)
-            // As HTTP/1.1 is written everywhere, for devices that compare byte for byte.
-            .title_case_headers(true)
-            .max_header_size(limits.header_size)
-            .max_buf_size((limits.header_size + 1024).max(64 * 1024));
-        if limits.headers != 100 {
-            // Costs an allocation a request, which hyper's own 100 does not.
-            http1.max_headers(limits.headers);
-        }
-        let header_list = u32::try_from(limits.header_size).unwrap_or(u32::MAX);
-        let mut http2 = http2::Builder::new(Tasks(drain.clone()));
-        http2
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(100)
-            .max_header_list_size(header_list)
-            .initial_stream_window_size(256 * 1024)
-            // Not lower: one stalled upload would starve all other streams.
-            .initial_connection_window_size(1024 * 1024)
-            .max_send_buf_size(64 * 1024)
-            .max_pending_accept_reset_streams(20)
-            .max_local_error_reset_streams(128)
-            .keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10));
-        Self { http1, http2 }
-    }
-}
-
 /// Serves a client over TLS.
 pub(super) async fn run_tls<A: Answer>(
-    serve: Arc<Serve<A>>,
+    service: Arc<Service<A>>,
     store: Arc<CertificateStore>,
     stream: PacedStream,
     client: Client,
 ) {
     let handshake = handshake(store.server_config(), stream);
     drop(store);
-    let limit = client.entry.limit(serve.limits.tls_timeout);
+    let limit = client.entry.limit(service.limits.tls_timeout);
     let handshake = tokio::time::timeout(limit, handshake);
     let secured = tokio::select! {
         secured = handshake => secured,
-        () = late(&serve.drain) => return,
+        () = late(&service.drain) => return,
     };
     match secured {
-        Ok(Ok((stream, protocol))) => serve_http(serve, stream, protocol, client).await,
+        Ok(Ok((stream, protocol))) => serve_http(service, stream, protocol, client).await,
         Ok(Err(error)) => tracing::debug!(peer = ?client.peer, %error, "the TLS handshake failed"),
         Err(_) => tracing::debug!(peer = ?client.peer, "the TLS handshake lasts too long"),
     }
@@ -210,7 +157,7 @@ impl Client {
 
 /// Serves a client that speaks HTTP, until either side ends it.
 pub(super) async fn serve_http<A, S>(
-    serve: Arc<Serve<A>>,
+    service: Arc<Service<A>>,
     stream: S,
     protocol: Protocol,
     client: Client,
@@ -220,8 +167,8 @@ pub(super) async fn serve_http<A, S>(
 {
     let Client { peer, pace, entry } = client;
     pace.speaks(protocol);
-    let (answer, seen) = (Arc::clone(&serve.answer), Arc::clone(&pace));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let (answer, seen) = (Arc::clone(&service.answer), Arc::clone(&pace));
+    let answering = service_fn(move |request: Request<Incoming>| {
         let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
         async move {
             let response = entry.answer(&*answer, request, peer).await;
@@ -229,17 +176,17 @@ pub(super) async fn serve_http<A, S>(
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight)))
         }
     });
-    let (speech, drain) = (&serve.speech, &serve.drain);
+    let (speech, drain) = (&service.speech, &service.drain);
     let ended = match protocol {
         Protocol::Http1 => {
             let io = TokioIo::new(Http1Stream::new(stream, Arc::clone(&pace)));
-            let connection = speech.http1.serve_connection(io, service).with_upgrades();
+            let connection = speech.http1.serve_connection(io, answering).with_upgrades();
             let end = http1::UpgradeableConnection::graceful_shutdown;
             drive(connection, end, &pace, drain).await
         }
         Protocol::Http2 => {
             let io = TokioIo::new(Http2Stream::new(stream));
-            let connection = speech.http2.serve_connection(io, service);
+            let connection = speech.http2.serve_connection(io, answering);
             let end = http2::Connection::graceful_shutdown;
             drive(connection, end, &pace, drain).await
         }

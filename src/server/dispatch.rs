@@ -12,7 +12,7 @@ use std::time::Instant;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::serve::{Answer, Peer};
+use super::service::{Answer, Peer};
 use super::shown::{self, Shown};
 use super::unrouted::Unrouted;
 use crate::config::AccessLog;

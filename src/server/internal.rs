@@ -13,7 +13,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use super::serve::{Answer, Peer};
+use super::service::{Answer, Peer};
 use crate::admin::health::Health;
 use crate::admin::metrics::Exposition;
 use crate::publish::api::Api;

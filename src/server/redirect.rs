@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCOD
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::serve::{Answer, Peer};
+use super::service::{Answer, Peer};
 use crate::web::body::ResponseBody;
 use crate::web::hosts::{Hosts, is_same_authority, split_authority};
 use crate::web::problem::Problem;

@@ -17,7 +17,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::serve::{Answer, Peer, Serve, ServeLimits};
+use super::serve::Serve;
+use super::service::{Answer, Peer, ServeLimits};
 use crate::config::TlsConfig;
 use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::Listener;

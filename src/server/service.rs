@@ -1,0 +1,87 @@
+//! What a connection reads of its server: who answers, what a client may take, how HTTP is spoken.
+//!
+//! Made by `serve`, one for each kind of listener; read by every `connection`.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::http_config::{HeaderLimits, Speech};
+use crate::config::Limits;
+use crate::net::drain::DrainWatch;
+pub use crate::net::listener::Peer;
+use crate::web::body::ResponseBody;
+
+/// Whatever answers requests.
+pub trait Answer: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send;
+}
+
+/// What clients of one kind of listener may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServeLimits {
+    /// Connections at once, upgraded ones included.
+    pub connections: usize,
+    /// Clients beyond them that are told that there is no room, at once.
+    pub refused: usize,
+    /// Bytes of a header section.
+    pub header_size: usize,
+    /// Fields in a header section.
+    pub headers: usize,
+    /// For the TLS handshake.
+    pub tls_timeout: Duration,
+    /// For a header section, and for the first byte of the first request.
+    pub header_timeout: Duration,
+    /// For the next request.
+    pub idle_timeout: Duration,
+    /// For the client to take the next bytes.
+    pub write_timeout: Duration,
+}
+
+impl ServeLimits {
+    /// As configured, with so many connections and refusals.
+    pub fn new(limits: &Limits, connections: usize, refused: usize) -> Self {
+        Self {
+            connections,
+            refused,
+            header_size: limits.header_size,
+            headers: limits.headers,
+            tls_timeout: limits.tls_timeout,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            write_timeout: limits.write_timeout,
+        }
+    }
+}
+
+/// What all connections of one kind of listener share.
+#[derive(Debug)]
+pub(super) struct Service<A> {
+    pub(super) answer: Arc<A>,
+    pub(super) limits: ServeLimits,
+    pub(super) drain: DrainWatch,
+    pub(super) speech: Speech,
+}
+
+impl<A> Service<A> {
+    pub(super) fn new(answer: Arc<A>, limits: ServeLimits, drain: DrainWatch) -> Self {
+        let headers = HeaderLimits {
+            size: limits.header_size,
+            fields: limits.headers,
+        };
+        Self {
+            answer,
+            speech: Speech::new(headers, &drain),
+            limits,
+            drain,
+        }
+    }
+}
