@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
-use super::Receipt;
+use super::receipt::Receipt;
 use crate::publication::Audience;
 
 /// The oldest are forgotten early beyond this number.

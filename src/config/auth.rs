@@ -100,7 +100,7 @@ impl AuthConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
-        let lease_file = document.folder.join(&default.lease_file);
+        let lease_file = document.findings.folder.join(&default.lease_file);
         let mut section = document.section("auth");
         let url = section.value("url", &URL).unwrap_or(default.url.clone());
         // An auth view of one's own may say no where the package's batch view would say yes.

@@ -77,7 +77,7 @@ impl BufferingConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>, limits: &Limits) -> Self {
         let mut buffering = Self::default();
-        let beside = document.folder.join(FOLDER);
+        let beside = document.findings.folder.join(FOLDER);
         let mut section = document.section("buffering");
         let mut size = |field: &mut u64, key| {
             *field = section.value(key, &SIZE).unwrap_or(*field);
@@ -123,7 +123,7 @@ fn read_folder(section: &mut Section<'_, '_>, beside: PathBuf) -> BufferFolder {
     let Some(folder) = section.value("folder", &FOLDER_OR_DEFAULT).flatten() else {
         return BufferFolder::Default(beside);
     };
-    let folder = section.document.folder.join(folder);
+    let folder = section.findings.folder.join(folder);
     if !folder.is_dir() {
         let message = format!("there is no folder {}", folder.display());
         let hint = "make it, or leave the key out for .gatepost/ beside this file";

@@ -129,7 +129,7 @@ fn read_secrets(section: &mut Section<'_, '_>, upstream: &[UpstreamAddress]) -> 
     }
     let missing = Place::Variable(variable);
     if previous.is_some() {
-        section.document.refuse(
+        section.findings.refuse(
             missing,
             "is not set, but the previous secret is",
             Some(MAKE_ONE),
@@ -139,13 +139,13 @@ fn read_secrets(section: &mut Section<'_, '_>, upstream: &[UpstreamAddress]) -> 
             "is not set, but the upstream {far} of [django] is on another machine, with which \
              a secret must be shared"
         );
-        section.document.refuse(
+        section.findings.refuse(
             missing,
             message,
             Some(&format!("set it here and where Django runs; {MAKE_ONE}")),
         );
     }
-    SecretSource::DevelopmentFile(section.document.folder.join(".gatepost/secret"))
+    SecretSource::DevelopmentFile(section.findings.folder.join(".gatepost/secret"))
 }
 
 /// The secret that a variable or a file has, and the name of the variable.
@@ -160,7 +160,7 @@ fn read_secret(
         .unwrap_or_else(|| default.to_owned());
     let file = section.path(file_key);
     let value = section
-        .document
+        .findings
         .environment
         .value(&variable)
         .filter(|value| !value.is_empty());
@@ -184,10 +184,10 @@ fn read_secret(
             "the secret has {} bytes, at least {SHORTEST_SECRET} are needed",
             bytes.len()
         );
-        section.document.refuse(place, message, Some(MAKE_ONE));
+        section.findings.refuse(place, message, Some(MAKE_ONE));
     } else if String::from_utf8_lossy(&bytes).contains('\u{FFFD}') {
         section
-            .document
+            .findings
             .refuse(place, "the secret is not UTF-8", Some(MAKE_ONE));
     }
     (Some(Secret::new(bytes)), variable)

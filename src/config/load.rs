@@ -12,8 +12,9 @@ use toml::de::DeTable;
 
 use super::document::Document;
 use super::error::Place;
+use super::findings::Findings;
+use super::known::Known;
 use super::routes::Claims;
-use super::unknown::Known;
 use super::{
     AuthConfig, BufferingConfig, Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig,
     Environment, FolderConfig, FrontendConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig,
@@ -76,25 +77,27 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
 pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
     let (root, syntax_errors) = DeTable::parse_recoverable(text);
     let mut document = Document {
-        text,
-        path,
-        folder: folder_of(path),
-        environment,
         root: root.get_ref(),
-        broken: !syntax_errors.is_empty(),
-        findings: Vec::new(),
-        known: Known::default(),
+        findings: Findings {
+            text,
+            path,
+            folder: folder_of(path),
+            environment,
+            broken: !syntax_errors.is_empty(),
+            known: Known::default(),
+            errors: Vec::new(),
+        },
     };
     let config = read_sections(&mut document);
-    if !document.broken {
+    if !document.findings.broken {
         document.refuse_unknown_keys();
     }
     document.refuse_unknown_variables();
     add_syntax_errors(&mut document, &syntax_errors);
-    if document.findings.is_empty() {
+    if document.findings.errors.is_empty() {
         Ok(config)
     } else {
-        Err(ConfigErrors::new(document.findings))
+        Err(ConfigErrors::new(document.findings.errors))
     }
 }
 
@@ -140,8 +143,8 @@ fn add_syntax_errors(document: &mut Document<'_>, errors: &[toml::de::Error]) {
     let found: Vec<_> = errors
         .iter()
         .map(|error| {
-            let end = document.text.len();
-            let place = document.at(error.span().unwrap_or(end..end));
+            let end = document.findings.text.len();
+            let place = document.findings.at(error.span().unwrap_or(end..end));
             ConfigError::new(place, error.message())
         })
         .collect();
@@ -149,13 +152,13 @@ fn add_syntax_errors(document: &mut Document<'_>, errors: &[toml::de::Error]) {
         .iter()
         .filter_map(|finding| finding.place().line())
         .collect();
-    document.findings.retain(|finding| {
+    document.findings.errors.retain(|finding| {
         finding
             .place()
             .line()
             .is_none_or(|line| !lines.contains(&line))
     });
-    document.findings.extend(found);
+    document.findings.errors.extend(found);
 }
 
 /// Every section with its keys, for the test that holds the shipped file complete.
@@ -165,15 +168,17 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
     let root = DeTable::parse(text).unwrap();
     let environment = Environment::default();
     let mut document = Document {
-        text,
-        path: Path::new("gateway.toml"),
-        folder: PathBuf::new(),
-        environment: &environment,
         root: root.get_ref(),
-        broken: false,
-        findings: Vec::new(),
-        known: Known::default(),
+        findings: Findings {
+            text,
+            path: Path::new("gateway.toml"),
+            folder: PathBuf::new(),
+            environment: &environment,
+            broken: false,
+            known: Known::default(),
+            errors: Vec::new(),
+        },
     };
     read_sections(&mut document);
-    document.known.all().collect()
+    document.findings.known.all().collect()
 }

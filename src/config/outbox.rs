@@ -48,7 +48,7 @@ impl OutboxConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
-        let beside = document.folder.join(&default.cursor);
+        let beside = document.findings.folder.join(&default.cursor);
         let mut section = document.section("outbox");
         Self {
             url: section.value("url", &URL_OR_NONE).unwrap_or(default.url),

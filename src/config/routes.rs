@@ -49,7 +49,7 @@ impl Claims {
                 "{owner}: the path \"{}\" is already taken by {by}{line}",
                 path.value
             );
-            document.refuse(path.place.clone(), message, None);
+            document.findings.refuse(path.place.clone(), message, None);
         } else {
             self.0.push((path.value.clone(), owner, path.place.line()));
         }

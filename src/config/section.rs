@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::document::{Document, found, quoted};
 use super::environment::Environment;
 use super::error::{ConfigError, Place};
+use super::findings::{Findings, found, quoted};
 use super::kind::{FILE, Hint, Kind, SIZE};
 
 /// A value with its place.
@@ -29,7 +29,7 @@ enum Item<'a> {
 
 /// One table of the file, with the variables that override it.
 pub(super) struct Section<'d, 'a> {
-    pub(super) document: &'d mut Document<'a>,
+    pub(super) findings: &'d mut Findings<'a>,
     pub(super) name: &'static str,
     pub(super) place: Place,
     pub(super) table: Option<&'a DeTable<'a>>,
@@ -97,7 +97,7 @@ impl<'a> Section<'_, 'a> {
             };
             values.extend(value.map(|value| Placed {
                 value,
-                place: self.document.at(item.span()),
+                place: self.findings.at(item.span()),
             }));
         }
         (!values.is_empty() || items.is_empty()).then_some(values)
@@ -200,31 +200,31 @@ impl<'a> Section<'_, 'a> {
     /// A path that is resolved beside the file.
     pub(super) fn path(&mut self, key: &'static str) -> Option<PathBuf> {
         let path = self.optional(key, &FILE)?;
-        Some(self.document.folder.join(path))
+        Some(self.findings.folder.join(path))
     }
 
     /// Where the key is set; without it, where the section begins.
     pub(super) fn place(&self, key: &str) -> Place {
         let variable = Environment::name_of(self.name, key);
-        if self.environment && self.document.environment.value(&variable).is_some() {
+        if self.environment && self.findings.environment.value(&variable).is_some() {
             return Place::Variable(variable);
         }
         let item = self.table.and_then(|table| table.get(key));
-        item.map_or_else(|| self.place.clone(), |item| self.document.at(item.span()))
+        item.map_or_else(|| self.place.clone(), |item| self.findings.at(item.span()))
     }
 
     /// Notes that a key is missing or does not go with others.
     pub(super) fn refuse(&mut self, key: &str, message: &str, hint: Option<&str>) {
         let place = self.place(key);
-        self.document
+        self.findings
             .refuse(place, format!("{}.{key}: {message}", self.name), hint);
     }
 
     fn take(&mut self, key: &'static str) -> Option<Item<'a>> {
-        self.document.known.add(self.name, key);
+        self.findings.known.add(self.name, key);
         if self.environment
             && let Some(text) = self
-                .document
+                .findings
                 .environment
                 .value(&Environment::name_of(self.name, key))
         {
@@ -251,7 +251,7 @@ impl<'a> Section<'_, 'a> {
     fn placed<'t>(&self, item: &Spanned<DeValue<'_>>, value: &'t str) -> Placed<&'t str> {
         Placed {
             value,
-            place: self.document.at(item.span()),
+            place: self.findings.at(item.span()),
         }
     }
 
@@ -263,7 +263,7 @@ impl<'a> Section<'_, 'a> {
     }
 
     fn wrong<T>(&mut self, key: &str, expected: &str, item: &Spanned<DeValue<'_>>) -> Option<T> {
-        let place = self.document.at(item.span());
+        let place = self.findings.at(item.span());
         self.push(
             place,
             self.message(key, expected, &found(item.get_ref())),
@@ -284,8 +284,8 @@ impl<'a> Section<'_, 'a> {
     }
 
     fn push<T>(&mut self, place: Place, message: String, hint: Hint) -> Option<T> {
-        self.document
-            .findings
+        self.findings
+            .errors
             .push(ConfigError::new(place, message).hint(hint));
         None
     }

@@ -90,7 +90,7 @@ impl ServerConfig {
                 .unwrap_or(InternalAddress::Tcp(INTERNAL_DEFAULT)),
         };
         if let InternalAddress::Unix(path) = &mut server.internal {
-            *path = section.document.folder.join(&path);
+            *path = section.findings.folder.join(&path);
             check_unix_path(&mut section, "internal", path);
         }
         server.check(&mut section);

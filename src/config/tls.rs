@@ -47,7 +47,7 @@ impl TlsConfig {
             [None, None] => {}
         }
         Self::LocalCa {
-            directory: section.document.folder.join("certs"),
+            directory: section.findings.folder.join("certs"),
         }
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn read_upstreams(section: &mut Section<'_, '_>) -> Option<Vec<Upstre
     let mut addresses = section.list("upstream", &UPSTREAM)?;
     for address in &mut addresses {
         if let UpstreamAddress::Unix(path) = address {
-            *path = section.document.folder.join(&path);
+            *path = section.findings.folder.join(&path);
             check_unix_path(section, "upstream", path);
         }
     }
