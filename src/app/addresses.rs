@@ -7,46 +7,58 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Gateway;
-use crate::config::Mode;
+use crate::config::{Config, Mode};
+use crate::net::drain::Drain;
 use crate::net::interfaces;
+use crate::tls::store::CertificateStore;
+use crate::web::hosts::Hosts;
 
 /// How often this machine's addresses are looked at.
 const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(5);
 
-impl Gateway {
-    /// Keeps certificate and hosts in step with this machine's addresses.
-    pub(super) fn watch_addresses(&self) {
-        let (mode, lan) = (self.config.mode, self.config.server.lan);
-        let store = Arc::clone(&self.store);
-        let drain = self.drain.watch();
-        let watch = async move {
+/// The addresses that count as names of this origin: in dev loopback and, with `lan`, all others of
+/// this machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnAddresses {
+    mode: Mode,
+    lan: bool,
+}
+
+impl OwnAddresses {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            mode: config.mode,
+            lan: config.server.lan,
+        }
+    }
+
+    /// As they are now.
+    pub(super) fn now(self) -> Vec<IpAddr> {
+        match self.mode {
+            Mode::Dev if self.lan => interfaces::addresses(),
+            Mode::Dev => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            Mode::Production => Vec::new(),
+        }
+    }
+
+    /// Keeps certificate and hosts in step with them.
+    pub(super) fn watch(self, store: &Arc<CertificateStore>, hosts: &Arc<Hosts>, drain: &Drain) {
+        let (store, draining) = (Arc::clone(store), drain.watch());
+        drain.watch().spawn(async move {
             tokio::select! {
-                () = store.watch(move || own_addresses(mode, lan)) => {}
-                () = drain.draining() => {}
+                () = store.watch(move || self.now()) => {}
+                () = draining.draining() => {}
             }
-        };
-        self.drain.watch().spawn(watch);
-        let (hosts, drain) = (Arc::clone(&self.hosts), self.drain.watch());
-        let watch = async move {
+        });
+        let (hosts, draining) = (Arc::clone(hosts), drain.watch());
+        drain.watch().spawn(async move {
             loop {
                 tokio::select! {
                     () = tokio::time::sleep(LOOK_AT_ADDRESSES) => {}
-                    () = drain.draining() => return,
+                    () = draining.draining() => return,
                 }
-                hosts.set_addresses(own_addresses(mode, lan));
+                hosts.set_addresses(self.now());
             }
-        };
-        self.drain.watch().spawn(watch);
-    }
-}
-
-/// The addresses that count as names of this origin: in dev loopback and, with `lan`, all others of
-/// this machine.
-pub(super) fn own_addresses(mode: Mode, lan: bool) -> Vec<IpAddr> {
-    match mode {
-        Mode::Dev if lan => interfaces::addresses(),
-        Mode::Dev => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        Mode::Production => Vec::new(),
+        });
     }
 }

@@ -2,36 +2,34 @@
 
 use std::sync::Arc;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::config::Config;
 use crate::publish::puller::{Puller, PullerSettings, SourceSettings};
 use crate::publish::wake::Wake;
 use crate::upcall::ClientError;
 
-impl Shared {
-    /// What wakes the puller, where there is one.
-    pub(super) fn outbox(&self, config: &Config) -> Option<Wake> {
-        config.outbox.url.as_ref().map(|_| self.wake.clone())
-    }
+/// What wakes the puller, where there is one.
+pub(super) fn wake(shared: &Shared, config: &Config) -> Option<Wake> {
+    config.outbox.url.as_ref().map(|_| shared.wake.clone())
+}
 
-    pub(super) fn puller(&self, config: &Config) -> Result<Option<Puller>, ClientError> {
-        let Some(url) = config.outbox.url.clone() else {
-            return Ok(None);
-        };
-        let source = SourceSettings {
-            url,
-            upstream: config.django.upstream.clone(),
-            connect_timeout: config.limits.upstream_connect_timeout,
-            host: config.server.hosts.first().cloned().unwrap_or_default(),
-            frame_size: config.delivery.outbox_size,
-            secrets: self.secrets.clone(),
-        };
-        let settings = PullerSettings {
-            source,
-            poll: config.outbox.poll,
-            settle: config.outbox.settle,
-            cursor: config.outbox.cursor.clone(),
-        };
-        Puller::build(settings, self.wake.clone(), Arc::clone(&self.intake)).map(Some)
-    }
+pub(super) fn puller(shared: &Shared, config: &Config) -> Result<Option<Puller>, ClientError> {
+    let Some(url) = config.outbox.url.clone() else {
+        return Ok(None);
+    };
+    let source = SourceSettings {
+        url,
+        upstream: config.django.upstream.clone(),
+        connect_timeout: config.limits.upstream_connect_timeout,
+        host: config.server.hosts.first().cloned().unwrap_or_default(),
+        frame_size: config.delivery.outbox_size,
+        secrets: shared.secrets.clone(),
+    };
+    let settings = PullerSettings {
+        source,
+        poll: config.outbox.poll,
+        settle: config.outbox.settle,
+        cursor: config.outbox.cursor.clone(),
+    };
+    Puller::build(settings, shared.wake.clone(), Arc::clone(&shared.intake)).map(Some)
 }

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::listeners::Listeners;
-use super::routes;
+use super::routes::{self, Routes};
+use super::shared::Shared;
 use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
 use crate::server::dispatch::{Dispatch, DispatchSettings};
@@ -16,27 +16,26 @@ use crate::web::admit::{Admission, AdmitLimits};
 use crate::web::hosts::Hosts;
 use crate::web::request::ErrorPages;
 
-impl Shared {
-    pub(super) fn dispatch(&self, config: &Config) -> Dispatch {
-        let limits = AdmitLimits {
-            uri_size: config.limits.uri_size,
-            headers: config.limits.headers,
-        };
-        let settings = DispatchSettings {
-            pages: match config.mode {
-                Mode::Dev => ErrorPages::Developer,
-                Mode::Production => ErrorPages::Public,
-            },
-            access: config.log.access,
-        };
-        let admission = Admission::new(Arc::clone(&self.hosts), limits);
-        let routes = self.routes(config);
-        let shown = routes::is_all_local(config).then(|| Arc::clone(self.authority.diagnoses()));
-        let django = config.django.upstream.first();
-        let unrouted = Unrouted::new(django.map(ToString::to_string).unwrap_or_default());
-        let noted = (Arc::clone(&self.metrics), unrouted);
-        Dispatch::new(admission, routes, settings, noted).showing(shown)
-    }
+/// What the origin itself answers with.
+pub(super) fn dispatch(shared: &Shared, config: &Config) -> Dispatch {
+    let limits = AdmitLimits {
+        uri_size: config.limits.uri_size,
+        headers: config.limits.headers,
+    };
+    let settings = DispatchSettings {
+        pages: match config.mode {
+            Mode::Dev => ErrorPages::Developer,
+            Mode::Production => ErrorPages::Public,
+        },
+        access: config.log.access,
+    };
+    let admission = Admission::new(Arc::clone(&shared.hosts), limits);
+    let routes = Routes { shared, config }.table();
+    let shown = routes::is_all_local(config).then(|| Arc::clone(shared.authority.diagnoses()));
+    let django = config.django.upstream.first();
+    let unrouted = Unrouted::new(django.map(ToString::to_string).unwrap_or_default());
+    let noted = (Arc::clone(&shared.metrics), unrouted);
+    Dispatch::new(admission, routes, settings, noted).showing(shown)
 }
 
 /// What plain HTTP is answered with: the way to where HTTPS listens.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
 use crate::django::edge::{Edge, EdgeParts};
 use crate::files::folder::Folder;
@@ -25,18 +25,33 @@ use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, Soc
 /// Never answered to the outside: Django's auth view lives here.
 const RESERVED: &str = "/_gatepost/";
 
-impl Shared {
-    pub(super) fn routes(&self, config: &Config) -> RouteTable<Arc<Route>> {
-        RouteTable::new(self.sockets(config), self.prefixes(config))
+/// Makes the routes of a configuration.
+pub(super) struct Routes<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) config: &'a Config,
+}
+
+/// What requests are forwarded to.
+struct Destination<'a> {
+    name: &'a str,
+    addresses: &'a [UpstreamAddress],
+    kind: UpstreamKind,
+}
+
+impl Routes<'_> {
+    pub(super) fn table(&self) -> RouteTable<Arc<Route>> {
+        RouteTable::new(self.sockets(), self.prefixes())
     }
 
-    fn prefixes(&self, config: &Config) -> Vec<(String, Arc<Route>)> {
+    fn prefixes(&self) -> Vec<(String, Arc<Route>)> {
+        let config = self.config;
         let forward = |name: &str, addresses: &[UpstreamAddress], kind| {
-            Arc::new(Route::Upstream(self.forwarder(
-                config,
-                (name, addresses),
+            let destination = Destination {
+                name,
+                addresses,
                 kind,
-            )))
+            };
+            Arc::new(Route::Upstream(self.forwarder(&destination)))
         };
         let django = forward("django", &config.django.upstream, UpstreamKind::Django);
         let rest = match &config.frontend {
@@ -75,57 +90,54 @@ impl Shared {
     }
 
     fn folder(&self, prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
-        let folder = Folder::new(root.to_owned(), fallback.cloned()).sharing(&self.files);
+        let folder = Folder::new(root.to_owned(), fallback.cloned()).sharing(&self.shared.files);
         Arc::new(Route::Folder {
             prefix: prefix.to_owned(),
             folder,
         })
     }
 
-    fn forwarder(
-        &self,
-        config: &Config,
-        (name, addresses): (&str, &[UpstreamAddress]),
-        kind: UpstreamKind,
-    ) -> Forwarder {
+    fn forwarder(&self, to: &Destination<'_>) -> Forwarder {
+        let (config, shared, kind) = (self.config, self.shared, to.kind);
         let settings = UpstreamSettings {
-            name: name.to_owned(),
-            addresses: addresses.to_vec(),
+            name: to.name.to_owned(),
+            addresses: to.addresses.to_vec(),
             connect_timeout: config.limits.upstream_connect_timeout,
             timeout: config.limits.upstream_timeout,
             hold: config.django.hold,
         };
         let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
         let settings = ForwardSettings {
-            upstream: Upstream::new(settings, self.drain.clone()),
+            upstream: Upstream::new(settings, shared.drain.clone()),
             kind,
             body_size: config.limits.body_size,
             body_timeout: config.limits.body_timeout,
             body_rate: config.limits.body_rate,
-            buffering: self.buffering.clone(),
+            buffering: shared.buffering.clone(),
             streamed: match kind {
                 UpstreamKind::DevServer => StreamedPaths::All,
                 _ => StreamedPaths::Below(config.buffering.unbuffered.clone()),
             },
             intercept,
         };
-        Forwarder::new(settings, self.drain.clone())
+        Forwarder::new(settings, shared.drain.clone())
     }
 
     fn edge(&self) -> Arc<dyn Intercept> {
+        let shared = self.shared;
         Arc::new(Edge::new(EdgeParts {
-            secrets: self.secrets.clone(),
-            naming: Arc::clone(&self.naming),
-            hub: Arc::clone(&self.hub),
-            riding: Riding::new(Arc::clone(&self.intake)),
-            leases: Arc::clone(self.authority.leases()),
-            lifecycle: Arc::clone(&self.lifecycle),
-            drain: self.drain.clone(),
+            secrets: shared.secrets.clone(),
+            naming: Arc::clone(&shared.naming),
+            hub: Arc::clone(&shared.hub),
+            riding: Riding::new(Arc::clone(&shared.intake)),
+            leases: Arc::clone(shared.authority.leases()),
+            lifecycle: Arc::clone(&shared.lifecycle),
+            drain: shared.drain.clone(),
         }))
     }
 
-    fn sockets(&self, config: &Config) -> Vec<(String, Arc<Route>)> {
-        let parts = Arc::new(self.socket_parts(config));
+    fn sockets(&self) -> Vec<(String, Arc<Route>)> {
+        let parts = Arc::new(self.socket_parts());
         let route = |socket: &crate::config::SocketConfig| {
             let origin = OriginRule {
                 allowed: socket.allowed_origins.iter().cloned().collect(),
@@ -140,10 +152,11 @@ impl Shared {
             };
             (socket.path.clone(), Arc::new(Route::Socket(route)))
         };
-        config.sockets.iter().map(route).collect()
+        self.config.sockets.iter().map(route).collect()
     }
 
-    fn socket_parts(&self, config: &Config) -> SocketParts {
+    fn socket_parts(&self) -> SocketParts {
+        let (config, shared) = (self.config, self.shared);
         let settings = SocketSettings {
             message_size: config.limits.message_size,
             message_rate: config.limits.message_rate,
@@ -153,14 +166,14 @@ impl Shared {
             write_timeout: config.limits.write_timeout,
         };
         SocketParts {
-            authority: Arc::clone(&self.authority),
-            naming: Arc::clone(&self.naming),
-            lifecycle: Arc::clone(&self.lifecycle),
+            authority: Arc::clone(&shared.authority),
+            naming: Arc::clone(&shared.naming),
+            lifecycle: Arc::clone(&shared.lifecycle),
             entrance: Arc::new(Entrance::new(&config.limits)),
-            slowing: Slowing::new(Arc::clone(&self.metrics)),
+            slowing: Slowing::new(Arc::clone(&shared.metrics)),
             settings: Arc::new(settings),
-            metrics: Arc::clone(&self.metrics),
-            drain: self.drain.clone(),
+            metrics: Arc::clone(&shared.metrics),
+            drain: shared.drain.clone(),
             told: Mutex::default(),
         }
     }

@@ -5,12 +5,9 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::hub::Hub;
-use crate::net::drain::DrainWatch;
 use crate::secret::Secrets;
 use crate::session::{
-    AuthSettings, Authority, CookieNames, LeaseFile, LeaseTerms, Leases, Lifecycle, LifecycleParts,
-    LifecycleSettings, LiveSessions, Naming, Survivors,
+    AuthSettings, CookieNames, LeaseFile, LeaseTerms, Leases, LifecycleSettings, Naming, Survivors,
 };
 
 pub(super) fn auth_settings(
@@ -47,25 +44,11 @@ pub(super) fn naming(config: &Config) -> Naming {
     Naming::new(config.django.session_cookie.clone(), names)
 }
 
-pub(super) fn lifecycle(
-    config: &Config,
-    authority: &Arc<Authority>,
-    hub: &Arc<Hub>,
-    (secrets, drain): (&Secrets, &DrainWatch),
-) -> Arc<Lifecycle> {
-    let settings = LifecycleSettings {
+pub(super) fn lifecycle_settings(config: &Config) -> LifecycleSettings {
+    LifecycleSettings {
         revalidate: config.auth.revalidate,
         grace: config.auth.grace,
-    };
-    let parts = LifecycleParts {
-        live: Arc::new(LiveSessions::new(Arc::clone(hub))),
-        asker: Arc::clone(authority) as _,
-        leases: Arc::clone(authority.leases()),
-        hub: Arc::clone(hub),
-        secrets: secrets.clone(),
-        drain: drain.clone(),
-    };
-    Arc::new(Lifecycle::new(settings, parts))
+    }
 }
 
 /// The leases that a gateway leaves to the next one.

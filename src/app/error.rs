@@ -1,0 +1,27 @@
+//! Why a gateway cannot start.
+
+use crate::config::ConfigError;
+use crate::net::listener::ListenError;
+use crate::proxy::buffer::BufferingError;
+use crate::tls::error::TlsError;
+use crate::upcall::ClientError;
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The development secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] ConfigError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address cannot be listened at.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Large bodies cannot be kept.
+    #[error(transparent)]
+    Buffering(#[from] BufferingError),
+    /// Django cannot be asked.
+    #[error(transparent)]
+    Authority(#[from] ClientError),
+}

@@ -1,0 +1,37 @@
+//! Makes what the internal listener answers with.
+//!
+//! Used by the composition root alone.
+
+use std::sync::Arc;
+
+use super::outbox;
+use super::shared::Shared;
+use crate::admin::health::{DjangoState, Health, Readiness};
+use crate::admin::metrics::Exposition;
+use crate::config::Config;
+use crate::publish::api::{Api, ApiParts, ApiSettings};
+use crate::server::internal::Internal;
+use crate::session::Reach;
+
+pub(super) fn internal(shared: &Shared, config: &Config, readiness: Readiness) -> Internal {
+    let settings = ApiSettings {
+        secrets: shared.secrets.clone(),
+        body_timeout: config.limits.body_timeout,
+    };
+    let parts = ApiParts {
+        intake: Arc::clone(&shared.intake),
+        hub: Arc::clone(&shared.hub),
+        outbox: outbox::wake(shared, config),
+    };
+    let authority = Arc::clone(&shared.authority);
+    let django = move || match authority.reach() {
+        Reach::Unknown => DjangoState::Unknown,
+        Reach::Reachable => DjangoState::Reachable,
+        Reach::Unreachable => DjangoState::Unreachable,
+    };
+    Internal {
+        api: Api::new(settings, parts),
+        health: Health::new(readiness, shared.drain.clone(), django),
+        exposition: Exposition::new(&shared.metrics),
+    }
+}

@@ -1,0 +1,104 @@
+//! The parts that several others are made of.
+//!
+//! Made once by the composition root. The surprise: the order matters, since the hub remembers as long as
+//! leases live and the lifecycle asks through the authority.
+
+use std::sync::Arc;
+
+use super::error::StartError;
+use super::sessions;
+use crate::config::{Config, ConfigError, SecretSource, secret_file};
+use crate::files::open::OpenFiles;
+use crate::hub::{Hub, OutboxLimits};
+use crate::net::descriptors::Shares;
+use crate::net::drain::DrainWatch;
+use crate::proxy::buffer::Buffering;
+use crate::publish::intake::Intake;
+use crate::publish::wake::Wake;
+use crate::secret::Secrets;
+use crate::session::{Authority, LeaseTerms, Lifecycle, LifecycleParts, LiveSessions, Naming};
+use crate::telemetry::metrics::Metrics;
+use crate::tls::names::CertificateNames;
+use crate::web::hosts::Hosts;
+
+/// What several parts are made of.
+pub(super) struct Shared {
+    pub(super) secrets: Secrets,
+    pub(super) hosts: Arc<Hosts>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) intake: Arc<Intake>,
+    pub(super) wake: Wake,
+    pub(super) naming: Arc<Naming>,
+    pub(super) authority: Arc<Authority>,
+    pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) buffering: Buffering,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) files: Arc<OpenFiles>,
+    pub(super) drain: DrainWatch,
+}
+
+impl Shared {
+    pub(super) fn build(
+        config: &Config,
+        names: CertificateNames,
+        shares: Shares,
+        drain: DrainWatch,
+    ) -> Result<Self, StartError> {
+        let secrets = secrets(config)?;
+        let metrics = Arc::new(Metrics::default());
+        let naming = Arc::new(sessions::naming(config));
+        let auth = sessions::auth_settings(config, &secrets, &naming);
+        let hub = Arc::new(hub(config, auth.terms));
+        let authority = Authority::build(&auth, Arc::clone(&hub), Arc::clone(&metrics))?;
+        let authority = Arc::new(authority);
+        let lifecycle = Lifecycle::new(
+            sessions::lifecycle_settings(config),
+            LifecycleParts {
+                live: Arc::new(LiveSessions::new(Arc::clone(&hub))),
+                asker: Arc::clone(&authority) as _,
+                leases: Arc::clone(authority.leases()),
+                hub: Arc::clone(&hub),
+                secrets: secrets.clone(),
+                drain: drain.clone(),
+            },
+        );
+        let lifecycle = Arc::new(lifecycle);
+        let intake = Intake::new(
+            &config.delivery,
+            Arc::clone(&hub),
+            Arc::clone(&lifecycle),
+            Arc::clone(&metrics),
+        );
+        Ok(Self {
+            secrets,
+            hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
+            naming,
+            authority,
+            lifecycle,
+            hub,
+            intake: Arc::new(intake),
+            wake: Wake::default(),
+            buffering: Buffering::open(&config.buffering)?,
+            metrics,
+            files: Arc::new(OpenFiles::new(shares.files)),
+            drain,
+        })
+    }
+}
+
+fn secrets(config: &Config) -> Result<Secrets, ConfigError> {
+    match &config.django.secret {
+        SecretSource::Given(secrets) => Ok(secrets.clone()),
+        SecretSource::DevelopmentFile(path) => secret_file::load_or_make(path),
+    }
+}
+
+fn hub(config: &Config, terms: LeaseTerms) -> Hub {
+    let outbox = OutboxLimits {
+        frames: config.delivery.outbox_frames,
+        bytes: config.delivery.outbox_size,
+    };
+    Hub::new(outbox)
+        .with_connections_per_user(config.limits.connections_per_user)
+        .remembering(terms.longest())
+}
