@@ -22,7 +22,6 @@ use crate::tls::store::CertificateStore;
 /// The least time between two log lines about a full gateway, which stays full for a while.
 const QUIET: Duration = Duration::from_secs(10);
 
-
 /// Serves the clients of one kind of listener.
 #[derive(Debug)]
 pub struct Serve<A> {
