@@ -18,7 +18,7 @@ use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
-use crate::publish::riding::Riding;
+use crate::publish::piggyback::Riding;
 use crate::server::dispatch::Route;
 use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, SocketSettings};
 

@@ -15,7 +15,7 @@ use crate::hub::Hub;
 use crate::ids::DigestKey;
 use crate::net::drain::DrainWatch;
 use crate::proxy::intercept::{Asked, Intercept, Outgoing, PassedOn};
-use crate::publish::riding::{Rider, Riding};
+use crate::publish::piggyback::{Rider, Riding};
 use crate::secret::Secrets;
 use crate::session::{Leases, Lifecycle, Naming};
 use crate::web::request::Downstream;

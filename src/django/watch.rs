@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::field;
 use crate::ids::SessionDigest;
 use crate::proxy::intercept::Asked;
-use crate::publish::riding::{Rider, Riding};
+use crate::publish::piggyback::{Rider, Riding};
 use crate::secret::Secrets;
 use crate::session::{
     About, Answer, Leases, Lifecycle, Naming, News, Recheck, Scope, Seen, SessionAt, SessionCookies,

@@ -14,13 +14,13 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 
+use super::backpressure::Pacer;
 use super::body::BodyReader;
 use super::call::{Call, JSON, NDJSON, Resource};
 use super::caller::Claim;
 use super::connections;
 use super::error::PublishError;
 use super::intake::Intake;
-use super::pacer::Pacer;
 use super::publication::Decoded;
 use super::query;
 use super::replays::Replays;

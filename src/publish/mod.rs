@@ -7,17 +7,17 @@
 
 pub mod api;
 pub mod intake;
+pub mod piggyback;
 pub mod puller;
-pub mod riding;
 pub mod wake;
 
+mod backpressure;
 mod body;
 mod call;
 mod caller;
 mod connections;
 mod error;
 mod json;
-mod pacer;
 mod publication;
 mod query;
 mod recheck;

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::backpressure::Pacer;
 use super::error::PublishError;
 use super::intake::Intake;
 use super::json::DecodeError;
-use super::pacer::Pacer;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::net::drain::DrainWatch;

@@ -16,10 +16,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+use super::deadlines::{Allowed, Pace};
 use super::drive::drive;
 use super::http1::Http1Stream;
 use super::http2::Http2Stream;
-use super::pace::{Allowed, Pace};
 use super::service::{Answer, ServeLimits, Service};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;

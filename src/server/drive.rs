@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::pace::{Due, Pace, Told};
+use super::deadlines::{Due, Pace, Told};
 use crate::net::drain::DrainWatch;
 
 /// Why a connection ended before its time.

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::pace::{Leaving, Pace};
+use super::deadlines::{Leaving, Pace};
 use super::refusal;
 
 /// A client's stream of HTTP/1.1.

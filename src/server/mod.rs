@@ -1,13 +1,13 @@
 //! From an accepted connection to the part that answers: TLS, hyper, dispatch.
 
 mod connection;
+mod deadlines;
 pub mod dispatch;
 mod drive;
 mod http1;
 mod http2;
 mod http_config;
 pub mod internal;
-mod pace;
 pub mod redirect;
 mod refusal;
 pub mod serve;

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::pace::Pace;
+use super::deadlines::Pace;
 use crate::net::stream::Stream;
 use crate::web::body::{BodyError, ResponseBody};
 

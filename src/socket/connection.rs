@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::closing::{self, End};
-use super::entrance::Seat;
+use super::connection_limits::Seat;
 use super::parts::SocketParts;
 use super::{Socket, message};
 use crate::close::CloseReason;

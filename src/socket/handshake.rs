@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
-use super::entrance::Seat;
+use super::connection_limits::Seat;
 use super::metered::Metered;
-use super::newcomer::{self, Admission, Fate, Newcomer, Verdicts};
 use super::parts::SocketParts;
+use super::pending_handshake::{self, Admission, Fate, Newcomer, Verdicts};
 use super::{OriginRule, Socket, echo};
 use crate::session::{Question, Recheck, SessionCookies};
 use crate::web::body::ResponseBody;
@@ -173,7 +173,7 @@ impl SocketRoute {
                 Admission::Now((fate, _)) => (fate, Vec::new()),
                 // Boxed: every connection's task would hold room for it.
                 Admission::Later(newcomer, verdict) => {
-                    match Box::pin(newcomer::wait(&mut stream, verdict)).await {
+                    match Box::pin(pending_handshake::wait(&mut stream, verdict)).await {
                         Some((verdict, early)) => (newcomer.settle(verdict).0, early),
                         None => return,
                     }

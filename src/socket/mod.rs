@@ -8,16 +8,16 @@
 mod accept;
 mod closing;
 mod connection;
+mod connection_limits;
 mod echo;
-mod entrance;
 mod handshake;
+mod hashed_slots;
+mod login_throttle;
 mod message;
 mod metered;
-mod newcomer;
 mod origin;
 mod parts;
-mod slots;
-mod slowing;
+mod pending_handshake;
 
 use std::time::Duration;
 
@@ -32,11 +32,11 @@ use metered::Metered;
 use crate::session::LARGEST_ANSWER;
 
 pub use accept::HandshakeError;
-pub use entrance::Entrance;
+pub use connection_limits::Entrance;
 pub use handshake::SocketRoute;
+pub use login_throttle::Slowing;
 pub use origin::{OriginError, OriginRule};
 pub use parts::SocketParts;
-pub use slowing::Slowing;
 
 /// The stream of one connection.
 type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;

@@ -12,8 +12,8 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use parking_lot::Mutex;
 
 use super::closing::{self, End};
-use super::entrance::Entrance;
-use super::slowing::Slowing;
+use super::connection_limits::Entrance;
+use super::login_throttle::Slowing;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::accept::HandshakeError;
-use super::slots::Slots;
+use super::hashed_slots::Slots;
 use crate::config::Limits;
 use crate::net::block::AddressBlock;
 

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Socket;
-use super::slots::Slots;
+use super::hashed_slots::Slots;
 use crate::net::drain::DrainWatch;
 use crate::telemetry::metrics::Metrics;
 
