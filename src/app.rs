@@ -26,7 +26,7 @@ use crate::net::drain::Drain;
 use crate::publish::puller::Puller;
 use crate::server::dispatch::Dispatch;
 use crate::server::internal::Internal;
-use crate::server::serve::Serve;
+use crate::server::serve::Server;
 use crate::session::{Authority, Lifecycle};
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
@@ -36,7 +36,7 @@ pub use error::StartError;
 pub use listeners::Addresses;
 use listeners::Listeners;
 use sessions::Inheritance;
-use shared::Shared;
+use shared::SharedParts;
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Gateway {
         };
         let store = Arc::new(CertificateStore::load(&config.tls, &names)?);
         let room = limits::share(&config);
-        let shared = Shared::build(&config, names, room, drain.watch())?;
+        let shared = SharedParts::build(&config, names, room, drain.watch())?;
         let readiness = Readiness::new();
         Ok(Self {
             listeners: Listeners::bind(&config.server)?,
@@ -132,19 +132,19 @@ impl Gateway {
         let redirect = public::redirect(self.config.mode, &listeners, &self.hosts);
 
         let watch = self.internal_drain.watch();
-        let internal = Arc::new(Serve::new(Arc::clone(&self.internal), own, watch.clone()));
+        let internal = Arc::new(Server::new(Arc::clone(&self.internal), own, watch.clone()));
         if let Some(listener) = listeners.internal {
             watch.spawn(internal.run_plain(listener));
         }
 
         let watch = self.drain.watch();
         watch.spawn(self.authority.run(watch.clone()));
-        let public = Arc::new(Serve::new(
+        let public = Arc::new(Server::new(
             Arc::clone(&self.dispatch),
             limits,
             watch.clone(),
         ));
-        let redirect = Serve::new(Arc::new(redirect), limits, watch.clone()).sharing(&public);
+        let redirect = Server::new(Arc::new(redirect), limits, watch.clone()).sharing(&public);
         let redirect = Arc::new(redirect);
         for listener in listeners.http {
             watch.spawn(Arc::clone(&redirect).run_plain(listener));

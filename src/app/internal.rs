@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::outbox;
-use super::shared::Shared;
+use super::shared::SharedParts;
 use crate::admin::health::{DjangoState, Health, Readiness};
 use crate::admin::metrics::Exposition;
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::publish::api::{Api, ApiParts, ApiSettings};
 use crate::server::internal::Internal;
 use crate::session::Reach;
 
-pub(super) fn internal(shared: &Shared, config: &Config, readiness: Readiness) -> Internal {
+pub(super) fn internal(shared: &SharedParts, config: &Config, readiness: Readiness) -> Internal {
     let settings = ApiSettings {
         secrets: shared.secrets.clone(),
         body_timeout: config.limits.body_timeout,

@@ -4,7 +4,7 @@
 
 use crate::config::{Config, FrontendConfig, Limits};
 use crate::net::descriptors::{self, Shares};
-use crate::server::service::ServeLimits;
+use crate::server::service::ServerLimits;
 
 /// Connections besides those that `limits.connections` allows: sockets beyond it get their own answer,
 /// and the place of one that has just ended is free before its connection is.
@@ -34,11 +34,11 @@ pub(super) fn share(config: &Config) -> Shares {
 }
 
 /// What clients of the public listeners may take, and of the internal one.
-pub(super) fn of_listeners(limits: &Limits, shares: Shares) -> [ServeLimits; 2] {
+pub(super) fn of_listeners(limits: &Limits, shares: Shares) -> [ServerLimits; 2] {
     let connections = match limits.connections {
         Some(configured) => configured.saturating_add(SPARE_CONNECTIONS),
         None => shares.clients,
     };
     [connections, INTERNAL_CONNECTIONS]
-        .map(|connections| ServeLimits::new(limits, connections, shares.refused))
+        .map(|connections| ServerLimits::new(limits, connections, shares.refused))
 }

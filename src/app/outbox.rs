@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::shared::Shared;
+use super::shared::SharedParts;
 use crate::config::Config;
 use crate::publish::puller::{Puller, PullerSettings, SourceSettings};
 use crate::publish::wake::Wake;
 use crate::upcall::ClientError;
 
 /// What wakes the puller, where there is one.
-pub(super) fn wake(shared: &Shared, config: &Config) -> Option<Wake> {
+pub(super) fn wake(shared: &SharedParts, config: &Config) -> Option<Wake> {
     config.outbox.url.as_ref().map(|_| shared.wake.clone())
 }
 
-pub(super) fn puller(shared: &Shared, config: &Config) -> Result<Option<Puller>, ClientError> {
+pub(super) fn puller(shared: &SharedParts, config: &Config) -> Result<Option<Puller>, ClientError> {
     let Some(url) = config.outbox.url.clone() else {
         return Ok(None);
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::listeners::Listeners;
 use super::routes::{self, Routes};
-use super::shared::Shared;
+use super::shared::SharedParts;
 use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
 use crate::server::dispatch::{Dispatch, DispatchSettings};
@@ -17,7 +17,7 @@ use crate::web::hosts::Hosts;
 use crate::web::request::ErrorPages;
 
 /// What the origin itself answers with.
-pub(super) fn dispatch(shared: &Shared, config: &Config) -> Dispatch {
+pub(super) fn dispatch(shared: &SharedParts, config: &Config) -> Dispatch {
     let limits = AdmitLimits {
         uri_size: config.limits.uri_size,
         headers: config.limits.headers,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::shared::Shared;
+use super::shared::SharedParts;
 use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
 use crate::django::edge::{Edge, EdgeParts};
 use crate::files::folder::Folder;
@@ -18,16 +18,18 @@ use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
-use crate::publish::piggyback::Riding;
+use crate::publish::piggyback::Piggyback;
 use crate::server::dispatch::Route;
-use crate::socket::{Entrance, OriginRule, Slowing, SocketParts, SocketRoute, SocketSettings};
+use crate::socket::{
+    ConnectionLimits, LoginThrottle, OriginRule, SocketParts, SocketRoute, SocketSettings,
+};
 
 /// Never answered to the outside: Django's auth view lives here.
 const RESERVED: &str = "/_gatepost/";
 
 /// Makes the routes of a configuration.
 pub(super) struct Routes<'a> {
-    pub(super) shared: &'a Shared,
+    pub(super) shared: &'a SharedParts,
     pub(super) config: &'a Config,
 }
 
@@ -129,7 +131,7 @@ impl Routes<'_> {
             secrets: shared.secrets.clone(),
             naming: Arc::clone(&shared.naming),
             hub: Arc::clone(&shared.hub),
-            riding: Riding::new(Arc::clone(&shared.intake)),
+            piggyback: Piggyback::new(Arc::clone(&shared.intake)),
             leases: Arc::clone(shared.authority.leases()),
             lifecycle: Arc::clone(&shared.lifecycle),
             drain: shared.drain.clone(),
@@ -169,8 +171,8 @@ impl Routes<'_> {
             authority: Arc::clone(&shared.authority),
             naming: Arc::clone(&shared.naming),
             lifecycle: Arc::clone(&shared.lifecycle),
-            entrance: Arc::new(Entrance::new(&config.limits)),
-            slowing: Slowing::new(Arc::clone(&shared.metrics)),
+            limits: Arc::new(ConnectionLimits::new(&config.limits)),
+            throttle: LoginThrottle::new(Arc::clone(&shared.metrics)),
             settings: Arc::new(settings),
             metrics: Arc::clone(&shared.metrics),
             drain: shared.drain.clone(),

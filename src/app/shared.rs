@@ -22,7 +22,7 @@ use crate::tls::names::CertificateNames;
 use crate::web::hosts::Hosts;
 
 /// What several parts are made of.
-pub(super) struct Shared {
+pub(super) struct SharedParts {
     pub(super) secrets: Secrets,
     pub(super) hosts: Arc<Hosts>,
     pub(super) hub: Arc<Hub>,
@@ -37,7 +37,7 @@ pub(super) struct Shared {
     pub(super) drain: DrainWatch,
 }
 
-impl Shared {
+impl SharedParts {
     pub(super) fn build(
         config: &Config,
         names: CertificateNames,

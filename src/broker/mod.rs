@@ -27,11 +27,11 @@ pub struct Broker {
     hub: Arc<Hub>,
     generation: u32,
     fingerprints: Fingerprints,
-    state: Mutex<State>,
+    state: Mutex<BrokerState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct BrokerState {
     sequence: u64,
     remembered: Remembered,
 }
@@ -43,7 +43,7 @@ impl Broker {
             hub,
             generation: random_generation(),
             fingerprints: Fingerprints::default(),
-            state: Mutex::new(State {
+            state: Mutex::new(BrokerState {
                 sequence: 0,
                 remembered: Remembered::new(idempotency),
             }),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::Failure;
+use super::CommandError;
 use crate::config::{
     AuthUrl, Config, FrontendConfig, InternalAddress, Mode, SecretSource, SocketConfig, TlsConfig,
 };
@@ -14,11 +14,11 @@ use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
 
 /// Prints what the configuration amounts to, or fails where its certificate cannot be used.
-pub(super) fn check(path: &Path, config: &Config) -> Result<(), Failure> {
+pub(super) fn check(path: &Path, config: &Config) -> Result<(), CommandError> {
     if let TlsConfig::Files { .. } = &config.tls {
         let names = CertificateNames::default();
         CertificateStore::load(&config.tls, &names)
-            .map_err(|error| Failure::Unusable(Box::new(error)))?;
+            .map_err(|error| CommandError::Unusable(Box::new(error)))?;
     }
     // Nobody may be reading; the exit code says it all then.
     let _ = writeln!(

@@ -11,7 +11,7 @@ use crate::config::ConfigErrors;
 
 /// Why a command failed.
 #[derive(Debug)]
-pub enum Failure {
+pub enum CommandError {
     /// The configuration cannot be used.
     Configuration {
         /// The file.
@@ -27,7 +27,7 @@ pub enum Failure {
     Interrupted,
 }
 
-impl Failure {
+impl CommandError {
     /// 1 where something failed at run time, 2 for wrong use or configuration.
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -42,7 +42,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration { path, errors } => {
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_start_up_failure_shows_its_causes() {
-        let failure = Failure::start(Outer(io::Error::other("disk on fire")));
+        let failure = CommandError::start(Outer(io::Error::other("disk on fire")));
         assert_eq!(
             failure.to_string(),
             "error: cannot begin\n  caused by: disk on fire"

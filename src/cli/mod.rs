@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use failure::Failure;
+pub use failure::CommandError;
 
 use crate::config::load::{LoadOptions, load};
 use crate::config::{Config, Environment, LogFormat};
@@ -59,7 +59,7 @@ enum Command {
 
 impl Arguments {
     /// Does what was asked for.
-    pub fn run(self) -> Result<(), Failure> {
+    pub fn run(self) -> Result<(), CommandError> {
         let config = self.options.load()?;
         match self.command.unwrap_or(Command::Run) {
             Command::Run => run::run(config),
@@ -69,7 +69,7 @@ impl Arguments {
 }
 
 impl Options {
-    fn load(&self) -> Result<Config, Failure> {
+    fn load(&self) -> Result<Config, CommandError> {
         let log_format = self.log_format.map(|format| match format {
             Format::Pretty => LogFormat::Pretty,
             Format::Json => LogFormat::Json,
@@ -79,7 +79,7 @@ impl Options {
             environment: Environment::of_process(),
             log_format,
         })
-        .map_err(|errors| Failure::Configuration {
+        .map_err(|errors| CommandError::Configuration {
             path: self.config.clone(),
             errors,
         })

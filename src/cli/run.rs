@@ -8,30 +8,30 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Failure, ready};
+use super::{CommandError, ready};
 use crate::app::Gateway;
 use crate::config::Config;
 use crate::telemetry::log;
 
 /// Runs the gateway until it is told to stop.
-pub(super) fn run(config: Config) -> Result<(), Failure> {
-    log::install(&config.log).map_err(Failure::start)?;
+pub(super) fn run(config: Config) -> Result<(), CommandError> {
+    log::install(&config.log).map_err(CommandError::start)?;
     log::report_panics();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .thread_name("gatepost")
         .build()
-        .map_err(Failure::start)?;
+        .map_err(CommandError::start)?;
     let result = runtime.block_on(serve(config));
     // Whoever sent a second signal does not wait for a thread that reads a file.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
-    let mut signals = Signals::listen().map_err(Failure::start)?;
+async fn serve(config: Config) -> Result<(), CommandError> {
+    let mut signals = Signals::listen().map_err(CommandError::start)?;
     let (mode, server) = (config.mode, config.server.clone());
-    let gateway = Gateway::bind(config).map_err(Failure::start)?;
+    let gateway = Gateway::bind(config).map_err(CommandError::start)?;
     ready::log(&gateway, mode, &server);
     tell_systemd(sd_notify::NotifyState::Ready);
 
@@ -47,7 +47,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     stop.cancel();
     let aborted = tokio::select! {
         aborted = serving => aborted,
-        _ = signals.next() => return Err(Failure::Interrupted),
+        _ = signals.next() => return Err(CommandError::Interrupted),
     };
     info!(aborted, "stopped");
     Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Uri;
 
 use super::document::Document;
-use super::kind::{COOKIE_NAME, DURATION, DURATION_OR_ZERO, Kind};
+use super::kind::{COOKIE_NAME, DURATION, DURATION_OR_ZERO, ValueKind};
 
 /// Beside `gateway.toml`.
 const LEASE_FILE: &str = ".gatepost/leases";
@@ -63,7 +63,7 @@ impl Default for AuthConfig {
 }
 
 /// A path or a whole URL; signed calls go there.
-pub(super) const URL: Kind<AuthUrl> = Kind {
+pub(super) const URL: ValueKind<AuthUrl> = ValueKind {
     expected: "a path at Django such as \"/_gatepost/auth/\", or a whole http:// or https:// URL",
     parse: |text| {
         let uri: Uri = text.parse().map_err(|_| None)?;
@@ -88,7 +88,7 @@ pub(super) const URL: Kind<AuthUrl> = Kind {
     },
 };
 
-const URL_OR_NONE: Kind<Option<AuthUrl>> = Kind {
+const URL_OR_NONE: ValueKind<Option<AuthUrl>> = ValueKind {
     expected: "a path at Django such as \"/_gatepost/sessions/\", a whole http:// or https:// URL, or \"\"",
     parse: |text| match text {
         "" => Ok(None),

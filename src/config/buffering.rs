@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 
 use super::document::Document;
-use super::kind::{Kind, PREFIX, SIZE};
+use super::kind::{PREFIX, SIZE, ValueKind};
 use super::limits::Limits;
 use super::section::Section;
 
@@ -41,7 +41,7 @@ pub enum BufferFolder {
     Given(PathBuf),
 }
 
-const FOLDER_OR_DEFAULT: Kind<Option<PathBuf>> = Kind {
+const FOLDER_OR_DEFAULT: ValueKind<Option<PathBuf>> = ValueKind {
     expected: "a folder (\"\": .gatepost/ beside this file)",
     parse: |text| {
         Ok(Some(text)

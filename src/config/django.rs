@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::document::Document;
-use super::error::Place;
-use super::kind::{COOKIE_NAME, DURATION_OR_ZERO, Kind, PREFIX};
+use super::error::Location;
+use super::kind::{COOKIE_NAME, DURATION_OR_ZERO, PREFIX, ValueKind};
 use super::routes::Claims;
 use super::secret_file;
 use super::section::{Placed, Section};
@@ -61,7 +61,7 @@ impl Default for DjangoConfig {
 }
 
 /// The name of a variable, as a shell can set it.
-const VARIABLE: Kind<String> = Kind {
+const VARIABLE: ValueKind<String> = ValueKind {
     expected: "the name of an environment variable, not its value",
     parse: |text| {
         let fits = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -127,7 +127,7 @@ fn read_secrets(section: &mut Section<'_, '_>, upstream: &[UpstreamAddress]) -> 
     if let Some(current) = current {
         return SecretSource::Given(Secrets { current, previous });
     }
-    let missing = Place::Variable(variable);
+    let missing = Location::Variable(variable);
     if previous.is_some() {
         section.findings.refuse(
             missing,
@@ -167,7 +167,7 @@ fn read_secret(
     let (bytes, place) = match (value, file) {
         (Some(value), _) => (
             value.as_bytes().to_owned(),
-            Place::Variable(variable.clone()),
+            Location::Variable(variable.clone()),
         ),
         (None, Some(file)) => match secret_file::read(&file) {
             Ok(bytes) => (bytes, section.place(file_key)),

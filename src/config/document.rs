@@ -5,7 +5,7 @@
 
 use toml::de::DeTable;
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 use super::findings::{Findings, found};
 use super::section::Section;
 
@@ -36,7 +36,7 @@ impl<'a> Document<'a> {
             }
         }
         let place = self.root.get(name).map_or_else(
-            || Place::File(self.findings.path.to_owned()),
+            || Location::File(self.findings.path.to_owned()),
             |value| self.findings.at(value.span()),
         );
         Section {
@@ -49,7 +49,7 @@ impl<'a> Document<'a> {
     }
 
     /// The entries of a section that may stand many times.
-    pub(super) fn entries(&mut self, name: &'static str) -> Vec<Entry<'a>> {
+    pub(super) fn entries(&mut self, name: &'static str) -> Vec<TableEntry<'a>> {
         self.findings.known.repeated(name);
         let Some(value) = self.root.get(name) else {
             return Vec::new();
@@ -62,7 +62,7 @@ impl<'a> Document<'a> {
             elements
                 .into_iter()
                 .map(|element| {
-                    Some(Entry {
+                    Some(TableEntry {
                         name,
                         place: self.findings.at(element.span()),
                         table: element.get_ref().as_table()?,
@@ -88,7 +88,7 @@ impl<'a> Document<'a> {
     }
 
     /// One of the entries.
-    pub(super) fn entry(&mut self, entry: Entry<'a>) -> Section<'_, 'a> {
+    pub(super) fn entry(&mut self, entry: TableEntry<'a>) -> Section<'_, 'a> {
         Section {
             findings: &mut self.findings,
             name: entry.name,
@@ -100,8 +100,8 @@ impl<'a> Document<'a> {
 }
 
 /// One of several tables of a section.
-pub(super) struct Entry<'a> {
+pub(super) struct TableEntry<'a> {
     name: &'static str,
-    place: Place,
+    place: Location,
     table: &'a DeTable<'a>,
 }

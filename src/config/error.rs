@@ -47,13 +47,13 @@ impl From<ConfigError> for ConfigErrors {
 /// One finding: where, what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    place: Place,
+    place: Location,
     message: String,
     hint: Option<String>,
 }
 
 impl ConfigError {
-    pub(super) fn new(place: Place, message: impl Into<String>) -> Self {
+    pub(super) fn new(place: Location, message: impl Into<String>) -> Self {
         Self {
             place,
             message: message.into(),
@@ -66,7 +66,7 @@ impl ConfigError {
         self
     }
 
-    pub(super) fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &Location {
         &self.place
     }
 }
@@ -74,7 +74,7 @@ impl ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.message)?;
-        if let Place::Position(position) = &self.place {
+        if let Location::Position(position) = &self.place {
             let gutter = position.line.to_string().len();
             write!(f, "\n {} | {}", position.line, position.shown())?;
             let caret = "^".repeat(position.width);
@@ -92,16 +92,16 @@ impl std::error::Error for ConfigError {}
 
 /// Where a finding is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Location {
     /// In the file, at a place.
-    Position(Position),
+    Position(SourcePosition),
     /// In the file as a whole.
     File(PathBuf),
     /// In a variable of the environment.
     Variable(String),
 }
 
-impl Place {
+impl Location {
     /// The place of `span` in `text`.
     pub(super) fn at(file: &Path, text: &str, span: Range<usize>) -> Self {
         let start = char_boundary(text, span.start);
@@ -110,7 +110,7 @@ impl Place {
         let source = text[line_start..].lines().next().unwrap_or("");
         let line_end = line_start + source.len();
         let end = char_boundary(text, span.end.min(line_end)).max(start);
-        Self::Position(Position {
+        Self::Position(SourcePosition {
             file: file.to_owned(),
             line: before.matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
@@ -136,7 +136,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Position(position) => write!(
@@ -163,7 +163,7 @@ fn char_boundary(text: &str, index: usize) -> usize {
 
 /// A place in a file, with the line it is on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Position {
+pub(super) struct SourcePosition {
     file: PathBuf,
     line: usize,
     column: usize,
@@ -171,7 +171,7 @@ pub(super) struct Position {
     source: String,
 }
 
-impl Position {
+impl SourcePosition {
     /// The source line without what must not reach a screen or a log.
     fn shown(&self) -> String {
         let line: String = self
@@ -240,8 +240,11 @@ mod tests {
     fn a_place_is_counted_in_characters_from_one() {
         let text = "a = 1\né = \"x\"\n";
         let start = text.find('"').unwrap();
-        let error = ConfigError::new(Place::at(Path::new("f.toml"), text, start..start + 3), "no")
-            .hint(Some("yes"));
+        let error = ConfigError::new(
+            Location::at(Path::new("f.toml"), text, start..start + 3),
+            "no",
+        )
+        .hint(Some("yes"));
         assert_eq!(
             error.to_string(),
             "f.toml:2:5: no\n 2 | é = \"x\"\n   |     ^^^\n hint: yes"
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_span_beyond_the_text_is_its_end() {
-        let place = Place::at(Path::new("f.toml"), "a =", 3..9);
+        let place = Location::at(Path::new("f.toml"), "a =", 3..9);
         assert_eq!(place.to_string(), "f.toml:1:4");
     }
 
@@ -258,10 +261,10 @@ mod tests {
     fn a_span_at_the_end_of_a_line_stays_on_it() {
         let text = "a =\r\nb = 1\r\n";
         for at in 0..=text.len() {
-            let place = Place::at(Path::new("f.toml"), text, at..at + 3);
+            let place = Location::at(Path::new("f.toml"), text, at..at + 3);
             let _ = ConfigError::new(place, "no").to_string();
         }
-        let place = Place::at(Path::new("f.toml"), text, 4..5);
+        let place = Location::at(Path::new("f.toml"), text, 4..5);
         assert_eq!(place.to_string(), "f.toml:1:5");
     }
 

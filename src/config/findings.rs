@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeValue;
 
 use super::environment::Environment;
-use super::error::{ConfigError, Place, mask_user_information};
+use super::error::{ConfigError, Location, mask_user_information};
 use super::known::Known;
 
 /// A file's text with the variables, and what is wrong in them.
@@ -25,12 +25,17 @@ pub(super) struct Findings<'a> {
 }
 
 impl Findings<'_> {
-    pub(super) fn at(&self, span: std::ops::Range<usize>) -> Place {
-        Place::at(self.path, self.text, span)
+    pub(super) fn at(&self, span: std::ops::Range<usize>) -> Location {
+        Location::at(self.path, self.text, span)
     }
 
     /// Notes what is wrong with the whole; after syntax errors it may be their consequence.
-    pub(super) fn refuse(&mut self, place: Place, message: impl Into<String>, hint: Option<&str>) {
+    pub(super) fn refuse(
+        &mut self,
+        place: Location,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) {
         if !self.broken {
             self.errors
                 .push(ConfigError::new(place, message).hint(hint));

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::document::Document;
-use super::kind::Kind;
+use super::kind::ValueKind;
 use super::routes::{Claims, check_folder};
 use super::upstream::{UpstreamAddress, read_upstreams};
 
@@ -21,7 +21,7 @@ pub enum FrontendConfig {
     },
 }
 
-const FALLBACK: Kind<String> = Kind {
+const FALLBACK: ValueKind<String> = ValueKind {
     expected: "a file below frontend.root such as \"index.html\"",
     parse: |text| {
         let inside = Path::new(text)

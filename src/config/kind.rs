@@ -14,14 +14,14 @@ use super::{duration, size};
 pub(super) type Hint = Option<String>;
 
 /// How a string becomes a value.
-pub(super) struct Kind<T> {
+pub(super) struct ValueKind<T> {
     /// What an error says was expected.
     pub(super) expected: &'static str,
     /// Reads the value.
     pub(super) parse: fn(&str) -> Result<T, Hint>,
 }
 
-pub(super) const DURATION: Kind<Duration> = Kind {
+pub(super) const DURATION: ValueKind<Duration> = ValueKind {
     expected: "a duration above zero such as \"10s\" (ms, s, m, h or d; at most 365d)",
     parse: |text| {
         duration::parse(text)
@@ -30,27 +30,27 @@ pub(super) const DURATION: Kind<Duration> = Kind {
     },
 };
 
-pub(super) const DURATION_OR_ZERO: Kind<Duration> = Kind {
+pub(super) const DURATION_OR_ZERO: ValueKind<Duration> = ValueKind {
     expected: "a duration such as \"10s\" (ms, s, m, h or d; at most 365d)",
     parse: |text| duration::parse(text).ok_or(None),
 };
 
-pub(super) const SIZE: Kind<u64> = Kind {
+pub(super) const SIZE: ValueKind<u64> = ValueKind {
     expected: "a size above zero such as \"64KiB\" (B, KiB, MiB, GiB, kB, MB or GB)",
     parse: |text| size::parse(text).filter(|value| *value > 0).ok_or(None),
 };
 
-pub(super) const RATE: Kind<u32> = Kind {
+pub(super) const RATE: ValueKind<u32> = ValueKind {
     expected: "a rate above zero such as \"20/s\"",
     parse: |text| rate(text).filter(|value| *value > 0).ok_or(None),
 };
 
-pub(super) const RATE_OR_ZERO: Kind<u32> = Kind {
+pub(super) const RATE_OR_ZERO: ValueKind<u32> = ValueKind {
     expected: "a rate such as \"200/s\" (\"0/s\": no limit)",
     parse: |text| rate(text).ok_or(None),
 };
 
-pub(super) const BYTE_RATE_OR_ZERO: Kind<u64> = Kind {
+pub(super) const BYTE_RATE_OR_ZERO: ValueKind<u64> = ValueKind {
     expected: "a rate such as \"1KiB/s\" (\"0B/s\": no limit)",
     parse: |text| {
         let size = text.strip_suffix("/s").and_then(size::parse);
@@ -62,7 +62,7 @@ fn rate(text: &str) -> Option<u32> {
     text.strip_suffix("/s")?.parse().ok()
 }
 
-pub(super) const FILE: Kind<PathBuf> = Kind {
+pub(super) const FILE: ValueKind<PathBuf> = ValueKind {
     expected: "a path",
     parse: |text| {
         if text.is_empty() {
@@ -73,7 +73,7 @@ pub(super) const FILE: Kind<PathBuf> = Kind {
     },
 };
 
-pub(super) const ADDRESS: Kind<SocketAddr> = Kind {
+pub(super) const ADDRESS: ValueKind<SocketAddr> = ValueKind {
     expected: "an IP address and a port such as \"127.0.0.1:8443\"",
     parse: |text| text.parse().map_err(|_| address_hint(text)),
 };
@@ -97,7 +97,7 @@ fn address_hint(text: &str) -> Hint {
 }
 
 /// A header token (RFC 9110 section 5.6.2), which is what a cookie's name is.
-pub(super) const COOKIE_NAME: Kind<String> = Kind {
+pub(super) const COOKIE_NAME: ValueKind<String> = ValueKind {
     expected: "the name of a cookie",
     parse: |text| {
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
@@ -110,7 +110,7 @@ pub(super) const COOKIE_NAME: Kind<String> = Kind {
 };
 
 /// A host of the origin: lower case, an IPv6 address in brackets.
-pub(super) const HOST: Kind<String> = Kind {
+pub(super) const HOST: ValueKind<String> = ValueKind {
     expected: "a host name or IP address without scheme, port and path",
     parse: |text| {
         let text = text.to_lowercase();
@@ -166,7 +166,7 @@ fn host_hint(text: &str) -> Hint {
 }
 
 /// A prefix of paths.
-pub(super) const PREFIX: Kind<String> = Kind {
+pub(super) const PREFIX: ValueKind<String> = ValueKind {
     expected: "a path that starts and ends with a slash such as \"/api/\"",
     parse: |text| {
         if pattern_of(text).is_some() {
@@ -185,7 +185,7 @@ pub(super) const PREFIX: Kind<String> = Kind {
 };
 
 /// An exact path.
-pub(super) const PATH: Kind<String> = Kind {
+pub(super) const PATH: ValueKind<String> = ValueKind {
     expected: "an absolute path such as \"/ws/notifications/\"",
     parse: |text| match pattern_of(text) {
         Some(pattern) => Err(Some(format!(
@@ -238,7 +238,7 @@ fn check_path(text: &str, end: &str) -> Result<(), Hint> {
 mod tests {
     use super::*;
 
-    fn hint<T: std::fmt::Debug>(kind: &Kind<T>, text: &str) -> String {
+    fn hint<T: std::fmt::Debug>(kind: &ValueKind<T>, text: &str) -> String {
         (kind.parse)(text).unwrap_err().unwrap_or_default()
     }
 

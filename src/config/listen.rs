@@ -6,11 +6,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::kind::{ADDRESS, Hint, Kind};
+use super::kind::{ADDRESS, Hint, ValueKind};
 
 /// What one string says.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum ListenAt {
     /// This address.
     Address(SocketAddr),
     /// This port, at the usual addresses.
@@ -21,34 +21,34 @@ pub(super) enum Place {
 
 /// Who may reach a port that is written alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum Exposure {
     /// Programs on this machine.
     ThisMachine,
     /// Whoever reaches this machine.
     Everybody,
 }
 
-pub(super) const PLACE: Kind<Place> = Kind {
+pub(super) const PLACE: ValueKind<ListenAt> = ValueKind {
     expected: "a port such as \"8443\", or an IP address and a port such as \"127.0.0.1:8443\"",
     parse,
 };
 
-pub(super) const PLACE_OR_NOWHERE: Kind<Place> = Kind {
+pub(super) const PLACE_OR_NOWHERE: ValueKind<ListenAt> = ValueKind {
     expected: "a port such as \"8080\", an IP address and a port such as \"127.0.0.1:8080\", or \"\" for none",
     parse: |text| match text {
-        "" => Ok(Place::Nowhere),
+        "" => Ok(ListenAt::Nowhere),
         text => parse(text),
     },
 };
 
-fn parse(text: &str) -> Result<Place, Hint> {
+fn parse(text: &str) -> Result<ListenAt, Hint> {
     if let Some(port) = port(text) {
-        return Ok(Place::Port(port));
+        return Ok(ListenAt::Port(port));
     }
     let colon = text.strip_prefix(':').and_then(port);
     let hint = colon.map(|port| format!("write \"{port}\""));
     (ADDRESS.parse)(text)
-        .map(Place::Address)
+        .map(ListenAt::Address)
         .map_err(|other| hint.or(other))
 }
 
@@ -57,19 +57,19 @@ fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| digits && *port > 0)
 }
 
-impl Place {
+impl ListenAt {
     /// The addresses that are meant, IPv4 first: programs that know one address only take the first.
-    pub(super) fn addresses(self, reach: Reach) -> Vec<SocketAddr> {
+    pub(super) fn addresses(self, exposure: Exposure) -> Vec<SocketAddr> {
         let both = |port, v4: Ipv4Addr, v6: Ipv6Addr| {
             let addresses = [IpAddr::V4(v4), IpAddr::V6(v6)];
             addresses.map(|address| (address, port).into()).into()
         };
-        match (self, reach) {
+        match (self, exposure) {
             (Self::Address(address), _) => vec![address],
-            (Self::Port(port), Reach::ThisMachine) => {
+            (Self::Port(port), Exposure::ThisMachine) => {
                 both(port, Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST)
             }
-            (Self::Port(port), Reach::Everybody) => {
+            (Self::Port(port), Exposure::Everybody) => {
                 both(port, Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED)
             }
             (Self::Nowhere, _) => Vec::new(),
@@ -81,25 +81,25 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn addresses(text: &str, reach: Reach) -> Vec<String> {
+    fn addresses(text: &str, exposure: Exposure) -> Vec<String> {
         let place = (PLACE.parse)(text).unwrap();
-        let addresses = place.addresses(reach).into_iter();
+        let addresses = place.addresses(exposure).into_iter();
         addresses.map(|address| address.to_string()).collect()
     }
 
     #[test]
     fn a_port_alone_is_at_the_addresses_of_both_families() {
-        let on_loopback = addresses("8443", Reach::ThisMachine);
+        let on_loopback = addresses("8443", Exposure::ThisMachine);
         assert_eq!(on_loopback, ["127.0.0.1:8443", "[::1]:8443"]);
-        let everywhere = addresses("443", Reach::Everybody);
+        let everywhere = addresses("443", Exposure::Everybody);
         assert_eq!(everywhere, ["0.0.0.0:443", "[::]:443"]);
     }
 
     #[test]
     fn an_address_is_what_is_written() {
-        for reach in [Reach::ThisMachine, Reach::Everybody] {
-            assert_eq!(addresses("0.0.0.0:8443", reach), ["0.0.0.0:8443"]);
-            assert_eq!(addresses("[::1]:0", reach), ["[::1]:0"]);
+        for exposure in [Exposure::ThisMachine, Exposure::Everybody] {
+            assert_eq!(addresses("0.0.0.0:8443", exposure), ["0.0.0.0:8443"]);
+            assert_eq!(addresses("[::1]:0", exposure), ["[::1]:0"]);
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::document::Document;
-use super::error::Place;
+use super::error::Location;
 use super::findings::Findings;
 use super::known::Known;
 use super::routes::Claims;
@@ -46,7 +46,7 @@ pub fn load(options: &LoadOptions) -> Result<Config, ConfigErrors> {
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigError> {
-    let place = || Place::File(path.to_owned());
+    let place = || Location::File(path.to_owned());
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))

@@ -1,7 +1,7 @@
 //! `[log]`: what is logged, and how.
 
 use super::document::Document;
-use super::kind::Kind;
+use super::kind::ValueKind;
 
 /// `[log]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Default for LogConfig {
     }
 }
 
-const FORMAT: Kind<LogFormat> = Kind {
+const FORMAT: ValueKind<LogFormat> = ValueKind {
     expected: "\"pretty\" or \"json\"",
     parse: |text| match text {
         "pretty" => Ok(LogFormat::Pretty),
@@ -51,7 +51,7 @@ const FORMAT: Kind<LogFormat> = Kind {
     },
 };
 
-const LEVEL: Kind<String> = Kind {
+const LEVEL: ValueKind<String> = ValueKind {
     expected: "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
     parse: |text| match text {
         "error" | "warn" | "info" | "debug" | "trace" => Ok(text.to_owned()),

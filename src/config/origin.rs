@@ -3,9 +3,9 @@
 //! Used by `[[sockets]]`. The surprise: apps and extensions have origins too, with schemes of their
 //! own, and `null` is one that every site can have.
 
-use super::kind::{Hint, Kind, bracketed, is_host_name};
+use super::kind::{Hint, ValueKind, bracketed, is_host_name};
 
-pub(super) const ORIGIN: Kind<String> = Kind {
+pub(super) const ORIGIN: ValueKind<String> = ValueKind {
     expected: "an origin as browsers write it such as \"https://app.example.com\"",
     parse: |text| {
         if is_origin(text) {

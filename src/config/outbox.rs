@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::auth::{AuthUrl, URL};
 use super::document::Document;
-use super::kind::{DURATION, DURATION_OR_ZERO, Kind};
+use super::kind::{DURATION, DURATION_OR_ZERO, ValueKind};
 
 /// Beside the file.
 const CURSOR: &str = ".gatepost/outbox";
@@ -34,7 +34,7 @@ impl Default for OutboxConfig {
     }
 }
 
-const URL_OR_NONE: Kind<Option<AuthUrl>> = Kind {
+const URL_OR_NONE: ValueKind<Option<AuthUrl>> = ValueKind {
     expected: "a path at Django such as \"/_gatepost/outbox/\", or a whole http:// or https:// URL",
     parse: |text| {
         if text.is_empty() {

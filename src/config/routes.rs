@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::document::Document;
-use super::error::Place;
+use super::error::Location;
 use super::kind::PREFIX;
 use super::section::{Placed, Section};
 use super::upstream::{UpstreamAddress, read_upstreams};
@@ -105,7 +105,7 @@ impl UpstreamRoute {
             let path = required(&mut section, "path", |section| {
                 section.value("path", &PREFIX)
             });
-            let place: Place = section.place("path");
+            let place: Location = section.place("path");
             let upstream = required(&mut section, "upstream", read_upstreams);
             if let Some(path) = path {
                 routes.extend(upstream.map(|upstream| Self {

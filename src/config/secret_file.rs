@@ -10,7 +10,7 @@ use std::path::Path;
 
 use aws_lc_rs::rand;
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 use crate::secret::{SHORTEST_SECRET, Secret, Secrets};
 
 /// More than this is no secret but a wrong file.
@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// The secret of a development installation, made (mode 0600) where there is none.
 pub fn load_or_make(path: &Path) -> Result<Secrets, ConfigError> {
-    let place = || Place::File(path.to_owned());
+    let place = || Location::File(path.to_owned());
     if !path.exists() {
         make(path).map_err(|error| {
             ConfigError::new(

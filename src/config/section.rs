@@ -10,19 +10,19 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::environment::Environment;
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 use super::findings::{Findings, found, quoted};
-use super::kind::{FILE, Hint, Kind, SIZE};
+use super::kind::{FILE, Hint, SIZE, ValueKind};
 
 /// A value with its place.
 #[derive(Clone, Debug)]
 pub(super) struct Placed<T> {
     pub(super) value: T,
-    pub(super) place: Place,
+    pub(super) place: Location,
 }
 
 /// What stands for a key.
-enum Item<'a> {
+enum RawValue<'a> {
     File(&'a Spanned<DeValue<'a>>),
     Variable(&'a str),
 }
@@ -31,7 +31,7 @@ enum Item<'a> {
 pub(super) struct Section<'d, 'a> {
     pub(super) findings: &'d mut Findings<'a>,
     pub(super) name: &'static str,
-    pub(super) place: Place,
+    pub(super) place: Location,
     pub(super) table: Option<&'a DeTable<'a>>,
     pub(super) environment: bool,
 }
@@ -39,14 +39,14 @@ pub(super) struct Section<'d, 'a> {
 impl<'a> Section<'_, 'a> {
     /// Whether file or environment set the key.
     pub(super) fn has(&mut self, key: &'static str) -> bool {
-        !matches!(self.take(key), None | Some(Item::Variable("")))
+        !matches!(self.take(key), None | Some(RawValue::Variable("")))
     }
 
     /// A string that becomes a value.
-    pub(super) fn value<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
+    pub(super) fn value<T>(&mut self, key: &'static str, kind: &ValueKind<T>) -> Option<T> {
         match self.take(key)? {
-            Item::Variable(text) => self.parse(key, self.unplaced(key, text), kind),
-            Item::File(item) => match item.get_ref().as_str() {
+            RawValue::Variable(text) => self.parse(key, self.unplaced(key, text), kind),
+            RawValue::File(item) => match item.get_ref().as_str() {
                 Some(text) => self.parse(key, self.placed(item, text), kind),
                 None => self.wrong(key, kind.expected, item),
             },
@@ -54,7 +54,7 @@ impl<'a> Section<'_, 'a> {
     }
 
     /// A key without a default; an empty variable unsets what the file says.
-    pub(super) fn optional<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<T> {
+    pub(super) fn optional<T>(&mut self, key: &'static str, kind: &ValueKind<T>) -> Option<T> {
         if self.has(key) {
             self.value(key, kind)
         } else {
@@ -63,7 +63,7 @@ impl<'a> Section<'_, 'a> {
     }
 
     /// One string or a list of strings.
-    pub(super) fn list<T>(&mut self, key: &'static str, kind: &Kind<T>) -> Option<Vec<T>> {
+    pub(super) fn list<T>(&mut self, key: &'static str, kind: &ValueKind<T>) -> Option<Vec<T>> {
         let placed = self.placed_list(key, kind)?;
         Some(placed.into_iter().map(|placed| placed.value).collect())
     }
@@ -72,11 +72,11 @@ impl<'a> Section<'_, 'a> {
     pub(super) fn placed_list<T>(
         &mut self,
         key: &'static str,
-        kind: &Kind<T>,
+        kind: &ValueKind<T>,
     ) -> Option<Vec<Placed<T>>> {
         let item = match self.take(key)? {
-            Item::Variable(text) => return self.variable_list(key, text, kind),
-            Item::File(item) => item,
+            RawValue::Variable(text) => return self.variable_list(key, text, kind),
+            RawValue::File(item) => item,
         };
         let items: Vec<_> = match item.get_ref() {
             DeValue::String(_) => vec![item],
@@ -108,7 +108,7 @@ impl<'a> Section<'_, 'a> {
         &mut self,
         key: &'static str,
         text: &'a str,
-        kind: &Kind<T>,
+        kind: &ValueKind<T>,
     ) -> Option<Vec<Placed<T>>> {
         let texts = if text.starts_with('[') {
             let parsed = DeValue::parse(text).ok();
@@ -142,11 +142,11 @@ impl<'a> Section<'_, 'a> {
     pub(super) fn flag(&mut self, key: &'static str) -> Option<bool> {
         let expected = "true or false";
         match self.take(key)? {
-            Item::Variable(text) => text
+            RawValue::Variable(text) => text
                 .parse()
                 .ok()
                 .or_else(|| self.wrong_text(key, expected, text)),
-            Item::File(item) => item
+            RawValue::File(item) => item
                 .get_ref()
                 .as_bool()
                 .or_else(|| self.wrong(key, expected, item)),
@@ -161,11 +161,11 @@ impl<'a> Section<'_, 'a> {
     ) -> Option<usize> {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         match self.take(key)? {
-            Item::Variable(text) => {
+            RawValue::Variable(text) => {
                 let number = text.parse().ok().filter(|number| range.contains(number));
                 number.or_else(|| self.wrong_text(key, &expected, text))
             }
-            Item::File(item) => {
+            RawValue::File(item) => {
                 let number = item.get_ref().as_integer().and_then(|integer| {
                     usize::from_str_radix(integer.as_str(), integer.radix()).ok()
                 });
@@ -204,10 +204,10 @@ impl<'a> Section<'_, 'a> {
     }
 
     /// Where the key is set; without it, where the section begins.
-    pub(super) fn place(&self, key: &str) -> Place {
+    pub(super) fn place(&self, key: &str) -> Location {
         let variable = Environment::name_of(self.name, key);
         if self.environment && self.findings.environment.value(&variable).is_some() {
-            return Place::Variable(variable);
+            return Location::Variable(variable);
         }
         let item = self.table.and_then(|table| table.get(key));
         item.map_or_else(|| self.place.clone(), |item| self.findings.at(item.span()))
@@ -220,7 +220,7 @@ impl<'a> Section<'_, 'a> {
             .refuse(place, format!("{}.{key}: {message}", self.name), hint);
     }
 
-    fn take(&mut self, key: &'static str) -> Option<Item<'a>> {
+    fn take(&mut self, key: &'static str) -> Option<RawValue<'a>> {
         self.findings.known.add(self.name, key);
         if self.environment
             && let Some(text) = self
@@ -228,12 +228,12 @@ impl<'a> Section<'_, 'a> {
                 .environment
                 .value(&Environment::name_of(self.name, key))
         {
-            return Some(Item::Variable(text));
+            return Some(RawValue::Variable(text));
         }
-        self.table?.get(key).map(Item::File)
+        self.table?.get(key).map(RawValue::File)
     }
 
-    fn parse<T>(&mut self, key: &str, text: Placed<&str>, kind: &Kind<T>) -> Option<T> {
+    fn parse<T>(&mut self, key: &str, text: Placed<&str>, kind: &ValueKind<T>) -> Option<T> {
         match (kind.parse)(text.value) {
             Ok(value) => Some(value),
             Err(hint) => {
@@ -283,7 +283,7 @@ impl<'a> Section<'_, 'a> {
         format!("{}.{key}: expected {expected}, found {found}", self.name)
     }
 
-    fn push<T>(&mut self, place: Place, message: String, hint: Hint) -> Option<T> {
+    fn push<T>(&mut self, place: Location, message: String, hint: Hint) -> Option<T> {
         self.findings
             .errors
             .push(ConfigError::new(place, message).hint(hint));

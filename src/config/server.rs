@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use super::Mode;
 use super::document::Document;
-use super::kind::{ADDRESS, HOST, Kind};
-use super::listen::{PLACE, PLACE_OR_NOWHERE, Place, Reach};
+use super::kind::{ADDRESS, HOST, ValueKind};
+use super::listen::{Exposure, ListenAt, PLACE, PLACE_OR_NOWHERE};
 use super::section::Section;
 use super::upstream::{check_unix_path, unix_path};
 
@@ -39,11 +39,11 @@ pub enum InternalAddress {
     Unix(PathBuf),
 }
 
-const HTTPS: Place = Place::Port(8443);
-const HTTP: Place = Place::Port(8080);
+const HTTPS: ListenAt = ListenAt::Port(8443);
+const HTTP: ListenAt = ListenAt::Port(8080);
 const INTERNAL_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9400);
 
-const MODE: Kind<Mode> = Kind {
+const MODE: ValueKind<Mode> = ValueKind {
     expected: "\"dev\" or \"production\"",
     parse: |text| match text {
         "dev" => Ok(Mode::Dev),
@@ -52,7 +52,7 @@ const MODE: Kind<Mode> = Kind {
     },
 };
 
-const INTERNAL: Kind<InternalAddress> = Kind {
+const INTERNAL: ValueKind<InternalAddress> = ValueKind {
     expected: "an IP address and a port such as \"127.0.0.1:9400\", or \"unix:/run/gatepost.sock\"",
     parse: |text| match text.strip_prefix("unix:") {
         Some(path) => unix_path(path).map(InternalAddress::Unix),
@@ -70,13 +70,13 @@ impl ServerConfig {
         let mut section = document.section("server");
         let mode = section.optional("mode", &MODE).unwrap_or(usual);
         let lan = section.flag("lan").unwrap_or(false);
-        let reach = match mode {
-            Mode::Dev if !lan => Reach::ThisMachine,
-            Mode::Dev | Mode::Production => Reach::Everybody,
+        let exposure = match mode {
+            Mode::Dev if !lan => Exposure::ThisMachine,
+            Mode::Dev | Mode::Production => Exposure::Everybody,
         };
-        let listen = |places: Option<Vec<Place>>, usual| {
+        let listen = |places: Option<Vec<ListenAt>>, usual| {
             let places = places.unwrap_or_else(|| vec![usual]).into_iter();
-            places.flat_map(|place| place.addresses(reach)).collect()
+            places.flat_map(|place| place.addresses(exposure)).collect()
         };
         let mut server = Self {
             https: listen(section.list("https", &PLACE), HTTPS),

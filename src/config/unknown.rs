@@ -8,7 +8,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::document::Document;
 use super::environment::Environment;
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, Location};
 
 impl Document<'_> {
     /// Notes everything that stands in the file and that nobody asked for.
@@ -84,7 +84,7 @@ impl Document<'_> {
                 ),
             };
             let finding =
-                ConfigError::new(Place::Variable(variable.to_owned()), message).hint(hint);
+                ConfigError::new(Location::Variable(variable.to_owned()), message).hint(hint);
             self.findings.errors.push(finding);
         }
         self.refuse_single_underscores();
@@ -99,7 +99,7 @@ impl Document<'_> {
                 continue;
             };
             let name = Environment::name_of(section, key);
-            let finding = ConfigError::new(Place::Variable(slip), "stands for no key");
+            let finding = ConfigError::new(Location::Variable(slip), "stands for no key");
             let hint = Some(format!("did you mean {name}, with two underscores?"));
             self.findings.errors.push(finding.hint(hint));
         }

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use super::kind::{Hint, Kind, is_host_name};
+use super::kind::{Hint, ValueKind, is_host_name};
 use super::section::Section;
 
 /// The longest path of a Unix socket on Linux, whose `sun_path` has 108 bytes with a final NUL.
@@ -48,7 +48,7 @@ impl std::fmt::Display for UpstreamAddress {
     }
 }
 
-pub(super) const UPSTREAM: Kind<UpstreamAddress> = Kind {
+pub(super) const UPSTREAM: ValueKind<UpstreamAddress> = ValueKind {
     expected: "an upstream such as \"http://127.0.0.1:8000\" or \"unix:/run/app.sock\"",
     parse: |text| {
         if let Some(path) = text.strip_prefix("unix:") {

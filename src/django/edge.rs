@@ -15,7 +15,7 @@ use crate::hub::Hub;
 use crate::ids::DigestKey;
 use crate::net::drain::DrainWatch;
 use crate::proxy::intercept::{Asked, Intercept, Outgoing, PassedOn};
-use crate::publish::piggyback::{Rider, Riding};
+use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{Leases, Lifecycle, Naming};
 use crate::web::request::Downstream;
@@ -30,7 +30,7 @@ const REVOKE: HeaderName = HeaderName::from_static("gatepost-revoke");
 pub struct Edge {
     signer: Signer,
     presence: Presence,
-    riding: Riding,
+    piggyback: Piggyback,
     watch: Watch,
     naming: Arc<Naming>,
     farewell: Farewell,
@@ -46,7 +46,7 @@ pub struct EdgeParts {
     /// Who is connected.
     pub hub: Arc<Hub>,
     /// Takes what rides on responses.
-    pub riding: Riding,
+    pub piggyback: Piggyback,
     /// Keep who a session is.
     pub leases: Arc<Leases>,
     /// Hears what becomes of sessions.
@@ -72,7 +72,7 @@ impl Edge {
                 lifecycle: Arc::clone(&parts.lifecycle),
                 drain: parts.drain,
             },
-            riding: parts.riding,
+            piggyback: parts.piggyback,
             watch: Watch {
                 naming: Arc::clone(&parts.naming),
                 secrets: parts.secrets,
@@ -86,17 +86,17 @@ impl Edge {
     /// What was published in the request goes before what was revoked in it: a session that ends gets
     /// its last frames first.
     fn deliver(&self, fields: &HeaderMap) {
-        let riding = &self.riding;
+        let piggyback = &self.piggyback;
         for text in field::texts(fields, PUBLISH) {
             match text {
-                Ok(array) => riding.publish(&array),
-                Err(error) => riding.refuse(Rider::Publication, &error.to_string()),
+                Ok(array) => piggyback.publish(&array),
+                Err(error) => piggyback.refuse(PiggybackKind::Publication, &error.to_string()),
             }
         }
         for text in field::texts(fields, REVOKE) {
             match text {
-                Ok(array) => riding.revoke(&array),
-                Err(error) => riding.refuse(Rider::Revocation, &error.to_string()),
+                Ok(array) => piggyback.revoke(&array),
+                Err(error) => piggyback.refuse(PiggybackKind::Revocation, &error.to_string()),
             }
         }
     }
@@ -119,7 +119,7 @@ impl Intercept for Edge {
         self.naming.hear(fields);
         let passed_on = self.farewell.begin(asked, (status, fields), &REVOKE);
         self.deliver(fields);
-        self.watch.see(asked, fields, &self.riding);
+        self.watch.see(asked, fields, &self.piggyback);
         passed_on
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::field;
 use crate::ids::SessionDigest;
 use crate::proxy::intercept::Asked;
-use crate::publish::piggyback::{Rider, Riding};
+use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{
     About, Answer, Leases, Lifecycle, Naming, News, Recheck, Scope, Seen, SessionAt, SessionCookies,
@@ -41,9 +41,9 @@ pub(super) struct Told {
 
 impl Watch {
     /// Acts upon what a response says. Nothing is parsed of one that says nothing.
-    pub(super) fn see(&self, asked: &Asked, fields: &HeaderMap, riding: &Riding) {
+    pub(super) fn see(&self, asked: &Asked, fields: &HeaderMap, piggyback: &Piggyback) {
         let sets_cookies = fields.contains_key(header::SET_COOKIE);
-        let told = Told::read(fields, riding);
+        let told = Told::read(fields, piggyback);
         if !sets_cookies && told.is_none() {
             return;
         }
@@ -58,7 +58,7 @@ impl Watch {
         let is_sure = news.as_ref().is_none_or(|news| news.about == About::This);
         let told = told.and_then(|told| {
             let before = before.as_ref().filter(|_| !is_sure);
-            self.about(told, [after.as_ref(), before], riding)
+            self.about(told, [after.as_ref(), before], piggyback)
         });
         if let (Some(news), Some(old)) = (news, &before) {
             let placed = names.place.is_some();
@@ -83,7 +83,7 @@ impl Watch {
         &self,
         told: Told,
         [after, before]: [Option<&SessionCookies>; 2],
-        riding: &Riding,
+        piggyback: &Piggyback,
     ) -> Option<(SessionCookies, Answer)> {
         let of = |named: SessionDigest| {
             let mut candidates = [after, before].into_iter().flatten();
@@ -96,11 +96,11 @@ impl Watch {
         };
         match found {
             Ok(found) => {
-                riding.count_taken(Rider::Identity);
+                piggyback.count_taken(PiggybackKind::Identity);
                 Some((found?.clone(), told.answer))
             }
             Err(why) => {
-                riding.refuse(Rider::Identity, why);
+                piggyback.refuse(PiggybackKind::Identity, why);
                 None
             }
         }
@@ -140,7 +140,7 @@ struct Changed<'a> {
 
 impl Told {
     /// What a response tells, where it tells one thing and in the right words.
-    fn read(fields: &HeaderMap, riding: &Riding) -> Option<Self> {
+    fn read(fields: &HeaderMap, piggyback: &Piggyback) -> Option<Self> {
         let mut texts = field::texts(fields, IDENTITY);
         let text = texts.next()?;
         let told = match (text, texts.next()) {
@@ -148,7 +148,7 @@ impl Told {
             (Err(error), None) => Err(error.to_string()),
             (Ok(text), None) => Self::decode(&text),
         };
-        told.map_err(|why| riding.refuse(Rider::Identity, &why))
+        told.map_err(|why| piggyback.refuse(PiggybackKind::Identity, &why))
             .ok()
     }
 

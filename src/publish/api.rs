@@ -14,10 +14,10 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 
-use super::backpressure::Pacer;
+use super::backpressure::Backpressure;
 use super::body::BodyReader;
-use super::call::{Call, JSON, NDJSON, Resource};
-use super::caller::Claim;
+use super::call::{ApiCall, JSON, NDJSON, Resource};
+use super::caller::Credentials;
 use super::connections;
 use super::error::PublishError;
 use super::intake::Intake;
@@ -112,18 +112,18 @@ impl Api {
     {
         let resource = Resource::of(request.uri.path())?;
         resource.check_method(&request.method)?;
-        let claim = Claim::of(&request.headers, &self.secrets)?;
+        let credentials = Credentials::of(&request.headers, &self.secrets)?;
         let call = resource.call(&request.headers)?;
         let body = self.bodies.read(&request.headers, body).await?;
-        claim.prove((&self.secrets, &self.replays), request, &body)?;
+        credentials.prove((&self.secrets, &self.replays), request, &body)?;
         match call {
-            Call::Publish => self.publish(&body).await,
-            Call::PublishBatch => self.publish_batch(&body).await,
-            Call::Revoke => self.revoke(&body),
-            Call::Recheck => self.recheck(&body).await,
-            Call::Wake => self.wake(),
-            Call::Online => self.online(request),
-            Call::Connections => self.connections(request),
+            ApiCall::Publish => self.publish(&body).await,
+            ApiCall::PublishBatch => self.publish_batch(&body).await,
+            ApiCall::Revoke => self.revoke(&body),
+            ApiCall::Recheck => self.recheck(&body).await,
+            ApiCall::Wake => self.wake(),
+            ApiCall::Online => self.online(request),
+            ApiCall::Connections => self.connections(request),
         }
     }
 
@@ -131,7 +131,7 @@ impl Api {
         let decoded = self.intake.decode(body)?;
         let mut answer = Vec::with_capacity(128);
         let receipt = self.take(&decoded, &mut answer);
-        Pacer::default().let_read(receipt).await;
+        Backpressure::default().let_read(receipt).await;
         Ok(response(StatusCode::ACCEPTED, JSON, answer))
     }
 
@@ -141,13 +141,17 @@ impl Api {
             return Err(PublishError::TooManyLines { limit: MOST_LINES });
         }
         let mut answers = Vec::with_capacity(128 * lines);
-        let mut pacer = Pacer::default();
+        let mut backpressure = Backpressure::default();
         for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
             if line.trim_ascii().is_empty() {
                 continue;
             }
             match self.intake.decode(line) {
-                Ok(decoded) => pacer.let_read(self.take(&decoded, &mut answers)).await,
+                Ok(decoded) => {
+                    backpressure
+                        .let_read(self.take(&decoded, &mut answers))
+                        .await
+                }
                 Err(error) => answers.extend(PublishError::Body(error).into_line(index + 1)),
             }
             answers.push(b'\n');

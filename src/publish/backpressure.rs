@@ -19,12 +19,12 @@ const MOST_PAUSES: u32 = 250;
 
 /// The pace of one call.
 #[derive(Debug, Default)]
-pub(super) struct Pacer {
+pub(super) struct Backpressure {
     lines: u32,
     pauses: u32,
 }
 
-impl Pacer {
+impl Backpressure {
     /// Lets clients read, if need be, after a publication with this receipt.
     pub(super) async fn let_read(&mut self, receipt: Receipt) {
         self.lines += 1;
@@ -47,7 +47,7 @@ mod tests {
 
     async fn time_of(lines: usize, crowded: bool, duplicate: bool) -> Duration {
         let start = Instant::now();
-        let mut pacer = Pacer::default();
+        let mut backpressure = Backpressure::default();
         for _ in 0..lines {
             let receipt = Receipt {
                 position: Position {
@@ -61,7 +61,7 @@ mod tests {
                 },
                 duplicate,
             };
-            pacer.let_read(receipt).await;
+            backpressure.let_read(receipt).await;
         }
         start.elapsed()
     }

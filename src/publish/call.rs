@@ -12,7 +12,7 @@ pub(super) const NDJSON: &str = "application/x-ndjson";
 
 /// The calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum ApiCall {
     Publish,
     PublishBatch,
     Revoke,
@@ -59,19 +59,19 @@ impl Resource {
     }
 
     /// The call, which for publications the media type decides.
-    pub(super) fn call(self, headers: &HeaderMap) -> Result<Call, PublishError> {
+    pub(super) fn call(self, headers: &HeaderMap) -> Result<ApiCall, PublishError> {
         let essence = essence(headers);
         let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
         match self {
-            Self::Connections => Ok(Call::Connections),
-            Self::Presence => Ok(Call::Online),
+            Self::Connections => Ok(ApiCall::Connections),
+            Self::Presence => Ok(ApiCall::Online),
             // It says nothing, so it may say it in any form.
-            Self::Wakes => Ok(Call::Wake),
+            Self::Wakes => Ok(ApiCall::Wake),
             _ if headers.contains_key(CONTENT_ENCODING) => Err(self.media_type()),
-            Self::Publications if is(JSON) => Ok(Call::Publish),
-            Self::Publications if is(NDJSON) => Ok(Call::PublishBatch),
-            Self::Revocations if is(JSON) => Ok(Call::Revoke),
-            Self::Rechecks if is(JSON) => Ok(Call::Recheck),
+            Self::Publications if is(JSON) => Ok(ApiCall::Publish),
+            Self::Publications if is(NDJSON) => Ok(ApiCall::PublishBatch),
+            Self::Revocations if is(JSON) => Ok(ApiCall::Revoke),
+            Self::Rechecks if is(JSON) => Ok(ApiCall::Recheck),
             _ => Err(self.media_type()),
         }
     }

@@ -14,14 +14,14 @@ use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, unix_seconds
 
 /// What a request brings to be believed.
 #[derive(Debug)]
-pub(super) enum Claim {
+pub(super) enum Credentials {
     /// The secret itself: believed.
     Proven,
     /// A signature, to be checked against the body.
     Signed(HeaderValue),
 }
 
-impl Claim {
+impl Credentials {
     /// What these headers bring. A wrong token is refused here.
     pub(super) fn of(headers: &HeaderMap, secrets: &Secrets) -> Result<Self, PublishError> {
         if let Some(authorization) = only(headers, &AUTHORIZATION)? {
@@ -105,22 +105,22 @@ mod tests {
         }
     }
 
-    fn claim(authorization: &str) -> Result<Claim, PublishError> {
+    fn credentials(authorization: &str) -> Result<Credentials, PublishError> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization.parse().unwrap());
-        Claim::of(&headers, &secrets())
+        Credentials::of(&headers, &secrets())
     }
 
     #[test]
     fn both_secrets_are_believed_as_bearer_tokens() {
         for token in [CURRENT, PREVIOUS] {
             assert!(matches!(
-                claim(&format!("Bearer {token}")),
-                Ok(Claim::Proven)
+                credentials(&format!("Bearer {token}")),
+                Ok(Credentials::Proven)
             ));
             assert!(matches!(
-                claim(&format!("bearer  {token}")),
-                Ok(Claim::Proven)
+                credentials(&format!("bearer  {token}")),
+                Ok(Credentials::Proven)
             ));
         }
         for other in [
@@ -130,13 +130,13 @@ mod tests {
             &format!("Bearer {}", &CURRENT[1..]),
         ] {
             assert!(
-                matches!(claim(other), Err(PublishError::WrongSecret)),
+                matches!(credentials(other), Err(PublishError::WrongSecret)),
                 "{other}"
             );
         }
         for other in ["", "Bearer", CURRENT, &format!("Basic {CURRENT}")] {
             assert!(
-                matches!(claim(other), Err(PublishError::NoSecret)),
+                matches!(credentials(other), Err(PublishError::NoSecret)),
                 "{other}"
             );
         }
@@ -148,14 +148,14 @@ mod tests {
         let good = HeaderValue::from_str(&format!("Bearer {CURRENT}")).unwrap();
         headers.append(AUTHORIZATION, good.clone());
         headers.append(AUTHORIZATION, good);
-        assert!(Claim::of(&headers, &secrets()).is_err());
+        assert!(Credentials::of(&headers, &secrets()).is_err());
     }
 
     #[test]
     fn a_signature_vouches_for_the_body() {
-        let (request, claim) = signed(Method::POST);
+        let (request, credentials) = signed(Method::POST);
         let (secrets, replays) = (secrets(), Replays::default());
-        let prove = |body: &[u8]| claim.prove((&secrets, &replays), &request, body);
+        let prove = |body: &[u8]| credentials.prove((&secrets, &replays), &request, body);
         assert!(prove(b"{ }").is_err());
         assert!(prove(b"{}").is_ok());
     }
@@ -163,15 +163,15 @@ mod tests {
     #[test]
     fn what_changes_something_is_believed_once() {
         for (method, again) in [(Method::POST, false), (Method::GET, true)] {
-            let (request, claim) = signed(method);
+            let (request, credentials) = signed(method);
             let (secrets, replays) = (secrets(), Replays::default());
-            let prove = || claim.prove((&secrets, &replays), &request, b"{}");
+            let prove = || credentials.prove((&secrets, &replays), &request, b"{}");
             assert!(prove().is_ok());
             assert_eq!(prove().is_ok(), again);
         }
     }
 
-    fn signed(method: Method) -> (Parts, Claim) {
+    fn signed(method: Method) -> (Parts, Credentials) {
         let request = Request::builder()
             .method(method)
             .uri("/v1/publish?x=1")
@@ -183,7 +183,7 @@ mod tests {
         let parts = SignedParts::of(&request.method, "/v1/publish?x=1", &request.headers, hash);
         let header = signature::sign(&secrets().current, &parts, unix_seconds());
         request.headers.insert(SIGNATURE, header);
-        let claim = Claim::of(&request.headers, &secrets()).unwrap();
-        (request, claim)
+        let credentials = Credentials::of(&request.headers, &secrets()).unwrap();
+        (request, credentials)
     }
 }

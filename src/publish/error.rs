@@ -8,7 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-use super::json::{DecodeError, Place};
+use super::json::{DecodeError, TextPosition};
 use crate::web::problem::{Problem, ProblemDocument, ToProblem};
 use crate::web::signature::SignatureError;
 
@@ -82,7 +82,7 @@ impl ToProblem for PublishError {
             Self::Busy => problem.retry_after(1),
             Self::NoOutbox => problem.with_hint(OUTBOX_HINT),
             Self::Body(error) => {
-                let Place { line, column } = error.place();
+                let TextPosition { line, column } = error.place();
                 problem.at(line, column)
             }
             _ => problem,

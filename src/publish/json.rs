@@ -21,7 +21,7 @@ const LONGEST_MESSAGE: usize = 300;
 
 /// Where in a text something is, line and column from 1, columns in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct TextPosition {
     pub(super) line: usize,
     pub(super) column: usize,
 }
@@ -31,23 +31,29 @@ pub(super) struct Place {
 pub(super) enum DecodeError {
     /// It is not UTF-8.
     #[error("the body is not UTF-8")]
-    NotUtf8(Place),
+    NotUtf8(TextPosition),
     /// It is not JSON.
     #[error("the body is not JSON: {message}")]
-    NotJson { message: String, place: Place },
+    NotJson {
+        message: String,
+        place: TextPosition,
+    },
     /// It is JSON, of another shape.
     #[error("{message}")]
-    Refused { message: String, place: Place },
+    Refused {
+        message: String,
+        place: TextPosition,
+    },
     /// The frame would not fit an outbox.
     #[error("the frame has {size} bytes, and {limit} are allowed (delivery.outbox_size)")]
     FrameTooLarge {
         size: usize,
         limit: usize,
-        place: Place,
+        place: TextPosition,
     },
     /// The frame is nested too deeply.
     #[error("the frame is nested deeper than {DEEPEST} levels")]
-    TooDeep(Place),
+    TooDeep(TextPosition),
 }
 
 /// A `T` that is written as a JSON object.
@@ -69,10 +75,10 @@ pub(super) fn decode_array(text: &[u8]) -> Result<Vec<&RawValue>, DecodeError> {
 
 fn utf8(text: &[u8]) -> Result<&str, DecodeError> {
     std::str::from_utf8(text)
-        .map_err(|error| DecodeError::NotUtf8(Place::of(text, error.valid_up_to())))
+        .map_err(|error| DecodeError::NotUtf8(TextPosition::of(text, error.valid_up_to())))
 }
 
-impl Place {
+impl TextPosition {
     /// The place of a byte of a text.
     pub(super) fn of(text: &[u8], offset: usize) -> Self {
         let before = &text[..offset];
@@ -89,7 +95,7 @@ impl Place {
 
 impl DecodeError {
     /// Where it was found.
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> TextPosition {
         match self {
             Self::NotUtf8(place)
             | Self::TooDeep(place)
@@ -102,7 +108,7 @@ impl DecodeError {
 
 impl From<serde_json::Error> for DecodeError {
     fn from(error: serde_json::Error) -> Self {
-        let place = Place {
+        let place = TextPosition {
             line: error.line().max(1),
             column: error.column().max(1),
         };
@@ -168,9 +174,18 @@ mod tests {
 
     #[test]
     fn a_place_counts_from_one() {
-        assert_eq!(Place::of(b"ab", 0), Place { line: 1, column: 1 });
-        assert_eq!(Place::of(b"a\nbc\n", 3), Place { line: 2, column: 2 });
-        assert_eq!(Place::of(b"a\n", 2), Place { line: 2, column: 1 });
+        assert_eq!(
+            TextPosition::of(b"ab", 0),
+            TextPosition { line: 1, column: 1 }
+        );
+        assert_eq!(
+            TextPosition::of(b"a\nbc\n", 3),
+            TextPosition { line: 2, column: 2 }
+        );
+        assert_eq!(
+            TextPosition::of(b"a\n", 2),
+            TextPosition { line: 2, column: 1 }
+        );
     }
 
     #[test]

@@ -11,11 +11,11 @@ use super::error::PublishError;
 use super::intake::Intake;
 use super::json::{self, DecodeError};
 use super::recheck;
-use crate::telemetry::metrics::Ride;
+use crate::telemetry::metrics::PiggybackLabel;
 
 /// Takes what rides on responses.
 #[derive(Debug)]
-pub struct Riding {
+pub struct Piggyback {
     intake: Arc<Intake>,
     /// Whether something was refused already: a view that says it wrongly says so at each request.
     refused: AtomicBool,
@@ -23,7 +23,7 @@ pub struct Riding {
 
 /// What rides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rider {
+pub enum PiggybackKind {
     /// `Gatepost-Publish`
     Publication,
     /// `Gatepost-Revoke`
@@ -32,7 +32,7 @@ pub enum Rider {
     Identity,
 }
 
-impl Riding {
+impl Piggyback {
     /// Hands over to this intake.
     pub fn new(intake: Arc<Intake>) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Riding {
 
     /// Takes a JSON array of publications.
     pub fn publish(&self, array: &[u8]) {
-        self.each(Rider::Publication, array, |entry| {
+        self.each(PiggybackKind::Publication, array, |entry| {
             self.intake.publish(&self.intake.decode(entry)?, None);
             Ok(())
         });
@@ -51,7 +51,7 @@ impl Riding {
 
     /// Takes a JSON array of revocations, and of sessions and users of whom Django is to be asked again.
     pub fn revoke(&self, array: &[u8]) {
-        self.each(Rider::Revocation, array, |entry| {
+        self.each(PiggybackKind::Revocation, array, |entry| {
             if recheck::is_one(entry) {
                 // It is under way; the response does not wait for it.
                 drop(self.intake.recheck(entry)?);
@@ -63,9 +63,9 @@ impl Riding {
     }
 
     /// Counts and, the first time, logs what cannot be taken. `why` is never a text of Django's.
-    pub fn refuse(&self, rider: Rider, why: &str) {
-        self.count(rider, "refused");
-        let field = rider.field();
+    pub fn refuse(&self, kind: PiggybackKind, why: &str) {
+        self.count(kind, "refused");
+        let field = kind.field();
         if self.refused.swap(true, Ordering::Relaxed) {
             tracing::debug!(field, why, "refused what came on a response of Django");
         } else {
@@ -78,31 +78,36 @@ impl Riding {
     }
 
     /// Counts what was taken.
-    pub fn count_taken(&self, rider: Rider) {
-        self.count(rider, "taken");
+    pub fn count_taken(&self, kind: PiggybackKind) {
+        self.count(kind, "taken");
     }
 
-    fn each(&self, rider: Rider, array: &[u8], take: impl Fn(&[u8]) -> Result<(), DecodeError>) {
+    fn each(
+        &self,
+        kind: PiggybackKind,
+        array: &[u8],
+        take: impl Fn(&[u8]) -> Result<(), DecodeError>,
+    ) {
         let entries = match json::decode_array(array) {
             Ok(entries) => entries,
-            Err(error) => return self.refuse(rider, &describe(error, None)),
+            Err(error) => return self.refuse(kind, &describe(error, None)),
         };
         for (index, entry) in entries.into_iter().enumerate() {
             match take(entry.get().as_bytes()) {
-                Ok(()) => self.count_taken(rider),
-                Err(error) => self.refuse(rider, &describe(error, Some(index))),
+                Ok(()) => self.count_taken(kind),
+                Err(error) => self.refuse(kind, &describe(error, Some(index))),
             }
         }
     }
 
-    fn count(&self, rider: Rider, outcome: &'static str) {
-        let what = rider.name();
-        let ride = Ride { what, outcome };
-        self.intake.metrics.rides.get_or_create(&ride).inc();
+    fn count(&self, kind: PiggybackKind, outcome: &'static str) {
+        let what = kind.name();
+        let ride = PiggybackLabel { what, outcome };
+        self.intake.metrics.piggybacked.get_or_create(&ride).inc();
     }
 }
 
-impl Rider {
+impl PiggybackKind {
     fn field(self) -> &'static str {
         match self {
             Self::Publication => "Gatepost-Publish",
@@ -141,7 +146,7 @@ mod tests {
     use crate::hub::{Hub, OutboxLimits};
     use crate::session::tests::scripted::lifecycle;
 
-    fn riding() -> Riding {
+    fn piggyback() -> Piggyback {
         let hub = Arc::new(Hub::new(OutboxLimits {
             frames: 8,
             bytes: 1024,
@@ -150,7 +155,7 @@ mod tests {
             outbox_size: 1024,
             ..DeliveryConfig::default()
         };
-        Riding::new(Arc::new(Intake::new(
+        Piggyback::new(Arc::new(Intake::new(
             &delivery,
             Arc::clone(&hub),
             lifecycle(&hub),
@@ -158,27 +163,32 @@ mod tests {
         )))
     }
 
-    fn counted(riding: &Riding, what: &'static str) -> (u64, u64) {
+    fn counted(piggyback: &Piggyback, what: &'static str) -> (u64, u64) {
         let of = |outcome| {
-            let ride = Ride { what, outcome };
-            riding.intake.metrics.rides.get_or_create(&ride).get()
+            let ride = PiggybackLabel { what, outcome };
+            piggyback
+                .intake
+                .metrics
+                .piggybacked
+                .get_or_create(&ride)
+                .get()
         };
         (of("taken"), of("refused"))
     }
 
     #[test]
     fn a_bad_entry_fails_alone_and_an_array_that_is_none_as_a_whole() {
-        let riding = riding();
-        riding
+        let piggyback = piggyback();
+        piggyback
             .publish(br#"[{"to":{"user":"1"},"frame":1},{"to":{}},{"to":{"user":"1"},"frame":2}]"#);
-        assert_eq!(counted(&riding, "publication"), (2, 1));
+        assert_eq!(counted(&piggyback, "publication"), (2, 1));
         for text in [&b"{}"[..], b"[1", b"\xff", b"", b"null"] {
-            riding.publish(text);
+            piggyback.publish(text);
         }
-        assert_eq!(counted(&riding, "publication"), (2, 6));
-        assert_eq!(riding.intake.metrics.publications.get(), 2);
-        riding.revoke(br#"[{"user":"1"},{"user":"1","code":1006}]"#);
-        assert_eq!(counted(&riding, "revocation"), (1, 1));
+        assert_eq!(counted(&piggyback, "publication"), (2, 6));
+        assert_eq!(piggyback.intake.metrics.publications.get(), 2);
+        piggyback.revoke(br#"[{"user":"1"},{"user":"1","code":1006}]"#);
+        assert_eq!(counted(&piggyback, "revocation"), (1, 1));
     }
 
     #[test]

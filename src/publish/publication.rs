@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 
-use super::json::{self, DecodeError, Object, Place};
+use super::json::{self, DecodeError, Object, TextPosition};
 use super::text;
 use crate::ids::{ConnectionId, GroupName, SessionDigest, UserId};
 use crate::publication::{Audience, Frame, Publication};
@@ -65,7 +65,7 @@ pub(super) fn decode(text: &[u8], frame_size: usize, now: Instant) -> Result<Dec
     let frame = wire.frame.get();
     let place = |offset: usize| {
         let start = frame.as_ptr().addr() - text.as_ptr().addr();
-        Place::of(text.as_bytes(), start + offset)
+        TextPosition::of(text.as_bytes(), start + offset)
     };
     if frame.len() > frame_size {
         return Err(DecodeError::FrameTooLarge {

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::backpressure::Pacer;
+use super::backpressure::Backpressure;
 use super::error::PublishError;
 use super::intake::Intake;
 use super::json::DecodeError;
@@ -21,12 +21,12 @@ use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::metrics::OutcomeLabel;
 use crate::upcall::ClientError;
-use cursor::{Cursor, CursorFile, Found};
-use pace::Pace;
-use page::{Item, Page, Stored};
-use source::{Source, SourceError};
+use cursor::{Cursor, CursorFile, StoredCursor};
+use pace::PullSchedule;
+use page::{OutboxItem, Page, Stored};
+use source::{OutboxSource, SourceError};
 
 pub use source::SourceSettings;
 
@@ -51,7 +51,7 @@ pub struct PullerSettings {
 /// Pulls.
 #[derive(Debug)]
 pub struct Puller {
-    source: Source,
+    source: OutboxSource,
     settings: PullerSettings,
     wake: Wake,
     intake: Arc<Intake>,
@@ -60,7 +60,7 @@ pub struct Puller {
 }
 
 /// Where this gateway is.
-struct Progress {
+struct PullProgress {
     file: CursorFile,
     cursor: Option<Cursor>,
 }
@@ -82,7 +82,7 @@ impl Puller {
         intake: Arc<Intake>,
     ) -> Result<Self, ClientError> {
         Ok(Self {
-            source: Source::build(&settings.source)?,
+            source: OutboxSource::build(&settings.source)?,
             settings,
             wake,
             intake,
@@ -104,7 +104,7 @@ impl Puller {
         if progress.cursor.is_some() {
             tokio::time::sleep(self.settings.settle).await;
         }
-        let mut pace = Pace::new(self.settings.poll);
+        let mut pace = PullSchedule::new(self.settings.poll);
         loop {
             pace.begin();
             let pulled = self.pull(&mut progress).await;
@@ -118,18 +118,18 @@ impl Puller {
     }
 
     /// The cursor file; waited for while a gateway that is going still has it.
-    async fn open(&mut self) -> Progress {
+    async fn open(&mut self) -> PullProgress {
         loop {
             match CursorFile::open(&self.settings.cursor) {
                 Ok((file, found)) => {
-                    if found == Found::Damaged {
+                    if found == StoredCursor::Damaged {
                         self.resync("the cursor file is damaged");
                     }
                     let cursor = match found {
-                        Found::Cursor(cursor) => Some(cursor),
-                        Found::Nothing | Found::Damaged => None,
+                        StoredCursor::Cursor(cursor) => Some(cursor),
+                        StoredCursor::Nothing | StoredCursor::Damaged => None,
                     };
-                    return Progress { file, cursor };
+                    return PullProgress { file, cursor };
                 }
                 Err(error) => self.complain(&error.to_string()),
             }
@@ -138,7 +138,7 @@ impl Puller {
     }
 
     /// Pulls once; returns whether there is more to be had at once.
-    async fn pull(&mut self, progress: &mut Progress) -> Result<bool, PullError> {
+    async fn pull(&mut self, progress: &mut PullProgress) -> Result<bool, PullError> {
         let text = self.source.ask(progress.cursor.as_ref()).await?;
         let page = Page::decode(&text)?;
         if let Some(why) = &page.reset {
@@ -159,8 +159,8 @@ impl Puller {
     }
 
     /// Takes a page's items that were not taken yet, and keeps after each that it was.
-    async fn take(&mut self, page: &Page<'_>, progress: &mut Progress) {
-        let mut pacer = Pacer::default();
+    async fn take(&mut self, page: &Page<'_>, progress: &mut PullProgress) {
+        let mut backpressure = Backpressure::default();
         for item in &page.items {
             let known = progress.cursor.as_ref().map_or(0, |cursor| cursor.sequence);
             if item.seq <= known {
@@ -172,14 +172,14 @@ impl Puller {
             let receipt = self.carry_out(item);
             self.keep(progress, page.after(item));
             if let Some(receipt) = receipt {
-                pacer.let_read(receipt).await;
+                backpressure.let_read(receipt).await;
             }
         }
     }
 
     /// Does what an item asks for. One that is refused is logged and counted: it must never be in the
     /// way of those behind it.
-    fn carry_out(&self, item: &Item<'_>) -> Option<Receipt> {
+    fn carry_out(&self, item: &OutboxItem<'_>) -> Option<Receipt> {
         let mut receipt = None;
         let outcome = match item.stored() {
             Stored::Publication(text) => self.intake.decode(text.as_bytes()).map(|decoded| {
@@ -199,12 +199,12 @@ impl Puller {
         };
         let outcome = outcome.unwrap_or_else(|error| refused(item, error));
         let metrics = &self.intake.metrics.outbox;
-        metrics.items.get_or_create(&Outcome { outcome }).inc();
+        metrics.items.get_or_create(&OutcomeLabel { outcome }).inc();
         metrics.lag.set(age_of(item).as_secs_f64());
         receipt
     }
 
-    fn keep(&mut self, progress: &mut Progress, cursor: Cursor) {
+    fn keep(&mut self, progress: &mut PullProgress, cursor: Cursor) {
         let position = i64::try_from(cursor.sequence).unwrap_or(i64::MAX);
         self.intake.metrics.outbox.position.set(position);
         let noted = progress.file.note(&cursor);
@@ -232,7 +232,7 @@ impl Puller {
             Err(_) => "refused",
         };
         let pulls = &self.intake.metrics.outbox.pulls;
-        pulls.get_or_create(&Outcome { outcome }).inc();
+        pulls.get_or_create(&OutcomeLabel { outcome }).inc();
         match pulled {
             Ok(_) => {
                 if self.fault.take().is_some() {
@@ -260,14 +260,14 @@ impl Puller {
 }
 
 /// Only the machine code is told: the text may quote a frame.
-fn refused(item: &Item<'_>, error: DecodeError) -> &'static str {
+fn refused(item: &OutboxItem<'_>, error: DecodeError) -> &'static str {
     let number = item.seq;
     let code = PublishError::Body(error).code();
     tracing::warn!(number, code, "refused an item of the transactional outbox");
     "refused"
 }
 
-fn age_of(item: &Item<'_>) -> Duration {
+fn age_of(item: &OutboxItem<'_>) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default()
         .saturating_sub(Duration::from_millis(item.at))

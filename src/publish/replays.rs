@@ -20,11 +20,11 @@ type Mark = [u8; 16];
 /// Remembers signatures for as long as their time is in order.
 #[derive(Debug, Default)]
 pub(super) struct Replays {
-    seen: Mutex<Seen>,
+    seen: Mutex<SeenSignatures>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct SeenSignatures {
     /// By the second that a signature names.
     marks: BTreeMap<u64, HashSet<Mark>>,
     count: usize,
@@ -40,7 +40,7 @@ impl Replays {
     }
 }
 
-impl Seen {
+impl SeenSignatures {
     fn accept(&mut self, signature: Signature, now: u64) -> Result<(), PublishError> {
         self.forget_before(now.saturating_sub(TOLERANCE));
         if signature.time < self.since {

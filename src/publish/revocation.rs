@@ -38,11 +38,11 @@ struct RevocationText {
     connection: Option<ConnectionId>,
     #[serde(default, deserialize_with = "text::only_true")]
     everyone: Option<()>,
-    code: Option<Code>,
+    code: Option<CloseCode>,
     reason: Option<Reason>,
 }
 
-struct Code(u16);
+struct CloseCode(u16);
 struct Reason(Box<str>);
 
 /// Decodes one revocation.
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Revocation {
     }
 }
 
-impl<'de> Deserialize<'de> for Code {
+impl<'de> Deserialize<'de> for CloseCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let code = u64::deserialize(deserializer)?;
         match u16::try_from(code) {

@@ -16,11 +16,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::deadlines::{Allowed, Pace};
+use super::deadlines::{Allowed, Deadlines};
 use super::drive::drive;
 use super::http1::Http1Stream;
 use super::http2::Http2Stream;
-use super::service::{Answer, ServeLimits, Service};
+use super::service::{Handler, ServerLimits, Service};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Peer;
@@ -48,15 +48,15 @@ const REFUSAL: Duration = Duration::from_secs(5);
 const REFUSAL_IDLE: Duration = Duration::from_millis(500);
 
 /// Serves a client over TLS.
-pub(super) async fn run_tls<A: Answer>(
+pub(super) async fn run_tls<A: Handler>(
     service: Arc<Service<A>>,
     store: Arc<CertificateStore>,
     stream: PacedStream,
-    client: Client,
+    client: ServedClient,
 ) {
     let handshake = handshake(store.server_config(), stream);
     drop(store);
-    let limit = client.entry.limit(service.limits.tls_timeout);
+    let limit = client.treatment.limit(service.limits.tls_timeout);
     let handshake = tokio::time::timeout(limit, handshake);
     let secured = tokio::select! {
         secured = handshake => secured,
@@ -98,38 +98,38 @@ async fn late(drain: &DrainWatch) {
 
 /// Who is served, and the record of how.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(super) struct ServedClient {
     pub(super) peer: Peer,
-    pub(super) pace: Arc<Pace>,
-    entry: Entry,
+    pub(super) deadlines: Arc<Deadlines>,
+    treatment: Treatment,
 }
 
 /// Whether there is room for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum Treatment {
     /// There is.
-    Admitted,
+    Serve,
     /// There is none, and it is told so.
-    Refused,
+    Refuse,
 }
 
-impl Entry {
+impl Treatment {
     fn limit(self, limit: Duration) -> Duration {
         match self {
-            Self::Admitted => limit,
-            Self::Refused => limit.min(REFUSAL),
+            Self::Serve => limit,
+            Self::Refuse => limit.min(REFUSAL),
         }
     }
 
-    async fn answer<A: Answer>(
+    async fn answer<A: Handler>(
         self,
         answer: &A,
         request: Request<Incoming>,
         peer: Peer,
     ) -> Response<ResponseBody> {
         match self {
-            Self::Admitted => answer.answer(request, peer).await,
-            Self::Refused => {
+            Self::Serve => answer.answer(request, peer).await,
+            Self::Refuse => {
                 let problem = HandshakeError::Full.to_problem().closing();
                 render(&problem, Asked::of(&request), None)
             }
@@ -137,20 +137,20 @@ impl Entry {
     }
 }
 
-impl Client {
-    pub(super) fn new(peer: Peer, limits: &ServeLimits, entry: Entry) -> Self {
+impl ServedClient {
+    pub(super) fn new(peer: Peer, limits: &ServerLimits, treatment: Treatment) -> Self {
         let allowed = Allowed {
-            header: entry.limit(limits.header_timeout),
-            idle: match entry {
-                Entry::Admitted => limits.idle_timeout,
-                Entry::Refused => limits.idle_timeout.min(REFUSAL_IDLE),
+            header: treatment.limit(limits.header_timeout),
+            idle: match treatment {
+                Treatment::Serve => limits.idle_timeout,
+                Treatment::Refuse => limits.idle_timeout.min(REFUSAL_IDLE),
             },
-            write: entry.limit(limits.write_timeout),
+            write: treatment.limit(limits.write_timeout),
         };
         Self {
             peer,
-            entry,
-            pace: Pace::new(allowed),
+            treatment,
+            deadlines: Deadlines::new(allowed),
         }
     }
 }
@@ -160,35 +160,39 @@ pub(super) async fn serve_http<A, S>(
     service: Arc<Service<A>>,
     stream: S,
     protocol: Protocol,
-    client: Client,
+    client: ServedClient,
 ) where
-    A: Answer,
+    A: Handler,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Client { peer, pace, entry } = client;
-    pace.speaks(protocol);
-    let (answer, seen) = (Arc::clone(&service.answer), Arc::clone(&pace));
+    let ServedClient {
+        peer,
+        deadlines,
+        treatment,
+    } = client;
+    deadlines.speaks(protocol);
+    let (answer, seen) = (Arc::clone(&service.handler), Arc::clone(&deadlines));
     let answering = service_fn(move |request: Request<Incoming>| {
         let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
         async move {
-            let response = entry.answer(&*answer, request, peer).await;
+            let response = treatment.answer(&*answer, request, peer).await;
             in_flight.answers(response.status());
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight)))
         }
     });
-    let (speech, drain) = (&service.speech, &service.drain);
+    let (http, drain) = (&service.http, &service.drain);
     let ended = match protocol {
         Protocol::Http1 => {
-            let io = TokioIo::new(Http1Stream::new(stream, Arc::clone(&pace)));
-            let connection = speech.http1.serve_connection(io, answering).with_upgrades();
+            let io = TokioIo::new(Http1Stream::new(stream, Arc::clone(&deadlines)));
+            let connection = http.http1.serve_connection(io, answering).with_upgrades();
             let end = http1::UpgradeableConnection::graceful_shutdown;
-            drive(connection, end, &pace, drain).await
+            drive(connection, end, &deadlines, drain).await
         }
         Protocol::Http2 => {
             let io = TokioIo::new(Http2Stream::new(stream));
-            let connection = speech.http2.serve_connection(io, answering);
+            let connection = http.http2.serve_connection(io, answering);
             let end = http2::Connection::graceful_shutdown;
-            drive(connection, end, &pace, drain).await
+            drive(connection, end, &deadlines, drain).await
         }
     };
     if let Err(reason) = ended {

@@ -49,7 +49,7 @@ pub(super) enum Leaving {
 
 /// The record of one connection. Times are milliseconds since it began, zero being "not".
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct Deadlines {
     began: Instant,
     allowed: Allowed,
     /// Whether the reading of header sections can be told from all other reading (HTTP/1.1).
@@ -76,12 +76,12 @@ pub(super) struct Pace {
 
 /// A connection that was told to go, and how far it had come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Told {
+pub(super) struct DrainMark {
     at: u64,
     written: u64,
 }
 
-impl Pace {
+impl Deadlines {
     pub(super) fn new(allowed: Allowed) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
@@ -185,15 +185,15 @@ impl Pace {
     }
 
     /// To be noted when the connection is told to go.
-    pub(super) fn told(&self) -> Told {
-        Told {
+    pub(super) fn mark(&self) -> DrainMark {
+        DrainMark {
             at: self.now(),
             written: self.written.load(Relaxed),
         }
     }
 
     /// When the next thing is due, as things stand; `None` while nothing is expected of the client.
-    pub(super) fn deadline(&self, told: Option<Told>) -> Option<(Instant, Due)> {
+    pub(super) fn deadline(&self, mark: Option<DrainMark>) -> Option<(Instant, Due)> {
         let stalled = match self.stalled.load(Relaxed) {
             0 if self.owed.load(Relaxed) == 0 => None,
             0 => Some(self.asked.load(Relaxed)),
@@ -208,12 +208,12 @@ impl Pace {
             let waited = || (self.after(ended, self.allowed.write), Due::TooSlow);
             return (ended != 0).then(waited);
         }
-        Some(match (self.head.load(Relaxed), told) {
+        Some(match (self.head.load(Relaxed), mark) {
             (0, None) => {
                 let since = self.idle.load(Relaxed);
                 (self.after(since, self.allowed.idle), Due::Idle)
             }
-            (0, Some(told)) => (self.after(told.at, self.allowed.write), Due::TooSlow),
+            (0, Some(mark)) => (self.after(mark.at, self.allowed.write), Due::TooSlow),
             (since, _) => (self.after(since, self.allowed.header), Due::TooSlow),
         })
     }
@@ -224,10 +224,10 @@ impl Pace {
     }
 
     /// Whether a client that was told to go still takes its last answers.
-    pub(super) fn moves_on(&self, told: Told) -> bool {
+    pub(super) fn moves_on(&self, mark: DrainMark) -> bool {
         self.stalled.load(Relaxed) == 0
             && self.head.load(Relaxed) == 0
-            && self.written.load(Relaxed).saturating_sub(told.written) >= LEAST
+            && self.written.load(Relaxed).saturating_sub(mark.written) >= LEAST
     }
 
     fn after(&self, since: u64, time: Duration) -> Instant {

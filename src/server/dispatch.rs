@@ -12,8 +12,8 @@ use std::time::Instant;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::service::{Answer, Peer};
-use super::shown::{self, Shown};
+use super::service::{Handler, Peer};
+use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
 use crate::config::AccessLog;
 use crate::files::folder::Folder;
@@ -22,7 +22,7 @@ use crate::proxy::forward::Forwarder;
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
 use crate::socket::{HandshakeError, OriginRule, SocketRoute};
-use crate::telemetry::metrics::{Metrics, Outcome};
+use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
@@ -101,12 +101,16 @@ impl Dispatch {
     }
 
     /// What the page that is asked for should show; the request is then changed so that it can.
-    fn to_show(&self, request: &mut Request<Incoming>, host: &HeaderValue) -> Option<Shown> {
+    fn to_show(
+        &self,
+        request: &mut Request<Incoming>,
+        host: &HeaderValue,
+    ) -> Option<DeveloperNotice> {
         let shown = self
             .shown
             .as_ref()
             .filter(|_| notice::is_for_page(request))?;
-        let shown = Shown::of(shown.standing(host), &self.unrouted)?;
+        let shown = DeveloperNotice::of(shown.standing(host), &self.unrouted)?;
         notice::ask_for_whole(request.headers_mut());
         Some(shown)
     }
@@ -190,7 +194,7 @@ impl Dispatch {
     /// The last look at an answer: what nobody may keep, what is counted and logged.
     fn finish(
         &self,
-        told: &Told<'_>,
+        record: &AccessRecord<'_>,
         mut response: Response<ResponseBody>,
     ) -> Response<ResponseBody> {
         if self.settings.pages == ErrorPages::Developer {
@@ -204,17 +208,17 @@ impl Dispatch {
         };
         self.metrics
             .requests
-            .get_or_create(&Outcome { outcome })
+            .get_or_create(&OutcomeLabel { outcome })
             .inc();
         if self.settings.access == AccessLog::On {
             tracing::info!(
                 target: "gatepost::access",
-                method = %told.method,
-                path = told.path,
+                method = %record.method,
+                path = record.path,
                 status = status.as_u16(),
-                ms = u64::try_from(told.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-                client = %told.address,
-                request_id = %told.id,
+                ms = u64::try_from(record.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+                client = %record.address,
+                request_id = %record.id,
             );
         }
         response
@@ -222,7 +226,7 @@ impl Dispatch {
 }
 
 /// What the access log tells of a request. Never its query, which may carry secrets.
-struct Told<'a> {
+struct AccessRecord<'a> {
     method: Method,
     path: &'a str,
     address: IpAddr,
@@ -230,7 +234,7 @@ struct Told<'a> {
     begun: Instant,
 }
 
-impl Answer for Dispatch {
+impl Handler for Dispatch {
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
         let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
         let address = address_of(peer);
@@ -260,7 +264,7 @@ impl Answer for Dispatch {
             render(&problem, asked, Some(reader))
         });
         self.finish(
-            &Told {
+            &AccessRecord {
                 method,
                 path: uri.path(),
                 address,

@@ -13,12 +13,12 @@ use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::deadlines::{Due, Pace, Told};
+use super::deadlines::{Deadlines, DrainMark, Due};
 use crate::net::drain::DrainWatch;
 
 /// Why a connection ended before its time.
 #[derive(Debug, Error)]
-pub(super) enum BrokenOff {
+pub(super) enum ConnectionError {
     /// hyper gave it up.
     #[error("{0}")]
     Http(#[from] hyper::Error),
@@ -31,18 +31,18 @@ pub(super) enum BrokenOff {
 pub(super) async fn drive<C>(
     connection: C,
     tell_to_go: impl Fn(Pin<&mut C>),
-    pace: &Pace,
+    deadlines: &Deadlines,
     drain: &DrainWatch,
-) -> Result<(), BrokenOff>
+) -> Result<(), ConnectionError>
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut connection = pin!(connection);
     let mut draining = pin!(drain.draining());
-    let mut watch = Watch {
-        pace,
-        alarm: pin!(sleep_until(pace.look_by())),
-        told: None,
+    let mut watch = DeadlineAlarm {
+        deadlines,
+        alarm: pin!(sleep_until(deadlines.look_by())),
+        mark: None,
     };
     // The first look enrols this task's waker; afterwards the flag is cheaper than the future.
     let mut drained = false;
@@ -50,21 +50,21 @@ where
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended.map_err(BrokenOff::from));
+                return Poll::Ready(ended.map_err(ConnectionError::from));
             }
             let look = !enrolled || drain.is_draining();
             enrolled = true;
             if look && !drained && draining.as_mut().poll(cx).is_ready() {
                 drained = true;
-                watch.told = Some(pace.told());
+                watch.mark = Some(deadlines.mark());
                 tell_to_go(connection.as_mut());
                 continue;
             }
             match watch.poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Due::TooSlow) => return Poll::Ready(Err(BrokenOff::TooSlow)),
+                Poll::Ready(Due::TooSlow) => return Poll::Ready(Err(ConnectionError::TooSlow)),
                 Poll::Ready(Due::Idle) => {
-                    watch.told = Some(pace.told());
+                    watch.mark = Some(deadlines.mark());
                     tell_to_go(connection.as_mut());
                 }
             }
@@ -74,16 +74,16 @@ where
 }
 
 /// Rings when the client has fallen behind.
-struct Watch<'a> {
-    pace: &'a Pace,
+struct DeadlineAlarm<'a> {
+    deadlines: &'a Deadlines,
     alarm: Pin<&'a mut Sleep>,
-    told: Option<Told>,
+    mark: Option<DrainMark>,
 }
 
-impl Watch<'_> {
+impl DeadlineAlarm<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
-            let next = self.pace.deadline(self.told);
+            let next = self.deadlines.deadline(self.mark);
             if let Some((at, _)) = next
                 && at < self.alarm.deadline()
             {
@@ -94,13 +94,15 @@ impl Watch<'_> {
             }
             let now = Instant::now();
             match next {
-                Some((at, due)) if at <= now => match self.told {
+                Some((at, due)) if at <= now => match self.mark {
                     // A last answer may take its time, as long as it moves.
-                    Some(told) if self.pace.moves_on(told) => self.told = Some(self.pace.told()),
+                    Some(mark) if self.deadlines.moves_on(mark) => {
+                        self.mark = Some(self.deadlines.mark())
+                    }
                     _ => return Poll::Ready(due),
                 },
-                Some((at, _)) => self.alarm.as_mut().reset(at.min(self.pace.look_by())),
-                None => self.alarm.as_mut().reset(self.pace.look_by()),
+                Some((at, _)) => self.alarm.as_mut().reset(at.min(self.deadlines.look_by())),
+                None => self.alarm.as_mut().reset(self.deadlines.look_by()),
             }
         }
     }

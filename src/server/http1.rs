@@ -14,14 +14,14 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::deadlines::{Leaving, Pace};
+use super::deadlines::{Deadlines, Leaving};
 use super::refusal;
 
 /// A client's stream of HTTP/1.1.
 #[derive(Debug)]
 pub(super) struct Http1Stream<S> {
     stream: S,
-    pace: Arc<Pace>,
+    deadlines: Arc<Deadlines>,
     /// Whether all that was written is on its way, so that the next bytes begin a head.
     flushed: bool,
     /// Who reads on when the answer is out: hyper, which was told that reading is blocked, does not
@@ -34,10 +34,10 @@ pub(super) struct Http1Stream<S> {
 }
 
 impl<S> Http1Stream<S> {
-    pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
+    pub(super) fn new(stream: S, deadlines: Arc<Deadlines>) -> Self {
         Self {
             stream,
-            pace,
+            deadlines,
             flushed: true,
             held: None,
             instead: None,
@@ -50,7 +50,7 @@ impl<S> Http1Stream<S> {
         if !self.flushed || self.switched {
             return None;
         }
-        match self.pace.leaves() {
+        match self.deadlines.leaves() {
             Leaving::Switch => {
                 self.switched = true;
                 Some(respelled(bytes))
@@ -62,7 +62,7 @@ impl<S> Http1Stream<S> {
     }
 
     fn release(&mut self) {
-        if !self.pace.owes_answer()
+        if !self.deadlines.owes_answer()
             && let Some(reader) = self.held.take()
         {
             reader.wake();
@@ -95,10 +95,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Http1Stream<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         let ended = buffer.filled().len() == before && buffer.remaining() > 0;
-        if !ended || !self.pace.owes_answer() {
+        if !ended || !self.deadlines.owes_answer() {
             return Poll::Ready(Ok(()));
         }
-        self.pace.client_ended();
+        self.deadlines.client_ended();
         self.held = Some(cx.waker().clone());
         Poll::Pending
     }

@@ -20,7 +20,7 @@ pub(super) struct HeaderLimits {
 
 /// How HTTP is spoken, set up once.
 #[derive(Clone, Debug)]
-pub(super) struct Speech {
+pub(super) struct HttpConfig {
     pub(super) http1: http1::Builder,
     pub(super) http2: http2::Builder<Tasks>,
 }
@@ -35,7 +35,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     }
 }
 
-impl Speech {
+impl HttpConfig {
     pub(super) fn new(limits: HeaderLimits, drain: &DrainWatch) -> Self {
         let mut http1 = http1::Builder::new();
         http1

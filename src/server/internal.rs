@@ -13,7 +13,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
-use super::service::{Answer, Peer};
+use super::service::{Handler, Peer};
 use crate::admin::health::Health;
 use crate::admin::metrics::Exposition;
 use crate::publish::api::Api;
@@ -77,7 +77,7 @@ fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-impl Answer for Internal {
+impl Handler for Internal {
     async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
         let peer = match peer {
             Peer::Tcp(address) => Some(address),

@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCOD
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::service::{Answer, Peer};
+use super::service::{Handler, Peer};
 use crate::web::body::ResponseBody;
 use crate::web::hosts::{Hosts, is_same_authority, split_authority};
 use crate::web::problem::Problem;
@@ -112,7 +112,7 @@ impl Redirect {
     }
 }
 
-impl Answer for Redirect {
+impl Handler for Redirect {
     async fn answer(&self, request: Request<Incoming>, _: Peer) -> Response<ResponseBody> {
         // A body that nobody reads is not worth keeping the connection for.
         let body = [CONTENT_LENGTH, TRANSFER_ENCODING];

@@ -1,6 +1,6 @@
 //! The accept loop.
 //!
-//! Made and run by the composition root, one [`Serve`] for each kind of listener; each client is
+//! Made and run by the composition root, one [`Server`] for each kind of listener; each client is
 //! handed to a task of its own. The surprise: a client for whom there is no room is accepted all the
 //! same, and told so by a 503; where too many of those are about, it is closed at once. Left in the
 //! kernel's backlog it would hang without knowing why.
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::{self, Client, Entry};
-use super::service::{Answer, ServeLimits, Service};
+use super::connection::{self, ServedClient, Treatment};
+use super::service::{Handler, ServerLimits, Service};
 use super::wrap::PacedStream;
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Listener;
@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_secs(10);
 
 /// Serves the clients of one kind of listener.
 #[derive(Debug)]
-pub struct Serve<A> {
+pub struct Server<A> {
     service: Arc<Service<A>>,
     permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
@@ -32,9 +32,9 @@ pub struct Serve<A> {
     complained: Mutex<Option<Instant>>,
 }
 
-impl<A: Answer> Serve<A> {
-    /// Serves with `answer`. Several listeners may share one `Serve`, and its connections.
-    pub fn new(answer: Arc<A>, limits: ServeLimits, drain: DrainWatch) -> Self {
+impl<A: Handler> Server<A> {
+    /// Serves with `answer`. Several listeners may share one `Server`, and its connections.
+    pub fn new(answer: Arc<A>, limits: ServerLimits, drain: DrainWatch) -> Self {
         let permits = limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
             service: Arc::new(Service::new(answer, limits, drain)),
@@ -46,7 +46,7 @@ impl<A: Answer> Serve<A> {
 
     /// Takes its connections from those of `other`, so that the two together keep to one limit.
     #[must_use]
-    pub fn sharing<B>(mut self, other: &Serve<B>) -> Self {
+    pub fn sharing<B>(mut self, other: &Server<B>) -> Self {
         self.permits = Arc::clone(&other.permits);
         self.refusals = Arc::clone(&other.refusals);
         self
@@ -71,7 +71,7 @@ impl<A: Answer> Serve<A> {
     }
 
     /// The next client that is to get an answer; `None` when the gateway ends.
-    async fn next(&self, listener: &mut Listener) -> Option<(PacedStream, Client)> {
+    async fn next(&self, listener: &mut Listener) -> Option<(PacedStream, ServedClient)> {
         loop {
             let (stream, peer) = tokio::select! {
                 biased;
@@ -79,21 +79,21 @@ impl<A: Answer> Serve<A> {
                 accepted = listener.accept() => accepted,
             };
             // Who finds no place at all is closed by that.
-            if let Some((permit, entry)) = self.room() {
-                let client = Client::new(peer, &self.service.limits, entry);
-                let stream = PacedStream::new(stream, Arc::clone(&client.pace), permit);
+            if let Some((permit, treatment)) = self.room() {
+                let client = ServedClient::new(peer, &self.service.limits, treatment);
+                let stream = PacedStream::new(stream, Arc::clone(&client.deadlines), permit);
                 return Some((stream, client));
             }
         }
     }
 
-    fn room(&self) -> Option<(OwnedSemaphorePermit, Entry)> {
+    fn room(&self) -> Option<(OwnedSemaphorePermit, Treatment)> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Some((permit, Entry::Admitted));
+            return Some((permit, Treatment::Serve));
         }
         self.complain();
         let permit = Arc::clone(&self.refusals).try_acquire_owned().ok()?;
-        Some((permit, Entry::Refused))
+        Some((permit, Treatment::Refuse))
     }
 
     fn complain(&self) {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::http_config::{HeaderLimits, Speech};
+use super::http_config::{HeaderLimits, HttpConfig};
 use crate::config::Limits;
 use crate::net::drain::DrainWatch;
 pub use crate::net::listener::Peer;
 use crate::web::body::ResponseBody;
 
 /// Whatever answers requests.
-pub trait Answer: Send + Sync + 'static {
+pub trait Handler: Send + Sync + 'static {
     /// Answers one request.
     fn answer(
         &self,
@@ -27,7 +27,7 @@ pub trait Answer: Send + Sync + 'static {
 
 /// What clients of one kind of listener may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServeLimits {
+pub struct ServerLimits {
     /// Connections at once, upgraded ones included.
     pub connections: usize,
     /// Clients beyond them that are told that there is no room, at once.
@@ -46,7 +46,7 @@ pub struct ServeLimits {
     pub write_timeout: Duration,
 }
 
-impl ServeLimits {
+impl ServerLimits {
     /// As configured, with so many connections and refusals.
     pub fn new(limits: &Limits, connections: usize, refused: usize) -> Self {
         Self {
@@ -65,21 +65,21 @@ impl ServeLimits {
 /// What all connections of one kind of listener share.
 #[derive(Debug)]
 pub(super) struct Service<A> {
-    pub(super) answer: Arc<A>,
-    pub(super) limits: ServeLimits,
+    pub(super) handler: Arc<A>,
+    pub(super) limits: ServerLimits,
     pub(super) drain: DrainWatch,
-    pub(super) speech: Speech,
+    pub(super) http: HttpConfig,
 }
 
 impl<A> Service<A> {
-    pub(super) fn new(answer: Arc<A>, limits: ServeLimits, drain: DrainWatch) -> Self {
+    pub(super) fn new(handler: Arc<A>, limits: ServerLimits, drain: DrainWatch) -> Self {
         let headers = HeaderLimits {
             size: limits.header_size,
             fields: limits.headers,
         };
         Self {
-            answer,
-            speech: Speech::new(headers, &drain),
+            handler,
+            http: HttpConfig::new(headers, &drain),
             limits,
             drain,
         }

@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use http::Response;
 
-use super::unrouted::{Said, Unrouted};
+use super::unrouted::{Advice, Unrouted};
 use crate::session::Diagnosis;
 use crate::web::body::ResponseBody;
 use crate::web::notice::{self, Notice};
 
 /// One thing to show.
 #[derive(Debug)]
-pub(super) enum Shown {
+pub(super) enum DeveloperNotice {
     /// Why Django's judgement is none.
     Diagnosis(Arc<Diagnosis>),
     /// A WebSocket that no route takes.
-    Unrouted(Arc<Said>),
+    Unrouted(Arc<Advice>),
 }
 
-impl Shown {
+impl DeveloperNotice {
     /// What there is to show.
     pub(super) fn of(standing: Option<Arc<Diagnosis>>, unrouted: &Unrouted) -> Option<Self> {
         let standing = standing.map(Self::Diagnosis);
@@ -36,10 +36,10 @@ impl Shown {
                 what: diagnosis.reason(),
                 remedy: diagnosis.remedy(),
             },
-            Self::Unrouted(said) => Notice {
+            Self::Unrouted(advice) => Notice {
                 title: "a WebSocket has no route",
-                what: &said.what,
-                remedy: &said.remedy,
+                what: &advice.what,
+                remedy: &advice.remedy,
             },
         };
         notice::add(answer, notice)
@@ -47,7 +47,10 @@ impl Shown {
 }
 
 /// The page with what there is to show.
-pub(super) fn add(shown: Option<&Shown>, answer: Response<ResponseBody>) -> Response<ResponseBody> {
+pub(super) fn add(
+    shown: Option<&DeveloperNotice>,
+    answer: Response<ResponseBody>,
+) -> Response<ResponseBody> {
     match shown {
         Some(shown) => shown.add(answer),
         None => answer,

@@ -17,8 +17,8 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::serve::Serve;
-use super::service::{Answer, Peer, ServeLimits};
+use super::serve::Server;
+use super::service::{Handler, Peer, ServerLimits};
 use crate::config::TlsConfig;
 use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::Listener;
@@ -51,7 +51,7 @@ impl Drop for Guard {
     }
 }
 
-impl Answer for Scripted {
+impl Handler for Scripted {
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
         match request.uri().path() {
             "/wait" => {
@@ -102,8 +102,8 @@ struct Bed {
     ca: rustls::RootCertStore,
 }
 
-fn limits() -> ServeLimits {
-    ServeLimits {
+fn limits() -> ServerLimits {
+    ServerLimits {
         connections: 100,
         refused: 64,
         header_size: 32 * 1024,
@@ -130,11 +130,11 @@ impl Bed {
         }
     }
 
-    fn plain(limits: ServeLimits) -> Self {
+    fn plain(limits: ServerLimits) -> Self {
         Self::start(limits, None)
     }
 
-    fn tls(limits: ServeLimits) -> Self {
+    fn tls(limits: ServerLimits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = TlsConfig::LocalCa {
             directory: folder.path().to_owned(),
@@ -149,7 +149,7 @@ impl Bed {
         )
     }
 
-    fn start(limits: ServeLimits, store: Option<CertificateStore>) -> Self {
+    fn start(limits: ServerLimits, store: Option<CertificateStore>) -> Self {
         let drain = Drain::new();
         let answer = Arc::new(Scripted {
             drain: drain.watch(),
@@ -157,7 +157,7 @@ impl Bed {
             asked: Semaphore::new(0),
             dropped: Arc::new(Semaphore::new(0)),
         });
-        let serve = Arc::new(Serve::new(Arc::clone(&answer), limits, drain.watch()));
+        let serve = Arc::new(Server::new(Arc::clone(&answer), limits, drain.watch()));
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_address().unwrap();
         let mut ca = rustls::RootCertStore::empty();
@@ -261,7 +261,7 @@ async fn both_protocols_are_spoken_by_alpn() {
 
 #[tokio::test]
 async fn half_a_tls_handshake_is_cut() {
-    let bed = Bed::tls(ServeLimits {
+    let bed = Bed::tls(ServerLimits {
         tls_timeout: SHORT,
         ..limits()
     });
@@ -287,7 +287,7 @@ async fn plain_http_at_the_https_port_is_told_so() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing_is_cut() {
-    let bed = Bed::plain(ServeLimits {
+    let bed = Bed::plain(ServerLimits {
         header_timeout: SHORT,
         ..limits()
     });
@@ -297,7 +297,7 @@ async fn a_client_that_says_nothing_is_cut() {
 
 #[tokio::test]
 async fn a_dripping_header_section_is_cut_on_a_new_and_on_a_kept_connection() {
-    let bed = Bed::tls(ServeLimits {
+    let bed = Bed::tls(ServerLimits {
         header_timeout: SHORT,
         ..limits()
     });
@@ -324,7 +324,7 @@ async fn a_dripping_header_section_is_cut_on_a_new_and_on_a_kept_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_outlives_the_header_timeout_and_ends_in_good_order() {
-    let bed = Bed::tls(ServeLimits {
+    let bed = Bed::tls(ServerLimits {
         header_timeout: SHORT,
         idle_timeout: SHORT * 4,
         ..limits()
@@ -341,7 +341,7 @@ async fn an_idle_connection_outlives_the_header_timeout_and_ends_in_good_order()
 
 #[tokio::test]
 async fn an_idle_http2_connection_is_ended() {
-    let bed = Bed::tls(ServeLimits {
+    let bed = Bed::tls(ServerLimits {
         idle_timeout: SHORT,
         ..limits()
     });
@@ -360,7 +360,7 @@ async fn an_idle_http2_connection_is_ended() {
 
 #[tokio::test]
 async fn a_long_wait_for_an_answer_is_not_the_client_s_fault() {
-    let bed = Bed::plain(ServeLimits {
+    let bed = Bed::plain(ServerLimits {
         header_timeout: SHORT,
         idle_timeout: SHORT,
         write_timeout: SHORT,
@@ -375,7 +375,7 @@ async fn a_long_wait_for_an_answer_is_not_the_client_s_fault() {
 
 #[tokio::test]
 async fn a_client_that_stops_reading_is_cut() {
-    let bed = Bed::tls(ServeLimits {
+    let bed = Bed::tls(ServerLimits {
         write_timeout: SHORT,
         ..limits()
     });
@@ -397,7 +397,7 @@ async fn a_client_that_stops_reading_is_cut() {
 
 #[tokio::test]
 async fn a_client_that_reads_slowly_but_steadily_is_served() {
-    let bed = Bed::plain(ServeLimits {
+    let bed = Bed::plain(ServerLimits {
         write_timeout: SHORT,
         ..limits()
     });
@@ -449,7 +449,7 @@ async fn the_drain_finishes_what_is_under_way_and_ends_what_idles() {
 
 #[tokio::test]
 async fn an_upgraded_connection_keeps_its_permit_and_no_time_limit() {
-    let bed = Bed::plain(ServeLimits {
+    let bed = Bed::plain(ServerLimits {
         connections: 1,
         header_timeout: SHORT,
         idle_timeout: SHORT,
@@ -485,7 +485,7 @@ async fn an_upgraded_connection_keeps_its_permit_and_no_time_limit() {
 
 #[tokio::test]
 async fn who_finds_no_room_is_told_so_over_both_protocols() {
-    let bed = Bed::tls(ServeLimits {
+    let bed = Bed::tls(ServerLimits {
         connections: 1,
         ..limits()
     });
@@ -511,7 +511,7 @@ async fn who_finds_no_room_is_told_so_over_both_protocols() {
 
 #[tokio::test]
 async fn where_too_many_find_no_room_the_rest_is_closed_at_once() {
-    let bed = Bed::plain(ServeLimits {
+    let bed = Bed::plain(ServerLimits {
         connections: 1,
         ..limits()
     });
@@ -533,7 +533,7 @@ async fn where_too_many_find_no_room_the_rest_is_closed_at_once() {
 
 #[tokio::test]
 async fn a_header_section_beyond_the_limits_is_refused() {
-    let bed = Bed::plain(ServeLimits {
+    let bed = Bed::plain(ServerLimits {
         header_size: 16 * 1024,
         headers: 20,
         ..limits()

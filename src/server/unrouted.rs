@@ -23,18 +23,18 @@ const LONGEST: usize = 200;
 pub struct Unrouted {
     /// Where Django is, as gateway.toml has it.
     django: String,
-    known: Mutex<Known>,
+    asked: Mutex<AskedFor>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct AskedFor {
     prefixes: HashSet<String>,
-    last: Option<(Instant, Arc<Said>)>,
+    last: Option<(Instant, Arc<Advice>)>,
 }
 
 /// What is said of one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct Advice {
     pub(super) what: String,
     pub(super) remedy: String,
 }
@@ -44,19 +44,19 @@ impl Unrouted {
     pub fn new(django: String) -> Self {
         Self {
             django,
-            known: Mutex::default(),
+            asked: Mutex::default(),
         }
     }
 
     /// Notes a WebSocket that was asked for at `path`.
     pub(super) fn note(&self, path: &str) {
         let prefix = prefix_of(path);
-        let said = Arc::new(self.say(path, &prefix));
-        let mut known = self.known();
-        known.last = Some((Instant::now(), Arc::clone(&said)));
-        let is_first = known.prefixes.len() < MOST && known.prefixes.insert(prefix);
-        drop(known);
-        let (what, remedy) = (&said.what, &said.remedy);
+        let advice = Arc::new(self.say(path, &prefix));
+        let mut asked = self.asked();
+        asked.last = Some((Instant::now(), Arc::clone(&advice)));
+        let is_first = asked.prefixes.len() < MOST && asked.prefixes.insert(prefix);
+        drop(asked);
+        let (what, remedy) = (&advice.what, &advice.remedy);
         if is_first {
             tracing::warn!(remedy, "{what}");
         } else {
@@ -65,17 +65,17 @@ impl Unrouted {
     }
 
     /// What a page should tell of, if anything.
-    pub(super) fn shown(&self) -> Option<Arc<Said>> {
-        let known = self.known();
-        let (at, said) = known.last.as_ref()?;
-        (at.elapsed() < SHOWN).then(|| Arc::clone(said))
+    pub(super) fn shown(&self) -> Option<Arc<Advice>> {
+        let asked = self.asked();
+        let (at, advice) = asked.last.as_ref()?;
+        (at.elapsed() < SHOWN).then(|| Arc::clone(advice))
     }
 
-    fn say(&self, path: &str, prefix: &str) -> Said {
+    fn say(&self, path: &str, prefix: &str) -> Advice {
         let path: String = path.chars().take(LONGEST).collect();
         let path = path.escape_debug();
         let django = &self.django;
-        Said {
+        Advice {
             what: format!(
                 "a WebSocket was asked for at {path}, where gateway.toml has no route for one"
             ),
@@ -88,8 +88,8 @@ impl Unrouted {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock()
+    fn asked(&self) -> MutexGuard<'_, AskedFor> {
+        self.asked.lock()
     }
 }
 
@@ -116,14 +116,14 @@ mod tests {
         let unrouted = unrouted();
         assert_eq!(unrouted.shown(), None);
         unrouted.note("/ws/chat/lobby/");
-        let said = unrouted.shown().unwrap();
-        assert!(said.what.contains("/ws/chat/lobby/"), "{}", said.what);
+        let advice = unrouted.shown().unwrap();
+        assert!(advice.what.contains("/ws/chat/lobby/"), "{}", advice.what);
         for told in [
             "[[upstreams]] path = \"/ws/\"",
             "upstream = \"http://127.0.0.1:8000\"",
             "[[sockets]] path = \"/ws/chat/lobby/\"",
         ] {
-            assert!(said.remedy.contains(told), "{told}: {}", said.remedy);
+            assert!(advice.remedy.contains(told), "{told}: {}", advice.remedy);
         }
         tokio::time::advance(SHOWN).await;
         assert_eq!(unrouted.shown(), None);
@@ -135,7 +135,7 @@ mod tests {
         for number in 0..1000 {
             unrouted.note(&format!("/{number}{}/", "x".repeat(5000)));
         }
-        assert_eq!(unrouted.known().prefixes.len(), MOST);
+        assert_eq!(unrouted.asked().prefixes.len(), MOST);
         assert!(unrouted.shown().unwrap().what.len() < 2 * LONGEST);
         assert_eq!(prefix_of("/"), "/");
         assert_eq!(prefix_of("/ws"), "/ws/");

@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::deadlines::Pace;
+use super::deadlines::Deadlines;
 use crate::net::stream::Stream;
 use crate::web::body::{BodyError, ResponseBody};
 
@@ -23,14 +23,14 @@ use crate::web::body::{BodyError, ResponseBody};
 #[derive(Debug)]
 pub(super) struct PacedStream {
     stream: Stream,
-    pace: Arc<Pace>,
-    next: Next,
+    deadlines: Arc<Deadlines>,
+    expected: Expected,
     _permit: OwnedSemaphorePermit,
 }
 
 /// What the next bytes must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+enum Expected {
     /// The beginning of a TLS handshake.
     Handshake,
     /// Whatever comes.
@@ -47,7 +47,7 @@ pub(super) struct NotTls;
 
 /// A request under way: from its header section until hyper has taken its answer whole.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Pace>);
+pub(super) struct InFlight(Arc<Deadlines>);
 
 /// A response body.
 #[derive(Debug)]
@@ -58,11 +58,15 @@ pub(super) struct PacedBody {
 }
 
 impl PacedStream {
-    pub(super) fn new(stream: Stream, pace: Arc<Pace>, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        deadlines: Arc<Deadlines>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             stream,
-            pace,
-            next: Next::Anything,
+            deadlines,
+            expected: Expected::Anything,
             _permit: permit,
         }
     }
@@ -70,15 +74,15 @@ impl PacedStream {
     /// Fails reading with [`NotTls`] if the first byte is not that of a handshake. Found out here,
     /// the client can still be told in its own words, which after rustls's alert it cannot.
     pub(super) fn expecting_tls(mut self) -> Self {
-        self.next = Next::Handshake;
+        self.expected = Expected::Handshake;
         self
     }
 
     fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Ready(Ok(bytes)) => self.pace.has_written(*bytes),
+            Poll::Ready(Ok(bytes)) => self.deadlines.has_written(*bytes),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.pace.cannot_write(),
+            Poll::Pending => self.deadlines.cannot_write(),
         }
         written
     }
@@ -95,8 +99,8 @@ impl AsyncRead for PacedStream {
         let Some(first) = buffer.filled().get(before) else {
             return read;
         };
-        self.pace.has_read();
-        if std::mem::replace(&mut self.next, Next::Anything) == Next::Handshake
+        self.deadlines.has_read();
+        if std::mem::replace(&mut self.expected, Expected::Anything) == Expected::Handshake
             && *first != HANDSHAKE
         {
             return Poll::Ready(Err(io::Error::other(NotTls)));
@@ -138,9 +142,9 @@ impl AsyncWrite for PacedStream {
 }
 
 impl InFlight {
-    pub(super) fn begin(pace: &Arc<Pace>) -> Self {
-        pace.request_began();
-        Self(Arc::clone(pace))
+    pub(super) fn begin(deadlines: &Arc<Deadlines>) -> Self {
+        deadlines.request_began();
+        Self(Arc::clone(deadlines))
     }
 
     /// Notes that an answer of this status is about to leave.

@@ -134,7 +134,7 @@ impl HandshakeError {
         )
     }
 
-    pub(super) fn outcome(&self) -> &'static str {
+    pub(super) fn label(&self) -> &'static str {
         match self {
             Self::Draining => "draining",
             Self::Full => "full",

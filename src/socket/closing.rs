@@ -26,7 +26,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Why a connection's loop ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ConnectionEnd {
     /// The client is gone, or has closed.
     Gone,
     /// We close.
@@ -34,18 +34,18 @@ pub(super) enum End {
 }
 
 /// What an error of the codec means for the client.
-pub(super) fn end_of(error: &Error) -> End {
+pub(super) fn end_of(error: &Error) -> ConnectionEnd {
     match error {
         Error::Io(error) if Flood::is_cause_of(error) => {
-            End::Close(CloseReason::Policy("too many bytes without a message"))
+            ConnectionEnd::Close(CloseReason::Policy("too many bytes without a message"))
         }
-        Error::Protocol(problem) if is_disconnect(problem) => End::Gone,
-        Error::Protocol(_) => End::Close(CloseReason::ProtocolError),
-        Error::Utf8(_) => End::Close(CloseReason::InvalidUtf8),
+        Error::Protocol(problem) if is_disconnect(problem) => ConnectionEnd::Gone,
+        Error::Protocol(_) => ConnectionEnd::Close(CloseReason::ProtocolError),
+        Error::Utf8(_) => ConnectionEnd::Close(CloseReason::InvalidUtf8),
         Error::Capacity(CapacityError::MessageTooLong { .. }) => {
-            End::Close(CloseReason::MessageTooBig)
+            ConnectionEnd::Close(CloseReason::MessageTooBig)
         }
-        _ => End::Gone,
+        _ => ConnectionEnd::Gone,
     }
 }
 
@@ -57,14 +57,14 @@ fn is_disconnect(problem: &ProtocolError) -> bool {
 }
 
 /// Ends a connection. Bounded in time and in bytes whatever the client does.
-pub(super) async fn finish(mut socket: Socket, end: End) {
+pub(super) async fn finish(mut socket: Socket, end: ConnectionEnd) {
     socket.get_mut().allow(LINGER_BYTES);
     let limit = match &end {
-        End::Close(CloseReason::TooSlow) => SLOW_CLOSE_TIMEOUT,
+        ConnectionEnd::Close(CloseReason::TooSlow) => SLOW_CLOSE_TIMEOUT,
         _ => CLOSE_TIMEOUT,
     };
     let goodbye = async {
-        if let End::Close(reason) = &end {
+        if let ConnectionEnd::Close(reason) = &end {
             let frame = CloseFrame {
                 code: reason.code().into(),
                 reason: reason.text().as_ref().into(),

@@ -14,15 +14,15 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::closing::{self, End};
-use super::connection_limits::Seat;
+use super::closing::{self, ConnectionEnd};
+use super::connection_limits::ConnectionPermit;
 use super::parts::SocketParts;
 use super::{Socket, message};
 use crate::close::CloseReason;
 use crate::hub::{Outbox, Taken};
 use crate::publication::Frame;
 use crate::session::Tab;
-use crate::telemetry::metrics::Code;
+use crate::telemetry::metrics::CodeLabel;
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
 const BATCH: usize = 4 * 1024;
@@ -53,21 +53,21 @@ impl Connection {
     }
 
     /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
-    pub(super) async fn run(mut self, greeting: Vec<Frame>, seat: Seat) {
+    pub(super) async fn run(mut self, greeting: Vec<Frame>, permit: ConnectionPermit) {
         self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;
-        drop(seat);
+        drop(permit);
         self.leave(end).await;
     }
 
     /// Takes the connection out of the hub, then ends it. Boxed, and no part of `run`: a connection
     /// lives long and ends once, so its task should hold no room for the end.
-    fn leave(self, end: End) -> Pin<Box<impl Future<Output = ()>>> {
+    fn leave(self, end: ConnectionEnd) -> Pin<Box<impl Future<Output = ()>>> {
         let metrics = &self.parts.metrics;
         metrics.connections.dec();
-        if let End::Close(reason) = &end {
+        if let ConnectionEnd::Close(reason) = &end {
             let code = reason.code().into();
-            metrics.closes.get_or_create(&Code { code }).inc();
+            metrics.closes.get_or_create(&CodeLabel { code }).inc();
             let member = self.tab.member();
             self.parts
                 .note_close((&member.socket, member.address), reason);
@@ -78,7 +78,7 @@ impl Connection {
         Box::pin(closing::finish(self.socket, end))
     }
 
-    async fn serve(&mut self, greeting: Vec<Frame>) -> End {
+    async fn serve(&mut self, greeting: Vec<Frame>) -> ConnectionEnd {
         if let Err(end) = self.greet(greeting).await {
             return end;
         }
@@ -90,7 +90,7 @@ impl Connection {
             let step = tokio::select! {
                 taken = std::future::poll_fn(|context| outbox.poll_take(context)) => match taken {
                     Taken::Frame(frame) => self.send(frame).await,
-                    Taken::Close(reason) => Err(End::Close(reason)),
+                    Taken::Close(reason) => Err(ConnectionEnd::Close(reason)),
                 },
                 message = self.socket.next() => self.receive(message).await,
                 () = &mut timer => self.wake(timer.as_mut()).await,
@@ -102,7 +102,7 @@ impl Connection {
     }
 
     /// Sends the frames of the judgement, before anything that was published since.
-    async fn greet(&mut self, greeting: Vec<Frame>) -> Result<(), End> {
+    async fn greet(&mut self, greeting: Vec<Frame>) -> Result<(), ConnectionEnd> {
         let outbox = &self.tab.member().outbox;
         for frame in greeting {
             let write = self.socket.send(Message::Text(frame.text()));
@@ -112,7 +112,7 @@ impl Connection {
     }
 
     /// Sends a frame and what waits behind it as one write.
-    async fn send(&mut self, first: Frame) -> Result<(), End> {
+    async fn send(&mut self, first: Frame) -> Result<(), ConnectionEnd> {
         let Self {
             socket, tab, parts, ..
         } = self;
@@ -129,11 +129,14 @@ impl Connection {
         bounded(parts.settings.write_timeout, outbox, write).await
     }
 
-    async fn receive(&mut self, message: Option<Result<Message, Error>>) -> Result<(), End> {
+    async fn receive(
+        &mut self,
+        message: Option<Result<Message, Error>>,
+    ) -> Result<(), ConnectionEnd> {
         let message = match message {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(closing::end_of(&error)),
-            None => return Err(End::Gone),
+            None => return Err(ConnectionEnd::Gone),
         };
         self.unanswered = 0;
         let enough = self.parts.settings.between_messages();
@@ -159,7 +162,7 @@ impl Connection {
     }
 
     /// Takes one message from the budget: control frames count, or they would be a free flood.
-    fn spend(&mut self) -> Result<(), End> {
+    fn spend(&mut self) -> Result<(), ConnectionEnd> {
         let now = Instant::now();
         let rate = self.parts.settings.message_rate;
         self.budget = self.budget.max(now) + Duration::from_secs(1) / rate;
@@ -170,9 +173,9 @@ impl Connection {
     }
 
     /// Time for a ping.
-    async fn wake(&mut self, timer: Pin<&mut Sleep>) -> Result<(), End> {
+    async fn wake(&mut self, timer: Pin<&mut Sleep>) -> Result<(), ConnectionEnd> {
         if self.unanswered == MISSED_PINGS {
-            return Err(End::Gone);
+            return Err(ConnectionEnd::Gone);
         }
         self.unanswered += 1;
         timer.reset(self.next_wake(0.9));
@@ -194,7 +197,7 @@ async fn bounded(
     limit: Duration,
     outbox: &Outbox,
     write: impl Future<Output = Result<(), Error>>,
-) -> Result<(), End> {
+) -> Result<(), ConnectionEnd> {
     tokio::pin!(write);
     let taken = std::future::poll_fn(|context| match write.as_mut().poll(context) {
         Poll::Ready(written) => Poll::Ready(Some(written)),
@@ -204,12 +207,12 @@ async fn bounded(
         Ok(Some(Ok(()))) => Ok(()),
         Ok(Some(Err(error))) => Err(closing::end_of(&error)),
         // What is half written stays in the codec's buffer, so the close frame still fits behind it.
-        Ok(None) | Err(_) => Err(End::Close(CloseReason::TooSlow)),
+        Ok(None) | Err(_) => Err(ConnectionEnd::Close(CloseReason::TooSlow)),
     }
 }
 
-fn policy(text: &'static str) -> End {
-    End::Close(CloseReason::Policy(text))
+fn policy(text: &'static str) -> ConnectionEnd {
+    ConnectionEnd::Close(CloseReason::Policy(text))
 }
 
 /// 32 random bits as a fraction of one.

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::accept::HandshakeError;
-use super::hashed_slots::Slots;
+use super::hashed_slots::HashedSlots;
 use crate::config::Limits;
 use crate::net::block::AddressBlock;
 
@@ -24,7 +24,7 @@ const BURST: u64 = 1_000_000_000;
 
 /// Lets handshakes in.
 #[derive(Debug)]
-pub struct Entrance {
+pub struct ConnectionLimits {
     connections: Option<usize>,
     here: AtomicUsize,
     addresses: Option<Addresses>,
@@ -33,8 +33,8 @@ pub struct Entrance {
 
 /// A connection's place. Dropping it makes room for the next.
 #[derive(Debug)]
-pub(super) struct Seat {
-    entrance: Arc<Entrance>,
+pub(super) struct ConnectionPermit {
+    limits: Arc<ConnectionLimits>,
     block: Option<AddressBlock>,
 }
 
@@ -50,10 +50,10 @@ struct Addresses {
 struct Rate {
     cost: u64,
     began: Instant,
-    slots: Slots,
+    slots: HashedSlots,
 }
 
-impl Entrance {
+impl ConnectionLimits {
     /// An entrance with nobody inside.
     pub fn new(limits: &Limits) -> Self {
         Self {
@@ -65,7 +65,10 @@ impl Entrance {
     }
 
     /// Lets a client in, or says which limit it met.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Seat, HandshakeError> {
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+    ) -> Result<ConnectionPermit, HandshakeError> {
         let block = AddressBlock::of(address);
         if let Some(rate) = &self.rate
             && !rate.spend(block, Instant::now())
@@ -74,8 +77,8 @@ impl Entrance {
         }
         let before = self.here.fetch_add(1, Ordering::Relaxed);
         // From here on dropping the seat gives the place back.
-        let mut seat = Seat {
-            entrance: Arc::clone(self),
+        let mut permit = ConnectionPermit {
+            limits: Arc::clone(self),
             block: None,
         };
         if self.connections.is_some_and(|limit| before >= limit) {
@@ -85,16 +88,16 @@ impl Entrance {
             if !addresses.take(block) {
                 return Err(HandshakeError::AddressFull);
             }
-            seat.block = Some(block);
+            permit.block = Some(block);
         }
-        Ok(seat)
+        Ok(permit)
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.entrance.here.fetch_sub(1, Ordering::Relaxed);
-        if let (Some(addresses), Some(block)) = (&self.entrance.addresses, self.block) {
+        self.limits.here.fetch_sub(1, Ordering::Relaxed);
+        if let (Some(addresses), Some(block)) = (&self.limits.addresses, self.block) {
             addresses.give_back(block);
         }
     }
@@ -135,7 +138,7 @@ impl Rate {
         Self {
             cost: BURST / u64::from(per_second.max(1)),
             began: Instant::now(),
-            slots: Slots::new(SLOTS),
+            slots: HashedSlots::new(SLOTS),
         }
     }
 
@@ -157,13 +160,13 @@ mod tests {
 
     use super::*;
 
-    fn entrance(change: impl FnOnce(&mut Limits)) -> Arc<Entrance> {
+    fn limits(change: impl FnOnce(&mut Limits)) -> Arc<ConnectionLimits> {
         let mut limits = Limits {
             handshakes_per_address: None,
             ..Limits::default()
         };
         change(&mut limits);
-        Arc::new(Entrance::new(&limits))
+        Arc::new(ConnectionLimits::new(&limits))
     }
 
     fn client(last: u8) -> IpAddr {
@@ -172,30 +175,30 @@ mod tests {
 
     #[test]
     fn there_are_as_many_places_as_connections_allowed_and_each_comes_free_again() {
-        let entrance = entrance(|limits| limits.connections = Some(2));
-        let _first = entrance.enter(client(1)).unwrap();
-        let second = entrance.enter(client(2)).unwrap();
+        let limits = limits(|limits| limits.connections = Some(2));
+        let _first = limits.enter(client(1)).unwrap();
+        let second = limits.enter(client(2)).unwrap();
         for _ in 0..3 {
-            let refused = entrance.enter(client(3));
+            let refused = limits.enter(client(3));
             assert!(matches!(refused, Err(HandshakeError::Full)));
         }
         drop(second);
-        let _third = entrance.enter(client(3)).unwrap();
-        assert_eq!(entrance.here.load(Ordering::Relaxed), 2);
+        let _third = limits.enter(client(3)).unwrap();
+        assert_eq!(limits.here.load(Ordering::Relaxed), 2);
     }
 
     #[test]
     fn one_address_takes_no_more_than_its_part_and_leaves_nothing_behind() {
-        let entrance = entrance(|limits| limits.connections_per_address = Some(2));
-        let seats: Vec<_> = [1, 1, 2].map(|last| entrance.enter(client(last))).into();
+        let limits = limits(|limits| limits.connections_per_address = Some(2));
+        let seats: Vec<_> = [1, 1, 2].map(|last| limits.enter(client(last))).into();
         assert!(seats.iter().all(Result::is_ok));
         for _ in 0..3 {
-            let refused = entrance.enter(client(1));
+            let refused = limits.enter(client(1));
             assert!(matches!(refused, Err(HandshakeError::AddressFull)));
         }
         drop(seats);
-        assert!(entrance.addresses.as_ref().unwrap().lock().is_empty());
-        assert_eq!(entrance.here.load(Ordering::Relaxed), 0);
+        assert!(limits.addresses.as_ref().unwrap().lock().is_empty());
+        assert_eq!(limits.here.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::Socket;
-use super::closing::{self, End};
+use super::closing::{self, ConnectionEnd};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
 
@@ -15,12 +15,12 @@ use crate::net::drain::DrainWatch;
 pub(super) async fn run(mut socket: Socket, enough: usize, drain: DrainWatch) {
     let end = tokio::select! {
         end = echo(&mut socket, enough) => end,
-        () = drain.draining() => End::Close(CloseReason::GoingAway { delay_ms: 0 }),
+        () = drain.draining() => ConnectionEnd::Close(CloseReason::GoingAway { delay_ms: 0 }),
     };
     closing::finish(socket, end).await;
 }
 
-async fn echo(socket: &mut Socket, enough: usize) -> End {
+async fn echo(socket: &mut Socket, enough: usize) -> ConnectionEnd {
     while let Some(message) = socket.next().await {
         socket.get_mut().allow(enough);
         let sent = match message {
@@ -32,5 +32,5 @@ async fn echo(socket: &mut Socket, enough: usize) -> End {
             return closing::end_of(&error);
         }
     }
-    End::Gone
+    ConnectionEnd::Gone
 }

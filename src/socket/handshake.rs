@@ -16,10 +16,10 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
-use super::connection_limits::Seat;
+use super::connection_limits::ConnectionPermit;
 use super::metered::Metered;
 use super::parts::SocketParts;
-use super::pending_handshake::{self, Admission, Fate, Newcomer, Verdicts};
+use super::pending_handshake::{self, Decision, Outcome, PendingHandshake, Verdicts};
 use super::{OriginRule, Socket, echo};
 use crate::session::{Question, Recheck, SessionCookies};
 use crate::web::body::ResponseBody;
@@ -51,21 +51,21 @@ impl SocketRoute {
         let asked = Instant::now();
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
-        let (mut response, seat) = checked.inspect_err(|error| self.note(error, downstream))?;
+        let (mut response, permit) = checked.inspect_err(|error| self.note(error, downstream))?;
         self.note_subprotocol(&request, downstream);
         let admitted = self.admit(&request, downstream, asked).await;
         let admission = admitted.inspect_err(|error| self.note(error, downstream))?;
-        if let Admission::Now((fate, set_cookies)) = &admission {
+        if let Decision::Now((outcome, set_cookies)) = &admission {
             let fields = response.headers_mut();
             for cookie in set_cookies {
                 fields.append(header::SET_COOKIE, cookie.clone());
             }
-            if matches!(fate, Fate::Serve { .. }) && !set_cookies.is_empty() {
+            if matches!(outcome, Outcome::Serve { .. }) && !set_cookies.is_empty() {
                 self.parts.follow(&request, downstream, fields);
             }
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        self.start(upgrade, admission, seat);
+        self.start(upgrade, admission, permit);
         Ok(response)
     }
 
@@ -74,23 +74,23 @@ impl SocketRoute {
         &self,
         request: &Request<Incoming>,
         downstream: &Downstream,
-    ) -> Result<(Response<ResponseBody>, Seat), HandshakeError> {
+    ) -> Result<(Response<ResponseBody>, ConnectionPermit), HandshakeError> {
         if self.parts.drain.is_draining() {
             return Err(HandshakeError::Draining);
         }
-        let seat = self.parts.entrance.enter(downstream.address)?;
+        let permit = self.parts.limits.enter(downstream.address)?;
         let accepted = accept(request)?;
         self.origin.check(request.headers(), &downstream.host)?;
-        Ok((accepted, seat))
+        Ok((accepted, permit))
     }
 
     /// Browsers do not tell pages why a handshake failed, so the first refusal of a kind that more
     /// likely comes of a wrong setting than of an attack is logged with its remedy.
     fn note(&self, error: &HandshakeError, downstream: &Downstream) {
-        let outcome = error.outcome();
-        self.parts.count(outcome);
+        let label = error.label();
+        self.parts.count(label);
         let (path, address) = (&*self.path, downstream.address);
-        if error.is_of_settings() && self.parts.tells_first(outcome) {
+        if error.is_of_settings() && self.parts.tells_first(label) {
             let hint = error.to_problem().hint;
             tracing::warn!(path, %address, %error, hint, "handshake refused; further ones at debug level");
         } else {
@@ -121,34 +121,34 @@ impl SocketRoute {
         request: &Request<Incoming>,
         downstream: &Downstream,
         began: Instant,
-    ) -> Result<Admission, HandshakeError> {
+    ) -> Result<Decision, HandshakeError> {
         if self.echo {
-            return Ok(Admission::Now((Fate::Echo, Vec::new())));
+            return Ok(Decision::Now((Outcome::Echo, Vec::new())));
         }
         let (parts, headers) = (&self.parts, request.headers());
         let names = parts.naming.names();
         let cookies = match parts.session(headers, &names, &downstream.host) {
             Ok(cookies) => cookies,
-            Err((outcome, reason, session)) => {
-                parts.count(outcome);
+            Err((label, reason, session)) => {
+                parts.count(label);
                 let client = (downstream.address, headers.get(header::USER_AGENT));
                 let session = session.as_ref().map(SessionCookies::header);
-                let fate = parts.turn_away(reason, client, session);
-                return Ok(Admission::Now((fate, Vec::new())));
+                let outcome = parts.turn_away(reason, client, session);
+                return Ok(Decision::Now((outcome, Vec::new())));
             }
         };
-        let newcomer = Newcomer {
+        let pending = PendingHandshake {
             parts: Arc::clone(parts),
             path: Arc::clone(&self.path),
             about: Recheck::of(cookies, headers, &downstream.host, downstream.address),
             names,
             began,
         };
-        if let Some(known) = parts.authority.known(newcomer.about.session()) {
-            return Ok(Admission::Now(newcomer.settle(Ok(known))));
+        if let Some(known) = parts.authority.known(pending.about.session()) {
+            return Ok(Decision::Now(pending.settle(Ok(known))));
         }
         let question = Question {
-            about: newcomer.about.clone(),
+            about: pending.about.clone(),
             target: Question::target_of(request.uri()),
             request_id: downstream.request_id,
         };
@@ -157,24 +157,24 @@ impl SocketRoute {
         let mut verdict: Verdicts = Box::pin(judging.verdict());
         let patience = parts.authority.patience();
         match tokio::time::timeout(patience, &mut verdict).await {
-            Ok(verdict) => Ok(Admission::Now(newcomer.settle(verdict))),
-            Err(_) => Ok(Admission::Later(Box::new(newcomer), verdict)),
+            Ok(verdict) => Ok(Decision::Now(pending.settle(verdict))),
+            Err(_) => Ok(Decision::Later(Box::new(pending), verdict)),
         }
     }
 
     /// Starts the connection's task, which waits for the 101 to be sent and keeps the place.
-    fn start(&self, upgrade: OnUpgrade, admission: Admission, seat: Seat) {
+    fn start(&self, upgrade: OnUpgrade, admission: Decision, permit: ConnectionPermit) {
         let parts = Arc::clone(&self.parts);
         let run = async move {
             // An error means that the client left before the 101.
             let Ok(upgraded) = upgrade.await else { return };
             let mut stream = TokioIo::new(upgraded);
-            let (fate, early) = match admission {
-                Admission::Now((fate, _)) => (fate, Vec::new()),
+            let (outcome, early) = match admission {
+                Decision::Now((outcome, _)) => (outcome, Vec::new()),
                 // Boxed: every connection's task would hold room for it.
-                Admission::Later(newcomer, verdict) => {
+                Decision::Later(pending, verdict) => {
                     match Box::pin(pending_handshake::wait(&mut stream, verdict)).await {
-                        Some((verdict, early)) => (newcomer.settle(verdict).0, early),
+                        Some((verdict, early)) => (pending.settle(verdict).0, early),
                         None => return,
                     }
                 }
@@ -183,27 +183,32 @@ impl SocketRoute {
             let stream = Metered::new(stream, parts.settings.between_messages());
             let socket =
                 WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
-            serve(parts, socket, fate, seat).await;
+            serve(parts, socket, outcome, permit).await;
         };
         self.parts.drain.spawn(run);
     }
 }
 
 /// A connection's life after its judgement.
-async fn serve(parts: Arc<SocketParts>, socket: Socket, fate: Fate, seat: Seat) {
-    match fate {
+async fn serve(
+    parts: Arc<SocketParts>,
+    socket: Socket,
+    outcome: Outcome,
+    permit: ConnectionPermit,
+) {
+    match outcome {
         // Boxed: every connection's task would hold room for it.
-        Fate::Echo => {
+        Outcome::Echo => {
             let enough = parts.settings.between_messages();
             Box::pin(echo::run(socket, enough, parts.drain.clone())).await;
         }
-        Fate::Close(reason) => Box::pin(parts.close(socket, reason)).await,
-        Fate::LogIn(reason, delay) => {
+        Outcome::Close(reason) => Box::pin(parts.close(socket, reason)).await,
+        Outcome::LogIn(reason, delay) => {
             Box::pin(parts.send_to_login(socket, reason, delay)).await;
         }
-        Fate::Serve { tab, greeting } => {
+        Outcome::Serve { tab, greeting } => {
             Connection::new(socket, tab, parts)
-                .run(greeting, seat)
+                .run(greeting, permit)
                 .await;
         }
     }

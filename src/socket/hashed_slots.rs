@@ -8,12 +8,12 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::AtomicU64;
 
 #[derive(Debug)]
-pub(super) struct Slots {
+pub(super) struct HashedSlots {
     hasher: RandomState,
     slots: Box<[AtomicU64]>,
 }
 
-impl Slots {
+impl HashedSlots {
     /// So many slots, all zero.
     pub(super) fn new(count: usize) -> Self {
         Self {

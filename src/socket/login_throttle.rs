@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Socket;
-use super::hashed_slots::Slots;
+use super::hashed_slots::HashedSlots;
 use crate::net::drain::DrainWatch;
 use crate::telemetry::metrics::Metrics;
 
@@ -35,19 +35,19 @@ const HELD: usize = 1000;
 
 /// Remembers who was turned away.
 #[derive(Debug)]
-pub struct Slowing {
+pub struct LoginThrottle {
     /// Times in the low byte, and the millisecond from which the next one is forgiven in the rest.
-    slots: Slots,
+    slots: HashedSlots,
     began: Instant,
     places: Semaphore,
     metrics: Arc<Metrics>,
 }
 
-impl Slowing {
+impl LoginThrottle {
     /// Nobody was turned away yet.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
-            slots: Slots::new(SLOTS),
+            slots: HashedSlots::new(SLOTS),
             began: Instant::now(),
             places: Semaphore::new(HELD),
             metrics,
@@ -150,12 +150,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_client_waits_for_itself() {
-        let slowing = Slowing::new(Arc::default());
+        let throttle = LoginThrottle::new(Arc::default());
         for _ in 0..20 {
-            slowing.delay(("192.0.2.1", "a"));
+            throttle.delay(("192.0.2.1", "a"));
         }
-        assert!(!slowing.delay(("192.0.2.1", "a")).is_zero());
-        assert!(slowing.delay(("192.0.2.1", "b")).is_zero());
-        assert!(slowing.delay(("192.0.2.2", "a")).is_zero());
+        assert!(!throttle.delay(("192.0.2.1", "a")).is_zero());
+        assert!(throttle.delay(("192.0.2.1", "b")).is_zero());
+        assert!(throttle.delay(("192.0.2.2", "a")).is_zero());
     }
 }

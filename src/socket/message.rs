@@ -19,7 +19,7 @@ pub(super) fn pong(message: &str) -> Option<Utf8Bytes> {
     if message == PING {
         return Some(Utf8Bytes::from_static(PONG));
     }
-    let members: Members<'_> = serde_json::from_str(message).ok()?;
+    let members: JsonMembers<'_> = serde_json::from_str(message).ok()?;
     let mut types = members.0.iter().filter(|(name, _)| name == "type");
     let kind: Cow<'_, str> = serde_json::from_str(types.next()?.1.get()).ok()?;
     if kind != "ping" || types.next().is_some() {
@@ -61,9 +61,9 @@ fn is_heartbeat(message: &str) -> bool {
 }
 
 /// The members of a JSON object, in order, with their values' bytes.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct JsonMembers<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de> Deserialize<'de> for JsonMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(MembersVisitor)
     }
@@ -72,18 +72,18 @@ impl<'de> Deserialize<'de> for Members<'de> {
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
+    type Value = JsonMembers<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonMembers<'de>, A::Error> {
         let mut members = Vec::new();
         while let Some(member) = map.next_entry()? {
             members.push(member);
         }
-        Ok(Members(members))
+        Ok(JsonMembers(members))
     }
 }
 

@@ -32,9 +32,9 @@ use metered::Metered;
 use crate::session::LARGEST_ANSWER;
 
 pub use accept::HandshakeError;
-pub use connection_limits::Entrance;
+pub use connection_limits::ConnectionLimits;
 pub use handshake::SocketRoute;
-pub use login_throttle::Slowing;
+pub use login_throttle::LoginThrottle;
 pub use origin::{OriginError, OriginRule};
 pub use parts::SocketParts;
 

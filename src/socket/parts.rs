@@ -11,9 +11,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Request, header};
 use parking_lot::Mutex;
 
-use super::closing::{self, End};
-use super::connection_limits::Entrance;
-use super::login_throttle::Slowing;
+use super::closing::{self, ConnectionEnd};
+use super::connection_limits::ConnectionLimits;
+use super::login_throttle::LoginThrottle;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
@@ -21,10 +21,10 @@ use crate::session::{
     About, Authority, Change, CookieNames, Lifecycle, Naming, NoSession, Recheck, Scope, Seen,
     SessionCookies,
 };
-use crate::telemetry::metrics::{Code, Metrics, Outcome};
+use crate::telemetry::metrics::{CodeLabel, Metrics, OutcomeLabel};
 use crate::web::request::Downstream;
 
-/// Outcome, reason, and what the client came with.
+/// OutcomeLabel, reason, and what the client came with.
 pub(super) type TurnedAway = (&'static str, CloseReason, Option<SessionCookies>);
 
 /// What all socket routes share.
@@ -37,9 +37,9 @@ pub struct SocketParts {
     /// Knows the sessions of the connections, and follows what becomes of them.
     pub lifecycle: Arc<Lifecycle>,
     /// Lets handshakes in.
-    pub entrance: Arc<Entrance>,
+    pub limits: Arc<ConnectionLimits>,
     /// Slows down who is turned away again and again.
-    pub slowing: Slowing,
+    pub throttle: LoginThrottle,
     /// How connections behave.
     pub settings: Arc<SocketSettings>,
     /// Counts.
@@ -52,9 +52,9 @@ pub struct SocketParts {
 
 impl SocketParts {
     /// Whether the log was not told of such a refusal yet; it counts as told from here on.
-    pub(super) fn tells_first(&self, outcome: &'static str) -> bool {
+    pub(super) fn tells_first(&self, label: &'static str) -> bool {
         let mut told = self.told.lock();
-        told.insert(outcome)
+        told.insert(label)
     }
 
     /// What Django is to be asked of for a handshake, or why it is not asked.
@@ -130,15 +130,15 @@ impl SocketParts {
         reason: CloseReason,
         delay: Duration,
     ) {
-        self.slowing.hold(&mut socket, delay, &self.drain).await;
+        self.throttle.hold(&mut socket, delay, &self.drain).await;
         self.close(socket, reason).await;
     }
 
     /// Ends a connection that never was registered.
     pub(super) async fn close(&self, socket: Socket, reason: CloseReason) {
         let code = reason.code().into();
-        self.metrics.closes.get_or_create(&Code { code }).inc();
-        closing::finish(socket, End::Close(reason)).await;
+        self.metrics.closes.get_or_create(&CodeLabel { code }).inc();
+        closing::finish(socket, ConnectionEnd::Close(reason)).await;
     }
 
     /// A page's developer sees a code and a reason at best, so the first close of a kind that comes of
@@ -164,10 +164,10 @@ impl SocketParts {
     }
 
     /// Counts a handshake.
-    pub(super) fn count(&self, outcome: &'static str) {
+    pub(super) fn count(&self, label: &'static str) {
         self.metrics
             .handshakes
-            .get_or_create(&Outcome { outcome })
+            .get_or_create(&OutcomeLabel { outcome: label })
             .inc();
     }
 }

@@ -28,7 +28,7 @@ pub(super) type Verdicts = Pin<Box<dyn Future<Output = Result<Verdict, AuthError
 
 /// A client that is judged.
 #[derive(Debug)]
-pub(super) struct Newcomer {
+pub(super) struct PendingHandshake {
     pub(super) parts: Arc<SocketParts>,
     /// The path of its socket route.
     pub(super) path: Arc<str>,
@@ -41,13 +41,13 @@ pub(super) struct Newcomer {
 }
 
 /// What becomes of a connection after its 101, where that is known.
-pub(super) enum Admission {
+pub(super) enum Decision {
     Now(Settled),
-    Later(Box<Newcomer>, Verdicts),
+    Later(Box<PendingHandshake>, Verdicts),
 }
 
 /// What becomes of a connection.
-pub(super) enum Fate {
+pub(super) enum Outcome {
     Echo,
     Close(CloseReason),
     /// Close 4001, after a while.
@@ -59,9 +59,9 @@ pub(super) enum Fate {
 }
 
 /// What becomes of a connection, and the `Set-Cookie` fields for its 101.
-pub(super) type Settled = (Fate, Vec<HeaderValue>);
+pub(super) type Settled = (Outcome, Vec<HeaderValue>);
 
-impl Newcomer {
+impl PendingHandshake {
     /// What a judgement means for it.
     pub(super) fn settle(&self, mut verdict: Result<Verdict, AuthError>) -> Settled {
         if verdict.is_ok() && self.about.cookies.is_none() {
@@ -73,28 +73,30 @@ impl Newcomer {
             Ok(Verdict::Anonymous(set_cookies)) => std::mem::take(set_cookies),
             Err(_) => Vec::new(),
         };
-        let (outcome, fate) = match verdict {
+        let (label, outcome) = match verdict {
             Ok(Verdict::LoggedIn(found)) => self.register(found),
             // Django has just said that it was looked for in another cookie.
             Ok(Verdict::Anonymous(_)) if self.is_renamed() => {
-                ("renamed", Fate::Close(CloseReason::SessionChanged))
+                ("renamed", Outcome::Close(CloseReason::SessionChanged))
             }
             Ok(Verdict::Anonymous(_)) => ("anonymous", self.turn_away(CloseReason::NotLoggedIn)),
-            Err(AuthError::Unreachable { .. }) if self.parts.drain.is_draining() => {
-                ("draining", Fate::Close(self.parts.lifecycle.going_away()))
-            }
-            Err(AuthError::Unreachable { .. }) => {
-                ("unreachable", Fate::Close(CloseReason::DjangoUnreachable))
-            }
+            Err(AuthError::Unreachable { .. }) if self.parts.drain.is_draining() => (
+                "draining",
+                Outcome::Close(self.parts.lifecycle.going_away()),
+            ),
+            Err(AuthError::Unreachable { .. }) => (
+                "unreachable",
+                Outcome::Close(CloseReason::DjangoUnreachable),
+            ),
             Err(AuthError::Misconfigured { diagnosis, .. }) => (
                 "misconfigured",
-                Fate::Close(CloseReason::Misconfigured(
+                Outcome::Close(CloseReason::Misconfigured(
                     diagnosis.reason().to_owned().into(),
                 )),
             ),
         };
-        self.parts.count(outcome);
-        (fate, set_cookies)
+        self.parts.count(label);
+        (outcome, set_cookies)
     }
 
     fn is_renamed(&self) -> bool {
@@ -102,7 +104,7 @@ impl Newcomer {
     }
 
     /// Closes it for a reason that is known before it is a connection.
-    pub(super) fn turn_away(&self, reason: CloseReason) -> Fate {
+    pub(super) fn turn_away(&self, reason: CloseReason) -> Outcome {
         let about = &self.about;
         let client = (about.address, about.user_agent.as_ref());
         let session = Some(about.cookies.header());
@@ -111,13 +113,13 @@ impl Newcomer {
 
     /// Makes a connection of a session with a user, unless that was revoked since Django was asked,
     /// or since the handshake came.
-    fn register(&self, found: LoggedIn) -> (&'static str, Fate) {
+    fn register(&self, found: LoggedIn) -> (&'static str, Outcome) {
         let connect = |who| Member::new(who, Arc::clone(&self.path), self.about.address);
         let who = (found.identity, self.began.min(found.asked));
         match self.parts.lifecycle.join(&self.about, who, connect) {
             Ok(tab) => (
                 "accepted",
-                Fate::Serve {
+                Outcome::Serve {
                     tab,
                     greeting: found.frames,
                 },
@@ -125,7 +127,7 @@ impl Newcomer {
             Err(reason @ CloseReason::Policy(_)) => {
                 let from = (&*self.path, self.about.address);
                 self.parts.note_close(from, &reason);
-                ("user_full", Fate::Close(reason))
+                ("user_full", Outcome::Close(reason))
             }
             Err(reason) => ("revoked", self.turn_away(reason)),
         }
@@ -139,12 +141,12 @@ impl SocketParts {
         reason: CloseReason,
         (address, user_agent): (IpAddr, Option<&HeaderValue>),
         session: Option<&HeaderValue>,
-    ) -> Fate {
+    ) -> Outcome {
         if reason.code() != CloseReason::NotLoggedIn.code() {
-            return Fate::Close(reason);
+            return Outcome::Close(reason);
         }
         let client = (AddressBlock::of(address), user_agent, session);
-        Fate::LogIn(reason, self.slowing.delay(client))
+        Outcome::LogIn(reason, self.throttle.delay(client))
     }
 }
 

@@ -43,10 +43,10 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let fields = format::debug_fn(|writer, field, value| match field.name() {
-        "message" => write!(Escaped(writer), "{value:?}"),
+        "message" => write!(SingleLine(writer), "{value:?}"),
         name => {
             write!(writer, "{name}=")?;
-            write!(Escaped(writer), "{value:?}")
+            write!(SingleLine(writer), "{value:?}")
         }
     });
     let mut layer = lines::layer()
@@ -88,9 +88,9 @@ fn is_active(c: char) -> bool {
 }
 
 /// Writes control characters, line separators and marks that turn the direction as escapes.
-struct Escaped<'w, 'a>(&'w mut Writer<'a>);
+struct SingleLine<'w, 'a>(&'w mut Writer<'a>);
 
-impl fmt::Write for Escaped<'_, '_> {
+impl fmt::Write for SingleLine<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.chars().try_for_each(|c| match c {
             c if is_active(c) => write!(self.0, "{}", c.escape_default()),

@@ -13,21 +13,21 @@ use prometheus_client::registry::Registry;
 
 /// A label that names what happened, from a fixed set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Outcome {
+pub struct OutcomeLabel {
     /// `ok`, `unreachable`, …
     pub outcome: &'static str,
 }
 
 /// A close code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Code {
+pub struct CodeLabel {
     /// The code, such as 4001.
     pub code: u32,
 }
 
 /// Something that came on a response of Django's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Ride {
+pub struct PiggybackLabel {
     /// `publication`, `revocation` or `identity`.
     pub what: &'static str,
     /// `taken` or `refused`.
@@ -45,9 +45,9 @@ pub struct KindLabel {
 #[derive(Debug, Default)]
 pub struct OutboxMetrics {
     /// Pulls by outcome: `ok`, `unreachable`, `refused`.
-    pub pulls: Family<Outcome, Counter>,
+    pub pulls: Family<OutcomeLabel, Counter>,
     /// Items by outcome: `published`, `revoked`, `rechecked`, `skipped`, `refused`, `unknown`.
-    pub items: Family<Outcome, Counter>,
+    pub items: Family<OutcomeLabel, Counter>,
     /// How often clients were told to fetch anew.
     pub resyncs: Counter,
     /// The number of the last item that was taken.
@@ -65,14 +65,14 @@ pub struct Metrics {
     /// `crowded`, `not_an_upgrade`, `malformed`, `origin_refused`. Answered with 101: `accepted`, or closed
     /// at once as `no_cookie`, `anonymous`, `renamed`, `revoked`, `user_full`, `draining`, `unreachable`,
     /// `misconfigured`.
-    pub handshakes: Family<Outcome, Counter>,
+    pub handshakes: Family<OutcomeLabel, Counter>,
     /// Closes that the gateway started, by code.
-    pub closes: Family<Code, Counter>,
+    pub closes: Family<CodeLabel, Counter>,
     /// Clients that were told to log in again and again, and were kept waiting for it.
     pub slowed: Counter,
     /// Auth calls to Django by outcome: `user`, `anonymous`, `batch` (answers to several at once),
     /// `no_batch` (Django has no batch view), `unreachable`, `misconfigured`.
-    pub auth_calls: Family<Outcome, Counter>,
+    pub auth_calls: Family<OutcomeLabel, Counter>,
     /// Calls to Django that gave no judgement, by what is wrong.
     pub diagnoses: Family<KindLabel, Counter>,
     /// Handshakes that wait for Django's judgement.
@@ -82,11 +82,11 @@ pub struct Metrics {
     /// Frames handed to connections: a publication counts once for each of them.
     pub frames: Counter,
     /// What came on Django's responses.
-    pub rides: Family<Ride, Counter>,
+    pub piggybacked: Family<PiggybackLabel, Counter>,
     /// The transactional outbox.
     pub outbox: OutboxMetrics,
     /// Requests by outcome, which is the class of the status: `ok`, `client_error`, `server_error`.
-    pub requests: Family<Outcome, Counter>,
+    pub requests: Family<OutcomeLabel, Counter>,
 }
 
 impl Metrics {
@@ -111,9 +111,9 @@ impl Metrics {
             self.frames.clone(),
         );
         r.register(
-            "rides",
+            "piggybacked",
             "What came on responses of Django, by kind and outcome",
-            self.rides.clone(),
+            self.piggybacked.clone(),
         );
         self.outbox.register(r);
         r.register("requests", "Requests by outcome", self.requests.clone());

@@ -14,7 +14,7 @@ fn addressed(to: &str) -> Result<Vec<Audience>, DecodeError> {
 
 fn refused(text: &str) -> (String, usize, usize) {
     let error = decoded(text).unwrap_err();
-    let Place { line, column } = error.place();
+    let TextPosition { line, column } = error.place();
     (error.to_string(), line, column)
 }
 
@@ -196,7 +196,7 @@ fn bytes_that_are_not_utf8_are_placed() {
     let error = decode(text, FRAME_SIZE, Instant::now()).unwrap_err();
     assert_eq!(
         error,
-        DecodeError::NotUtf8(Place {
+        DecodeError::NotUtf8(TextPosition {
             line: 2,
             column: 10
         })
@@ -211,7 +211,7 @@ fn a_frame_that_fits_no_outbox_is_refused() {
     };
     assert!(decoded(&text(FRAME_SIZE)).is_ok());
     let error = decoded(&text(FRAME_SIZE + 1)).unwrap_err();
-    let place = Place {
+    let place = TextPosition {
         line: 1,
         column: 28,
     };
@@ -307,7 +307,7 @@ proptest! {
     #[test]
     fn near_misses_are_refused_with_a_place_in_the_text(text in nearly()) {
         if let Err(error) = decoded(&text) {
-            let Place { line, column } = error.place();
+            let TextPosition { line, column } = error.place();
             prop_assert!((1..=text.split('\n').count()).contains(&line));
             prop_assert!((1..=text.len() + 1).contains(&column));
         }

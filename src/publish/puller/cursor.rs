@@ -51,7 +51,7 @@ pub(super) enum CursorError {
 
 /// What the file said when it was opened.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum StoredCursor {
     /// This gateway never pulled.
     Nothing,
     /// The file is damaged: what was taken is not known.
@@ -68,7 +68,7 @@ pub(super) struct CursorFile {
 
 impl CursorFile {
     /// Opens the file, making it where there is none, and reads it.
-    pub(super) fn open(path: &Path) -> Result<(Self, Found), CursorError> {
+    pub(super) fn open(path: &Path) -> Result<(Self, StoredCursor), CursorError> {
         let failed = |cause| CursorError::File {
             path: path.to_owned(),
             cause,
@@ -147,12 +147,12 @@ fn record(cursor: &Cursor) -> Vec<u8> {
     bytes
 }
 
-fn parse(bytes: &[u8]) -> Found {
+fn parse(bytes: &[u8]) -> StoredCursor {
     if bytes.is_empty() {
-        return Found::Nothing;
+        return StoredCursor::Nothing;
     }
     let text = str::from_utf8(bytes).unwrap_or_default().trim_end();
-    parse_record(text).map_or(Found::Damaged, Found::Cursor)
+    parse_record(text).map_or(StoredCursor::Damaged, StoredCursor::Cursor)
 }
 
 fn parse_record(text: &str) -> Option<Cursor> {
@@ -195,14 +195,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".gatepost/outbox");
         let (file, found) = CursorFile::open(&path).unwrap();
-        assert_eq!(found, Found::Nothing);
+        assert_eq!(found, StoredCursor::Nothing);
         file.note(&cursor(u64::MAX, &"a".repeat(LONGEST_NAME)))
             .unwrap();
         file.note(&cursor(7, "")).unwrap();
         file.sync().await.unwrap();
         drop(file);
         let (_file, found) = CursorFile::open(&path).unwrap();
-        assert_eq!(found, Found::Cursor(cursor(7, "")));
+        assert_eq!(found, StoredCursor::Cursor(cursor(7, "")));
         assert_eq!(fs::metadata(&path).unwrap().len(), RECORD as u64);
         assert!(folder.path().join(".gatepost/.gitignore").exists());
     }
@@ -221,12 +221,12 @@ mod tests {
     #[test]
     fn a_damaged_file_is_told_from_an_empty_one() {
         let whole = record(&cursor(12, "b"));
-        assert_eq!(parse(&whole), Found::Cursor(cursor(12, "b")));
-        assert_eq!(parse(b""), Found::Nothing);
+        assert_eq!(parse(&whole), StoredCursor::Cursor(cursor(12, "b")));
+        assert_eq!(parse(b""), StoredCursor::Nothing);
         let other = String::from_utf8(whole.clone()).unwrap();
         let other = other.replace("seq=12", "seq=13");
         for damaged in [other.as_bytes(), &whole[..40], b"\xff", &[0; RECORD]] {
-            assert_eq!(parse(damaged), Found::Damaged);
+            assert_eq!(parse(damaged), StoredCursor::Damaged);
         }
     }
 

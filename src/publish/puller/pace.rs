@@ -20,13 +20,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Decides how long to wait.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct PullSchedule {
     poll: Duration,
     began: Instant,
     failures: u32,
 }
 
-impl Pace {
+impl PullSchedule {
     pub(super) fn new(poll: Duration) -> Self {
         Self {
             poll,
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_wake_it_asks_about_every_poll() {
-        let (mut pace, wake) = (Pace::new(POLL), Wake::default());
+        let (mut pace, wake) = (PullSchedule::new(POLL), Wake::default());
         pace.begin();
         let time = time_of(pace.rest(&wake)).await;
         assert!(
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wake_that_came_during_the_pull_is_not_lost_and_rests_as_long_as_it_took() {
-        let (mut pace, wake) = (Pace::new(POLL), Wake::default());
+        let (mut pace, wake) = (PullSchedule::new(POLL), Wake::default());
         pace.begin();
         tokio::time::sleep(Duration::from_millis(80)).await;
         wake.wake();
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_make_it_slower_and_wakes_do_not_make_it_a_stampede() {
-        let (mut pace, wake) = (Pace::new(POLL), Wake::default());
+        let (mut pace, wake) = (PullSchedule::new(POLL), Wake::default());
         let first = time_of(pace.back_off(&wake)).await;
         let second = time_of(pace.back_off(&wake)).await;
         assert!(

@@ -18,7 +18,7 @@ pub(super) struct Page<'a> {
     uid: Name,
     /// In the order of their numbers.
     #[serde(borrow)]
-    pub(super) items: Vec<Item<'a>>,
+    pub(super) items: Vec<OutboxItem<'a>>,
     /// Whether there is more to be had at once.
     #[serde(default)]
     pub(super) more: bool,
@@ -29,7 +29,7 @@ pub(super) struct Page<'a> {
 
 /// A call that Django stored.
 #[derive(Debug, Deserialize)]
-pub(super) struct Item<'a> {
+pub(super) struct OutboxItem<'a> {
     pub(super) seq: u64,
     pub(super) uid: Name,
     /// When it was stored, in unix milliseconds.
@@ -74,7 +74,7 @@ impl<'a> Page<'a> {
     }
 
     /// Where the gateway is when it has taken an item of this page.
-    pub(super) fn after(&self, item: &Item<'_>) -> Cursor {
+    pub(super) fn after(&self, item: &OutboxItem<'_>) -> Cursor {
         Cursor {
             epoch: self.epoch.clone(),
             sequence: item.seq,
@@ -83,7 +83,7 @@ impl<'a> Page<'a> {
     }
 }
 
-impl<'a> Item<'a> {
+impl<'a> OutboxItem<'a> {
     pub(super) fn stored(&'a self) -> Stored<'a> {
         if let Some(publication) = self.publication {
             Stored::Publication(publication.get())
@@ -116,7 +116,7 @@ mod tests {
             {"seq":3,"uid":"c","at":5,"publication":{"to":{"user":"1"},"frame":{"n": 1.0}}},
             {"seq":4,"uid":"d","skipped":"expired"},{"seq":5,"uid":"e","telegram":1}]}"#;
         let page = Page::decode(text).unwrap();
-        let stored: Vec<_> = page.items.iter().map(Item::stored).collect();
+        let stored: Vec<_> = page.items.iter().map(OutboxItem::stored).collect();
         assert_eq!(
             stored,
             [

@@ -55,13 +55,13 @@ pub(super) enum SourceError {
 }
 
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct OutboxSource {
     client: DjangoClient,
     host: HeaderValue,
     frame_size: usize,
 }
 
-impl Source {
+impl OutboxSource {
     pub(super) fn build(settings: &SourceSettings) -> Result<Self, ClientError> {
         let client = DjangoClient::build(ClientSettings {
             key: "outbox.url",

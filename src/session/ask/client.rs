@@ -13,7 +13,7 @@ use crate::session::ask::diagnoses::{Diagnoses, Whose};
 use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
 use crate::session::naming::Naming;
-use crate::telemetry::metrics::{Metrics, Outcome};
+use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::upcall::ClientError;
 
 /// Calls Django.
@@ -148,6 +148,6 @@ impl Caller {
 
     fn count(&self, outcome: &'static str) {
         let calls = &self.metrics.auth_calls;
-        calls.get_or_create(&Outcome { outcome }).inc();
+        calls.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 }

@@ -109,7 +109,7 @@ async fn a_page_from_a_cache_within_django_does_not_make_its_readers_the_first_o
     bob.socket(NOTIFICATIONS).await.expect_close(4001).await;
     assert_eq!(django.auth_calls().len(), 1);
     let metrics = gateway.api().get("/metrics").await.text();
-    let line = r#"gatepost_rides_total{what="identity",outcome="refused"} 1"#;
+    let line = r#"gatepost_piggybacked_total{what="identity",outcome="refused"} 1"#;
     assert!(metrics.contains(line), "{metrics}");
     gateway.stop().await;
 }

@@ -188,8 +188,8 @@ async fn what_is_malformed_or_too_long_is_refused_visibly_and_harms_nothing() {
     socket.expect_frame("\"good\"").await;
     let metrics = gateway.api().get("/metrics").await.text();
     for line in [
-        r#"gatepost_rides_total{what="publication",outcome="refused"} 7"#,
-        r#"gatepost_rides_total{what="publication",outcome="taken"} 1"#,
+        r#"gatepost_piggybacked_total{what="publication",outcome="refused"} 7"#,
+        r#"gatepost_piggybacked_total{what="publication",outcome="taken"} 1"#,
     ] {
         assert!(metrics.contains(line), "{metrics}");
     }
