@@ -48,12 +48,11 @@ impl Routes<'_> {
     fn prefixes(&self) -> Vec<(String, Arc<Route>)> {
         let config = self.config;
         let forward = |name: &str, addresses: &[UpstreamAddress], kind| {
-            let destination = Destination {
+            Arc::new(Route::Upstream(self.forwarder(&Destination {
                 name,
                 addresses,
                 kind,
-            };
-            Arc::new(Route::Upstream(self.forwarder(&destination)))
+            })))
         };
         let django = forward("django", &config.django.upstream, UpstreamKind::Django);
         let rest = match &config.frontend {
@@ -79,10 +78,8 @@ impl Routes<'_> {
             prefixes.push((path.clone(), Arc::clone(&django)));
         }
         for served in &config.files {
-            prefixes.push((
-                served.path.clone(),
-                self.folder(&served.path, &served.root, None),
-            ));
+            let folder = self.folder(&served.path, &served.root, None);
+            prefixes.push((served.path.clone(), folder));
         }
         for further in &config.upstreams {
             let route = forward(&further.path, &further.upstream, UpstreamKind::Plain);

@@ -148,9 +148,8 @@ impl Api {
             }
             match self.intake.decode(line) {
                 Ok(decoded) => {
-                    backpressure
-                        .let_read(self.take(&decoded, &mut answers))
-                        .await
+                    let receipt = self.take(&decoded, &mut answers);
+                    backpressure.let_read(receipt).await;
                 }
                 Err(error) => answers.extend(PublishError::Body(error).into_line(index + 1)),
             }

@@ -97,7 +97,7 @@ impl DeadlineAlarm<'_> {
                 Some((at, due)) if at <= now => match self.mark {
                     // A last answer may take its time, as long as it moves.
                     Some(mark) if self.deadlines.moves_on(mark) => {
-                        self.mark = Some(self.deadlines.mark())
+                        self.mark = Some(self.deadlines.mark());
                     }
                     _ => return Poll::Ready(due),
                 },

@@ -24,7 +24,7 @@ use crate::session::{
 use crate::telemetry::metrics::{CodeLabel, Metrics, OutcomeLabel};
 use crate::web::request::Downstream;
 
-/// OutcomeLabel, reason, and what the client came with.
+/// Label, reason, and what the client came with.
 pub(super) type TurnedAway = (&'static str, CloseReason, Option<SessionCookies>);
 
 /// What all socket routes share.
