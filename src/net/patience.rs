@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use rustix::io::Errno;
-use tokio::time::Instant;
+
+use crate::telemetry::seldom::Seldom;
 
 /// How long to wait where memory is out.
 const BACK_OFF: Duration = Duration::from_millis(75);
@@ -21,15 +22,15 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Bears with errors of accepting.
 #[derive(Debug)]
 pub(super) struct Patience {
-    /// When the log was last told that clients cannot be accepted.
-    complained: Option<Instant>,
+    /// The log lines that tell that clients cannot be accepted.
+    complaints: Seldom,
     reserve: Option<File>,
 }
 
 impl Patience {
     pub(super) fn new() -> Self {
         Self {
-            complained: None,
+            complaints: Seldom::new(QUIET),
             reserve: reserve(),
         }
     }
@@ -65,9 +66,8 @@ impl Patience {
         turned_away
     }
 
-    fn complain(&mut self, error: &io::Error) {
-        if self.complained.is_none_or(|last| last.elapsed() >= QUIET) {
-            self.complained = Some(Instant::now());
+    fn complain(&self, error: &io::Error) {
+        if self.complaints.is_due() {
             tracing::error!(
                 %error,
                 "cannot accept clients, who are turned away; raise the limit of open files \
@@ -100,6 +100,8 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
+    use tokio::time::Instant;
+
     use super::*;
 
     fn error(number: Errno) -> io::Error {
@@ -131,11 +133,6 @@ mod tests {
         assert_eq!(patience.accept(accept).await, "a client");
         assert_eq!(calls.get(), 31);
         assert_eq!(began.elapsed() / 20, BACK_OFF);
-        let last = patience.complained.unwrap() - began;
-        assert!(
-            last >= QUIET && last < 2 * QUIET,
-            "told once a second: {last:?}"
-        );
     }
 
     #[tokio::test(start_paused = true)]

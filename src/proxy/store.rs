@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::{Buffering, Pieces, Room, Scratch, ScratchFile};
+use crate::telemetry::seldom::Once;
 use crate::web::body::BodyError;
 
 /// So much is read from a file at a time.
@@ -48,7 +49,7 @@ struct Inner {
     end: Option<Result<(), BodyError>>,
     reader: Option<Waker>,
     room: Room,
-    complained: bool,
+    complaint: Once,
 }
 
 /// Where the next part goes.
@@ -73,7 +74,7 @@ impl Store {
             end: None,
             reader: None,
             room,
-            complained: false,
+            complaint: Once::default(),
         };
         let shared = Shared {
             inner: Mutex::new(inner),
@@ -137,7 +138,7 @@ impl Store {
         if let Err(error) = &written {
             let used = inner.written;
             inner.room.shrink_disk(used);
-            if !std::mem::replace(&mut inner.complained, true) {
+            if inner.complaint.is_first() {
                 let folder = self.shared.scratch.folder().display();
                 tracing::warn!(%error, %folder, "cannot keep an answer, it waits for its client");
             }

@@ -5,20 +5,20 @@
 //! entry that is refused, since the view is done; it is logged, counted, and harms no other entry.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::PublishError;
 use super::intake::Intake;
 use super::json::{self, DecodeError};
 use super::recheck;
 use crate::telemetry::metrics::PiggybackLabel;
+use crate::telemetry::seldom::Once;
 
 /// Takes what rides on responses.
 #[derive(Debug)]
 pub struct Piggyback {
     intake: Arc<Intake>,
     /// Whether something was refused already: a view that says it wrongly says so at each request.
-    refused: AtomicBool,
+    refused: Once,
 }
 
 /// What rides.
@@ -37,7 +37,7 @@ impl Piggyback {
     pub fn new(intake: Arc<Intake>) -> Self {
         Self {
             intake,
-            refused: AtomicBool::new(false),
+            refused: Once::default(),
         }
     }
 
@@ -66,14 +66,14 @@ impl Piggyback {
     pub fn refuse(&self, kind: PiggybackKind, why: &str) {
         self.count(kind, "refused");
         let field = kind.field();
-        if self.refused.swap(true, Ordering::Relaxed) {
-            tracing::debug!(field, why, "refused what came on a response of Django");
-        } else {
+        if self.refused.is_first() {
             tracing::warn!(
                 field,
                 why,
                 "refused what came on a response of Django; further ones at debug level"
             );
+        } else {
+            tracing::debug!(field, why, "refused what came on a response of Django");
         }
     }
 

@@ -22,6 +22,7 @@ use crate::broker::Receipt;
 use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
 use crate::telemetry::metrics::OutcomeLabel;
+use crate::telemetry::seldom::OnChange;
 use crate::upcall::ClientError;
 use cursor::{Cursor, CursorFile, StoredCursor};
 use pace::PullSchedule;
@@ -55,8 +56,8 @@ pub struct Puller {
     settings: PullerSettings,
     wake: Wake,
     intake: Arc<Intake>,
-    /// The last fault: each is logged once, not at every pull.
-    fault: Option<String>,
+    /// Each fault is logged once, not at every pull.
+    faults: OnChange,
 }
 
 /// Where this gateway is.
@@ -86,7 +87,7 @@ impl Puller {
             settings,
             wake,
             intake,
-            fault: None,
+            faults: OnChange::default(),
         })
     }
 
@@ -235,7 +236,7 @@ impl Puller {
         pulls.get_or_create(&OutcomeLabel { outcome }).inc();
         match pulled {
             Ok(_) => {
-                if self.fault.take().is_some() {
+                if self.faults.is_mended() {
                     tracing::info!("the transactional outbox is pulled again");
                 }
             }
@@ -244,9 +245,8 @@ impl Puller {
     }
 
     fn complain(&mut self, fault: &str) {
-        if self.fault.as_deref() != Some(fault) {
+        if self.faults.is_news(fault) {
             tracing::warn!("{fault}");
-            self.fault = Some(fault.to_owned());
         }
     }
 

@@ -6,9 +6,8 @@
 //! kernel's backlog it would hang without knowing why.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{self, ServedClient, Treatment};
@@ -16,6 +15,7 @@ use super::service::{Handler, ServerLimits, Service};
 use super::wrap::PacedStream;
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Listener;
+use crate::telemetry::seldom::Seldom;
 use crate::tls::accept::Protocol;
 use crate::tls::store::CertificateStore;
 
@@ -28,8 +28,8 @@ pub struct Server<A> {
     service: Arc<Service<A>>,
     permits: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
-    /// When the log was last told that all permits are out.
-    complained: Mutex<Option<Instant>>,
+    /// The log lines that tell that all permits are out.
+    complaints: Seldom,
 }
 
 impl<A: Handler> Server<A> {
@@ -40,7 +40,7 @@ impl<A: Handler> Server<A> {
             service: Arc::new(Service::new(answer, limits, drain)),
             permits: Arc::new(Semaphore::new(permits)),
             refusals: Arc::new(Semaphore::new(limits.refused)),
-            complained: Mutex::new(None),
+            complaints: Seldom::new(QUIET),
         }
     }
 
@@ -97,11 +97,9 @@ impl<A: Handler> Server<A> {
     }
 
     fn complain(&self) {
-        let mut complained = self.complained.lock();
-        if complained.is_some_and(|last| last.elapsed() < QUIET) {
+        if !self.complaints.is_due() {
             return;
         }
-        *complained = Some(Instant::now());
         tracing::warn!(
             "all connections are in use, further clients are told to come later (503); raise \
              `limits.connections` or the limit of open files (ulimit -n)"

@@ -4,12 +4,13 @@
 //! and whoever gets it answers 404 as to any other: without a word here a project whose sockets were
 //! served by Channels would lose them silently.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::telemetry::seldom::OncePerKey;
 
 /// Prefixes that the log is told of; then it is somebody who tries names.
 const MOST: usize = 32;
@@ -23,13 +24,15 @@ const LONGEST: usize = 200;
 pub struct Unrouted {
     /// Where Django is, as gateway.toml has it.
     django: String,
-    asked: Mutex<AskedFor>,
+    logged: OncePerKey<String>,
+    last: Mutex<Option<AskedFor>>,
 }
 
-#[derive(Debug, Default)]
+/// The last one that was asked for.
+#[derive(Debug)]
 struct AskedFor {
-    prefixes: HashSet<String>,
-    last: Option<(Instant, Arc<Advice>)>,
+    at: Instant,
+    advice: Arc<Advice>,
 }
 
 /// What is said of one.
@@ -44,7 +47,8 @@ impl Unrouted {
     pub fn new(django: String) -> Self {
         Self {
             django,
-            asked: Mutex::default(),
+            logged: OncePerKey::new(MOST),
+            last: Mutex::default(),
         }
     }
 
@@ -52,12 +56,12 @@ impl Unrouted {
     pub(super) fn note(&self, path: &str) {
         let prefix = prefix_of(path);
         let advice = Arc::new(self.say(path, &prefix));
-        let mut asked = self.asked();
-        asked.last = Some((Instant::now(), Arc::clone(&advice)));
-        let is_first = asked.prefixes.len() < MOST && asked.prefixes.insert(prefix);
-        drop(asked);
+        *self.last.lock() = Some(AskedFor {
+            at: Instant::now(),
+            advice: Arc::clone(&advice),
+        });
         let (what, remedy) = (&advice.what, &advice.remedy);
-        if is_first {
+        if self.logged.is_first(prefix) {
             tracing::warn!(remedy, "{what}");
         } else {
             tracing::debug!(remedy, "{what}");
@@ -66,9 +70,9 @@ impl Unrouted {
 
     /// What a page should tell of, if anything.
     pub(super) fn shown(&self) -> Option<Arc<Advice>> {
-        let asked = self.asked();
-        let (at, advice) = asked.last.as_ref()?;
-        (at.elapsed() < SHOWN).then(|| Arc::clone(advice))
+        let last = self.last.lock();
+        let asked = last.as_ref()?;
+        (asked.at.elapsed() < SHOWN).then(|| Arc::clone(&asked.advice))
     }
 
     fn say(&self, path: &str, prefix: &str) -> Advice {
@@ -86,10 +90,6 @@ impl Unrouted {
                  \"{path}\""
             ),
         }
-    }
-
-    fn asked(&self) -> MutexGuard<'_, AskedFor> {
-        self.asked.lock()
     }
 }
 
@@ -135,7 +135,6 @@ mod tests {
         for number in 0..1000 {
             unrouted.note(&format!("/{number}{}/", "x".repeat(5000)));
         }
-        assert_eq!(unrouted.asked().prefixes.len(), MOST);
         assert!(unrouted.shown().unwrap().what.len() < 2 * LONGEST);
         assert_eq!(prefix_of("/"), "/");
         assert_eq!(prefix_of("/ws"), "/ws/");
