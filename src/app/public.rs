@@ -9,7 +9,7 @@ use super::routes::{self, Routes};
 use super::shared::SharedParts;
 use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
-use crate::server::dispatch::{Dispatch, DispatchSettings};
+use crate::server::dispatch::{Dispatch, DispatchParts, DispatchSettings};
 use crate::server::redirect::{Lasts, Redirect};
 use crate::server::unrouted::Unrouted;
 use crate::web::admit::{Admission, AdmitLimits};
@@ -34,8 +34,13 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config) -> Dispatch {
     let shown = routes::is_all_local(config).then(|| Arc::clone(shared.authority.diagnoses()));
     let django = config.django.upstream.first();
     let unrouted = Unrouted::new(django.map(ToString::to_string).unwrap_or_default());
-    let noted = (Arc::clone(&shared.metrics), unrouted);
-    Dispatch::new(admission, routes, settings, noted).showing(shown)
+    let parts = DispatchParts {
+        admission,
+        routes,
+        metrics: Arc::clone(&shared.metrics),
+        unrouted,
+    };
+    Dispatch::new(settings, parts).showing(shown)
 }
 
 /// What plain HTTP is answered with: the way to where HTTPS listens.

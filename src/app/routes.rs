@@ -6,7 +6,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::shared::SharedParts;
@@ -23,9 +22,12 @@ use crate::server::dispatch::Route;
 use crate::socket::{
     ConnectionLimits, LoginThrottle, OriginRule, SocketParts, SocketRoute, SocketSettings,
 };
+use crate::telemetry::seldom::OncePerKey;
 
 /// Never answered to the outside: Django's auth view lives here.
 const RESERVED: &str = "/_gatepost/";
+/// Kinds of refusals of which the log is told; there are fewer.
+const MOST_KINDS: usize = 64;
 
 /// Makes the routes of a configuration.
 pub(super) struct Routes<'a> {
@@ -173,7 +175,7 @@ impl Routes<'_> {
             settings: Arc::new(settings),
             metrics: Arc::clone(&shared.metrics),
             drain: shared.drain.clone(),
-            told: Mutex::default(),
+            logged: OncePerKey::new(MOST_KINDS),
         }
     }
 }

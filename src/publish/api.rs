@@ -5,7 +5,6 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,17 +16,17 @@ use http_body::Body;
 use super::backpressure::Backpressure;
 use super::body::BodyReader;
 use super::call::{ApiCall, JSON, NDJSON, Resource};
-use super::caller::Credentials;
+use super::caller::Authenticator;
 use super::connections;
 use super::error::PublishError;
 use super::intake::Intake;
 use super::publication::Decoded;
 use super::query;
-use super::replays::Replays;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::hub::Hub;
 use crate::secret::Secrets;
+use crate::telemetry::seldom::Once;
 use crate::web::body::ResponseBody;
 use crate::web::linger;
 
@@ -52,14 +51,13 @@ pub struct ApiSettings {
 /// The internal API.
 #[derive(Debug)]
 pub struct Api {
-    secrets: Secrets,
-    replays: Replays,
+    authenticator: Authenticator,
     bodies: BodyReader,
     intake: Arc<Intake>,
     hub: Arc<Hub>,
     outbox: Option<Wake>,
     /// Whether somebody was refused already: said once in the log, or anybody could fill it.
-    refused: AtomicBool,
+    refused: Once,
 }
 
 /// Whom the API talks to.
@@ -77,13 +75,12 @@ impl Api {
     /// The API of a gateway.
     pub fn new(settings: ApiSettings, parts: ApiParts) -> Self {
         Self {
-            secrets: settings.secrets,
-            replays: Replays::default(),
+            authenticator: Authenticator::new(settings.secrets),
             bodies: BodyReader::new(LARGEST_BODY, settings.body_timeout),
             intake: parts.intake,
             hub: parts.hub,
             outbox: parts.outbox,
-            refused: AtomicBool::new(false),
+            refused: Once::default(),
         }
     }
 
@@ -112,10 +109,10 @@ impl Api {
     {
         let resource = Resource::of(request.uri.path())?;
         resource.check_method(&request.method)?;
-        let credentials = Credentials::of(&request.headers, &self.secrets)?;
+        let credentials = self.authenticator.credentials(&request.headers)?;
         let call = resource.call(&request.headers)?;
         let body = self.bodies.read(&request.headers, body).await?;
-        credentials.prove((&self.secrets, &self.replays), request, &body)?;
+        self.authenticator.prove(&credentials, request, &body)?;
         match call {
             ApiCall::Publish => self.publish(&body).await,
             ApiCall::PublishBatch => self.publish_batch(&body).await,
@@ -208,7 +205,7 @@ impl Api {
             PublishError::NoSecret | PublishError::WrongSecret | PublishError::Signature(_)
         );
         // Only these texts are the gateway's own: others may quote the caller's body.
-        if denied && !self.refused.swap(true, Ordering::Relaxed) {
+        if denied && self.refused.is_first() {
             tracing::warn!(%error, "call to the internal API refused; further ones at debug level");
         } else {
             tracing::debug!(code = error.code(), "call to the internal API refused");

@@ -12,6 +12,13 @@ use super::replays::Replays;
 use crate::secret::Secrets;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, unix_seconds};
 
+/// Knows the secrets, and what was believed already.
+#[derive(Debug)]
+pub(super) struct Authenticator {
+    secrets: Secrets,
+    replays: Replays,
+}
+
 /// What a request brings to be believed.
 #[derive(Debug)]
 pub(super) enum Credentials {
@@ -22,8 +29,7 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    /// What these headers bring. A wrong token is refused here.
-    pub(super) fn of(headers: &HeaderMap, secrets: &Secrets) -> Result<Self, PublishError> {
+    fn of(headers: &HeaderMap, secrets: &Secrets) -> Result<Self, PublishError> {
         if let Some(authorization) = only(headers, &AUTHORIZATION)? {
             let token = bearer(authorization).ok_or(PublishError::NoSecret)?;
             return if is_believed(secrets, token) {
@@ -37,27 +43,41 @@ impl Credentials {
             None => Err(PublishError::NoSecret),
         }
     }
+}
+
+impl Authenticator {
+    pub(super) fn new(secrets: Secrets) -> Self {
+        Self {
+            secrets,
+            replays: Replays::default(),
+        }
+    }
+
+    /// What these headers bring. A wrong token is refused here.
+    pub(super) fn credentials(&self, headers: &HeaderMap) -> Result<Credentials, PublishError> {
+        Credentials::of(headers, &self.secrets)
+    }
 
     /// Checks a signature against the request and its whole body, and that it is no replay where that
     /// would change something.
     pub(super) fn prove(
         &self,
-        (secrets, replays): (&Secrets, &Replays),
+        credentials: &Credentials,
         request: &Parts,
         body: &[u8],
     ) -> Result<(), PublishError> {
-        let Self::Signed(header) = self else {
+        let Credentials::Signed(header) = credentials else {
             return Ok(());
         };
         let target = request.uri.path_and_query().map_or("/", |pq| pq.as_str());
         let hash = BodyHash::of(body);
         let parts = SignedParts::of(&request.method, target, &request.headers, hash);
         let now = unix_seconds();
-        let signature = signature::verify(secrets, header, &parts, now)?;
+        let signature = signature::verify(&self.secrets, header, &parts, now)?;
         if request.method.is_safe() {
             return Ok(());
         }
-        replays.accept(signature, now)
+        self.replays.accept(signature, now)
     }
 }
 
@@ -154,8 +174,8 @@ mod tests {
     #[test]
     fn a_signature_vouches_for_the_body() {
         let (request, credentials) = signed(Method::POST);
-        let (secrets, replays) = (secrets(), Replays::default());
-        let prove = |body: &[u8]| credentials.prove((&secrets, &replays), &request, body);
+        let authenticator = Authenticator::new(secrets());
+        let prove = |body: &[u8]| authenticator.prove(&credentials, &request, body);
         assert!(prove(b"{ }").is_err());
         assert!(prove(b"{}").is_ok());
     }
@@ -164,8 +184,8 @@ mod tests {
     fn what_changes_something_is_believed_once() {
         for (method, again) in [(Method::POST, false), (Method::GET, true)] {
             let (request, credentials) = signed(method);
-            let (secrets, replays) = (secrets(), Replays::default());
-            let prove = || credentials.prove((&secrets, &replays), &request, b"{}");
+            let authenticator = Authenticator::new(secrets());
+            let prove = || authenticator.prove(&credentials, &request, b"{}");
             assert!(prove().is_ok());
             assert_eq!(prove().is_ok(), again);
         }

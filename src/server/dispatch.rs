@@ -72,24 +72,42 @@ pub struct DispatchSettings {
     pub access: AccessLog,
 }
 
+/// What requests meet.
+#[derive(Debug)]
+pub struct DispatchParts {
+    /// Refuses what is no request of this origin's.
+    pub admission: Admission,
+    /// What answers which path.
+    pub routes: RouteTable<Arc<Route>>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Remembers WebSockets that no route takes.
+    pub unrouted: Unrouted,
+}
+
+impl Route {
+    /// Whether WebSockets go on from here; `None` where the gateway itself decides about them.
+    fn takes_websockets(&self) -> Option<bool> {
+        match self {
+            Self::Upstream(forwarder) => Some(forwarder.takes_websockets()),
+            Self::Folder { .. } => Some(false),
+            Self::Socket(_) | Self::Reserved => None,
+        }
+    }
+}
+
 impl Dispatch {
-    /// Answers by these routes.
-    pub fn new(
-        admission: Admission,
-        routes: RouteTable<Arc<Route>>,
-        settings: DispatchSettings,
-        (metrics, unrouted): (Arc<Metrics>, Unrouted),
-    ) -> Self {
-        let (node, requests) = (NodeId::random(), AtomicU64::new(1));
+    /// Answers by the routes among these parts.
+    pub fn new(settings: DispatchSettings, parts: DispatchParts) -> Self {
         Self {
-            admission,
-            routes,
+            admission: parts.admission,
+            routes: parts.routes,
             settings,
-            node,
-            requests,
-            metrics,
+            node: NodeId::random(),
+            requests: AtomicU64::new(1),
+            metrics: parts.metrics,
             shown: None,
-            unrouted,
+            unrouted: parts.unrouted,
         }
     }
 
@@ -124,7 +142,14 @@ impl Dispatch {
         let Some(route) = self.routes.find(path) else {
             return Err(not_found("no route of gateway.toml has this path"));
         };
-        self.check_websocket(route, &request, (path, downstream))?;
+        if let Some(taken) = route.takes_websockets()
+            && headers::is_websocket_upgrade(request.headers())
+        {
+            check_origin(&request, downstream)?;
+            if !taken {
+                self.unrouted.note(path);
+            }
+        }
         match &**route {
             Route::Socket(socket) => Ok(self.open(socket, request, downstream).await),
             Route::Upstream(forwarder) => {
@@ -142,30 +167,6 @@ impl Dispatch {
             }
             Route::Reserved => Err(not_found("this path is the gateway's own")),
         }
-    }
-
-    /// Where the gateway itself ends none, a WebSocket must come from a page of this origin. One that
-    /// nobody takes is noted; it goes on as an ordinary request.
-    fn check_websocket(
-        &self,
-        route: &Route,
-        request: &Request<Incoming>,
-        (path, downstream): (&str, &Downstream),
-    ) -> Result<(), Problem> {
-        let taken = match route {
-            Route::Upstream(forwarder) => forwarder.takes_websockets(),
-            Route::Folder { .. } => false,
-            Route::Socket(_) | Route::Reserved => return Ok(()),
-        };
-        if !headers::is_websocket_upgrade(request.headers()) {
-            return Ok(());
-        }
-        let own = OriginRule::default().check(request.headers(), &downstream.host);
-        own.map_err(|error| error.to_problem())?;
-        if !taken {
-            self.unrouted.note(path);
-        }
-        Ok(())
     }
 
     /// Opens a WebSocket, or renders why not.
@@ -274,6 +275,12 @@ impl Handler for Dispatch {
             response,
         )
     }
+}
+
+/// Also where the gateway itself ends none, a WebSocket must come from a page of this origin.
+fn check_origin(request: &Request<Incoming>, downstream: &Downstream) -> Result<(), Problem> {
+    let own = OriginRule::default().check(request.headers(), &downstream.host);
+    own.map_err(|error| error.to_problem())
 }
 
 fn address_of(peer: Peer) -> IpAddr {

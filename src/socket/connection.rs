@@ -69,8 +69,7 @@ impl Connection {
             let code = reason.code().into();
             metrics.closes.get_or_create(&CodeLabel { code }).inc();
             let member = self.tab.member();
-            self.parts
-                .note_close((&member.socket, member.address), reason);
+            self.parts.log_close(&member.socket, member.address, reason);
         }
         let id = self.tab.member().id;
         tracing::debug!(connection = %id, ?end, "connection ends");

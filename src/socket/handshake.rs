@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::connection_limits::ConnectionPermit;
 use super::metered::Metered;
 use super::parts::SocketParts;
-use super::pending_handshake::{self, Decision, Outcome, PendingHandshake, Verdicts};
+use super::pending_handshake::{self, Decision, Outcome, PendingHandshake, Verdicts, Visitor};
 use super::{OriginRule, Socket, echo};
 use crate::session::{Question, Recheck, SessionCookies};
 use crate::web::body::ResponseBody;
@@ -51,25 +51,26 @@ impl SocketRoute {
         let asked = Instant::now();
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
-        let (mut response, permit) = checked.inspect_err(|error| self.note(error, downstream))?;
-        self.note_subprotocol(&request, downstream);
-        let admitted = self.admit(&request, downstream, asked).await;
-        let admission = admitted.inspect_err(|error| self.note(error, downstream))?;
-        if let Decision::Now((outcome, set_cookies)) = &admission {
+        let (mut response, permit) =
+            checked.inspect_err(|error| self.log_refusal(error, downstream))?;
+        self.log_subprotocol(&request, downstream);
+        let decided = self.decide(&request, downstream, asked).await;
+        let decision = decided.inspect_err(|error| self.log_refusal(error, downstream))?;
+        if let Decision::Now(settled) = &decision {
             let fields = response.headers_mut();
-            for cookie in set_cookies {
+            for cookie in &settled.set_cookies {
                 fields.append(header::SET_COOKIE, cookie.clone());
             }
-            if matches!(outcome, Outcome::Serve { .. }) && !set_cookies.is_empty() {
+            if matches!(settled.outcome, Outcome::Serve { .. }) && !settled.set_cookies.is_empty() {
                 self.parts.follow(&request, downstream, fields);
             }
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        self.start(upgrade, admission, permit);
+        self.start(upgrade, decision, permit);
         Ok(response)
     }
 
-    /// Everything that is refused before the upgrade, cheapest first. Gives the 101, and a place.
+    /// Everything that is refused before the upgrade, cheapest first. Gives the 101, and a permit.
     fn check(
         &self,
         request: &Request<Incoming>,
@@ -86,11 +87,11 @@ impl SocketRoute {
 
     /// Browsers do not tell pages why a handshake failed, so the first refusal of a kind that more
     /// likely comes of a wrong setting than of an attack is logged with its remedy.
-    fn note(&self, error: &HandshakeError, downstream: &Downstream) {
+    fn log_refusal(&self, error: &HandshakeError, downstream: &Downstream) {
         let label = error.label();
         self.parts.count(label);
         let (path, address) = (&*self.path, downstream.address);
-        if error.is_of_settings() && self.parts.tells_first(label) {
+        if error.is_of_settings() && self.parts.logged.is_first(label) {
             let hint = error.to_problem().hint;
             tracing::warn!(path, %address, %error, hint, "handshake refused; further ones at debug level");
         } else {
@@ -100,11 +101,11 @@ impl SocketRoute {
 
     /// A browser ends a socket for which it offered a subprotocol and none is selected, and tells its
     /// page 1006 alone. What was offered is not logged: some pages hide a token there.
-    fn note_subprotocol(&self, request: &Request<Incoming>, downstream: &Downstream) {
+    fn log_subprotocol(&self, request: &Request<Incoming>, downstream: &Downstream) {
         let offers = request
             .headers()
             .contains_key(header::SEC_WEBSOCKET_PROTOCOL);
-        if offers && self.parts.tells_first("subprotocol") {
+        if offers && self.parts.logged.is_first("subprotocol") {
             let (path, address) = (&*self.path, downstream.address);
             tracing::warn!(
                 path,
@@ -116,25 +117,25 @@ impl SocketRoute {
     }
 
     /// Judges the session, or begins to where that takes long.
-    async fn admit(
+    async fn decide(
         &self,
         request: &Request<Incoming>,
         downstream: &Downstream,
         began: Instant,
     ) -> Result<Decision, HandshakeError> {
         if self.echo {
-            return Ok(Decision::Now((Outcome::Echo, Vec::new())));
+            return Ok(Decision::Now(Outcome::Echo.into()));
         }
         let (parts, headers) = (&self.parts, request.headers());
         let names = parts.naming.names();
         let cookies = match parts.session(headers, &names, &downstream.host) {
             Ok(cookies) => cookies,
-            Err((label, reason, session)) => {
-                parts.count(label);
-                let client = (downstream.address, headers.get(header::USER_AGENT));
-                let session = session.as_ref().map(SessionCookies::header);
-                let outcome = parts.turn_away(reason, client, session);
-                return Ok(Decision::Now((outcome, Vec::new())));
+            Err(refusal) => {
+                parts.count(refusal.label);
+                let session = refusal.cookies.as_ref().map(SessionCookies::header);
+                let visitor = Visitor::of(downstream.address, headers, session);
+                let outcome = parts.turn_away(refusal.reason, visitor);
+                return Ok(Decision::Now(outcome.into()));
             }
         };
         let pending = PendingHandshake {
@@ -162,19 +163,19 @@ impl SocketRoute {
         }
     }
 
-    /// Starts the connection's task, which waits for the 101 to be sent and keeps the place.
-    fn start(&self, upgrade: OnUpgrade, admission: Decision, permit: ConnectionPermit) {
+    /// Starts the connection's task, which waits for the 101 to be sent and keeps the permit.
+    fn start(&self, upgrade: OnUpgrade, decision: Decision, permit: ConnectionPermit) {
         let parts = Arc::clone(&self.parts);
         let run = async move {
             // An error means that the client left before the 101.
             let Ok(upgraded) = upgrade.await else { return };
             let mut stream = TokioIo::new(upgraded);
-            let (outcome, early) = match admission {
-                Decision::Now((outcome, _)) => (outcome, Vec::new()),
+            let (outcome, early) = match decision {
+                Decision::Now(settled) => (settled.outcome, Vec::new()),
                 // Boxed: every connection's task would hold room for it.
                 Decision::Later(pending, verdict) => {
                     match Box::pin(pending_handshake::wait(&mut stream, verdict)).await {
-                        Some((verdict, early)) => (pending.settle(verdict).0, early),
+                        Some((verdict, early)) => (pending.settle(verdict).outcome, early),
                         None => return,
                     }
                 }

@@ -3,13 +3,11 @@
 //! Made by the composition root, used by the handshake. The surprise: the log is told of the first
 //! refusal of a kind alone, since a crowd meets a limit thousands of times.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, header};
-use parking_lot::Mutex;
 
 use super::closing::{self, ConnectionEnd};
 use super::connection_limits::ConnectionLimits;
@@ -22,10 +20,27 @@ use crate::session::{
     SessionCookies,
 };
 use crate::telemetry::metrics::{CodeLabel, Metrics, OutcomeLabel};
+use crate::telemetry::seldom::OncePerKey;
 use crate::web::request::Downstream;
 
-/// Label, reason, and what the client came with.
-pub(super) type TurnedAway = (&'static str, CloseReason, Option<SessionCookies>);
+/// Why a client is closed without Django being asked.
+pub(super) struct Refusal {
+    /// For the metrics.
+    pub(super) label: &'static str,
+    pub(super) reason: CloseReason,
+    /// What the client came with.
+    pub(super) cookies: Option<SessionCookies>,
+}
+
+impl Refusal {
+    fn new(label: &'static str, reason: CloseReason, cookies: Option<SessionCookies>) -> Self {
+        Self {
+            label,
+            reason,
+            cookies,
+        }
+    }
+}
 
 /// What all socket routes share.
 #[derive(Debug)]
@@ -46,31 +61,25 @@ pub struct SocketParts {
     pub metrics: Arc<Metrics>,
     /// Runs and ends the connections' tasks.
     pub drain: DrainWatch,
-    /// Which refusals the log was told of.
-    pub told: Mutex<HashSet<&'static str>>,
+    /// Which kinds of refusals and closes the log was told of.
+    pub logged: OncePerKey<&'static str>,
 }
 
 impl SocketParts {
-    /// Whether the log was not told of such a refusal yet; it counts as told from here on.
-    pub(super) fn tells_first(&self, label: &'static str) -> bool {
-        let mut told = self.told.lock();
-        told.insert(label)
-    }
-
-    /// What Django is to be asked of for a handshake, or why it is not asked.
+    /// The session about which Django is to be asked for a handshake, or why it is not asked.
     pub(super) fn session(
         &self,
         headers: &HeaderMap,
         names: &CookieNames,
         host: &HeaderValue,
-    ) -> Result<SessionCookies, TurnedAway> {
+    ) -> Result<SessionCookies, Refusal> {
         let sent = headers.get(header::COOKIE);
         let picked = sent.map_or(Err(NoSession::Absent), |sent| {
             SessionCookies::pick(sent, names)
         });
         match picked {
             Ok(cookies) => match self.lifecycle.refusal(&cookies) {
-                Some(reason) => Err(("revoked", reason, Some(cookies))),
+                Some(reason) => Err(Refusal::new("revoked", reason, Some(cookies))),
                 None => Ok(cookies),
             },
             // It may be there under a name that Django has not told yet.
@@ -80,11 +89,11 @@ impl SocketParts {
             Err(why) => {
                 let wrong = why.diagnosis(&names.session);
                 let Some(wrong) = wrong.or_else(|| self.naming.conflict()) else {
-                    return Err(("no_cookie", CloseReason::NotLoggedIn, None));
+                    return Err(Refusal::new("no_cookie", CloseReason::NotLoggedIn, None));
                 };
                 self.authority.tell(&wrong, host);
                 let reason = CloseReason::Misconfigured(wrong.reason().to_owned().into());
-                Err(("misconfigured", reason, None))
+                Err(Refusal::new("misconfigured", reason, None))
             }
         }
     }
@@ -143,7 +152,7 @@ impl SocketParts {
 
     /// A page's developer sees a code and a reason at best, so the first close of a kind that comes of
     /// what a client did is logged with what to do.
-    pub(super) fn note_close(&self, (path, address): (&str, IpAddr), reason: &CloseReason) {
+    pub(super) fn log_close(&self, path: &str, address: IpAddr, reason: &CloseReason) {
         let (kind, hint) = match reason {
             CloseReason::Policy(kind) => (*kind, hint_for(kind)),
             CloseReason::MessageTooBig => (
@@ -155,7 +164,7 @@ impl SocketParts {
             _ => return,
         };
         let code = reason.code();
-        if self.tells_first(kind) {
+        if self.logged.is_first(kind) {
             tracing::warn!(path, %address, code, reason = kind, hint,
                 "a client was closed for what it did; further ones of this kind at debug level");
         } else {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::parts::SocketParts;
@@ -59,7 +59,43 @@ pub(super) enum Outcome {
 }
 
 /// What becomes of a connection, and the `Set-Cookie` fields for its 101.
-pub(super) type Settled = (Outcome, Vec<HeaderValue>);
+pub(super) struct Settled {
+    pub(super) outcome: Outcome,
+    pub(super) set_cookies: Vec<HeaderValue>,
+}
+
+impl From<Outcome> for Settled {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            set_cookies: Vec::new(),
+        }
+    }
+}
+
+/// What tells a client from others behind its address, for [`LoginThrottle`].
+///
+/// [`LoginThrottle`]: super::LoginThrottle
+#[derive(Clone, Copy)]
+pub(super) struct Visitor<'a> {
+    pub(super) address: IpAddr,
+    pub(super) user_agent: Option<&'a HeaderValue>,
+    pub(super) session: Option<&'a HeaderValue>,
+}
+
+impl<'a> Visitor<'a> {
+    pub(super) fn of(
+        address: IpAddr,
+        headers: &'a HeaderMap,
+        session: Option<&'a HeaderValue>,
+    ) -> Self {
+        Self {
+            address,
+            user_agent: headers.get(header::USER_AGENT),
+            session,
+        }
+    }
+}
 
 impl PendingHandshake {
     /// What a judgement means for it.
@@ -96,7 +132,10 @@ impl PendingHandshake {
             ),
         };
         self.parts.count(label);
-        (outcome, set_cookies)
+        Settled {
+            outcome,
+            set_cookies,
+        }
     }
 
     fn is_renamed(&self) -> bool {
@@ -106,9 +145,12 @@ impl PendingHandshake {
     /// Closes it for a reason that is known before it is a connection.
     pub(super) fn turn_away(&self, reason: CloseReason) -> Outcome {
         let about = &self.about;
-        let client = (about.address, about.user_agent.as_ref());
-        let session = Some(about.cookies.header());
-        self.parts.turn_away(reason, client, session)
+        let visitor = Visitor {
+            address: about.address,
+            user_agent: about.user_agent.as_ref(),
+            session: Some(about.cookies.header()),
+        };
+        self.parts.turn_away(reason, visitor)
     }
 
     /// Makes a connection of a session with a user, unless that was revoked since Django was asked,
@@ -125,8 +167,8 @@ impl PendingHandshake {
                 },
             ),
             Err(reason @ CloseReason::Policy(_)) => {
-                let from = (&*self.path, self.about.address);
-                self.parts.note_close(from, &reason);
+                self.parts
+                    .log_close(&self.path, self.about.address, &reason);
                 ("user_full", Outcome::Close(reason))
             }
             Err(reason) => ("revoked", self.turn_away(reason)),
@@ -136,16 +178,12 @@ impl PendingHandshake {
 
 impl SocketParts {
     /// Turns a client away: at once, unless it has to log in and comes again and again without.
-    pub(super) fn turn_away(
-        &self,
-        reason: CloseReason,
-        (address, user_agent): (IpAddr, Option<&HeaderValue>),
-        session: Option<&HeaderValue>,
-    ) -> Outcome {
+    pub(super) fn turn_away(&self, reason: CloseReason, visitor: Visitor<'_>) -> Outcome {
         if reason.code() != CloseReason::NotLoggedIn.code() {
             return Outcome::Close(reason);
         }
-        let client = (AddressBlock::of(address), user_agent, session);
+        let block = AddressBlock::of(visitor.address);
+        let client = (block, visitor.user_agent, visitor.session);
         Outcome::LogIn(reason, self.throttle.delay(client))
     }
 }
