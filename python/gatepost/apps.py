@@ -16,7 +16,7 @@ class GatepostConfig(AppConfig):
     def ready(self) -> None:
         """Wire what Django calls."""
         backends.remember_project()
-        request_started.connect(process.note_request, dispatch_uid="gatepost.note_request")
+        request_started.connect(process.record_request, dispatch_uid="gatepost.note_request")
         if apps.is_installed("django.contrib.auth"):
             # Needs its models; without them a check says what is missing.
             from gatepost.sending import changes

@@ -58,8 +58,8 @@ def left_behind() -> Path | None:
     return next(state.files(NAME), None) if settings.DEBUG and find() is None else None
 
 
-class Left:
-    """What this process left for others: withdrawn by it, or stale once it has ended."""
+class RunFile:
+    """The file that other processes read; stale once the process that wrote it has ended."""
 
     def __init__(self, folder: Path, running: Running) -> None:
         self._path = state.make(folder) / NAME

@@ -140,7 +140,7 @@ def test_the_running_rungateway_is_what_is_checked(settings, tmp_path, gateway, 
     gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
     variables = {"GATEPOST_SERVER__HTTPS": "127.0.0.1:8444"}
     run = running.Running("https://localhost:8444/", gateway.url, config, tmp_path, variables)
-    left = running.Left(tmp_path, run)
+    left = running.RunFile(tmp_path, run)
     try:
         code, said = check()
     finally:

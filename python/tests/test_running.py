@@ -45,7 +45,7 @@ def leave(a_run):
     left = []
 
     def leave(folder, run=a_run):
-        left.append(running.Left(folder, run))
+        left.append(running.RunFile(folder, run))
         return left[-1]
 
     yield leave
@@ -84,7 +84,7 @@ def test_without_debug_nothing_is_looked_for(base, leave, settings):
 
 
 def test_when_it_ends_nothing_is_left(base, leave):
-    left = running.Left(base, running.Running("u", "i", base, None, {}))
+    left = running.RunFile(base, running.Running("u", "i", base, None, {}))
     left.withdraw()
     assert running.find() is None
     assert running.left_behind() is None
@@ -97,7 +97,7 @@ from pathlib import Path
 from django.conf import settings
 settings.configure(DEBUG=True)
 from gatepost import running
-left = running.Left(Path({str(base)!r}), running.Running("u", "i", Path("c"), None, {{}}))
+left = running.RunFile(Path({str(base)!r}), running.Running("u", "i", Path("c"), None, {{}}))
 os.kill(os.getpid(), 9)
 """
     subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(HERE)}, check=False)
@@ -107,7 +107,7 @@ os.kill(os.getpid(), 9)
 
 
 def test_the_last_one_that_was_started_counts(base, a_run, leave):
-    first = running.Left(base, running.Running("u", "i", base, None, {}))
+    first = running.RunFile(base, running.Running("u", "i", base, None, {}))
     leave(base)
     assert running.find() == a_run
     first.withdraw()  # It is no longer its own.

@@ -67,7 +67,7 @@ def _add_header(request: HttpRequest, response: HttpResponseBase, user: Any, dig
 def _user(request: HttpRequest, response: HttpResponseBase) -> Any:
     """Return the user of the request's session where it takes nothing to find out, or None."""
     session: Any = getattr(request, "session", None)
-    # Not loaded: nobody has asked who it is.
+    # Not loaded: the request has not asked who it is.
     if response.status_code >= 500 or not hasattr(session, "_session_cache"):
         return None
     if conf.value("USER_RESOLVER") != "session" or conf.value("INITIAL_FRAMES"):

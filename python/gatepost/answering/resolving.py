@@ -35,7 +35,7 @@ def resolve(request: HttpRequest) -> Login | None:
     function: Any = conf.function("USER_RESOLVER")
     user = function(request)
     detach(request)
-    return Login(user) if _is_somebody(user) else None
+    return Login(user) if _is_active_user(user) else None
 
 
 def _by_session(request: HttpRequest) -> Login | None:
@@ -57,7 +57,7 @@ def _by_session(request: HttpRequest) -> Login | None:
 def _by_request(request: HttpRequest) -> Login | None:
     """Believe ``request.user``, which a middleware of the project's own may have set."""
     user: Any = getattr(request, "user", None)
-    login = Login(user, _expiry(request, user)) if _is_somebody(user) else None
+    login = Login(user, _expiry(request, user)) if _is_active_user(user) else None
     session: Any = getattr(request, "session", None)
     # With SECRET_KEY_FALLBACKS it was given a new key, of which the browser has to be told.
     kept = session is None or session.session_key == request.COOKIES.get(
@@ -75,5 +75,5 @@ def _expiry(request: HttpRequest, user: Any) -> int | None:
     return sessions.expiry(session, session.session_key)
 
 
-def _is_somebody(user: Any) -> bool:
+def _is_active_user(user: Any) -> bool:
     return getattr(user, "pk", None) is not None and bool(getattr(user, "is_active", True))

@@ -45,7 +45,7 @@ class Item(models.Model):
     name = models.TextField(blank=True, default="")
     #: Unix milliseconds.
     created = models.BigIntegerField(default=now)
-    #: Unix milliseconds after which nobody wants it any more.
+    #: Unix milliseconds after which it is no longer sent.
     expires = models.BigIntegerField(null=True, blank=True)
 
     class Meta:

@@ -39,7 +39,7 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PageRequest:
     """What a gateway asks for."""
 
     #: None: it never pulled.
@@ -59,7 +59,7 @@ class _Answer:
     reset: str = ""
 
 
-def page(using: str, asked: Asked) -> str:
+def page(using: str, asked: PageRequest) -> str:
     """Return the answer to a gateway, as JSON."""
     # A new gateway begins with what no gateway has numbered yet, so nothing is numbered for it.
     if asked.cursor is not None and numbering.waiting(using):
@@ -74,7 +74,7 @@ def page(using: str, asked: Asked) -> str:
     return _text(using, found, answer, asked.size)
 
 
-def _answer(using: str, found: Sequencer, asked: Asked) -> _Answer:
+def _answer(using: str, found: Sequencer, asked: PageRequest) -> _Answer:
     if asked.cursor is None:
         return _Answer()
     why = _break(using, found, asked.cursor)

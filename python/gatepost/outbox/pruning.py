@@ -2,7 +2,7 @@
 
 ``views`` calls :func:`prune_now_and_then`, the command ``gateway_outbox prune`` calls
 :func:`prune`. The surprise: the newest numbered item stays for ever, since the cursors of all
-gateways that are up to date point to it; and what has no number stays, since nobody had it.
+gateways that are up to date point to it; and what has no number stays, since no gateway has had it.
 """
 
 from gatepost import conf

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from gatepost import conf
-from gatepost.outbox.pages import Asked, Cursor, page
+from gatepost.outbox.pages import Cursor, PageRequest, page
 from gatepost.outbox.pruning import prune_now_and_then
 from gatepost.signing.gateway_view import detach, gateway_view, problem, refusal
 
@@ -32,7 +32,7 @@ def outbox(request: HttpRequest) -> HttpResponse:
     if refused is not None:
         return refused
     detach(request)
-    asked = _asked(request)
+    asked = _page_request(request)
     if asked is None:
         text = "Ask for after, uid, epoch, limit and size as a gateway does."
         return problem(400, "bad_request", text)
@@ -48,7 +48,7 @@ def outbox(request: HttpRequest) -> HttpResponse:
     return HttpResponse(said, content_type="application/json")
 
 
-def _asked(request: HttpRequest) -> Asked | None:
+def _page_request(request: HttpRequest) -> PageRequest | None:
     query = request.GET
     limit, size = _number(query.get("limit", "500")), _number(query.get("size", "262144"))
     if not limit or not size:
@@ -59,7 +59,7 @@ def _asked(request: HttpRequest) -> Asked | None:
         if after is None or "epoch" not in query:
             return None
         cursor = Cursor(after, query.get("uid", ""), query["epoch"])
-    return Asked(cursor, min(limit, MOST_ITEMS), size)
+    return PageRequest(cursor, min(limit, MOST_ITEMS), size)
 
 
 def _number(text: str) -> int | None:

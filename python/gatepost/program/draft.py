@@ -77,7 +77,7 @@ def _server() -> Iterator[str]:
 
 
 def _hosts() -> tuple[list[str], list[str]]:
-    """Return the names of the origin, and the wildcards that stand for names nobody listed."""
+    """Return the names of the origin, and the wildcards, which stand for unlisted names."""
     names, wildcards = ["localhost"] if settings.DEBUG else [], []
     for entry in map(str, settings.ALLOWED_HOSTS):
         host = host_alone(entry).lower()

@@ -80,7 +80,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _KeptConnection:
     """A thread's connection; closed with the thread, without Python's warning about it."""
 
     connection: http.client.HTTPConnection
@@ -173,8 +173,8 @@ def never_ran(url: str, error: GatewayError) -> bool:
 
     Nothing listens there (or there is no secret yet), and nothing has answered there before.
     """
-    nobody = (ConnectionRefusedError, FileNotFoundError, conf.SecretMissingError)
-    return isinstance(error.__cause__, nobody) and url not in _state.reached
+    nothing_there = (ConnectionRefusedError, FileNotFoundError, conf.SecretMissingError)
+    return isinstance(error.__cause__, nothing_there) and url not in _state.reached
 
 
 def _explain(url: str, error: Exception, pause: float, request: _Request) -> str:
@@ -220,7 +220,7 @@ def _exchange(url: str, request: _Request) -> Answer:
     Sending again is safe: publications carry ids, which the gateway takes once, and a session
     cannot be revoked twice.
     """
-    all_kept: dict[str, _Kept] = _state.local.__dict__
+    all_kept: dict[str, _KeptConnection] = _state.local.__dict__
     kept = all_kept.get(url)
     if kept is not None and not _is_stale(kept.connection):
         try:
@@ -229,7 +229,7 @@ def _exchange(url: str, request: _Request) -> Answer:
             pass  # It was closed at this very moment (BadStatusLine: without an answer).
     if kept is not None:
         kept.connection.close()
-    fresh = all_kept[url] = _Kept(_open(url))
+    fresh = all_kept[url] = _KeptConnection(_open(url))
     return _attempt(fresh.connection, request)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 _serves = False
 
 
-def note_request(**kwargs: Any) -> None:
+def record_request(**kwargs: Any) -> None:
     """Receive ``request_started``."""
     global _serves
     _serves = True

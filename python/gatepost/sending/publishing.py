@@ -46,10 +46,10 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
 
     ``target`` is a user, a primary key, an iterable or a queryset of those, ``Group("staff")``, or
     one of Django's groups, ``Session(request)``, ``Connection(id)`` or ``Everyone``. ``frame`` is
-    what JSON can say (dates, UUIDs, decimals and lazy texts included). ``exclude`` is a connection
-    that does not get it: the request of the sender, or ``Connection(id)``; after ``ttl`` seconds
-    nobody wants it any more; of one ``key`` a slow client gets only the newest; one ``id`` is taken
-    once in five minutes; ``socket`` is the one path that gets it.
+    anything that JSON can hold (dates, UUIDs, decimals and lazy texts included). ``exclude`` is a
+    connection that does not get it: the request of the sender, or ``Connection(id)``. After ``ttl``
+    seconds it is no longer sent. Of the frames with one ``key`` a slow client gets only the newest.
+    One ``id`` is taken once in five minutes. ``socket`` is the one path whose sockets get it.
 
     A gateway that cannot be reached is logged, and raised only where ``FAIL_SILENTLY`` is False.
     What is no target or no JSON, or too large or too deep, raises TypeError or ValueError at once.
@@ -83,9 +83,9 @@ def revoke_now(session: Session, *, code: int = NOT_LOGGED_IN, reason: str) -> N
 def recheck(target: Any) -> None:
     """Have the gateway ask Django again who a user, several, a ``Group`` or a ``Session`` is.
 
-    It asks after the commit. For what changes who somebody is, or in which groups: sockets stay
-    open with what is true now, and close where it no longer allows them. A group is all who are in
-    it as far as the gateway knows: of one that was renamed, give the old name.
+    It asks after the commit. Call it when who a user is has changed, or its groups: sockets stay
+    open with the new answer, or close where that no longer allows them. A group stands for its
+    members as the gateway knows them: for one that was renamed, give the old name.
     """
     to = _audience(target)
     if to is None:

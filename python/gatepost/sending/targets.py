@@ -1,7 +1,7 @@
 """Whom a publication or a revocation addresses, in the words of the gateway's API.
 
 ``publishing`` turns what the caller gave into an audience here. The surprise: a model instance
-that is no user is refused, because its primary key may well be the key of somebody else.
+that is no user is refused, because its primary key may well be that of some user.
 """
 
 from collections.abc import Iterable

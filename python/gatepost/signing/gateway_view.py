@@ -1,4 +1,4 @@
-"""What the views for the gateway have in common: they answer nobody else, and change nothing.
+"""What the views for the gateway have in common: they answer it alone, and change nothing.
 
 The auth view, the batch view and the outbox's view use it. The surprise: :func:`detach` deletes
 ``request.session``, which makes SessionMiddleware neither save the session
@@ -33,10 +33,10 @@ def gateway_view(view: View) -> View:
 
 
 def refusal(request: HttpRequest, *, of_many: bool = False) -> HttpResponse | None:
-    """Return what to answer to somebody who is not the gateway.
+    """Return the refusal of a request that is not the gateway's; None where it is.
 
-    What is about many users is never answered without a signature: a tunnel to a developer's
-    machine comes from this very machine, too.
+    A question about many users is never answered without a signature: what comes through a tunnel
+    to a developer's machine has that machine's own address, too.
     """
     try:
         if trust.is_signed(request):

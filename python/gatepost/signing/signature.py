@@ -39,7 +39,7 @@ class Parts:
     #: Path with query, exactly as on the request line.
     target: str
     host: str = ""
-    #: The client's, where somebody calls for a client.
+    #: The client's, on a request that the gateway passes on.
     address: str = ""
     #: What the client speaks.
     scheme: str = ""

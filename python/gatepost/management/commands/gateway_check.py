@@ -19,7 +19,7 @@ SETTINGS, UNREACHABLE, SECRET, AUTH = 1, 2, 3, 4
 #: How long the gateway may take to ask Django and to answer, in seconds.
 _PATIENCE = 20.0
 
-#: A path that only tells whether the secret is right: nobody has this id.
+#: A path that only tells whether the secret is right: no user has this id.
 _ASKS_FOR_NOBODY = "/v1/connections?user=-"
 
 _NOT_LOGGED_IN = 4001

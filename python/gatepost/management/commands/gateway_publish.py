@@ -21,7 +21,7 @@ class Command(BaseCommand):
         """Take the target, the frame and the options of a publication."""
         parser.add_argument("target", type=parse_target, metavar="target", help=FORMS)
         parser.add_argument("frame", help="what they get: JSON, or - to read it from stdin")
-        parser.add_argument("--ttl", help="after this time, such as 60s, nobody wants it any more")
+        parser.add_argument("--ttl", help="after this time, such as 60s, it is no longer sent")
         parser.add_argument("--key", help="of one key a slow client gets only the newest frame")
         parser.add_argument("--id", help="the gateway takes one id once in five minutes")
         parser.add_argument("--socket", help="only sockets at this path")

@@ -109,7 +109,7 @@ class _Run:
         self._terminal = Terminal(inner)
         self._failure: str | None = None
         self._companions: list[Companion] = []
-        self._left: running.Left | None = None
+        self._run_file: running.RunFile | None = None
 
     def until_the_end(self, *, reload: bool) -> None:
         """Start what stands beside Django, be Django, and stop the others."""
@@ -129,8 +129,8 @@ class _Run:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # The second Ctrl-C of an impatient hand.
             self._terminal.say("stopping")
-            if self._left is not None:
-                self._left.withdraw()
+            if self._run_file is not None:
+                self._run_file.withdraw()
             for companion in self._companions:
                 companion.stop()
         if self._failure:
@@ -154,14 +154,16 @@ class _Run:
         """Wait for the gateway to say where it is, and whether others reach it."""
         text = line.decode(errors="replace")
         if found := announcement.ready(text):
-            self._leave_for_others(found)
+            self._write_run_file(found)
             threading.Thread(target=self._announce, args=(found,), daemon=True).start()
         elif addresses := announcement.open_to_network(text):
             self._terminal.say(announcement.of_network(addresses))
 
-    def _leave_for_others(self, found: announcement.Ready) -> None:
+    def _write_run_file(self, found: announcement.Ready) -> None:
         try:
-            self._left = running.Left(self._plan.folder, self._plan.announced(found.url, found.ca))
+            self._run_file = running.RunFile(
+                self._plan.folder, self._plan.announced(found.url, found.ca)
+            )
         except OSError as error:
             self._plan.notes.append(
                 f"cannot write below {self._plan.folder} ({error.strerror}): in other terminals,"
