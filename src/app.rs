@@ -119,7 +119,11 @@ impl Gateway {
         let (left, ()) = tokio::join!(self.drain.drain(timeout), self.hub.drain(spread));
         self.inheritance.leave(&survivors);
         if left > 0 {
-            tracing::warn!(left, "drain_timeout is over, what was left is cut off");
+            tracing::warn!(
+                left,
+                ?timeout,
+                "`limits.drain_timeout` is over, what was left is cut off"
+            );
         }
         self.internal_drain.drain(Duration::ZERO).await;
         left

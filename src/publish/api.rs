@@ -93,7 +93,7 @@ impl Api {
         match self.respond(&request, &mut body).await {
             Ok(response) => response,
             Err(error) => {
-                self.note(&error);
+                self.log_refusal(&request, &error);
                 linger::answer(error.into_response(), &request.headers, body).await
             }
         }
@@ -199,16 +199,18 @@ impl Api {
         Ok(response(StatusCode::OK, JSON, answer))
     }
 
-    fn note(&self, error: &PublishError) {
+    fn log_refusal(&self, request: &Parts, error: &PublishError) {
+        // Without its query, which may name users.
+        let (method, path) = (&request.method, request.uri.path());
         let denied = matches!(
             error,
             PublishError::NoSecret | PublishError::WrongSecret | PublishError::Signature(_)
         );
         // Only these texts are the gateway's own: others may quote the caller's body.
         if denied && self.refused.is_first() {
-            tracing::warn!(%error, "call to the internal API refused; further ones at debug level");
+            tracing::warn!(%method, path, %error, "call to the internal API refused; further ones at debug level");
         } else {
-            tracing::debug!(code = error.code(), "call to the internal API refused");
+            tracing::debug!(%method, path, code = error.code(), "call to the internal API refused");
         }
     }
 }

@@ -65,7 +65,7 @@ impl Intake {
     }
 
     /// Gives every connection a frame of the gateway's own.
-    pub(super) fn tell_everyone(&self, frame: Frame) {
+    pub(super) fn send_everyone(&self, frame: Frame) {
         let publication = Publication {
             to: vec![Audience::Everyone],
             frame,
@@ -94,7 +94,7 @@ impl Intake {
         Ok(closed)
     }
 
-    /// Has Django asked again of users, a group or a session, in the form of `POST /v1/recheck`. Gives how many
+    /// Has Django asked again about users, a group or a session, in the form of `POST /v1/recheck`. Gives how many
     /// connections are closed for it; nobody has to wait for that.
     pub(super) fn recheck(
         &self,

@@ -109,7 +109,7 @@ impl Puller {
         loop {
             pace.begin();
             let pulled = self.pull(&mut progress).await;
-            self.note(&pulled);
+            self.record(&pulled);
             match pulled {
                 Ok(true) => tokio::task::yield_now().await,
                 Ok(false) => pace.rest(&self.wake).await,
@@ -132,7 +132,7 @@ impl Puller {
                     };
                     return PullProgress { file, cursor };
                 }
-                Err(error) => self.complain(&error.to_string()),
+                Err(error) => self.log_fault(&error.to_string()),
             }
             tokio::time::sleep(TRY_AGAIN).await;
         }
@@ -147,14 +147,14 @@ impl Puller {
         }
         let jumps = page.reset.is_some() || progress.cursor.is_none();
         if jumps {
-            self.keep(progress, page.end());
+            self.store(progress, page.end());
         } else if page.items.is_empty() {
             return Ok(page.more);
         } else {
             self.take(&page, progress).await;
         }
         if let Err(error) = progress.file.sync().await {
-            self.cannot_keep(&error);
+            self.log_cursor_fault(&error);
         }
         Ok(page.more)
     }
@@ -171,7 +171,7 @@ impl Puller {
                 self.resync("numbers-are-missing");
             }
             let receipt = self.carry_out(item);
-            self.keep(progress, page.after(item));
+            self.store(progress, page.after(item));
             if let Some(receipt) = receipt {
                 backpressure.let_read(receipt).await;
             }
@@ -205,13 +205,13 @@ impl Puller {
         receipt
     }
 
-    fn keep(&mut self, progress: &mut PullProgress, cursor: Cursor) {
+    fn store(&mut self, progress: &mut PullProgress, cursor: Cursor) {
         let position = i64::try_from(cursor.sequence).unwrap_or(i64::MAX);
         self.intake.metrics.outbox.position.set(position);
-        let noted = progress.file.note(&cursor);
+        let stored = progress.file.store(&cursor);
         progress.cursor = Some(cursor);
-        if let Err(error) = noted {
-            self.cannot_keep(&error);
+        if let Err(error) = stored {
+            self.log_cursor_fault(&error);
         }
     }
 
@@ -219,14 +219,15 @@ impl Puller {
     fn resync(&self, why: &str) {
         tracing::warn!(
             why,
+            cursor = %self.settings.cursor.display(),
             "the transactional outbox cannot be followed without a break: every client is told to \
              fetch anew"
         );
         self.intake.metrics.outbox.resyncs.inc();
-        self.intake.tell_everyone(Frame::new(RESYNC));
+        self.intake.send_everyone(Frame::new(RESYNC));
     }
 
-    fn note(&mut self, pulled: &Result<bool, PullError>) {
+    fn record(&mut self, pulled: &Result<bool, PullError>) {
         let outcome = match pulled {
             Ok(_) => "ok",
             Err(PullError::Source(SourceError::Unreachable { .. })) => "unreachable",
@@ -240,18 +241,18 @@ impl Puller {
                     tracing::info!("the transactional outbox is pulled again");
                 }
             }
-            Err(error) => self.complain(&error.to_string()),
+            Err(error) => self.log_fault(&error.to_string()),
         }
     }
 
-    fn complain(&mut self, fault: &str) {
+    fn log_fault(&mut self, fault: &str) {
         if self.faults.is_news(fault) {
             tracing::warn!("{fault}");
         }
     }
 
-    fn cannot_keep(&mut self, error: &std::io::Error) {
-        self.complain(&format!(
+    fn log_cursor_fault(&mut self, error: &std::io::Error) {
+        self.log_fault(&format!(
             "cannot write the outbox's cursor to {}: {error}; after a restart, what is delivered \
              from now on would be delivered again",
             self.settings.cursor.display()
@@ -263,7 +264,13 @@ impl Puller {
 fn refused(item: &OutboxItem<'_>, error: DecodeError) -> &'static str {
     let number = item.seq;
     let code = PublishError::Body(error).code();
-    tracing::warn!(number, code, "refused an item of the transactional outbox");
+    let uid = item.uid.as_str();
+    tracing::warn!(
+        number,
+        uid,
+        code,
+        "refused an item of the transactional outbox"
+    );
     "refused"
 }
 

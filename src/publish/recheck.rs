@@ -1,4 +1,4 @@
-//! `POST /v1/recheck`: users, a group, or a session, of whom Django is to be asked again.
+//! `POST /v1/recheck`: users, a group, or a session, about whom Django is to be asked again.
 //!
 //! Used by `intake`. The surprise: among the revocations that ride on a response the same object stands
 //! with `"recheck": true`, which tells it from one that closes.

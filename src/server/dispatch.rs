@@ -147,7 +147,7 @@ impl Dispatch {
         {
             check_origin(&request, downstream)?;
             if !taken {
-                self.unrouted.note(path);
+                self.unrouted.record(path);
             }
         }
         match &**route {

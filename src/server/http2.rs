@@ -35,12 +35,12 @@ const LEAST_UPDATED: u64 = 8;
 #[derive(Debug)]
 pub(super) struct Http2Stream<S> {
     stream: S,
-    frames: Frames,
+    frames: FrameMeter,
 }
 
 /// Follows the frames in what is read, whichever way it is cut into pieces.
 #[derive(Debug)]
-struct Frames {
+struct FrameMeter {
     /// Bytes that are of no interest: the rest of the preface or of a payload.
     skip: usize,
     header: [u8; HEADER],
@@ -57,13 +57,13 @@ struct Frames {
 /// Why a connection ends.
 #[derive(Debug, thiserror::Error)]
 #[error("the client sends more than {MOST_EMPTY} HTTP/2 frames a second that carry nothing")]
-struct Flood;
+struct EmptyFrames;
 
 impl<S> Http2Stream<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
-            frames: Frames {
+            frames: FrameMeter {
                 skip: PREFACE,
                 header: [0; HEADER],
                 known: 0,
@@ -76,8 +76,8 @@ impl<S> Http2Stream<S> {
     }
 }
 
-impl Frames {
-    fn read(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
+impl FrameMeter {
+    fn read(&mut self, mut bytes: &[u8]) -> Result<(), EmptyFrames> {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
@@ -95,7 +95,7 @@ impl Frames {
     }
 
     /// A frame begins.
-    fn begin(&mut self) -> Result<(), Flood> {
+    fn begin(&mut self) -> Result<(), EmptyFrames> {
         let [a, b, c, kind, flags, ..] = self.header;
         self.skip = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         let carries = match kind {
@@ -119,14 +119,14 @@ impl Frames {
         if carries { Ok(()) } else { self.count() }
     }
 
-    fn count(&mut self) -> Result<(), Flood> {
+    fn count(&mut self) -> Result<(), EmptyFrames> {
         let now = Instant::now();
         if now - self.since >= WINDOW {
             (self.empty, self.since) = (0, now);
         }
         self.empty += 1;
         if self.empty > MOST_EMPTY {
-            return Err(Flood);
+            return Err(EmptyFrames);
         }
         Ok(())
     }

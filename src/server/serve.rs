@@ -101,6 +101,7 @@ impl<A: Handler> Server<A> {
             return;
         }
         tracing::warn!(
+            connections = self.service.limits.connections,
             "all connections are in use, further clients are told to come later (503); raise \
              `limits.connections` or the limit of open files (ulimit -n)"
         );

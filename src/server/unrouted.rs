@@ -1,6 +1,6 @@
 //! WebSockets that are asked for where no route of gateway.toml takes them.
 //!
-//! Noted by `dispatch`. The surprise: such a request goes on as an ordinary one, without its upgrade,
+//! Recorded by `dispatch`. The surprise: such a request goes on as an ordinary one, without its upgrade,
 //! and whoever gets it answers 404 as to any other: without a word here a project whose sockets were
 //! served by Channels would lose them silently.
 
@@ -52,8 +52,8 @@ impl Unrouted {
         }
     }
 
-    /// Notes a WebSocket that was asked for at `path`.
-    pub(super) fn note(&self, path: &str) {
+    /// Records a WebSocket that was asked for at `path`.
+    pub(super) fn record(&self, path: &str) {
         let prefix = prefix_of(path);
         let advice = Arc::new(self.say(path, &prefix));
         *self.last.lock() = Some(AskedFor {
@@ -115,7 +115,7 @@ mod tests {
     async fn the_last_one_is_shown_for_a_while_with_what_to_write() {
         let unrouted = unrouted();
         assert_eq!(unrouted.shown(), None);
-        unrouted.note("/ws/chat/lobby/");
+        unrouted.record("/ws/chat/lobby/");
         let advice = unrouted.shown().unwrap();
         assert!(advice.what.contains("/ws/chat/lobby/"), "{}", advice.what);
         for told in [
@@ -133,7 +133,7 @@ mod tests {
     async fn nobody_fills_memory_or_page() {
         let unrouted = unrouted();
         for number in 0..1000 {
-            unrouted.note(&format!("/{number}{}/", "x".repeat(5000)));
+            unrouted.record(&format!("/{number}{}/", "x".repeat(5000)));
         }
         assert!(unrouted.shown().unwrap().what.len() < 2 * LONGEST);
         assert_eq!(prefix_of("/"), "/");

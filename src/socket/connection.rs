@@ -71,8 +71,9 @@ impl Connection {
             let member = self.tab.member();
             self.parts.log_close(&member.socket, member.address, reason);
         }
-        let id = self.tab.member().id;
-        tracing::debug!(connection = %id, ?end, "connection ends");
+        let member = self.tab.member();
+        let (id, path, address) = (member.id, &*member.socket, member.address);
+        tracing::debug!(connection = %id, path, %address, ?end, "connection ends");
         drop(self.tab);
         Box::pin(closing::finish(self.socket, end))
     }

@@ -84,8 +84,8 @@ impl CursorFile {
         Ok((Self { file }, parse(&text)))
     }
 
-    /// Notes where the gateway is now; survives the process.
-    pub(super) fn note(&self, cursor: &Cursor) -> io::Result<()> {
+    /// Stores where the gateway is now; survives the process.
+    pub(super) fn store(&self, cursor: &Cursor) -> io::Result<()> {
         self.file.write_all_at(&record(cursor), 0)
     }
 
@@ -196,9 +196,9 @@ mod tests {
         let path = folder.path().join(".gatepost/outbox");
         let (file, found) = CursorFile::open(&path).unwrap();
         assert_eq!(found, StoredCursor::Nothing);
-        file.note(&cursor(u64::MAX, &"a".repeat(LONGEST_NAME)))
+        file.store(&cursor(u64::MAX, &"a".repeat(LONGEST_NAME)))
             .unwrap();
-        file.note(&cursor(7, "")).unwrap();
+        file.store(&cursor(7, "")).unwrap();
         file.sync().await.unwrap();
         drop(file);
         let (_file, found) = CursorFile::open(&path).unwrap();
