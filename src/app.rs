@@ -21,7 +21,7 @@ use std::time::Duration;
 use crate::admin::health::Readiness;
 use crate::config::Config;
 use crate::hub::Hub;
-use crate::net::descriptors::Shares;
+use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::Drain;
 use crate::publish::puller::Puller;
 use crate::server::dispatch::Dispatch;
@@ -45,7 +45,7 @@ pub struct Gateway {
     listeners: Listeners,
     store: Arc<CertificateStore>,
     hosts: Arc<Hosts>,
-    shares: Shares,
+    shares: DescriptorShares,
     hub: Arc<Hub>,
     lifecycle: Arc<Lifecycle>,
     authority: Arc<Authority>,

@@ -3,7 +3,7 @@
 //! Used by the composition root alone.
 
 use crate::config::{Config, FrontendConfig, Limits};
-use crate::net::descriptors::{self, Shares};
+use crate::net::descriptors::{self, DescriptorShares};
 use crate::server::service::ServerLimits;
 
 /// Connections besides those that `limits.connections` allows: sockets beyond it get their own answer,
@@ -14,7 +14,7 @@ const SPARE_CONNECTIONS: usize = 64;
 const INTERNAL_CONNECTIONS: usize = 256;
 
 /// Raises the limit of descriptors as far as it goes, and shares them out.
-pub(super) fn share(config: &Config) -> Shares {
+pub(super) fn share(config: &Config) -> DescriptorShares {
     let frontend = matches!(config.frontend, Some(FrontendConfig::Upstream(_)));
     let upstreams = 1 + usize::from(frontend) + config.upstreams.len();
     let descriptors = descriptors::raise_limit();
@@ -34,7 +34,7 @@ pub(super) fn share(config: &Config) -> Shares {
 }
 
 /// What clients of the public listeners may take, and of the internal one.
-pub(super) fn of_listeners(limits: &Limits, shares: Shares) -> [ServerLimits; 2] {
+pub(super) fn of_listeners(limits: &Limits, shares: DescriptorShares) -> [ServerLimits; 2] {
     let connections = match limits.connections {
         Some(configured) => configured.saturating_add(SPARE_CONNECTIONS),
         None => shares.clients,

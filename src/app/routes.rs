@@ -106,6 +106,7 @@ impl Routes<'_> {
             connect_timeout: config.limits.upstream_connect_timeout,
             timeout: config.limits.upstream_timeout,
             hold: config.django.hold,
+            retries: shared.metrics.retries_of(to.name),
         };
         let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
         let settings = ForwardSettings {

@@ -10,7 +10,7 @@ use super::sessions;
 use crate::config::{Config, ConfigError, SecretSource, secret_file};
 use crate::files::open::OpenFiles;
 use crate::hub::{Hub, OutboxLimits};
-use crate::net::descriptors::Shares;
+use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::DrainWatch;
 use crate::proxy::buffer::Buffering;
 use crate::publish::intake::Intake;
@@ -41,7 +41,7 @@ impl SharedParts {
     pub(super) fn build(
         config: &Config,
         names: CertificateNames,
-        shares: Shares,
+        shares: DescriptorShares,
         drain: DrainWatch,
     ) -> Result<Self, StartError> {
         let secrets = secrets(config)?;

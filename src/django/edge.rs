@@ -14,7 +14,7 @@ use super::watch::Watch;
 use crate::hub::Hub;
 use crate::ids::DigestKey;
 use crate::net::drain::DrainWatch;
-use crate::proxy::intercept::{Asked, Intercept, Outgoing, PassedOn};
+use crate::proxy::intercept::{Intercept, Outgoing, PassedOn, RequestSummary};
 use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{Leases, Lifecycle, Naming};
@@ -115,7 +115,12 @@ impl Intercept for Edge {
         vouch(&self.signer, vouched, request.fields);
     }
 
-    fn incoming(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<PassedOn> {
+    fn incoming(
+        &self,
+        asked: &RequestSummary,
+        status: StatusCode,
+        fields: &HeaderMap,
+    ) -> Option<PassedOn> {
         self.naming.hear(fields);
         let passed_on = self.farewell.begin(asked, (status, fields), &REVOKE);
         self.deliver(fields);

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::hub::{Hold, Hub};
 use crate::ids::SessionDigest;
 use crate::net::drain::DrainWatch;
-use crate::proxy::intercept::{Asked, PassedOn, Purpose};
+use crate::proxy::intercept::{PassedOn, Purpose, RequestSummary};
 use crate::session::{Lifecycle, Naming, SessionCookies};
 
 /// Sockets stay no longer than this after the response's head, whatever becomes of the response: with all
@@ -38,7 +38,7 @@ impl Farewell {
     /// Keeps the sockets of the browser that asked, where this response may be about their end.
     pub(super) fn begin(
         &self,
-        asked: &Asked,
+        asked: &RequestSummary,
         (status, fields): (StatusCode, &HeaderMap),
         revoke: &HeaderName,
     ) -> Option<PassedOn> {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::field;
 use crate::ids::SessionDigest;
-use crate::proxy::intercept::Asked;
+use crate::proxy::intercept::RequestSummary;
 use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{
@@ -41,7 +41,7 @@ pub(super) struct Told {
 
 impl Watch {
     /// Acts upon what a response says. Nothing is parsed of one that says nothing.
-    pub(super) fn see(&self, asked: &Asked, fields: &HeaderMap, piggyback: &Piggyback) {
+    pub(super) fn see(&self, asked: &RequestSummary, fields: &HeaderMap, piggyback: &Piggyback) {
         let sets_cookies = fields.contains_key(header::SET_COOKIE);
         let told = Told::read(fields, piggyback);
         if !sets_cookies && told.is_none() {
@@ -106,7 +106,12 @@ impl Watch {
         }
     }
 
-    fn follow(&self, asked: &Asked, change: Changed<'_>, told: Option<&(SessionCookies, Answer)>) {
+    fn follow(
+        &self,
+        asked: &RequestSummary,
+        change: Changed<'_>,
+        told: Option<&(SessionCookies, Answer)>,
+    ) {
         let Changed {
             old,
             news,
@@ -166,7 +171,7 @@ impl Told {
     }
 }
 
-fn scope(asked: &Asked) -> Scope<'_> {
+fn scope(asked: &RequestSummary) -> Scope<'_> {
     Scope {
         host: &asked.host,
         path: asked.uri.path(),
@@ -175,7 +180,7 @@ fn scope(asked: &Asked) -> Scope<'_> {
 }
 
 /// What it takes to ask Django of the new session.
-fn context(asked: &Asked, cookies: SessionCookies) -> Recheck {
+fn context(asked: &RequestSummary, cookies: SessionCookies) -> Recheck {
     let known = [
         (header::USER_AGENT, &asked.user_agent),
         (header::ACCEPT_LANGUAGE, &asked.accept_language),

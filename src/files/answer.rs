@@ -9,36 +9,35 @@ use http::{Method, Response, StatusCode};
 
 use super::asset::{Asset, Representation};
 use super::body::FileBody;
-use super::conditions::{self, Part, Verdict};
+use super::conditions::{self, Precondition, RequestedRange};
 use super::encoding::Encoding;
 use super::open::{Closed, OpenFile, OpenFiles};
 use crate::web::body::ResponseBody;
 
 /// What a request asks of a file.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct FileRequest {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
 }
 
 /// Where a body's bytes are.
-enum Source {
+enum AssetSource {
     Memory,
     Disk(Arc<OpenFile>),
 }
 
-impl Asked {
+impl FileRequest {
     /// The response; `files` opens what is not in memory.
     pub(super) async fn answer(
         &self,
         asset: &Asset,
         files: &Arc<OpenFiles>,
     ) -> Result<Response<ResponseBody>, Closed> {
-        let encoding =
-            Encoding::choose(&self.headers, |encoding| asset.encoded(encoding).is_some());
+        let encoding = self.encoding(asset);
         let found = asset.encoded(encoding).unwrap_or(&asset.plain);
         let verdict = conditions::judge(&self.headers, found);
-        if verdict != Verdict::Go {
+        if verdict != Precondition::Go {
             return Ok(refusal(verdict, asset, found));
         }
         if self.method == Method::HEAD {
@@ -47,24 +46,28 @@ impl Asked {
             return Ok(response);
         }
         if found.content.is_some() {
-            return Ok(self.send(asset, (found, encoding), Source::Memory));
+            return Ok(self.send(asset, found, AssetSource::Memory));
         }
         let (file, now) = files.open(found).await?;
-        Ok(self.send(asset, (&now, encoding), Source::Disk(file)))
+        Ok(self.send(asset, &now, AssetSource::Disk(file)))
+    }
+
+    fn encoding(&self, asset: &Asset) -> Encoding {
+        Encoding::choose(&self.headers, |encoding| asset.encoded(encoding).is_some())
     }
 
     fn send(
         &self,
         asset: &Asset,
-        (found, encoding): (&Representation, Encoding),
-        source: Source,
+        found: &Representation,
+        source: AssetSource,
     ) -> Response<ResponseBody> {
-        let mut fields = fields(asset, found, encoding);
+        let mut fields = fields(asset, found, self.encoding(asset));
         let length = found.identity.length;
         let (status, bytes) = match conditions::part(&self.headers, found) {
-            Part::Whole => (StatusCode::OK, 0..length),
-            Part::Beyond => return beyond(fields, length),
-            Part::Bytes(bytes) => {
+            RequestedRange::Whole => (StatusCode::OK, 0..length),
+            RequestedRange::Beyond => return beyond(fields, length),
+            RequestedRange::Bytes(bytes) => {
                 let (first, last) = (bytes.start, bytes.end - 1);
                 set(
                     &mut fields,
@@ -76,8 +79,8 @@ impl Asked {
             }
         };
         let body = match (source, &found.content) {
-            (Source::Disk(file), _) => ResponseBody::stream(FileBody::new(file, bytes)),
-            (Source::Memory, content) => {
+            (AssetSource::Disk(file), _) => ResponseBody::stream(FileBody::new(file, bytes)),
+            (AssetSource::Memory, content) => {
                 let at = |at| usize::try_from(at).unwrap_or(usize::MAX);
                 let content = content.as_ref();
                 let part = content.map(|all| all.slice(at(bytes.start)..at(bytes.end)));
@@ -137,10 +140,10 @@ fn lasting(asset: &Asset, found: &Representation) -> HeaderMap {
     fields
 }
 
-fn refusal(verdict: Verdict, asset: &Asset, found: &Representation) -> Response<ResponseBody> {
+fn refusal(verdict: Precondition, asset: &Asset, found: &Representation) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = match verdict {
-        Verdict::Failed => StatusCode::PRECONDITION_FAILED,
+        Precondition::Failed => StatusCode::PRECONDITION_FAILED,
         _ => StatusCode::NOT_MODIFIED,
     };
     *response.headers_mut() = lasting(asset, found);

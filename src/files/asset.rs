@@ -17,7 +17,7 @@ use httpdate::HttpDate;
 use super::caching;
 use super::disk;
 use super::find::{RealFile, Sibling};
-use super::identity::Identity;
+use super::identity::FileIdentity;
 
 /// What is read whole and kept in memory. Of larger files reading is the smaller part of the cost.
 pub(super) const SMALL: u64 = 256 * 1024;
@@ -43,7 +43,7 @@ pub(super) struct Asset {
 pub(super) struct Representation {
     /// Without links.
     pub(super) path: PathBuf,
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
     pub(super) length: HeaderValue,
     pub(super) etag: Option<HeaderValue>,
     pub(super) modified: Option<(HttpDate, HeaderValue)>,
@@ -86,13 +86,13 @@ impl Asset {
 impl Representation {
     fn load(path: PathBuf) -> io::Result<Self> {
         let mut file = disk::open(&path)?;
-        let mut before = Identity::of(&file.metadata()?);
+        let mut before = FileIdentity::of(&file.metadata()?);
         for _ in 0..ATTEMPTS {
             if before.length > SMALL {
                 break;
             }
             let content = read_from_start(&mut file, before.length)?;
-            let after = Identity::of(&file.metadata()?);
+            let after = FileIdentity::of(&file.metadata()?);
             if after == before && content.len() as u64 == before.length {
                 return Ok(Self::new(path, before, Some(content)));
             }
@@ -101,7 +101,7 @@ impl Representation {
         Ok(Self::new(path, before, None))
     }
 
-    pub(super) fn new(path: PathBuf, identity: Identity, content: Option<Bytes>) -> Self {
+    pub(super) fn new(path: PathBuf, identity: FileIdentity, content: Option<Bytes>) -> Self {
         let (seconds, nanoseconds) = identity.modified;
         let length = identity.length;
         let seconds = u64::try_from(seconds).ok().filter(|at| *at < END_OF_DATES);

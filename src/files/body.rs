@@ -17,7 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
 use super::disk;
-use super::identity::Identity;
+use super::identity::FileIdentity;
 use super::open::OpenFile;
 use crate::web::body::BodyError;
 
@@ -98,7 +98,7 @@ impl FileBody {
     fn sent(&mut self, bytes: Bytes) -> io::Result<Frame<Bytes>> {
         self.left.start += bytes.len() as u64;
         if self.left.is_empty() {
-            let now = Identity::of(&self.file.file.metadata()?);
+            let now = FileIdentity::of(&self.file.file.metadata()?);
             if !self.file.identity.still_has(self.left.end, &now) {
                 return Err(io::Error::other("it was written over while it was sent"));
             }

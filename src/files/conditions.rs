@@ -11,7 +11,7 @@ use super::asset::Representation;
 
 /// What the preconditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Precondition {
     /// They hold, or there are none.
     Go,
     /// The client has it already.
@@ -22,7 +22,7 @@ pub(super) enum Verdict {
 
 /// What part was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum RequestedRange {
     /// All of it.
     Whole,
     /// These bytes.
@@ -32,7 +32,7 @@ pub(super) enum Part {
 }
 
 /// Looks at the preconditions in their order (RFC 9110 13.2.2).
-pub(super) fn judge(headers: &HeaderMap, current: &Representation) -> Verdict {
+pub(super) fn judge(headers: &HeaderMap, current: &Representation) -> Precondition {
     let names = |field, comparison| names(headers, field, current.etag.as_ref(), comparison);
     let is_unmodified = |field| {
         let since = date(headers.get(field)?)?;
@@ -43,39 +43,39 @@ pub(super) fn judge(headers: &HeaderMap, current: &Representation) -> Verdict {
         None => is_unmodified(header::IF_UNMODIFIED_SINCE) == Some(false),
     };
     if fails {
-        return Verdict::Failed;
+        return Precondition::Failed;
     }
     let has_it = names(header::IF_NONE_MATCH, Comparison::Weak)
         .or_else(|| is_unmodified(header::IF_MODIFIED_SINCE));
     match has_it {
-        Some(true) => Verdict::NotModified,
-        _ => Verdict::Go,
+        Some(true) => Precondition::NotModified,
+        _ => Precondition::Go,
     }
 }
 
 /// Which part of `current` is wanted. Several ranges, another unit and what is malformed may be
 /// ignored, and are; so is a range of a version that is no more. An empty file has no part, and is
 /// better given as it is: players and loaders ask for a range of whatever they load.
-pub(super) fn part(headers: &HeaderMap, current: &Representation) -> Part {
+pub(super) fn part(headers: &HeaderMap, current: &Representation) -> RequestedRange {
     let range = headers
         .get(header::RANGE)
         .and_then(|range| range.to_str().ok());
     let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else {
-        return Part::Whole;
+        return RequestedRange::Whole;
     };
     let stale = headers
         .get(header::IF_RANGE)
         .is_some_and(|validator| is_stale(validator, current));
     if stale {
-        return Part::Whole;
+        return RequestedRange::Whole;
     }
     match current.identity.length {
-        0 => Part::Whole,
-        length => one_range(range.trim(), length).unwrap_or(Part::Whole),
+        0 => RequestedRange::Whole,
+        length => one_range(range.trim(), length).unwrap_or(RequestedRange::Whole),
     }
 }
 
-fn one_range(range: &str, length: u64) -> Option<Part> {
+fn one_range(range: &str, length: u64) -> Option<RequestedRange> {
     let number = |digits: &str| {
         let plain = digits.bytes().all(|digit| digit.is_ascii_digit());
         digits.parse::<u64>().ok().filter(|_| plain)
@@ -92,9 +92,9 @@ fn one_range(range: &str, length: u64) -> Option<Part> {
         }
     };
     Some(if bytes.is_empty() {
-        Part::Beyond
+        RequestedRange::Beyond
     } else {
-        Part::Bytes(bytes)
+        RequestedRange::Bytes(bytes)
     })
 }
 
@@ -143,11 +143,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::files::identity::Identity;
+    use crate::files::identity::FileIdentity;
 
     /// Of ten bytes, changed at 1994-11-06 08:49:37.
     fn ten_bytes() -> Representation {
-        let identity = Identity {
+        let identity = FileIdentity {
             device: 1,
             inode: 1,
             length: 10,
@@ -172,36 +172,36 @@ mod tests {
     fn preconditions_are_looked_at_in_their_order() {
         let (weak, list) = (format!("W/{TAG}"), format!("\"a,b\", {TAG} , \"c\""));
         for (fields, expected) in [
-            (&[][..], Verdict::Go),
-            (&[("if-none-match", TAG)], Verdict::NotModified),
-            (&[("if-none-match", &weak)], Verdict::NotModified),
-            (&[("if-none-match", &list)], Verdict::NotModified),
-            (&[("if-none-match", "*")], Verdict::NotModified),
-            (&[("if-none-match", "\"other\"")], Verdict::Go),
+            (&[][..], Precondition::Go),
+            (&[("if-none-match", TAG)], Precondition::NotModified),
+            (&[("if-none-match", &weak)], Precondition::NotModified),
+            (&[("if-none-match", &list)], Precondition::NotModified),
+            (&[("if-none-match", "*")], Precondition::NotModified),
+            (&[("if-none-match", "\"other\"")], Precondition::Go),
             (
                 &[("if-none-match", "\"x\""), ("if-none-match", TAG)],
-                Verdict::NotModified,
+                Precondition::NotModified,
             ),
-            (&[("if-modified-since", EXACTLY)], Verdict::NotModified),
-            (&[("if-modified-since", BEFORE)], Verdict::Go),
-            (&[("if-modified-since", "yesterday")], Verdict::Go),
+            (&[("if-modified-since", EXACTLY)], Precondition::NotModified),
+            (&[("if-modified-since", BEFORE)], Precondition::Go),
+            (&[("if-modified-since", "yesterday")], Precondition::Go),
             (
                 &[("if-none-match", "\"x\""), ("if-modified-since", EXACTLY)],
-                Verdict::Go,
+                Precondition::Go,
             ),
-            (&[("if-match", TAG)], Verdict::Go),
-            (&[("if-match", "*")], Verdict::Go),
-            (&[("if-match", &weak)], Verdict::Failed),
-            (&[("if-match", "\"other\"")], Verdict::Failed),
-            (&[("if-unmodified-since", EXACTLY)], Verdict::Go),
-            (&[("if-unmodified-since", BEFORE)], Verdict::Failed),
+            (&[("if-match", TAG)], Precondition::Go),
+            (&[("if-match", "*")], Precondition::Go),
+            (&[("if-match", &weak)], Precondition::Failed),
+            (&[("if-match", "\"other\"")], Precondition::Failed),
+            (&[("if-unmodified-since", EXACTLY)], Precondition::Go),
+            (&[("if-unmodified-since", BEFORE)], Precondition::Failed),
             (
                 &[("if-match", TAG), ("if-unmodified-since", BEFORE)],
-                Verdict::Go,
+                Precondition::Go,
             ),
             (
                 &[("if-match", TAG), ("if-none-match", TAG)],
-                Verdict::NotModified,
+                Precondition::NotModified,
             ),
         ] {
             let mut asked = HeaderMap::new();
@@ -215,21 +215,21 @@ mod tests {
     #[test]
     fn a_range_is_cut_to_what_is_there_and_ignored_where_it_is_none() {
         for (range, expected) in [
-            ("bytes=2-4", Part::Bytes(2..5)),
-            ("bytes=0-", Part::Bytes(0..10)),
-            ("bytes=9-99", Part::Bytes(9..10)),
-            ("bytes=-3", Part::Bytes(7..10)),
-            ("bytes=-99", Part::Bytes(0..10)),
-            ("bytes=10-", Part::Beyond),
-            ("bytes=-0", Part::Beyond),
-            ("bytes=0-18446744073709551615", Part::Bytes(0..10)),
-            ("bytes=0-1,2-3", Part::Whole),
-            ("bytes=4-2", Part::Whole),
-            ("bytes=a-b", Part::Whole),
-            ("bytes=+1-2", Part::Whole),
-            ("bytes=", Part::Whole),
-            ("bytes=-", Part::Whole),
-            ("items=0-1", Part::Whole),
+            ("bytes=2-4", RequestedRange::Bytes(2..5)),
+            ("bytes=0-", RequestedRange::Bytes(0..10)),
+            ("bytes=9-99", RequestedRange::Bytes(9..10)),
+            ("bytes=-3", RequestedRange::Bytes(7..10)),
+            ("bytes=-99", RequestedRange::Bytes(0..10)),
+            ("bytes=10-", RequestedRange::Beyond),
+            ("bytes=-0", RequestedRange::Beyond),
+            ("bytes=0-18446744073709551615", RequestedRange::Bytes(0..10)),
+            ("bytes=0-1,2-3", RequestedRange::Whole),
+            ("bytes=4-2", RequestedRange::Whole),
+            ("bytes=a-b", RequestedRange::Whole),
+            ("bytes=+1-2", RequestedRange::Whole),
+            ("bytes=", RequestedRange::Whole),
+            ("bytes=-", RequestedRange::Whole),
+            ("items=0-1", RequestedRange::Whole),
         ] {
             let part = part(&headers(&[("range", range)]), &ten_bytes());
             assert_eq!(part, expected, "{range}");
@@ -248,9 +248,9 @@ mod tests {
         ] {
             let asked = headers(&[("range", "bytes=0-1"), ("if-range", validator)]);
             let expected = if fresh {
-                Part::Bytes(0..2)
+                RequestedRange::Bytes(0..2)
             } else {
-                Part::Whole
+                RequestedRange::Whole
             };
             assert_eq!(part(&asked, &ten_bytes()), expected, "{validator}");
         }
@@ -259,7 +259,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_part_is_always_within(range in "(bytes=)?[0-9]{0,20}-[0-9]{0,20}(,[ -~]{0,9})?") {
-            if let Part::Bytes(bytes) = part(&headers(&[("range", &range)]), &ten_bytes()) {
+            if let RequestedRange::Bytes(bytes) = part(&headers(&[("range", &range)]), &ten_bytes()) {
                 prop_assert!(bytes.start < bytes.end && bytes.end <= 10);
             }
         }

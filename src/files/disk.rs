@@ -12,13 +12,13 @@ use rustix::fs::{Mode, OFlags};
 #[cfg(target_os = "linux")]
 use rustix::io::Errno;
 
-use super::identity::Identity;
+use super::identity::FileIdentity;
 
 /// What a look at a path finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// A file in this state.
-    At(Identity),
+    At(FileIdentity),
     /// Nothing, or nothing that the kernel has in memory.
     Nothing,
     /// This system cannot look without waiting.
@@ -68,7 +68,7 @@ pub(super) fn look(path: &Path) -> Look {
         return Look::Nothing;
     };
     let time = |time: rustix::fs::StatxTimestamp| (time.tv_sec, i64::from(time.tv_nsec));
-    Look::At(Identity {
+    Look::At(FileIdentity {
         device: makedev(found.stx_dev_major, found.stx_dev_minor),
         inode: found.stx_ino,
         length: found.stx_size,
@@ -114,7 +114,7 @@ mod tests {
         fs::write(path("one"), "1").unwrap();
         fs::write(path("two"), "2").unwrap();
         symlink("one", path("link")).unwrap();
-        let identity = |name: &str| Look::At(Identity::of(&fs::metadata(path(name)).unwrap()));
+        let identity = |name: &str| Look::At(FileIdentity::of(&fs::metadata(path(name)).unwrap()));
         let first = look(&path("link"));
         if first == Look::Unable {
             // Then the time decides.

@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum FoundPath {
     /// A file.
     File(RealFile),
     /// A folder with an index, asked for without its slash.
@@ -44,46 +44,46 @@ pub(super) enum Sibling {
 }
 
 /// Looks for a decoded path, relative to `root`; also says where `root` really is.
-pub(super) fn find(root: &Path, path: &str) -> (PathBuf, Found) {
+pub(super) fn find(root: &Path, path: &str) -> (PathBuf, FoundPath) {
     let Ok(real_root) = fs::canonicalize(root) else {
-        return (PathBuf::new(), Found::NoRoot);
+        return (PathBuf::new(), FoundPath::NoRoot);
     };
     let found = if is_plain(path) {
-        look(&real_root, root, path).unwrap_or(Found::Nothing)
+        look(&real_root, root, path).unwrap_or(FoundPath::Nothing)
     } else {
-        Found::Nothing
+        FoundPath::Nothing
     };
     (real_root, found)
 }
 
-fn look(root: &Path, asked_root: &Path, path: &str) -> io::Result<Found> {
+fn look(root: &Path, asked_root: &Path, path: &str) -> io::Result<FoundPath> {
     let asked_as_folder = path.is_empty() || path.ends_with('/');
     let asked = asked_root.join(path);
     // By the root of now: all of one answer is of one release.
     let real = fs::canonicalize(root.join(path))?;
     if !is_inside(root, &real) {
         tracing::debug!(path, "a link leads out of the folder");
-        return Ok(Found::Nothing);
+        return Ok(FoundPath::Nothing);
     }
     let kind = fs::metadata(&real)?;
     match (kind.is_dir(), asked_as_folder) {
         (true, true) => index(root, &real, &asked),
         (true, false) => Ok(match index(root, &real, &asked)? {
-            Found::File(_) => Found::FolderWithoutSlash,
+            FoundPath::File(_) => FoundPath::FolderWithoutSlash,
             other => other,
         }),
-        (false, false) if kind.is_file() => Ok(Found::File(RealFile::new(asked, real))),
-        (false, _) => Ok(Found::Nothing),
+        (false, false) if kind.is_file() => Ok(FoundPath::File(RealFile::new(asked, real))),
+        (false, _) => Ok(FoundPath::Nothing),
     }
 }
 
-fn index(root: &Path, folder: &Path, asked: &Path) -> io::Result<Found> {
+fn index(root: &Path, folder: &Path, asked: &Path) -> io::Result<FoundPath> {
     let real = fs::canonicalize(folder.join("index.html"))?;
     let fit = is_inside(root, &real) && fs::metadata(&real)?.is_file();
     Ok(if fit {
-        Found::File(RealFile::new(asked.join("index.html"), real))
+        FoundPath::File(RealFile::new(asked.join("index.html"), real))
     } else {
-        Found::Nothing
+        FoundPath::Nothing
     })
 }
 
@@ -158,8 +158,8 @@ mod tests {
         folder
     }
 
-    fn is_file(found: &Found) -> bool {
-        matches!(found, Found::File(_))
+    fn is_file(found: &FoundPath) -> bool {
+        matches!(found, FoundPath::File(_))
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
         ] {
             assert!(is_file(&find(folder.path(), path).1), "{path}");
         }
-        assert_eq!(find(folder.path(), "sub").1, Found::FolderWithoutSlash);
+        assert_eq!(find(folder.path(), "sub").1, FoundPath::FolderWithoutSlash);
     }
 
     #[test]
@@ -200,15 +200,18 @@ mod tests {
             ".well-known/../.env",
             "a.js\0",
         ] {
-            assert_eq!(find(folder.path(), path).1, Found::Nothing, "{path:?}");
+            assert_eq!(find(folder.path(), path).1, FoundPath::Nothing, "{path:?}");
         }
-        assert_eq!(find(Path::new("/nonexistent/folder"), "a").1, Found::NoRoot);
+        assert_eq!(
+            find(Path::new("/nonexistent/folder"), "a").1,
+            FoundPath::NoRoot
+        );
     }
 
     #[test]
     fn a_compressed_copy_counts_only_as_a_regular_file() {
         let folder = folder();
-        let Found::File(file) = find(folder.path(), "a.js").1 else {
+        let FoundPath::File(file) = find(folder.path(), "a.js").1 else {
             panic!("a.js is there");
         };
         assert_eq!((file.brotli, file.gzip), (Sibling::Regular, Sibling::Unfit));
@@ -218,7 +221,7 @@ mod tests {
         #[test]
         fn whatever_is_found_is_inside(path in "[a-z./\\\\]{0,12}|(\\.\\./){0,3}(etc/hostname|a\\.js)") {
             let folder = folder();
-            if let Found::File(file) = find(folder.path(), &path).1 {
+            if let FoundPath::File(file) = find(folder.path(), &path).1 {
                 prop_assert!(file.path.starts_with(fs::canonicalize(folder.path()).unwrap()));
             }
         }

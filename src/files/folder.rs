@@ -10,12 +10,12 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 
-use super::answer::Asked;
+use super::answer::FileRequest;
 use super::asset::Asset;
 use super::fallback::is_for_page;
-use super::find::{Found, find};
+use super::find::{FoundPath, find};
 use super::open::{Closed, OpenFiles};
-use super::recent::{Loaded, Meaning, Recent};
+use super::recent::{Loaded, Recent, Resolution};
 use crate::web::body::ResponseBody;
 use crate::web::problem::Problem;
 
@@ -58,14 +58,14 @@ impl Folder {
             return Err(Problem::method_not_allowed(method, "GET, HEAD"));
         }
         let (parts, _body) = request.into_parts();
-        let asked = Asked {
+        let asked = FileRequest {
             method: parts.method,
             headers: parts.headers,
         };
         match self.meaning(path).await {
-            Meaning::File(asset) => self.answer(&asked, path, &asset).await,
-            Meaning::FolderWithoutSlash => Ok(to_folder(&parts.uri)),
-            Meaning::Unreadable(why) => Err(unreadable(&self.root.join(path), &why)),
+            Resolution::File(asset) => self.answer(&asked, path, &asset).await,
+            Resolution::FolderWithoutSlash => Ok(to_folder(&parts.uri)),
+            Resolution::Unreadable(why) => Err(unreadable(&self.root.join(path), &why)),
             meaning => match self.fall_back(path, &asked.headers).await {
                 Some((name, page)) => self.answer(&asked, name, &page).await,
                 None => Err(self.missing(&meaning)),
@@ -73,7 +73,7 @@ impl Folder {
         }
     }
 
-    async fn meaning(&self, path: &str) -> Meaning {
+    async fn meaning(&self, path: &str) -> Resolution {
         self.recent.meaning(path, || self.load(path)).await
     }
 
@@ -81,14 +81,14 @@ impl Folder {
         let (root, path) = (self.root.clone(), path.to_owned());
         let search = tokio::task::spawn_blocking(move || load(&root, &path));
         search.await.unwrap_or_else(|failed| Loaded {
-            meaning: Meaning::Unreadable(failed.to_string().into()),
+            meaning: Resolution::Unreadable(failed.to_string().into()),
             root: PathBuf::new(),
         })
     }
 
     async fn answer(
         &self,
-        asked: &Asked,
+        asked: &FileRequest,
         path: &str,
         asset: &Asset,
     ) -> Result<Response<ResponseBody>, Problem> {
@@ -99,7 +99,7 @@ impl Folder {
         self.recent.forget(path);
         Err(match refused {
             Closed::TooMany => too_many(),
-            Closed::Gone => self.missing(&Meaning::Nothing),
+            Closed::Gone => self.missing(&Resolution::Nothing),
             Closed::Failed(error) => unreadable(&asset.asked, &error.to_string()),
         })
     }
@@ -111,16 +111,16 @@ impl Folder {
             return None;
         }
         match self.meaning(fallback).await {
-            Meaning::File(page) => Some((fallback, page)),
+            Resolution::File(page) => Some((fallback, page)),
             _ => None,
         }
     }
 
-    fn missing(&self, meaning: &Meaning) -> Problem {
+    fn missing(&self, meaning: &Resolution) -> Problem {
         let problem = Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such file.");
         let root = self.root.display();
         match meaning {
-            Meaning::NoRoot => problem.with_hint(format!(
+            Resolution::NoRoot => problem.with_hint(format!(
                 "The folder {root} does not exist. A frontend's build or `python manage.py collectstatic` makes it."
             )),
             _ => problem.with_hint(format!("Nothing in {root} has this name.")),
@@ -132,21 +132,21 @@ impl Folder {
 fn load(root: &Path, path: &str) -> Loaded {
     let (real_root, found) = find(root, path);
     let meaning = match found {
-        Found::File(file) => {
+        FoundPath::File(file) => {
             let asked = file.asked.clone();
             match Asset::load(file) {
-                Ok(asset) => Meaning::File(Arc::new(asset)),
+                Ok(asset) => Resolution::File(Arc::new(asset)),
                 // It has just been removed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Meaning::Nothing,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Resolution::Nothing,
                 Err(error) => {
                     tracing::warn!(path = %asked.display(), %error, "cannot read a file");
-                    Meaning::Unreadable(error.to_string().into())
+                    Resolution::Unreadable(error.to_string().into())
                 }
             }
         }
-        Found::FolderWithoutSlash => Meaning::FolderWithoutSlash,
-        Found::Nothing => Meaning::Nothing,
-        Found::NoRoot => Meaning::NoRoot,
+        FoundPath::FolderWithoutSlash => Resolution::FolderWithoutSlash,
+        FoundPath::Nothing => Resolution::Nothing,
+        FoundPath::NoRoot => Resolution::NoRoot,
     };
     Loaded {
         meaning,

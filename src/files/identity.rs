@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 /// One state of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) length: u64,
@@ -17,7 +17,7 @@ pub(super) struct Identity {
 /// Seconds since 1970, and nanoseconds.
 pub(super) type Time = (i64, i64);
 
-impl Identity {
+impl FileIdentity {
     pub(super) fn of(found: &Metadata) -> Self {
         Self {
             device: found.dev(),

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::asset::Representation;
 use super::disk;
-use super::identity::Identity;
+use super::identity::FileIdentity;
 
 /// Files that may be open at once where nobody says how many.
 const MOST: usize = 256;
@@ -24,14 +24,14 @@ const MOST: usize = 256;
 #[derive(Debug)]
 pub struct OpenFiles {
     permits: Arc<Semaphore>,
-    open: Mutex<HashMap<Identity, Weak<OpenFile>>>,
+    open: Mutex<HashMap<FileIdentity, Weak<OpenFile>>>,
 }
 
 /// A file that is open as long as somebody is sent it.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) file: File,
-    pub(super) identity: Identity,
+    pub(super) identity: FileIdentity,
     pub(super) path: PathBuf,
     _permit: OwnedSemaphorePermit,
 }
@@ -87,7 +87,7 @@ impl OpenFiles {
 
     fn open_now(&self, path: PathBuf, permit: OwnedSemaphorePermit) -> io::Result<Arc<OpenFile>> {
         let file = disk::open(&path)?;
-        let identity = Identity::of(&file.metadata()?);
+        let identity = FileIdentity::of(&file.metadata()?);
         let mut open = self.lock();
         if let Some(open) = open.get(&identity).and_then(Weak::upgrade) {
             return Ok(open);
@@ -103,11 +103,11 @@ impl OpenFiles {
         Ok(file)
     }
 
-    fn shared(&self, identity: &Identity) -> Option<Arc<OpenFile>> {
+    fn shared(&self, identity: &FileIdentity) -> Option<Arc<OpenFile>> {
         self.lock().get(identity)?.upgrade()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Identity, Weak<OpenFile>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<FileIdentity, Weak<OpenFile>>> {
         self.open.lock()
     }
 }

@@ -26,7 +26,7 @@ const MOST_BYTES: usize = 32 << 20;
 
 /// What a path means.
 #[derive(Clone, Debug)]
-pub(super) enum Meaning {
+pub(super) enum Resolution {
     /// A file.
     File(Arc<Asset>),
     /// A folder with an index, asked for without its slash.
@@ -42,18 +42,18 @@ pub(super) enum Meaning {
 /// What was looked up, and where the folder really was then.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) meaning: Meaning,
+    pub(super) meaning: Resolution,
     pub(super) root: PathBuf,
 }
 
 /// What was asked for just now.
 #[derive(Debug)]
 pub(super) struct Recent {
-    inner: Mutex<Inner>,
+    inner: Mutex<RecentInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct RecentInner {
     slots: HashMap<Box<str>, Arc<Slot>>,
     bytes: usize,
     swept: Instant,
@@ -69,7 +69,7 @@ struct Slot {
 
 impl Recent {
     pub(super) fn new() -> Self {
-        let inner = Inner {
+        let inner = RecentInner {
             slots: HashMap::new(),
             bytes: 0,
             swept: Instant::now(),
@@ -81,7 +81,7 @@ impl Recent {
     }
 
     /// What `path` means: as it was found a moment ago where that is still so, else as `load` finds it.
-    pub(super) async fn meaning<F>(&self, path: &str, load: impl FnOnce() -> F) -> Meaning
+    pub(super) async fn meaning<F>(&self, path: &str, load: impl FnOnce() -> F) -> Resolution
     where
         F: Future<Output = Loaded>,
     {
@@ -107,10 +107,10 @@ impl Recent {
         self.lock().remove(path);
     }
 
-    fn known(&self, path: &str, now: Instant) -> Option<Meaning> {
+    fn known(&self, path: &str, now: Instant) -> Option<Resolution> {
         let slot = self.lock().fresh(path, now)?;
         let meaning = &slot.loaded.get()?.meaning;
-        let Meaning::File(asset) = meaning else {
+        let Resolution::File(asset) = meaning else {
             return None;
         };
         // Not under the lock: it is a system call.
@@ -147,7 +147,7 @@ impl Recent {
             return;
         };
         let mut inner = self.lock();
-        if !matches!(loaded.meaning, Meaning::File(_)) {
+        if !matches!(loaded.meaning, Resolution::File(_)) {
             inner.replace(path, slot);
             return;
         }
@@ -166,12 +166,12 @@ impl Recent {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, RecentInner> {
         self.inner.lock()
     }
 }
 
-impl Inner {
+impl RecentInner {
     fn fresh(&self, path: &str, now: Instant) -> Option<Arc<Slot>> {
         let slot = self.slots.get(path)?;
         (now.duration_since(slot.born) < VALID).then(|| Arc::clone(slot))
@@ -214,7 +214,7 @@ impl Slot {
     /// Nothing until it is loaded.
     fn weight(&self) -> usize {
         match self.loaded.get().map(|loaded| &loaded.meaning) {
-            Some(Meaning::File(asset)) => asset.weight(),
+            Some(Resolution::File(asset)) => asset.weight(),
             _ => 0,
         }
     }
@@ -226,7 +226,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::files::find::{Found, find};
+    use crate::files::find::{FoundPath, find};
 
     struct Bed {
         folder: tempfile::TempDir,
@@ -246,13 +246,13 @@ mod tests {
         }
 
         /// Loads `a.js` under whatever name, as of a folder that is at `root`.
-        async fn ask(&self, path: &str, root: &str) -> Meaning {
+        async fn ask(&self, path: &str, root: &str) -> Resolution {
             let load = || async {
                 self.loads.set(self.loads.get() + 1);
                 tokio::task::yield_now().await;
                 let meaning = match find(self.folder.path(), "a.js").1 {
-                    Found::File(file) => Meaning::File(Arc::new(Asset::load(file).unwrap())),
-                    _ => Meaning::Nothing,
+                    FoundPath::File(file) => Resolution::File(Arc::new(Asset::load(file).unwrap())),
+                    _ => Resolution::Nothing,
                 };
                 Loaded {
                     meaning,
@@ -285,17 +285,17 @@ mod tests {
         let bed = Bed::new();
         let given_up = futures_util::poll!(Box::pin(bed.ask("a.js", "/1")));
         assert!(given_up.is_pending());
-        assert!(matches!(bed.ask("a.js", "/1").await, Meaning::File(_)));
+        assert!(matches!(bed.ask("a.js", "/1").await, Resolution::File(_)));
     }
 
     #[tokio::test]
     async fn what_is_not_there_is_not_remembered() {
         let bed = Bed::new();
         fs::rename(bed.folder.path().join("a.js"), bed.folder.path().join("b")).unwrap();
-        assert!(matches!(bed.ask("a.js", "/1").await, Meaning::Nothing));
+        assert!(matches!(bed.ask("a.js", "/1").await, Resolution::Nothing));
         assert_eq!(bed.kept(), (0, 0));
         fs::rename(bed.folder.path().join("b"), bed.folder.path().join("a.js")).unwrap();
-        assert!(matches!(bed.ask("a.js", "/1").await, Meaning::File(_)));
+        assert!(matches!(bed.ask("a.js", "/1").await, Resolution::File(_)));
     }
 
     #[tokio::test]

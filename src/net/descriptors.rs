@@ -19,7 +19,7 @@ const MOST_FILES: u64 = 4096;
 
 /// Who may hold how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shares {
+pub struct DescriptorShares {
     /// Connections of clients.
     pub clients: usize,
     /// Files that are being sent.
@@ -44,7 +44,7 @@ pub fn raise_limit() -> u64 {
 }
 
 /// Shares out so many descriptors where there are so many upstreams.
-pub fn share(descriptors: u64, upstreams: usize) -> Shares {
+pub fn share(descriptors: u64, upstreams: usize) -> DescriptorShares {
     let upstreams = UPSTREAM.saturating_mul(upstreams as u64);
     let files = (descriptors / 16).clamp(8, MOST_FILES);
     let kept = OWN
@@ -52,7 +52,7 @@ pub fn share(descriptors: u64, upstreams: usize) -> Shares {
         .saturating_add(files)
         .min((descriptors / 4).max(32));
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).max(1);
-    Shares {
+    DescriptorShares {
         clients: count(descriptors.saturating_sub(kept)),
         files: count(files),
         refused: count((descriptors / 32).min(64)),

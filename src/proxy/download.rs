@@ -9,12 +9,13 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::flow::{Borrowed, Flow, Patience};
+use super::flow::{Flow, Origin};
 use super::sweep::{Enrolment, Sweeper};
 use crate::web::body::BodyError;
 
@@ -29,10 +30,10 @@ pub(super) struct Download {
 
 impl Download {
     /// A body to be handed on, at the client's speed alone.
-    pub(super) fn new(body: Incoming, borrowed: Option<Borrowed>, patience: Patience) -> Self {
+    pub(super) fn new(body: Incoming, origin: Origin, idle_limit: Option<Duration>) -> Self {
         let left = body.size_hint().exact();
         Self {
-            flow: Arc::new(Flow::new(body, borrowed, patience)),
+            flow: Arc::new(Flow::new(body, origin, idle_limit)),
             left,
             enrolment: None,
         }

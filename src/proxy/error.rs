@@ -10,7 +10,9 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::kind::UpstreamKind;
+use super::streamed::UploadProgress;
 use super::upload_fault::UploadFault;
+use crate::ids::RequestId;
 use crate::web::problem::{Problem, ToProblem, sentence};
 use crate::web::request::Downstream;
 
@@ -20,43 +22,49 @@ use crate::web::request::Downstream;
 pub struct ForwardError {
     kind: UpstreamKind,
     #[source]
-    failure: Failure,
+    failure: ForwardFailure,
 }
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum ForwardFailure {
     /// Nobody listens there, and nobody began to within the hold.
     #[error("cannot reach upstream {at}: {cause}")]
-    Refused { at: Place, cause: io::Error },
+    Refused { at: UpstreamLabel, cause: io::Error },
     /// Connecting took too long.
     #[error("upstream {at} did not take the connection within {limit:?}")]
-    ConnectTimeout { at: Place, limit: Duration },
+    ConnectTimeout { at: UpstreamLabel, limit: Duration },
     /// Too many requests are under way or wait.
     #[error("upstream `{name}` has too many requests under way")]
     Busy { name: String },
     /// The connection broke before the answer's head was complete.
     #[error("upstream {at} broke the connection without an answer")]
-    Lost { at: Place, source: hyper::Error },
+    Lost {
+        at: UpstreamLabel,
+        source: hyper::Error,
+    },
     /// What came was not HTTP.
     #[error("upstream {at} answered with something that is not HTTP")]
-    NotHttp { at: Place, source: hyper::Error },
+    NotHttp {
+        at: UpstreamLabel,
+        source: hyper::Error,
+    },
     /// Its head is longer than is taken.
     #[error("upstream {at} answered with a head of more than 128 KiB or 100 fields")]
-    LongHead { at: Place },
+    LongHead { at: UpstreamLabel },
     /// Its body has a transfer coding that nobody agreed upon.
     #[error("upstream {at} answered with a Transfer-Encoding other than chunked")]
-    BadFraming { at: Place },
+    BadFraming { at: UpstreamLabel },
     /// No answer came in time.
     #[error("upstream {at} did not answer within {limit:?}")]
-    Timeout { at: Place, limit: Duration },
+    Timeout { at: UpstreamLabel, limit: Duration },
     /// It switched protocols although nobody asked.
     #[error("upstream {at} switched protocols unasked")]
-    UnaskedUpgrade { at: Place },
+    UnaskedUpgrade { at: UpstreamLabel },
     /// No answer came to a WebSocket handshake.
     #[error("no one at upstream {at} answers WebSocket {path} within {limit:?}")]
     NoWebSocket {
-        at: Place,
+        at: UpstreamLabel,
         path: String,
         limit: Duration,
     },
@@ -67,19 +75,28 @@ pub(super) enum Failure {
 
 /// Which upstream, at which address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct UpstreamLabel {
     pub(super) name: String,
     pub(super) address: String,
 }
 
-impl fmt::Display for Place {
+/// Which answer, in the log.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerLabel {
+    /// Whose, where that is still known.
+    pub(super) upstream: Option<UpstreamLabel>,
+    /// To which request.
+    pub(super) request_id: RequestId,
+}
+
+impl fmt::Display for UpstreamLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` at {}", self.name, self.address)
     }
 }
 
 impl ForwardError {
-    pub(super) fn new(kind: UpstreamKind, failure: impl Into<Failure>) -> Self {
+    pub(super) fn new(kind: UpstreamKind, failure: impl Into<ForwardFailure>) -> Self {
         let failure = failure.into();
         Self { kind, failure }
     }
@@ -88,15 +105,25 @@ impl ForwardError {
 impl ToProblem for ForwardError {
     fn to_problem(&self) -> Problem {
         match &self.failure {
-            Failure::Upload(fault) => fault.to_problem(),
+            ForwardFailure::Upload(fault) => fault.to_problem(),
             failure => failure.to_problem(self.kind),
         }
     }
 }
 
-impl Failure {
+impl ForwardFailure {
+    /// No answer came: the fault of the request's body, or of the upstream.
+    pub(super) fn unanswered(
+        at: UpstreamLabel,
+        error: hyper::Error,
+        progress: Option<&UploadProgress>,
+    ) -> Self {
+        let fault = progress.and_then(UploadProgress::fault);
+        fault.map_or_else(|| Self::broken(at, error), Self::from)
+    }
+
     /// A connection that broke, told apart by what came before.
-    pub(super) fn broken(at: Place, source: hyper::Error) -> Self {
+    pub(super) fn broken(at: UpstreamLabel, source: hyper::Error) -> Self {
         if source.is_parse_too_large() {
             return Self::LongHead { at };
         }
@@ -219,7 +246,7 @@ impl Failure {
     }
 }
 
-fn start_advice(kind: UpstreamKind, at: &Place) -> String {
+fn start_advice(kind: UpstreamKind, at: &UpstreamLabel) -> String {
     match kind {
         UpstreamKind::Django => {
             let start = if at.address.starts_with("unix:") {

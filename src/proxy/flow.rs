@@ -3,31 +3,32 @@
 //! Polled by `download`; `sweep` diverts it, `pump` then reads on from the upstream.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::time::Sleep;
 
-use super::liveness;
+use super::error::{AnswerLabel, UpstreamLabel};
+use super::idle_timeout::IdleTimeout;
 use super::reuse::{self, Sent};
 use super::store::Store;
-use super::streamed::Progress;
-use super::upstream::Lease;
+use super::streamed::UploadProgress;
+use super::upstream::PooledConnection;
+use crate::ids::RequestId;
 use crate::web::body::BodyError;
 
-pub(super) type Next = Option<Result<Frame<Bytes>, BodyError>>;
+pub(super) type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
 
 /// Where a body comes from, which may change.
 #[derive(Debug)]
-pub(super) struct Flow(Mutex<Source>);
+pub(super) struct Flow(Mutex<BodySource>);
 
 #[derive(Debug)]
-enum Source {
+enum BodySource {
     Upstream(Direct),
     Store(Store),
 }
@@ -36,9 +37,10 @@ enum Source {
 #[derive(Debug)]
 pub(super) struct Direct {
     body: Incoming,
-    borrowed: Option<Borrowed>,
-    patience: Patience,
-    timer: Option<Pin<Box<Sleep>>>,
+    origin: Origin,
+    /// `None`: an event stream is silent while nothing happens.
+    idle_limit: Option<Duration>,
+    idle: IdleTimeout,
     taken: u64,
     waits_for: WaitsFor,
 }
@@ -52,34 +54,35 @@ enum WaitsFor {
     Upstream,
 }
 
+/// Where a body comes from, and for which request.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// The request.
+    pub(super) request_id: RequestId,
+    /// The connection.
+    pub(super) connection: BodyConnection,
+}
+
+/// The connection a body comes over.
+#[derive(Debug)]
+pub(super) enum BodyConnection {
+    /// One of the pool's, to which it may return.
+    Pooled(ResponseConnection),
+    /// One that was made for this answer alone, to this upstream.
+    Own(UpstreamLabel),
+    /// It was given back, or is closed.
+    Released,
+}
+
 /// The connection a body comes over, and what becomes of it at the end.
 #[derive(Debug)]
-pub(super) struct Borrowed {
+pub(super) struct ResponseConnection {
     /// The connection.
-    pub(super) lease: Lease,
+    pub(super) pooled: PooledConnection,
     /// How long it may idle; zero: it must not be used again.
     keep: Duration,
     /// The request's body, which must have ended too.
-    upload: Option<Progress>,
-}
-
-/// How long to wait for the next part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// That long.
-    Limited(Duration),
-    /// For ever: an event stream is silent while nothing happens.
-    Endless,
-}
-
-impl Patience {
-    /// As an answer with these fields needs it.
-    pub(super) fn of(fields: &HeaderMap, limit: Duration) -> Self {
-        if liveness::is_event_stream(fields) {
-            return Self::Endless;
-        }
-        Self::Limited(limit)
-    }
+    upload: Option<UploadProgress>,
 }
 
 /// The upstream stopped in the middle of its answer.
@@ -89,23 +92,23 @@ struct Stalled(Duration);
 
 impl Flow {
     /// Straight from the upstream.
-    pub(super) fn new(body: Incoming, borrowed: Option<Borrowed>, patience: Patience) -> Self {
+    pub(super) fn new(body: Incoming, origin: Origin, idle_limit: Option<Duration>) -> Self {
         let direct = Direct {
             body,
-            borrowed,
-            patience,
-            timer: None,
+            origin,
+            idle_limit,
+            idle: IdleTimeout::default(),
             taken: 0,
             waits_for: WaitsFor::Client,
         };
-        Self(Mutex::new(Source::Upstream(direct)))
+        Self(Mutex::new(BodySource::Upstream(direct)))
     }
 
     /// The next part.
-    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Next> {
+    pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<NextFrame> {
         match &mut *self.lock() {
-            Source::Upstream(direct) => direct.poll(context),
-            Source::Store(store) => store
+            BodySource::Upstream(direct) => direct.poll(context),
+            BodySource::Store(store) => store
                 .poll_next(context)
                 .map(|next| next.map(|part| part.map(Frame::data))),
         }
@@ -113,7 +116,7 @@ impl Flow {
 
     /// The client has gone.
     pub(super) fn leave(&self) {
-        if let Source::Store(store) = &*self.lock() {
+        if let BodySource::Store(store) = &*self.lock() {
             store.leave();
         }
     }
@@ -122,8 +125,8 @@ impl Flow {
     pub(super) fn waits_for_client(&self) -> Option<u64> {
         // Locked: it is being polled in this very moment.
         match &*self.0.try_lock()? {
-            Source::Upstream(direct)
-                if direct.waits_for == WaitsFor::Client && direct.borrowed.is_some() =>
+            BodySource::Upstream(direct)
+                if direct.waits_for == WaitsFor::Client && direct.origin.is_pooled() =>
             {
                 Some(direct.taken)
             }
@@ -131,32 +134,38 @@ impl Flow {
         }
     }
 
-    /// Lets the body come from `store` from now on. Returns where it came from, unless somebody is
-    /// waiting there.
-    pub(super) fn divert(&self, store: Store) -> Option<Direct> {
+    /// Lets the body come from a store from now on. Returns where it came from and the store, unless
+    /// somebody is waiting there.
+    pub(super) fn divert(
+        &self,
+        store: impl FnOnce(AnswerLabel) -> Store,
+    ) -> Option<(Direct, Store)> {
         let mut source = self.0.try_lock()?;
-        if !matches!(&*source, Source::Upstream(direct) if direct.waits_for == WaitsFor::Client) {
-            return None;
-        }
-        match std::mem::replace(&mut *source, Source::Store(store)) {
-            Source::Upstream(direct) => Some(direct),
-            Source::Store(_) => None,
+        let store = match &*source {
+            BodySource::Upstream(direct) if direct.waits_for == WaitsFor::Client => {
+                store(direct.origin.label())
+            }
+            _ => return None,
+        };
+        match std::mem::replace(&mut *source, BodySource::Store(store.clone())) {
+            BodySource::Upstream(direct) => Some((direct, store)),
+            BodySource::Store(_) => None,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Source> {
+    fn lock(&self) -> MutexGuard<'_, BodySource> {
         self.0.lock()
     }
 }
 
 impl Direct {
     /// The next part.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<NextFrame> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
             self.waits_for = WaitsFor::Upstream;
             return self.poll_stall(context);
         };
-        self.timer = None;
+        self.idle.reset();
         self.waits_for = WaitsFor::Client;
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.is_data() => {
@@ -173,45 +182,73 @@ impl Direct {
             }
             // The client must see a broken answer, never a clean end.
             Some(Err(error)) => {
-                self.borrowed = None;
-                tracing::warn!(%error, "upstream broke off an answer");
+                let AnswerLabel {
+                    upstream,
+                    request_id,
+                } = self.origin.label();
+                tracing::warn!(upstream = upstream.map(tracing::field::display), %request_id, %error, "upstream broke off an answer");
+                self.origin.connection = BodyConnection::Released;
                 Some(Err(error.into()))
             }
         })
     }
 
     fn end(&mut self) {
-        if let Some(borrowed) = self.borrowed.take() {
-            borrowed.give_back();
+        let connection = std::mem::replace(&mut self.origin.connection, BodyConnection::Released);
+        if let BodyConnection::Pooled(connection) = connection {
+            connection.give_back();
         }
     }
 
-    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<Next> {
-        let Patience::Limited(limit) = self.patience else {
+    fn poll_stall(&mut self, context: &mut Context<'_>) -> Poll<NextFrame> {
+        let Some(limit) = self.idle_limit else {
             return Poll::Pending;
         };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        if timer.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.borrowed = None;
-        tracing::warn!(?limit, "upstream stopped in the middle of an answer");
+        ready!(self.idle.poll_idle(limit, context));
+        let AnswerLabel {
+            upstream,
+            request_id,
+        } = self.origin.label();
+        tracing::warn!(
+            upstream = upstream.map(tracing::field::display),
+            %request_id,
+            ?limit,
+            "upstream stopped in the middle of an answer"
+        );
+        self.origin.connection = BodyConnection::Released;
         Poll::Ready(Some(Err(Stalled(limit).into())))
     }
 }
 
-impl Borrowed {
+impl Origin {
+    fn is_pooled(&self) -> bool {
+        matches!(self.connection, BodyConnection::Pooled(_))
+    }
+
+    /// What the log calls the answer.
+    fn label(&self) -> AnswerLabel {
+        let upstream = match &self.connection {
+            BodyConnection::Pooled(connection) => Some(connection.pooled.label()),
+            BodyConnection::Own(upstream) => Some(upstream.clone()),
+            BodyConnection::Released => None,
+        };
+        AnswerLabel {
+            upstream,
+            request_id: self.request_id,
+        }
+    }
+}
+
+impl ResponseConnection {
     /// The connection of this answer, which serves again only where the whole request was read.
-    pub(super) fn new(lease: Lease, sent: Sent, response: &Response<Incoming>) -> Self {
+    pub(super) fn new(pooled: PooledConnection, sent: Sent, response: &Response<Incoming>) -> Self {
         let keep = if sent.was_heard(response.status()) {
             reuse::keep(response)
         } else {
             Duration::ZERO
         };
         Self {
-            lease,
+            pooled,
             keep,
             upload: sent.progress,
         }
@@ -219,9 +256,9 @@ impl Borrowed {
 
     /// Both bodies have ended: the connection may serve again.
     pub(super) fn give_back(self) {
-        let sent = self.upload.as_ref().is_none_or(Progress::is_done);
+        let sent = self.upload.as_ref().is_none_or(UploadProgress::is_done);
         if sent {
-            self.lease.give_back(self.keep);
+            self.pooled.give_back(self.keep);
         }
     }
 }

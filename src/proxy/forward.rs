@@ -9,34 +9,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::Either;
-use http::header::{self, HeaderMap};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body_rate::BodyPace;
 use super::buffer::Buffering;
-use super::carry::Carrier;
+use super::detached::Intercepted;
 use super::download::Download;
-use super::error::{Failure, ForwardError};
-use super::flow::{Borrowed, Patience};
+use super::error::{ForwardError, ForwardFailure};
+use super::flow::{BodyConnection, Origin, ResponseConnection};
 use super::intercept::{Intercept, PassedOn};
 pub use super::kind::UpstreamKind;
 use super::liveness;
 use super::receive::{Receiver, StreamedPaths, UploadLimits};
 use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
-use super::streamed::Progress;
+use super::streamed::UploadProgress;
 use super::sweep::Sweeper;
-use super::tunnel;
+use super::tunnel::{self, Handshake};
 use super::upload::Upload;
 use super::upload_fault::UploadFault;
-use super::upstream::{Lease, Reuse, Upstream};
+use super::upstream::{PooledConnection, Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
-use crate::web::request::Downstream;
+use crate::web::request::{Downstream, Upgrade};
 
 /// How often a request is sent in all.
 const ATTEMPTS: usize = 3;
@@ -70,7 +69,7 @@ pub struct Forwarder {
     receiver: Receiver,
     sweeper: Sweeper,
     local: LocalName,
-    carrier: Option<Carrier>,
+    intercepted: Option<Intercepted>,
     drain: DrainWatch,
 }
 
@@ -78,9 +77,9 @@ impl Forwarder {
     /// A forwarder; tunnels it opens end with `drain`.
     pub fn new(settings: ForwardSettings, drain: DrainWatch) -> Self {
         let limit = settings.upstream.timeout();
-        let carrier = settings
+        let intercepted = settings
             .intercept
-            .map(|intercept| Carrier::new(intercept, limit, drain.clone()));
+            .map(|intercept| Intercepted::new(intercept, limit, drain.clone()));
         Self {
             local: LocalName::new(settings.upstream.first_address()),
             upstream: settings.upstream,
@@ -98,7 +97,7 @@ impl Forwarder {
                 streamed: settings.streamed,
                 drain: drain.clone(),
             },
-            carrier,
+            intercepted,
             drain,
         }
     }
@@ -109,7 +108,7 @@ impl Forwarder {
         request: Request<Incoming>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardError> {
-        let answered = if self.is_tunnel(&request) {
+        let answered = if self.is_tunnel(&request, downstream) {
             Box::pin(self.tunnel(request, downstream)).await
         } else {
             self.exchange(request, downstream).await
@@ -124,11 +123,23 @@ impl Forwarder {
         Ok(response)
     }
 
+    /// Whether WebSockets may pass through to it.
+    pub fn takes_websockets(&self) -> bool {
+        self.kind.takes_websockets()
+    }
+
+    fn is_tunnel(&self, request: &Request<Incoming>, downstream: &Downstream) -> bool {
+        self.takes_websockets()
+            && downstream.upgrade == Upgrade::WebSocket
+            && request.method() == Method::GET
+            && request.version() == Version::HTTP_11
+    }
+
     async fn exchange(
         &self,
         request: Request<Incoming>,
         downstream: &Downstream,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let (parts, body) = request.into_parts();
         let client = downstream.address;
         let upload = self.receiver.receive(&parts, body, client).await?;
@@ -140,42 +151,39 @@ impl Forwarder {
         &self,
         mut request: Request<Upload>,
         downstream: &Downstream,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let repeatable = reuse::is_repeatable(&request);
         let sent = Sent::of(request.body());
         let mut reuse = if repeatable { reuse::ANY } else { reuse::FRESH };
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let mut lease = self.upstream.lease(reuse, downstream.address).await?;
-            let asked = self
-                .carrier
+            let mut pooled = self.upstream.connection(reuse, downstream.address).await?;
+            let summary = self
+                .intercepted
                 .as_ref()
-                .map(|carrier| (carrier, carrier.show(&mut request, downstream)));
+                .map(|intercepted| (intercepted, intercepted.request(&mut request, downstream)));
             let spare = repeatable.then(|| reuse::copy(&request));
-            let answer = lease.sender.try_send_request(request);
-            let answer = match asked {
-                Some((carrier, asked)) => Either::Left(carrier.carry(answer, asked)),
+            let answer = pooled.sender.try_send_request(request);
+            let answer = match summary {
+                Some((intercepted, summary)) => Either::Left(intercepted.response(answer, summary)),
                 None => Either::Right(answer),
             };
-            let mut error = match self.head(answer, &lease, sent.progress.as_ref()).await? {
+            let mut error = match self.head(answer, &pooled, sent.progress.as_ref()).await? {
                 Ok(response) => {
-                    let borrowed = Borrowed::new(lease, sent, &response);
-                    return self.answer(response, borrowed, downstream);
+                    let connection = ResponseConnection::new(pooled, sent, &response);
+                    return self.answer(response, connection, downstream);
                 }
                 Err(error) => error,
             };
-            let harmless = lease.reused || attempt == 1 || reuse::was_unread(error.error());
-            // The message comes back where nothing of it was written. What is no HTTP is an answer all
-            // the same: somebody has heard the request.
-            match error
-                .take_message()
-                .or(spare.filter(|_| harmless && !error.error().is_parse()))
-                .filter(|_| attempt < ATTEMPTS)
-            {
-                Some(again) => request = again,
-                None => return Err(broken(error.into_error(), &lease, sent.progress.as_ref())),
-            }
+            let harmless = pooled.reused || attempt == 1 || reuse::was_unread(error.error());
+            let again = reuse::again(&mut error, spare.filter(|_| harmless));
+            let Some(again) = again.filter(|_| attempt < ATTEMPTS) else {
+                let (at, progress) = (pooled.label(), sent.progress.as_ref());
+                return Err(ForwardFailure::unanswered(at, error.into_error(), progress));
+            };
+            request = again;
+            self.upstream.count_retry();
             reuse = Reuse::Never;
         }
     }
@@ -184,9 +192,9 @@ impl Forwarder {
     async fn head<R>(
         &self,
         answer: impl Future<Output = R>,
-        lease: &Lease,
-        progress: Option<&Progress>,
-    ) -> Result<R, Failure> {
+        pooled: &PooledConnection,
+        progress: Option<&UploadProgress>,
+    ) -> Result<R, ForwardFailure> {
         let limit = self.upstream.timeout();
         let mut left = limit;
         let mut answer = std::pin::pin!(answer);
@@ -197,8 +205,8 @@ impl Forwarder {
             let since = progress.map_or(limit, |progress| Instant::now() - progress.last());
             left = limit.saturating_sub(since);
             if left.is_zero() {
-                return Err(Failure::Timeout {
-                    at: lease.place(),
+                return Err(ForwardFailure::Timeout {
+                    at: pooled.label(),
                     limit,
                 });
             }
@@ -208,27 +216,31 @@ impl Forwarder {
     fn answer(
         &self,
         response: Response<Incoming>,
-        borrowed: Borrowed,
+        connection: ResponseConnection,
         downstream: &Downstream,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, ForwardFailure> {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let at = borrowed.lease.place();
-            return Err(Failure::UnaskedUpgrade { at });
+            let at = connection.pooled.label();
+            return Err(ForwardFailure::UnaskedUpgrade { at });
         }
-        if !is_plainly_framed(response.headers()) {
-            let at = borrowed.lease.place();
-            return Err(Failure::BadFraming { at });
+        if !rewrite::is_plainly_framed(response.headers()) {
+            let at = connection.pooled.label();
+            return Err(ForwardFailure::BadFraming { at });
         }
-        let patience = Patience::of(response.headers(), self.upstream.timeout());
+        let idle_limit = liveness::idle_limit(response.headers(), self.upstream.timeout());
         let may_be_kept = liveness::may_be_kept(response.headers());
         let (mut parts, body) = response.into_parts();
         rewrite::response(&mut parts);
         let passed_on = parts.extensions.remove::<PassedOn>();
         let body = if body.is_end_stream() {
-            borrowed.give_back();
+            connection.give_back();
             ResponseBody::empty()
         } else {
-            let mut body = Download::new(body, Some(borrowed), patience);
+            let origin = Origin {
+                request_id: downstream.request_id,
+                connection: BodyConnection::Pooled(connection),
+            };
+            let mut body = Download::new(body, origin, idle_limit);
             if may_be_kept {
                 body = body.kept_by(&self.sweeper, downstream.address);
             }
@@ -241,7 +253,7 @@ impl Forwarder {
         &self,
         mut request: Request<Incoming>,
         downstream: &Downstream,
-    ) -> Result<Response<ResponseBody>, Failure> {
+    ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (parts, body) = request.into_parts();
         if !body.is_end_stream() {
@@ -251,7 +263,12 @@ impl Forwarder {
         if self.kind == UpstreamKind::DevServer {
             rewrite::name_origin(request.headers_mut(), &self.local);
         }
-        tunnel::open(&self.upstream, request, on_upgrade, &self.drain).await
+        let handshake = Handshake {
+            request,
+            downstream: on_upgrade,
+            request_id: downstream.request_id,
+        };
+        tunnel::open(&self.upstream, handshake, &self.drain).await
     }
 
     fn rewritten(
@@ -266,22 +283,4 @@ impl Forwarder {
         }
         Request::from_parts(parts, upload)
     }
-}
-
-/// Whether its body is what hyper took it for, whoever reads it next.
-fn is_plainly_framed(fields: &HeaderMap) -> bool {
-    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
-    let chunked = codings
-        .next()
-        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    chunked && codings.next().is_none()
-}
-
-/// Whose fault it is that no answer came.
-fn broken(error: hyper::Error, lease: &Lease, progress: Option<&Progress>) -> Failure {
-    if let Some(fault) = progress.and_then(Progress::fault) {
-        return fault.into();
-    }
-    let at = lease.place();
-    Failure::broken(at, error)
 }

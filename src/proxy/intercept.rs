@@ -22,7 +22,12 @@ pub trait Intercept: Debug + Send + Sync {
 
     /// Reads an answer's head before it is made fit for a browser. Must not block. What is given back is
     /// kept until the answer was passed on.
-    fn incoming(&self, asked: &Asked, status: StatusCode, fields: &HeaderMap) -> Option<PassedOn>;
+    fn incoming(
+        &self,
+        asked: &RequestSummary,
+        status: StatusCode,
+        fields: &HeaderMap,
+    ) -> Option<PassedOn>;
 }
 
 /// Dropped when an answer was handed to its client's connection whole, or never will be.
@@ -49,7 +54,7 @@ pub struct Outgoing<'a> {
 
 /// What is remembered of a request until its answer comes.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RequestSummary {
     /// When it was sent.
     pub at: Instant,
     /// Its path and query.
@@ -81,7 +86,7 @@ pub enum Purpose {
     Unknown,
 }
 
-impl Asked {
+impl RequestSummary {
     /// Remembers a request that is sent now. Copies no text: the fields share it.
     pub(super) fn of<B>(request: &Request<B>, downstream: &Downstream) -> Self {
         let field = |name| request.headers().get(name).cloned();

@@ -12,3 +12,10 @@ pub enum UpstreamKind {
     /// Keeps its Host; WebSockets pass through.
     Plain,
 }
+
+impl UpstreamKind {
+    /// Whether WebSockets may pass through to it.
+    pub fn takes_websockets(self) -> bool {
+        self != Self::Django
+    }
+}

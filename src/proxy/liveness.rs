@@ -3,7 +3,11 @@
 //! Asked by `forward`. The surprise: what is old in them is worth nothing, so they are kept for nobody,
 //! and an event stream may be silent for as long as it likes.
 
-use http::header::{self, HeaderMap};
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::web::media_type;
 
 /// The types of such answers.
 const STREAMS: [&str; 3] = [
@@ -17,19 +21,12 @@ pub(super) fn may_be_kept(fields: &HeaderMap) -> bool {
     let asked = fields
         .get("x-accel-buffering")
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no"));
-    !asked && !STREAMS.iter().any(|stream| is_of_type(fields, stream))
+    !asked && !STREAMS.iter().any(|stream| media_type::is(fields, stream))
 }
 
-/// Whether an answer is an event stream.
-pub(super) fn is_event_stream(fields: &HeaderMap) -> bool {
-    is_of_type(fields, STREAMS[0])
-}
-
-/// Whether an answer is of a media type, whatever its parameters.
-fn is_of_type(fields: &HeaderMap, media_type: &str) -> bool {
-    let field = fields.get(header::CONTENT_TYPE);
-    let named = field.and_then(|value| value.to_str().ok()?.split(';').next());
-    named.is_some_and(|named| named.trim().eq_ignore_ascii_case(media_type))
+/// How long the next part of an answer may take: an event stream's as long as it likes.
+pub(super) fn idle_limit(fields: &HeaderMap, limit: Duration) -> Option<Duration> {
+    (!media_type::is(fields, STREAMS[0])).then_some(limit)
 }
 
 #[cfg(test)]

@@ -1,26 +1,30 @@
-//! Forwards requests to servers behind the gateway; knows nothing of Django's meaning: whoever does
-//! looks on through [`intercept`].
+//! Forwards requests to servers behind the gateway; knows nothing of Django: what
+//! does looks on through [`intercept`].
 //!
-//! `route` finds who answers, `forward` rewrites and sends, `upstream` lends connections, `tunnel` joins
+//! `route` finds who answers, `forward` rewrites and sends, `upstream` pools connections, `tunnel` joins
 //! foreign WebSockets. Request bodies: `receive` reads them into a `spool`, or streams them
-//! (`streamed`); `upload` is what is sent. Answers: `download`; for a client that falls behind `sweep`
-//! has a `pump` fill a `store`. Both keep what waits in a `buffer`.
+//! (`streamed`); `upload` is what is sent. Answers: `download` takes them
+//! from a `flow`; for a client that falls behind `sweep` has a `pump` fill a `store`. Both keep what waits in a
+//! `buffer`.
 
+mod backend;
 mod body_rate;
 pub mod buffer;
-mod carry;
+mod concurrency;
+mod detached;
 mod dial;
 mod download;
 mod error;
 mod flow;
 pub mod forward;
+mod idle_timeout;
 pub mod intercept;
 mod kind;
 mod liveness;
-mod patient;
 mod pool;
 mod pump;
 mod quota;
+mod read_after_write_error;
 mod receive;
 mod reuse;
 mod rewrite;
@@ -30,7 +34,6 @@ mod store;
 mod streamed;
 mod sweep;
 mod tunnel;
-mod turns;
 mod upload;
 mod upload_fault;
 pub mod upstream;

@@ -12,7 +12,7 @@ use hyper::client::conn::http1::SendRequest;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::turns::MOST_UNDER_WAY;
+use super::concurrency::MOST_UNDER_WAY;
 use super::upload::Upload;
 use crate::net::drain::DrainWatch;
 
@@ -24,11 +24,11 @@ const SETTLE_LIMIT: Duration = Duration::from_millis(20);
 /// The idle connections of one address. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pool {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<PoolInner>>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct PoolInner {
     idle: VecDeque<Idle>,
     reaped: bool,
 }
@@ -109,7 +109,7 @@ impl Pool {
         inner.reaped = false;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, PoolInner> {
         self.inner.lock()
     }
 }

@@ -2,7 +2,7 @@
 //! taken.
 //!
 //! Begun by `sweep` for clients that have fallen behind. At the end of the answer the connection and
-//! its turn are free, however long the client still takes.
+//! its permit are free, however long the client still takes.
 
 use std::future::poll_fn;
 
@@ -11,17 +11,17 @@ use super::store::Store;
 
 /// Runs until the answer has ended, or its client has gone.
 pub(super) async fn pump(mut answer: Direct, store: Store) {
-    let broken_off = BrokenOff(store.clone());
+    let end_on_drop = EndOnDrop(store.clone());
     tokio::select! {
         biased;
         // Dropped, the answer closes its connection, which tells the upstream.
         () = store.gone() => {}
-        () = carry(&mut answer, &store) => {}
+        () = fill(&mut answer, &store) => {}
     }
-    drop(broken_off);
+    drop(end_on_drop);
 }
 
-async fn carry(answer: &mut Direct, store: &Store) {
+async fn fill(answer: &mut Direct, store: &Store) {
     while let Some(part) = poll_fn(|context| answer.poll(context)).await {
         match part.map(http_body::Frame::into_data) {
             Ok(Ok(bytes)) => store.put(bytes).await,
@@ -33,10 +33,10 @@ async fn carry(answer: &mut Direct, store: &Store) {
     store.end(Ok(()));
 }
 
-/// An answer that ends in no other way has broken off: its client must never wait for ever.
-struct BrokenOff(Store);
+/// Ends an answer that ended in no other way: its client must not wait for ever.
+struct EndOnDrop(Store);
 
-impl Drop for BrokenOff {
+impl Drop for EndOnDrop {
     fn drop(&mut self) {
         self.0.end(Err("the answer was given up".into()));
     }

@@ -7,9 +7,10 @@ use std::io;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, Version, header};
+use hyper::client::conn::TrySendError;
 
 use super::pool::IDLE_LIMIT;
-use super::streamed::Progress;
+use super::streamed::UploadProgress;
 use super::upload::Upload;
 use super::upstream::Reuse;
 use crate::web::headers;
@@ -39,6 +40,16 @@ pub(super) fn copy(request: &Request<Upload>) -> Request<Upload> {
     copy
 }
 
+/// The request to send once more: it comes back where nothing of it was written, else `spare` serves.
+/// What is no HTTP is an answer all the same: the request was read.
+pub(super) fn again(
+    error: &mut TrySendError<Request<Upload>>,
+    spare: Option<Request<Upload>>,
+) -> Option<Request<Upload>> {
+    let unwritten = error.take_message();
+    unwritten.or_else(|| spare.filter(|_| !error.error().is_parse()))
+}
+
 /// Whether nobody read the request. On a new connection a repeatable request is sent once more only,
 /// for it may be what kills the server; but a server that dies over a request has read it, and its
 /// connection is closed then. Reset is one whose bytes are unread: it was waiting to be accepted.
@@ -57,7 +68,7 @@ pub(super) fn was_unread(error: &hyper::Error) -> bool {
 #[derive(Debug)]
 pub(super) struct Sent {
     /// How far its body has come, where it is streamed.
-    pub(super) progress: Option<Progress>,
+    pub(super) progress: Option<UploadProgress>,
     body: SentBody,
 }
 
@@ -82,7 +93,7 @@ impl Sent {
     /// Whether its body, if it had one, was surely read. Who refuses an upload often does not read
     /// it, and closes the connection somewhat later (gunicorn).
     pub(super) fn was_heard(&self, status: StatusCode) -> bool {
-        let all = self.progress.as_ref().is_none_or(Progress::is_done);
+        let all = self.progress.as_ref().is_none_or(UploadProgress::is_done);
         let refused = status.is_client_error() || status.is_server_error();
         all && !(refused && self.body == SentBody::Some)
     }

@@ -176,19 +176,29 @@ fn to_origin_form(uri: &mut Uri) {
         .into();
 }
 
+/// Whether its body is what hyper took it for, whoever reads it next.
+pub(super) fn is_plainly_framed(fields: &HeaderMap) -> bool {
+    let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
+    let chunked = codings
+        .next()
+        .is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    chunked && codings.next().is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use http::Request;
 
     use super::*;
     use crate::ids::{NodeId, RequestId};
-    use crate::web::request::ErrorPages;
+    use crate::web::request::{ErrorPages, Upgrade};
 
     fn downstream() -> Downstream {
         Downstream {
             address: "::ffff:192.168.1.9".parse().unwrap(),
             request_id: RequestId::new(NodeId::random(), 1),
             host: HeaderValue::from_static("localhost:8443"),
+            upgrade: Upgrade::None,
             audience: ErrorPages::Public,
             claimed: None,
         }

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::buffer::{Buffering, Pieces, Room, Scratch, ScratchFile};
+use super::error::AnswerLabel;
 use crate::telemetry::seldom::Once;
 use crate::web::body::BodyError;
 
@@ -24,22 +25,23 @@ const BATCH: u64 = 64 * 1024;
 /// What waits for a client. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Store {
-    shared: Arc<Shared>,
+    shared: Arc<StoreInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    inner: Mutex<Inner>,
+struct StoreInner {
+    inner: Mutex<StoreState>,
     /// Some was taken.
     room: Notify,
     /// The client has gone.
     gone: CancellationToken,
     scratch: Scratch,
     in_memory: u64,
+    label: AnswerLabel,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct StoreState {
     /// Comes before the file.
     pieces: Pieces,
     file: Option<ScratchFile>,
@@ -53,7 +55,7 @@ struct Inner {
 }
 
 /// Where the next part goes.
-enum Place {
+enum PartTarget {
     /// It is in memory.
     Taken,
     /// To the file, at this offset.
@@ -64,8 +66,8 @@ enum Place {
 
 impl Store {
     /// An empty one.
-    pub(super) fn new(buffering: &Buffering, room: Room) -> Self {
-        let inner = Inner {
+    pub(super) fn new(buffering: &Buffering, room: Room, label: AnswerLabel) -> Self {
+        let inner = StoreState {
             pieces: Pieces::default(),
             file: None,
             written: 0,
@@ -76,12 +78,13 @@ impl Store {
             room,
             complaint: Once::default(),
         };
-        let shared = Shared {
+        let shared = StoreInner {
             inner: Mutex::new(inner),
             room: Notify::new(),
             gone: CancellationToken::new(),
             scratch: buffering.scratch().clone(),
             in_memory: buffering.response(),
+            label,
         };
         Self {
             shared: Arc::new(shared),
@@ -91,11 +94,11 @@ impl Store {
     /// Keeps a part; waits where there is no room.
     pub(super) async fn put(&self, part: Bytes) {
         loop {
-            let place = self.lock().place(&part, self.shared.in_memory);
-            match place {
-                Place::Taken => return,
-                Place::File(offset) if self.write(part.clone(), offset).await => return,
-                Place::File(_) | Place::None => self.shared.room.notified().await,
+            let destination = self.lock().destination(&part, self.shared.in_memory);
+            match destination {
+                PartTarget::Taken => return,
+                PartTarget::File(offset) if self.write(part.clone(), offset).await => return,
+                PartTarget::File(_) | PartTarget::None => self.shared.room.notified().await,
             }
         }
     }
@@ -139,8 +142,14 @@ impl Store {
             let used = inner.written;
             inner.room.shrink_disk(used);
             if inner.complaint.is_first() {
-                let folder = self.shared.scratch.folder().display();
-                tracing::warn!(%error, %folder, "cannot keep an answer, it waits for its client");
+                let (label, scratch) = (&self.shared.label, &self.shared.scratch);
+                tracing::warn!(
+                    upstream = label.upstream.as_ref().map(tracing::field::display),
+                    request_id = %label.request_id,
+                    folder = %scratch.folder().display(),
+                    %error,
+                    "cannot keep an answer, it waits for its client"
+                );
             }
             return false;
         }
@@ -159,15 +168,15 @@ impl Store {
         file.write(vec![part], offset).await.1
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, StoreState> {
         let inner = &self.shared.inner;
         inner.lock()
     }
 }
 
-impl Inner {
+impl StoreState {
     /// Finds a place for a part, and takes it where that is memory.
-    fn place(&mut self, part: &Bytes, in_memory: u64) -> Place {
+    fn destination(&mut self, part: &Bytes, in_memory: u64) -> PartTarget {
         let length = part.len() as u64;
         // Behind what is in the file only the file is next.
         if self.read == self.written {
@@ -177,13 +186,13 @@ impl Inner {
             if fits || kept == 0 {
                 self.pieces.push(part.clone());
                 self.wake();
-                return Place::Taken;
+                return PartTarget::Taken;
             }
         }
         if self.room.try_disk(length) {
-            return Place::File(self.written);
+            return PartTarget::File(self.written);
         }
-        Place::None
+        PartTarget::None
     }
 
     /// All of the file was taken: what it uses of the disk is free again.
@@ -241,6 +250,7 @@ mod tests {
 
     use super::*;
     use crate::config::{BufferFolder, BufferingConfig};
+    use crate::ids::{NodeId, RequestId};
 
     fn buffering(memory: u64, disk: u64) -> Buffering {
         let config = BufferingConfig {
@@ -254,7 +264,11 @@ mod tests {
     }
 
     fn store(buffering: &Buffering) -> Store {
-        Store::new(buffering, buffering.room([192, 0, 2, 1].into()))
+        let label = AnswerLabel {
+            upstream: None,
+            request_id: RequestId::new(NodeId::random(), 1),
+        };
+        Store::new(buffering, buffering.room([192, 0, 2, 1].into()), label)
     }
 
     fn part(number: usize) -> Bytes {

@@ -1,12 +1,12 @@
 //! A request body that goes to the upstream while it comes from the client.
 //!
 //! Made by `upload` where streaming was asked for. The surprise: hyper reports a body that
-//! fails as an error of the *upstream* request; [`Progress`] remembers whose fault it was. And an
+//! fails as an error of the *upstream* request; [`UploadProgress`] remembers whose fault it was. And an
 //! upstream may answer before it has read the body: the client still gets to send the rest.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,9 +14,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::body_rate::{BodyPace, BodyRate};
+use super::idle_timeout::IdleTimeout;
 use super::upload_fault::UploadFault;
 use crate::net::drain::DrainWatch;
 use crate::web::body::BodyError;
@@ -30,16 +31,9 @@ pub(super) struct Streamed {
     /// Gone when it failed.
     body: Option<Incoming>,
     rate: BodyRate,
-    waiting: Option<Waiting>,
-    progress: Progress,
+    idle: IdleTimeout,
+    progress: UploadProgress,
     unwanted: Unwanted,
-}
-
-/// For the client's next bytes.
-#[derive(Debug)]
-struct Waiting {
-    since: Instant,
-    timer: Pin<Box<Sleep>>,
 }
 
 /// What becomes of a body that nobody wants, of an HTTP/1.1 client.
@@ -88,14 +82,14 @@ impl Streamed {
         Self {
             body: Some(body),
             rate: BodyRate::new(pace),
-            waiting: None,
-            progress: Progress::new(),
+            idle: IdleTimeout::default(),
+            progress: UploadProgress::new(),
             unwanted,
         }
     }
 
     /// How far it has come.
-    pub(super) fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> UploadProgress {
         self.progress.clone()
     }
 
@@ -124,11 +118,11 @@ impl Streamed {
             Poll::Ready(frame) => frame,
             Poll::Pending => return self.poll_stall(context),
         };
-        let waited = self.waiting.take().map(|waiting| waiting.since.elapsed());
+        let waited = self.idle.reset();
         match frame {
             Some(Ok(frame)) if frame.is_data() => {
                 let size = frame.data_ref().map_or(0, Bytes::len);
-                self.rate.came(size, waited.unwrap_or_default());
+                self.rate.came(size, waited);
                 self.progress.moved(body.is_end_stream());
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -145,13 +139,7 @@ impl Streamed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let limit = self.rate.limit();
-        let waiting = self.waiting.get_or_insert_with(|| Waiting {
-            since: Instant::now(),
-            timer: Box::pin(tokio::time::sleep(limit)),
-        });
-        if waiting.timer.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
+        ready!(self.idle.poll_idle(limit, context));
         self.fail(self.rate.fault(), self.rate.fault().into())
     }
 
@@ -176,22 +164,22 @@ impl Drop for Streamed {
 
 /// How far a body has come on its way to the upstream. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
-    inner: Arc<Mutex<ProgressInner>>,
+pub(super) struct UploadProgress {
+    inner: Arc<Mutex<UploadProgressInner>>,
 }
 
 #[derive(Debug)]
-struct ProgressInner {
+struct UploadProgressInner {
     last: Instant,
     done: bool,
     fault: Option<UploadFault>,
 }
 
-impl Progress {
+impl UploadProgress {
     /// Nothing has gone by yet.
     pub(super) fn new() -> Self {
         Self {
-            inner: Arc::new(Mutex::new(ProgressInner {
+            inner: Arc::new(Mutex::new(UploadProgressInner {
                 last: Instant::now(),
                 done: false,
                 fault: None,
@@ -226,7 +214,7 @@ impl Progress {
         self.lock().fault.take()
     }
 
-    fn lock(&self) -> MutexGuard<'_, ProgressInner> {
+    fn lock(&self) -> MutexGuard<'_, UploadProgressInner> {
         self.inner.lock()
     }
 }

@@ -24,11 +24,11 @@ const FAST: u64 = 256 << 10;
 /// Looks after answers. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Sweeper {
-    shared: Arc<Shared>,
+    shared: Arc<SweeperInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SweeperInner {
     list: Mutex<List>,
     buffering: Buffering,
     drain: DrainWatch,
@@ -59,7 +59,7 @@ pub(super) struct Enrolment {
 impl Sweeper {
     /// Keeps what is not taken in `buffering`.
     pub(super) fn new(buffering: Buffering, drain: DrainWatch) -> Self {
-        let shared = Shared {
+        let shared = SweeperInner {
             list: Mutex::default(),
             buffering,
             drain,
@@ -116,8 +116,8 @@ impl Sweeper {
             return;
         }
         let buffering = &self.shared.buffering;
-        let store = Store::new(buffering, buffering.room(enrolled.client));
-        if let Some(answer) = enrolled.flow.divert(store.clone()) {
+        let store = |label| Store::new(buffering, buffering.room(enrolled.client), label);
+        if let Some((answer, store)) = enrolled.flow.divert(store) {
             self.shared.drain.spawn(pump(answer, store));
         }
     }

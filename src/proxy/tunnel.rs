@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -15,12 +15,12 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use super::download::Download;
-use super::error::Failure;
-use super::flow::Patience;
-use super::forward::{Forwarder, UpstreamKind};
+use super::error::ForwardFailure;
+use super::flow::{BodyConnection, Origin};
 use super::rewrite;
 use super::upload::Upload;
 use super::upstream::Upstream;
+use crate::ids::RequestId;
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
@@ -30,62 +30,66 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Of each direction; a tunnel holds two for its whole life.
 const BUFFER: usize = 8 * 1024;
 
-impl Forwarder {
-    /// Whether WebSockets may pass through to it.
-    pub fn takes_websockets(&self) -> bool {
-        self.kind != UpstreamKind::Django
-    }
-
-    pub(super) fn is_tunnel(&self, request: &Request<Incoming>) -> bool {
-        self.takes_websockets()
-            && request.method() == Method::GET
-            && request.version() == Version::HTTP_11
-            && headers::is_websocket_upgrade(request.headers())
-    }
+/// A handshake on its way to an upstream.
+pub(super) struct Handshake {
+    /// Its head, as the upstream gets it.
+    pub(super) request: Request<Upload>,
+    /// The client's connection, once it is no longer HTTP.
+    pub(super) downstream: OnUpgrade,
+    /// Names it in the log.
+    pub(super) request_id: RequestId,
 }
 
 /// Hands a handshake on (its head is already the upstream's) and, where it is accepted, joins both
 /// sides.
 pub(super) async fn open(
     upstream: &Upstream,
-    mut request: Request<Upload>,
-    downstream: OnUpgrade,
+    mut handshake: Handshake,
     drain: &DrainWatch,
-) -> Result<Response<ResponseBody>, Failure> {
-    set_upgrade(request.headers_mut());
-    let path = request.uri().path().to_owned();
+) -> Result<Response<ResponseBody>, ForwardFailure> {
+    set_upgrade(handshake.request.headers_mut());
+    let path = handshake.request.uri().path().to_owned();
     let (stream, backend) = upstream.connect(upstream.next_backend()).await?;
-    let at = upstream.place(backend);
-    let lost = |source| Failure::broken(at.clone(), source);
+    let at = upstream.label(backend);
+    let lost = |source| ForwardFailure::broken(at.clone(), source);
 
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     drain.spawn(async move {
         // Whoever waits for the answer learns of the error.
         let _ = connection.with_upgrades().await;
     });
-    let answer = tokio::time::timeout(HANDSHAKE_LIMIT, sender.send_request(request)).await;
+    let answer =
+        tokio::time::timeout(HANDSHAKE_LIMIT, sender.send_request(handshake.request)).await;
     let Ok(answer) = answer else {
         let limit = HANDSHAKE_LIMIT;
-        return Err(Failure::NoWebSocket { at, path, limit });
+        return Err(ForwardFailure::NoWebSocket { at, path, limit });
     };
     let response = answer.map_err(lost)?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(refused(response, upstream));
+        let origin = Origin {
+            request_id: handshake.request_id,
+            connection: BodyConnection::Own(at),
+        };
+        return Ok(refused(response, origin, upstream.timeout()));
     }
     if !headers::is_websocket_upgrade(response.headers()) {
-        return Err(Failure::UnaskedUpgrade { at });
+        return Err(ForwardFailure::UnaskedUpgrade { at });
     }
-    Ok(accepted(response, downstream, drain))
+    Ok(accepted(response, handshake.downstream, drain))
 }
 
 /// The upstream answered like any web server.
-fn refused(response: Response<Incoming>, upstream: &Upstream) -> Response<ResponseBody> {
+fn refused(
+    response: Response<Incoming>,
+    origin: Origin,
+    limit: Duration,
+) -> Response<ResponseBody> {
     let (mut parts, body) = response.into_parts();
     rewrite::response(&mut parts);
     if body.is_end_stream() {
         return Response::from_parts(parts, ResponseBody::empty());
     }
-    let body = Download::new(body, None, Patience::Limited(upstream.timeout()));
+    let body = Download::new(body, origin, Some(limit));
     Response::from_parts(parts, ResponseBody::stream(body))
 }
 

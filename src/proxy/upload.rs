@@ -1,7 +1,7 @@
 //! Request bodies on their way to an upstream, always with a known length.
 //!
 //! Made by `receive`, polled by the connection to the upstream. The surprise: a body that was kept can
-//! fail too, and hyper reports that as an error of the *upstream* request; [`Progress`] remembers it.
+//! fail too, and hyper reports that as an error of the *upstream* request; [`UploadProgress`] remembers it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::spool::Spooled;
-use super::streamed::{Progress, Streamed};
+use super::streamed::{Streamed, UploadProgress};
 use super::upload_fault::UploadFault;
 use crate::web::body::BodyError;
 
@@ -22,23 +22,23 @@ pub(super) enum Upload {
     /// It is small.
     Ready(Bytes),
     /// It was kept until it was whole.
-    Spooled(Box<Kept>),
+    Spooled(Box<SpooledUpload>),
     /// It comes from the client as it is sent.
     Stream(Box<Streamed>),
 }
 
 /// A body that is sent from where it was kept.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct SpooledUpload {
     spooled: Spooled,
-    progress: Progress,
+    progress: UploadProgress,
 }
 
 impl Upload {
     /// A body that was kept until it was whole.
     pub(super) fn spooled(spooled: Spooled) -> Self {
-        let progress = Progress::new();
-        Self::Spooled(Box::new(Kept { spooled, progress }))
+        let progress = UploadProgress::new();
+        Self::Spooled(Box::new(SpooledUpload { spooled, progress }))
     }
 
     /// The exact length, or `None` where there is no body.
@@ -50,7 +50,7 @@ impl Upload {
     }
 
     /// How far it has come, where it does not go out at once.
-    pub(super) fn progress(&self) -> Option<Progress> {
+    pub(super) fn progress(&self) -> Option<UploadProgress> {
         match self {
             Self::Empty | Self::Ready(_) => None,
             Self::Spooled(kept) => Some(kept.progress.clone()),
@@ -59,7 +59,7 @@ impl Upload {
     }
 }
 
-impl Kept {
+impl SpooledUpload {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let part = std::task::ready!(self.spooled.poll_next(context));
         Poll::Ready(match part {

@@ -5,19 +5,20 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::http1;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
+use super::backend::Backend;
+use super::concurrency::{ConcurrencyLimit, Permit};
 use super::dial::{DialError, dial};
-use super::error::{Failure, Place};
-use super::patient::Patient;
-use super::pool::Pool;
-use super::turns::{Turn, Turns};
+use super::error::{ForwardFailure, UpstreamLabel};
+use super::read_after_write_error::ReadAfterWriteError;
 use super::upload::Upload;
 use crate::config::UpstreamAddress;
 use crate::net::drain::DrainWatch;
@@ -44,29 +45,23 @@ pub struct UpstreamSettings {
     pub timeout: Duration,
     /// How long a request waits while nobody listens.
     pub hold: Duration,
+    /// Counts requests that are sent again.
+    pub retries: Counter,
 }
 
 /// A server behind the gateway. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    shared: Arc<Shared>,
+    shared: Arc<UpstreamInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct UpstreamInner {
     settings: UpstreamSettings,
     backends: Vec<Backend>,
     next: AtomicUsize,
-    turns: Turns,
+    limit: ConcurrencyLimit,
     drain: DrainWatch,
-}
-
-#[derive(Debug)]
-struct Backend {
-    address: UpstreamAddress,
-    text: String,
-    pool: Pool,
-    away: AtomicBool,
 }
 
 /// Which connections will do.
@@ -78,14 +73,14 @@ pub(super) enum Reuse {
     Never,
 }
 
-/// A connection lent for one request. Dropped, it is closed; given back, it is used again.
+/// A connection taken for one request. Dropped, it is closed; given back, it is used again.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(super) struct PooledConnection {
     pub(super) sender: SendRequest<Upload>,
     pub(super) reused: bool,
-    shared: Arc<Shared>,
+    shared: Arc<UpstreamInner>,
     backend: usize,
-    _turn: Turn,
+    _permit: Permit,
 }
 
 impl Upstream {
@@ -98,11 +93,11 @@ impl Upstream {
             .map(Backend::new)
             .collect();
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(UpstreamInner {
                 settings,
                 backends,
                 next: AtomicUsize::new(0),
-                turns: Turns::new(),
+                limit: ConcurrencyLimit::new(),
                 drain,
             }),
         }
@@ -117,8 +112,12 @@ impl Upstream {
     }
 
     /// A connection for one request of a client's.
-    pub(super) async fn lease(&self, reuse: Reuse, client: IpAddr) -> Result<Lease, Failure> {
-        let turn = self.turn(client).await?;
+    pub(super) async fn connection(
+        &self,
+        reuse: Reuse,
+        client: IpAddr,
+    ) -> Result<PooledConnection, ForwardFailure> {
+        let permit = self.permit(client).await?;
         let first = self.shared.next.fetch_add(1, Ordering::Relaxed);
         if let Reuse::Within(freshness) = reuse {
             let backend = first % self.shared.backends.len().max(1);
@@ -129,10 +128,10 @@ impl Upstream {
                 .map(|backend| &backend.pool)
                 && let Some(sender) = pool.take(freshness).await
             {
-                let lease = self.lend(sender, backend, turn);
-                return Ok(Lease {
+                let pooled = self.lend(sender, backend, permit);
+                return Ok(PooledConnection {
                     reused: true,
-                    ..lease
+                    ..pooled
                 });
             }
         }
@@ -140,41 +139,46 @@ impl Upstream {
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .max_headers(FIELDS)
-            .handshake(TokioIo::new(Patient::new(stream)))
+            .handshake(TokioIo::new(ReadAfterWriteError::new(stream)))
             .await
-            .map_err(|source| Failure::Lost {
-                at: self.place(backend),
+            .map_err(|source| ForwardFailure::Lost {
+                at: self.label(backend),
                 source,
             })?;
         self.shared.drain.spawn(async move {
             // Whoever waits for the answer learns of the error, and logs it.
             let _ = connection.await;
         });
-        Ok(self.lend(sender, backend, turn))
+        Ok(self.lend(sender, backend, permit))
     }
 
-    fn lend(&self, sender: SendRequest<Upload>, backend: usize, turn: Turn) -> Lease {
-        Lease {
+    fn lend(
+        &self,
+        sender: SendRequest<Upload>,
+        backend: usize,
+        permit: Permit,
+    ) -> PooledConnection {
+        PooledConnection {
             sender,
             reused: false,
             shared: self.shared.clone(),
             backend,
-            _turn: turn,
+            _permit: permit,
         }
     }
 
-    async fn turn(&self, client: IpAddr) -> Result<Turn, Failure> {
-        let turn = self.shared.turns.take(client).await;
-        turn.ok_or_else(|| self.busy())
+    async fn permit(&self, client: IpAddr) -> Result<Permit, ForwardFailure> {
+        let permit = self.shared.limit.take(client).await;
+        permit.ok_or_else(|| self.busy())
     }
 
-    fn busy(&self) -> Failure {
+    fn busy(&self) -> ForwardFailure {
         let name = self.shared.settings.name.clone();
-        Failure::Busy { name }
+        ForwardFailure::Busy { name }
     }
 
     /// A new connection; waits while nobody listens, but no longer than the hold.
-    pub(super) async fn connect(&self, first: usize) -> Result<(Stream, usize), Failure> {
+    pub(super) async fn connect(&self, first: usize) -> Result<(Stream, usize), ForwardFailure> {
         let started = Instant::now();
         let mut pause = PAUSES.0;
         loop {
@@ -195,7 +199,7 @@ impl Upstream {
     }
 
     /// Each address once, those that answered last time first.
-    async fn try_backends(&self, first: usize) -> Result<(Stream, usize), Failure> {
+    async fn try_backends(&self, first: usize) -> Result<(Stream, usize), ForwardFailure> {
         let backends = &self.shared.backends;
         let in_turn = || (0..backends.len()).map(|step| (first + step) % backends.len());
         let is_away = |index: &usize| backends[*index].away.load(Ordering::Relaxed);
@@ -217,7 +221,7 @@ impl Upstream {
         Err(last)
     }
 
-    async fn try_backend(&self, index: usize) -> Result<Stream, Failure> {
+    async fn try_backend(&self, index: usize) -> Result<Stream, ForwardFailure> {
         let (name, backend) = (&self.shared.settings.name, &self.shared.backends[index]);
         match dial(&backend.address, self.shared.settings.connect_timeout).await {
             Ok(stream) => {
@@ -230,26 +234,31 @@ impl Upstream {
                 if !backend.away.swap(true, Ordering::Relaxed) {
                     tracing::warn!(upstream = name, address = backend.text, %error, "upstream is away");
                 }
-                let at = self.place(index);
+                let at = self.label(index);
                 Err(match error {
-                    DialError::Refused(cause) => Failure::Refused { at, cause },
-                    DialError::TimedOut(limit) => Failure::ConnectTimeout { at, limit },
+                    DialError::Refused(cause) => ForwardFailure::Refused { at, cause },
+                    DialError::TimedOut(limit) => ForwardFailure::ConnectTimeout { at, limit },
                 })
             }
         }
     }
 
-    pub(super) fn place(&self, backend: usize) -> Place {
-        self.shared.place(backend)
+    pub(super) fn label(&self, backend: usize) -> UpstreamLabel {
+        self.shared.label(backend)
     }
 
-    /// Whose turn it is among several addresses.
+    /// A request is sent again.
+    pub(super) fn count_retry(&self) {
+        self.shared.settings.retries.inc();
+    }
+
+    /// Whose permit it is among several addresses.
     pub(super) fn next_backend(&self) -> usize {
         self.shared.next.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-impl Lease {
+impl PooledConnection {
     /// Keeps the connection for the next request.
     pub(super) fn give_back(self, limit: Duration) {
         if let Some(backend) = self.shared.backends.get(self.backend) {
@@ -258,14 +267,14 @@ impl Lease {
     }
 
     /// Whom it connects to.
-    pub(super) fn place(&self) -> Place {
-        self.shared.place(self.backend)
+    pub(super) fn label(&self) -> UpstreamLabel {
+        self.shared.label(self.backend)
     }
 }
 
-impl Shared {
-    fn place(&self, backend: usize) -> Place {
-        Place {
+impl UpstreamInner {
+    fn label(&self, backend: usize) -> UpstreamLabel {
+        UpstreamLabel {
             name: self.settings.name.clone(),
             address: self
                 .backends
@@ -273,25 +282,5 @@ impl Shared {
                 .map(|b| b.text.clone())
                 .unwrap_or_default(),
         }
-    }
-}
-
-impl Backend {
-    fn new(address: UpstreamAddress) -> Self {
-        Self {
-            text: address_text(&address),
-            address,
-            pool: Pool::default(),
-            away: AtomicBool::new(false),
-        }
-    }
-}
-
-/// An address as people write it.
-fn address_text(address: &UpstreamAddress) -> String {
-    match address {
-        UpstreamAddress::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        UpstreamAddress::Tcp { host, port } => format!("{host}:{port}"),
-        UpstreamAddress::Unix(path) => format!("unix:{}", path.display()),
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Used by `api`. The surprise: whether a publication is one or a batch, its media type says.
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, Method};
 
 use super::error::PublishError;
+use crate::web::media_type;
 
 pub(super) const JSON: &str = "application/json";
 pub(super) const NDJSON: &str = "application/x-ndjson";
@@ -60,8 +61,7 @@ impl Resource {
 
     /// The call, which for publications the media type decides.
     pub(super) fn call(self, headers: &HeaderMap) -> Result<ApiCall, PublishError> {
-        let essence = essence(headers);
-        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        let is = |name: &str| media_type::is(headers, name);
         match self {
             Self::Connections => Ok(ApiCall::Connections),
             Self::Presence => Ok(ApiCall::Online),
@@ -85,13 +85,4 @@ impl Resource {
         };
         PublishError::MediaType { expected }
     }
-}
-
-/// The media type without its parameters.
-fn essence(headers: &HeaderMap) -> &[u8] {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .map_or(&b""[..], HeaderValue::as_bytes);
-    let end = value.iter().position(|byte| *byte == b';');
-    value[..end.unwrap_or(value.len())].trim_ascii()
 }

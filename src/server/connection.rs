@@ -29,7 +29,7 @@ use crate::tls::accept::{self, Protocol, ServerConfig, TlsStream};
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
-use crate::web::render::{Asked, render};
+use crate::web::render::{ResponseFormat, render};
 
 /// For whoever has typed `http://` before the port of HTTPS.
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
@@ -131,7 +131,7 @@ impl Treatment {
             Self::Serve => answer.answer(request, peer).await,
             Self::Refuse => {
                 let problem = HandshakeError::Full.to_problem().closing();
-                render(&problem, Asked::of(&request), None)
+                render(&problem, ResponseFormat::of(&request), None)
             }
         }
     }

@@ -25,12 +25,11 @@ use crate::socket::{HandshakeError, OriginRule, SocketRoute};
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
-use crate::web::headers;
 use crate::web::kept;
 use crate::web::notice;
 use crate::web::problem::{Problem, ToProblem};
-use crate::web::render::{Asked, render};
-use crate::web::request::{Downstream, ErrorPages, Reader};
+use crate::web::render::{ResponseFormat, render};
+use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
 
 /// What answers a path.
 #[derive(Debug)]
@@ -143,7 +142,7 @@ impl Dispatch {
             return Err(not_found("no route of gateway.toml has this path"));
         };
         if let Some(taken) = route.takes_websockets()
-            && headers::is_websocket_upgrade(request.headers())
+            && downstream.upgrade == Upgrade::WebSocket
         {
             check_origin(&request, downstream)?;
             if !taken {
@@ -176,7 +175,7 @@ impl Dispatch {
         request: Request<Incoming>,
         downstream: &Downstream,
     ) -> Response<ResponseBody> {
-        let (asked, version) = (Asked::of(&request), request.version());
+        let (asked, version) = (ResponseFormat::of(&request), request.version());
         let error = match socket.answer(request, downstream).await {
             Ok(response) => return response,
             Err(error) => error,
@@ -239,7 +238,7 @@ impl Handler for Dispatch {
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
         let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
         let address = address_of(peer);
-        let (asked, begun) = (Asked::of(&request), Instant::now());
+        let (asked, begun) = (ResponseFormat::of(&request), Instant::now());
         let (uri, method) = (request.uri().clone(), request.method().clone());
         let audience = self.settings.pages;
         let answered = match self.admission.admit(&mut request) {
@@ -249,6 +248,7 @@ impl Handler for Dispatch {
                     address,
                     request_id: id,
                     host: admitted.host,
+                    upgrade: admitted.upgrade,
                     audience,
                     claimed: admitted.claimed,
                 };

@@ -20,7 +20,7 @@ use crate::publish::api::Api;
 use crate::web::admit;
 use crate::web::body::ResponseBody;
 use crate::web::problem::Problem;
-use crate::web::render::{Asked, render};
+use crate::web::render::{ResponseFormat, render};
 
 /// What answers on the internal listener.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Internal {
     {
         if let Err(problem) = check_no_browser(&request, peer) {
             tracing::debug!(code = problem.code, "internal request refused");
-            return render(&problem, Asked::of(&request), None);
+            return render(&problem, ResponseFormat::of(&request), None);
         }
         if request.uri().path().starts_with("/v1/") {
             return self.api.answer(request).await;
@@ -69,7 +69,7 @@ impl Internal {
                  /v1/connections; the site itself is at server.https.",
             ),
         };
-        render(&problem, Asked::of(request), None)
+        render(&problem, ResponseFormat::of(request), None)
     }
 }
 

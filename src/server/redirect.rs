@@ -13,7 +13,7 @@ use super::service::{Handler, Peer};
 use crate::web::body::ResponseBody;
 use crate::web::hosts::{Hosts, is_same_authority, split_authority};
 use crate::web::problem::Problem;
-use crate::web::render::{Asked, render};
+use crate::web::render::{ResponseFormat, render};
 
 /// Where HTTPS is served unless a URL says otherwise.
 const HTTPS: u16 = 443;
@@ -60,7 +60,7 @@ impl Redirect {
                 };
                 response
             }
-            Err(problem) => render(&problem, Asked::of(request), None),
+            Err(problem) => render(&problem, ResponseFormat::of(request), None),
         }
     }
 

@@ -41,6 +41,13 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
+/// An upstream, as gateway.toml calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct UpstreamName {
+    /// `django`, `frontend`, a route's path.
+    pub upstream: String,
+}
+
 /// What the puller of the transactional outbox does.
 #[derive(Debug, Default)]
 pub struct OutboxMetrics {
@@ -87,9 +94,19 @@ pub struct Metrics {
     pub outbox: OutboxMetrics,
     /// Requests by outcome, which is the class of the status: `ok`, `client_error`, `server_error`.
     pub requests: Family<OutcomeLabel, Counter>,
+    /// Requests that were sent to an upstream again, since a connection broke before an answer came.
+    pub upstream_retries: Family<UpstreamName, Counter>,
 }
 
 impl Metrics {
+    /// Counts the requests that were sent to one upstream again.
+    pub fn retries_of(&self, upstream: &str) -> Counter {
+        let name = UpstreamName {
+            upstream: upstream.to_owned(),
+        };
+        self.upstream_retries.get_or_create_owned(&name)
+    }
+
     /// Names every counter in `registry`.
     pub fn register(&self, registry: &mut Registry) {
         let r = registry.sub_registry_with_prefix("gatepost");
@@ -117,6 +134,11 @@ impl Metrics {
         );
         self.outbox.register(r);
         r.register("requests", "Requests by outcome", self.requests.clone());
+        r.register(
+            "upstream_retries",
+            "Requests that were sent to an upstream again",
+            self.upstream_retries.clone(),
+        );
     }
 
     fn register_sockets(&self, r: &mut Registry) {

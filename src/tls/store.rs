@@ -31,14 +31,14 @@ const RETRY: Duration = Duration::from_mins(1);
 
 /// The certificate of now.
 pub struct CertificateStore {
-    source: Source,
+    source: CertificateSource,
     ca_file: Option<PathBuf>,
     ticketer: Arc<dyn ProducesTickets>,
     current: ArcSwap<ServerConfig>,
     looked: Mutex<Looked>,
 }
 
-enum Source {
+enum CertificateSource {
     Files { cert: PathBuf, key: PathBuf },
     LocalCa(LocalCa),
 }
@@ -57,11 +57,11 @@ impl CertificateStore {
     /// Loads the certificate, or makes it.
     pub fn load(config: &TlsConfig, names: &CertificateNames) -> Result<Self, TlsError> {
         let source = match config {
-            TlsConfig::Files { cert, key } => Source::Files {
+            TlsConfig::Files { cert, key } => CertificateSource::Files {
                 cert: cert.clone(),
                 key: key.clone(),
             },
-            TlsConfig::LocalCa { directory } => Source::LocalCa(LocalCa::new(directory)),
+            TlsConfig::LocalCa { directory } => CertificateSource::LocalCa(LocalCa::new(directory)),
         };
         let seen = source.versions();
         let pair = source.pair(names)?;
@@ -74,8 +74,8 @@ impl CertificateStore {
         let ticketer = Ticketer::new()?;
         Ok(Self {
             ca_file: match &source {
-                Source::Files { .. } => None,
-                Source::LocalCa(ca) => Some(ca.ca_file()),
+                CertificateSource::Files { .. } => None,
+                CertificateSource::LocalCa(ca) => Some(ca.ca_file()),
             },
             current: ArcSwap::from_pointee(server_config(pair, Arc::clone(&ticketer))?),
             source,
@@ -120,8 +120,8 @@ impl CertificateStore {
             addresses,
         };
         let due = match self.source {
-            Source::Files { .. } => looked.files_changed(self.source.versions()),
-            Source::LocalCa(_) => looked.names != names || looked.ends_soon(),
+            CertificateSource::Files { .. } => looked.files_changed(self.source.versions()),
+            CertificateSource::LocalCa(_) => looked.names != names || looked.ends_soon(),
         };
         if !due {
             return Ok(());
@@ -152,7 +152,7 @@ impl std::fmt::Debug for CertificateStore {
     }
 }
 
-impl Source {
+impl CertificateSource {
     fn pair(&self, names: &CertificateNames) -> Result<Pair, TlsError> {
         match self {
             Self::LocalCa(ca) => ca.leaf(names),

@@ -14,6 +14,7 @@ use super::headers;
 use super::hosts::{Hosts, is_same_authority, split_authority};
 use super::path;
 use super::problem::Problem;
+use super::request::Upgrade;
 use crate::ids::ConnectionId;
 
 /// How a page names its own connection, and how Django hears of it.
@@ -42,6 +43,8 @@ pub struct Admitted {
     pub host: HeaderValue,
     /// The path, decoded once.
     pub path: String,
+    /// What the connection is to become.
+    pub upgrade: Upgrade,
     /// The connection that the client says it has, taken out of the request: no more than a claim.
     pub claimed: Option<ConnectionId>,
 }
@@ -64,15 +67,14 @@ impl Admission {
         let claimed = claimed_connection(fields);
         headers::remove_claims(fields);
         headers::join_cookies(fields);
-        if fields.contains_key(header::UPGRADE) && !headers::is_websocket_upgrade(fields) {
-            fields.remove(header::UPGRADE);
-        }
+        let upgrade = upgrade(fields);
         if fields.len() > self.limits.headers {
             return Err(too_many_fields(self.limits.headers));
         }
         Ok(Admitted {
             host,
             path,
+            upgrade,
             claimed,
         })
     }
@@ -148,6 +150,18 @@ pub fn authority<B>(request: &Request<B>) -> Result<HeaderValue, Problem> {
             Ok(field.clone())
         }
     }
+}
+
+/// The upgrade that is asked for. Any other than to a WebSocket is taken out of the request.
+fn upgrade(fields: &mut HeaderMap) -> Upgrade {
+    if !fields.contains_key(header::UPGRADE) {
+        return Upgrade::None;
+    }
+    if headers::is_websocket_upgrade(fields) {
+        return Upgrade::WebSocket;
+    }
+    fields.remove(header::UPGRADE);
+    Upgrade::None
 }
 
 /// A claim that is made twice, or in other words, is none.

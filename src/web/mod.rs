@@ -6,6 +6,7 @@ pub mod headers;
 pub mod hosts;
 pub mod kept;
 pub mod linger;
+pub mod media_type;
 pub mod notice;
 mod page;
 pub mod path;

@@ -14,7 +14,8 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use super::body::{BodyError, ResponseBody};
-use super::page::Escaped;
+use super::media_type;
+use super::page::EscapedHtml;
 
 /// What a page is asked for with.
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
@@ -109,12 +110,10 @@ fn is_plain_page(fields: &HeaderMap) -> bool {
         .get(header::CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
     let kind = kind.unwrap_or_default().to_ascii_lowercase();
-    let (kind, charset) = kind.split_once("charset=").unwrap_or((&kind, "utf-8"));
+    let (_, charset) = kind.split_once("charset=").unwrap_or((&kind, "utf-8"));
     let ascii = ["utf-8", "us-ascii", "iso-8859-", "windows-125"];
     let charset = charset.trim_matches(['"', ' ']);
-    kind.split(';')
-        .next()
-        .is_some_and(|kind| kind.trim() == "text/html")
+    media_type::is(fields, "text/html")
         && ascii.iter().any(|known| charset.starts_with(known))
         && !partial.iter().any(|name| fields.contains_key(name))
 }
@@ -131,9 +130,9 @@ fn html(notice: Notice<'_>, fields: &HeaderMap) -> String {
         "\n<dialog open id=\"gatepost-notice\" aria-label=\"Gatepost\"{style}><form method=\"dialog\">\
          <strong>Gatepost: {}</strong>\
          <p>{}</p><p>{}</p><button formmethod=\"dialog\">Close</button></form></dialog>\n",
-        Escaped(notice.title),
-        Escaped(notice.what),
-        Escaped(notice.remedy),
+        EscapedHtml(notice.title),
+        EscapedHtml(notice.what),
+        EscapedHtml(notice.remedy),
     );
     let mut ascii = String::with_capacity(text.len());
     for c in text.chars() {
@@ -151,21 +150,21 @@ fn html(notice: Notice<'_>, fields: &HeaderMap) -> String {
 #[derive(Debug)]
 struct Followed {
     body: ResponseBody,
-    next: Next,
+    tail: Tail,
     trailers: Option<Frame<Bytes>>,
 }
 
 #[derive(Debug)]
-enum Next {
-    Body(Bytes),
-    Trailers,
+enum Tail {
+    Due(Bytes),
+    Sent,
 }
 
 impl Followed {
     fn new(body: ResponseBody, tail: Bytes) -> Self {
         Self {
             body,
-            next: Next::Body(tail),
+            tail: Tail::Due(tail),
             trailers: None,
         }
     }
@@ -180,7 +179,7 @@ impl Body for Followed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Next::Body(tail) = &mut this.next else {
+        let Tail::Due(tail) = &mut this.tail else {
             return Poll::Ready(this.trailers.take().map(Ok));
         };
         match std::task::ready!(Pin::new(&mut this.body).poll_frame(context)) {
@@ -190,16 +189,16 @@ impl Body for Followed {
             None => {}
         }
         let tail = std::mem::take(tail);
-        this.next = Next::Trailers;
+        this.tail = Tail::Sent;
         Poll::Ready(Some(Ok(Frame::data(tail))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.next, Next::Trailers) && self.trailers.is_none()
+        matches!(self.tail, Tail::Sent) && self.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let Next::Body(tail) = &self.next else {
+        let Tail::Due(tail) = &self.tail else {
             return SizeHint::with_exact(0);
         };
         let (inner, more) = (self.body.size_hint(), tail.len() as u64);

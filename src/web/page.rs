@@ -10,7 +10,7 @@ use http::HeaderValue;
 use super::problem::Problem;
 
 /// What a page shows.
-pub(super) struct Shown<'a> {
+pub(super) struct PageContent<'a> {
     /// What failed.
     pub(super) problem: &'a Problem,
     /// What to do, where the reader may know.
@@ -48,7 +48,7 @@ const again=async()=>{try{const r=await fetch(location.href,{method:'HEAD',cache
 if(![502,503,504].includes(r.status))return location.reload()}catch{}setTimeout(again,1000)};setTimeout(again,1000)";
 
 /// The page.
-pub(super) fn html(shown: &Shown<'_>) -> String {
+pub(super) fn html(shown: &PageContent<'_>) -> String {
     let problem = shown.problem;
     let status = problem.status.as_u16();
     let title = problem.status.canonical_reason().unwrap_or("Error");
@@ -58,7 +58,7 @@ pub(super) fn html(shown: &Shown<'_>) -> String {
          <meta name=\"robots\" content=\"noindex\">\
          <title>{status} {title}</title><style>{STYLE}</style></head>\n<body><main>\
          <p class=\"status\">{status} {title}</p>\n<h1>{}</h1>\n",
-        Escaped(&problem.detail),
+        EscapedHtml(&problem.detail),
     );
     if let Some(hint) = shown.hint {
         add_hint(&mut page, hint);
@@ -76,7 +76,7 @@ pub(super) fn html(shown: &Shown<'_>) -> String {
 fn add_hint(page: &mut String, hint: &str) {
     page.push_str("<p class=\"hint\">");
     for (index, part) in hint.split('`').enumerate() {
-        let part = Escaped(part);
+        let part = EscapedHtml(part);
         if index % 2 == 1 {
             add(page, format_args!("<code>{part}</code>"));
         } else {
@@ -86,10 +86,10 @@ fn add_hint(page: &mut String, hint: &str) {
     page.push_str("</p>\n");
 }
 
-fn add_foot(page: &mut String, shown: &Shown<'_>) {
+fn add_foot(page: &mut String, shown: &PageContent<'_>) {
     let code = shown.problem.code;
     add(page, format_args!("<footer><code>{code}</code>"));
-    let id = shown.request_id.map(Escaped);
+    let id = shown.request_id.map(EscapedHtml);
     if let Some(id) = &id {
         add(page, format_args!(" · request <code>{id}</code>"));
     }
@@ -104,7 +104,7 @@ fn add_foot(page: &mut String, shown: &Shown<'_>) {
 }
 
 /// What the page may do: its own style, and its own script where it has one.
-pub(super) fn policy(shown: &Shown<'_>) -> HeaderValue {
+pub(super) fn policy(shown: &PageContent<'_>) -> HeaderValue {
     const QUIET: &str =
         "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
     let quiet = HeaderValue::from_static(QUIET);
@@ -123,9 +123,9 @@ fn add(page: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// Text that means only itself, in an element or a quoted attribute.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(super) struct EscapedHtml<'a>(pub(super) &'a str);
 
-impl std::fmt::Display for Escaped<'_> {
+impl std::fmt::Display for EscapedHtml<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.chars().try_for_each(|c| match c {
             '&' => f.write_str("&amp;"),

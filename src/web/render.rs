@@ -14,7 +14,7 @@ use super::request::{ErrorPages, Reader};
 
 /// How a request wants to be answered; kept because the request itself is gone when it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ResponseFormat {
     form: Form,
     body: Body,
     version: Version,
@@ -40,7 +40,7 @@ enum Navigation {
     Single,
 }
 
-impl Asked {
+impl ResponseFormat {
     /// Reads it off a request.
     pub fn of<B>(request: &Request<B>) -> Self {
         let method = request.method();
@@ -67,13 +67,17 @@ impl Asked {
 
 /// The answer for a problem. Without a `reader` (a listener whose requests have no names) it is
 /// written for the public.
-pub fn render(problem: &Problem, asked: Asked, reader: Option<Reader>) -> Response<ResponseBody> {
+pub fn render(
+    problem: &Problem,
+    format: ResponseFormat,
+    reader: Option<Reader>,
+) -> Response<ResponseBody> {
     let audience = reader.map_or(ErrorPages::Public, |reader| reader.audience);
     let request_id = reader.map(|reader| reader.request_id.to_string());
     let reload = audience == ErrorPages::Developer
-        && asked.navigation == Navigation::Repeatable
+        && format.navigation == Navigation::Repeatable
         && problem.is_passing();
-    let shown = page::Shown {
+    let shown = page::PageContent {
         problem,
         hint: problem
             .hint
@@ -86,15 +90,15 @@ pub fn render(problem: &Problem, asked: Asked, reader: Option<Reader>) -> Respon
             page::Reload::Never
         },
     };
-    let (text, kind) = match asked.form {
+    let (text, kind) = match format.form {
         Form::Html => (page::html(&shown), "text/html; charset=utf-8"),
         Form::Json => (json_text(&shown), "application/problem+json"),
     };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
-    add_fields(&mut headers, &shown, asked);
-    let body = match asked.body {
+    add_fields(&mut headers, &shown, format);
+    let body = match format.body {
         Body::Sent => ResponseBody::full(text),
         Body::HeadOnly => ResponseBody::empty(),
     };
@@ -104,14 +108,14 @@ pub fn render(problem: &Problem, asked: Asked, reader: Option<Reader>) -> Respon
     response
 }
 
-fn add_fields(headers: &mut HeaderMap, shown: &page::Shown<'_>, asked: Asked) {
+fn add_fields(headers: &mut HeaderMap, shown: &page::PageContent<'_>, format: ResponseFormat) {
     let problem = shown.problem;
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    if asked.form == Form::Html {
+    if format.form == Form::Html {
         headers.insert(header::CONTENT_SECURITY_POLICY, page::policy(shown));
     }
     if let Some(seconds) = problem.retry_after {
@@ -121,7 +125,7 @@ fn add_fields(headers: &mut HeaderMap, shown: &page::Shown<'_>, asked: Asked) {
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     // HTTP/2 has no such field; hyper would drop it with a warning.
-    if problem.ends_connection && asked.version < Version::HTTP_2 {
+    if problem.ends_connection && format.version < Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(id) = shown
@@ -132,7 +136,7 @@ fn add_fields(headers: &mut HeaderMap, shown: &page::Shown<'_>, asked: Asked) {
     }
 }
 
-fn json_text(shown: &page::Shown<'_>) -> String {
+fn json_text(shown: &page::PageContent<'_>) -> String {
     let document = ProblemDocument::shown_to(shown.problem, shown.hint, shown.request_id);
     // Texts and numbers always serialise.
     serde_json::to_string(&document).unwrap_or_default()

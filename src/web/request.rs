@@ -17,11 +17,22 @@ pub struct Downstream {
     pub request_id: RequestId,
     /// The request's authority, port included, as the browser wrote it: checked against `hosts`.
     pub host: HeaderValue,
+    /// What the connection is to become.
+    pub upgrade: Upgrade,
     /// How error pages are written.
     pub audience: ErrorPages,
     /// The connection that the page says it has (`Gatepost-Connection`): to be checked by whoever
     /// tells it to anybody.
     pub claimed: Option<ConnectionId>,
+}
+
+/// What a request asks its connection to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// A WebSocket.
+    WebSocket,
+    /// Nothing: it stays HTTP.
+    None,
 }
 
 impl Downstream {

@@ -106,3 +106,22 @@ async fn a_subprotocol_that_is_offered_is_named_once_and_never_shown() {
         "{log}"
     );
 }
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_logged_with_its_upstream_and_its_request() {
+    let django = Django::start().await;
+    django.answers("/short/", Answer::cut_short(1000, "abc"));
+    let gateway = Gateway::in_front_of(&django).spawn().await;
+    let browser = gateway.browser();
+    let got = browser
+        .ask_over(Version::HTTP_11, "/short/")
+        .try_send()
+        .await;
+    assert!(got.is_err(), "{got:?}");
+    let warning = "upstream broke off an answer";
+    eventually(LIMIT, || gateway.log().contains(warning)).await;
+    let log = gateway.log();
+    let line = log.lines().find(|line| line.contains(warning)).unwrap();
+    assert!(line.contains("`django` at "), "{line}");
+    assert!(line.contains("request_id"), "{line}");
+}

@@ -384,7 +384,7 @@ async fn bytes_that_are_not_in_memory_are_waited_for() {
     let site = site(None);
     let content = large();
     fs::write(site.path("large.bin"), &content).unwrap();
-    let Meaning::File(asset) = site.folder.meaning("large.bin").await else {
+    let Resolution::File(asset) = site.folder.meaning("large.bin").await else {
         panic!("it is there")
     };
     let (file, _) = site.folder.files.open(&asset.plain).await.unwrap();

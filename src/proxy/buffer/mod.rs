@@ -28,11 +28,11 @@ const MOST_WAITING: (usize, usize) = (4096, 1024);
 /// The space for bodies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Buffering {
-    shared: Arc<Shared>,
+    shared: Arc<BufferingInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct BufferingInner {
     quotas: Quotas,
     scratch: Scratch,
     request: u64,
@@ -66,7 +66,7 @@ impl Buffering {
             waiting: MOST_WAITING.0,
             waiting_each: MOST_WAITING.1,
         };
-        let shared = Shared {
+        let shared = BufferingInner {
             quotas: Quotas {
                 memory: Quota::new(bounds(config.memory, config.memory_share())),
                 disk: Quota::new(bounds(config.disk, config.disk_share())),

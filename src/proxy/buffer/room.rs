@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::quota::{Claim, GivesWay, Quota, Spent};
+use super::super::quota::{GivesWay, Quota, QuotaClaim, Spent};
 use crate::net::block::AddressBlock;
 
 /// How long a request waits for room, unread, before the youngest of those that wait goes.
@@ -14,8 +14,8 @@ pub(in crate::proxy) const ROOM_LIMIT: Duration = Duration::from_secs(10);
 /// Room for one body.
 #[derive(Debug)]
 pub(in crate::proxy) struct Room {
-    memory: Part,
-    disk: Part,
+    memory: Holding,
+    disk: Holding,
     address: AddressBlock,
     age: u64,
 }
@@ -28,7 +28,7 @@ pub(super) struct Quotas {
 }
 
 #[derive(Debug)]
-struct Part {
+struct Holding {
     quota: Quota,
     held: u64,
 }
@@ -36,7 +36,7 @@ struct Part {
 impl Room {
     /// None yet.
     pub(super) fn new(quotas: &Quotas, client: IpAddr, age: u64) -> Self {
-        let part = |quota: &Quota| Part {
+        let part = |quota: &Quota| Holding {
             quota: quota.clone(),
             held: 0,
         };
@@ -70,7 +70,7 @@ impl Room {
 
     /// More of the disk; waits for it.
     pub(in crate::proxy) async fn wait_for_disk(&mut self, amount: u64) -> Result<(), Spent> {
-        let claim = Claim {
+        let claim = QuotaClaim {
             address: self.address,
             age: self.age,
             amount,
@@ -92,7 +92,7 @@ impl Room {
     }
 }
 
-impl Part {
+impl Holding {
     fn try_grow(&mut self, address: AddressBlock, amount: u64) -> bool {
         let taken = self.quota.try_take(address, amount);
         if taken {

@@ -26,31 +26,31 @@ pub(in crate::proxy) struct Bounds {
 pub(super) struct Ledger {
     pub(super) used: u64,
     pub(super) waiting: usize,
-    pub(super) clients: HashMap<AddressBlock, Client>,
+    pub(super) accounts: HashMap<AddressBlock, Account>,
     /// The addresses of those that wait.
     pub(super) hungry: Vec<AddressBlock>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Client {
+pub(super) struct Account {
     pub(super) used: u64,
-    pub(super) waiting: BTreeMap<u64, Waiting>,
+    pub(super) waiting: BTreeMap<u64, WaitingClaim>,
 }
 
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct WaitingClaim {
     pub(super) amount: u64,
-    pub(super) said: oneshot::Sender<Said>,
+    pub(super) said: oneshot::Sender<ClaimOutcome>,
 }
 
 /// What a claim that waits is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum ClaimOutcome {
     Granted,
     GiveWay,
 }
 
-impl Client {
+impl Account {
     fn oldest(&self) -> Option<(u64, u64)> {
         let (age, waiting) = self.waiting.first_key_value()?;
         Some((*age, waiting.amount))
@@ -63,18 +63,18 @@ impl Client {
 
 impl Ledger {
     pub(super) fn fits(&self, bounds: &Bounds, address: AddressBlock, amount: u64) -> bool {
-        let own = self.clients.get(&address).map_or(0, |client| client.used);
+        let own = self.accounts.get(&address).map_or(0, |client| client.used);
         self.used + amount <= bounds.total && own + amount <= bounds.each
     }
 
     pub(super) fn take(&mut self, address: AddressBlock, amount: u64) {
         self.used += amount;
-        self.clients.entry(address).or_default().used += amount;
+        self.accounts.entry(address).or_default().used += amount;
     }
 
     pub(super) fn give(&mut self, address: AddressBlock, amount: u64) {
         self.used = self.used.saturating_sub(amount);
-        if let Some(client) = self.clients.get_mut(&address) {
+        if let Some(client) = self.accounts.get_mut(&address) {
             client.used = client.used.saturating_sub(amount);
         }
         self.forget(address);
@@ -84,7 +84,7 @@ impl Ledger {
     pub(super) fn serve(&mut self, bounds: &Bounds) {
         loop {
             let claims = self.hungry.iter().filter_map(|address| {
-                let (age, amount) = self.clients.get(address)?.oldest()?;
+                let (age, amount) = self.accounts.get(address)?.oldest()?;
                 self.fits(bounds, *address, amount)
                     .then_some((age, amount, *address))
             });
@@ -93,15 +93,16 @@ impl Ledger {
             };
             self.take(address, amount);
             let waiting = self.remove(address, age);
-            let told = waiting.is_some_and(|waiting| waiting.said.send(Said::Granted).is_ok());
+            let told =
+                waiting.is_some_and(|waiting| waiting.said.send(ClaimOutcome::Granted).is_ok());
             if !told {
                 self.give(address, amount);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, address: AddressBlock, age: u64) -> Option<Waiting> {
-        let client = self.clients.get_mut(&address)?;
+    pub(super) fn remove(&mut self, address: AddressBlock, age: u64) -> Option<WaitingClaim> {
+        let client = self.accounts.get_mut(&address)?;
         let waiting = client.waiting.remove(&age)?;
         self.waiting -= 1;
         if client.waiting.is_empty() {
@@ -112,9 +113,9 @@ impl Ledger {
     }
 
     pub(super) fn forget(&mut self, address: AddressBlock) {
-        let client = self.clients.get(&address);
+        let client = self.accounts.get(&address);
         if client.is_some_and(|client| client.used == 0 && client.waiting.is_empty()) {
-            self.clients.remove(&address);
+            self.accounts.remove(&address);
         }
     }
 }

@@ -1,6 +1,6 @@
-//! An amount that clients share: so much in all, and so much for one address.
+//! An amount that accounts share: so much in all, and so much for one address.
 //!
-//! Turns at an upstream and the space for buffered bodies are given out here. Who finds nothing left
+//! Permits at an upstream and the space for buffered bodies are given out here. Who finds nothing left
 //! waits: of an address its oldest claim is served first, so that what has begun can end. The
 //! surprise: claims that have a part each and all wait for more would wait for ever; the youngest of
 //! them gives way then.
@@ -14,24 +14,24 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 pub(super) use self::ledger::Bounds;
-use self::ledger::{Client, Ledger, Said, Waiting};
+use self::ledger::{Account, ClaimOutcome, Ledger, WaitingClaim};
 use crate::net::block::AddressBlock;
 
 /// What is shared. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Quota {
-    shared: Arc<Shared>,
+    shared: Arc<QuotaInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct QuotaInner {
     bounds: Bounds,
     ledger: Mutex<Ledger>,
 }
 
 /// Who wants how much. The lower `age` came first.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Claim {
+pub(super) struct QuotaClaim {
     pub(super) address: AddressBlock,
     pub(super) age: u64,
     pub(super) amount: u64,
@@ -55,7 +55,7 @@ impl Quota {
     /// All of it is left.
     pub(super) fn new(bounds: Bounds) -> Self {
         let ledger = Mutex::default();
-        let shared = Arc::new(Shared { bounds, ledger });
+        let shared = Arc::new(QuotaInner { bounds, ledger });
         Self { shared }
     }
 
@@ -63,9 +63,9 @@ impl Quota {
     pub(super) fn try_take(&self, address: AddressBlock, amount: u64) -> bool {
         let bounds = &self.shared.bounds;
         let mut ledger = self.lock();
-        let client = ledger.clients.get(&address);
-        let nobody_waits = client.is_none_or(|client| client.waiting.is_empty());
-        let fits = nobody_waits && ledger.fits(bounds, address, amount);
+        let client = ledger.accounts.get(&address);
+        let is_first = client.is_none_or(|client| client.waiting.is_empty());
+        let fits = is_first && ledger.fits(bounds, address, amount);
         if fits {
             ledger.take(address, amount);
         }
@@ -84,7 +84,7 @@ impl Quota {
     /// Takes an amount, and waits for it up to `limit`.
     pub(super) async fn take(
         &self,
-        claim: Claim,
+        claim: QuotaClaim,
         limit: Duration,
         gives_way: GivesWay,
     ) -> Result<(), Spent> {
@@ -94,18 +94,18 @@ impl Quota {
         let mut place = self.enqueue(claim)?;
         loop {
             match tokio::time::timeout(limit, &mut place.said).await {
-                Ok(said) => return place.heard(said.ok()),
+                Ok(said) => return place.outcome(said.ok()),
                 Err(_) if gives_way == GivesWay::Itself => return Err(Spent),
                 Err(_) => self.send_the_youngest_away(claim),
             }
         }
     }
 
-    fn enqueue(&self, claim: Claim) -> Result<Place<'_>, Spent> {
+    fn enqueue(&self, claim: QuotaClaim) -> Result<QueuedClaim<'_>, Spent> {
         let bounds = &self.shared.bounds;
         let mut ledger = self.lock();
         let waiting = ledger.waiting;
-        let client = ledger.clients.entry(claim.address).or_default();
+        let client = ledger.accounts.entry(claim.address).or_default();
         let full = waiting >= bounds.waiting || client.waiting.len() >= bounds.waiting_each;
         if full || claim.amount > bounds.each {
             ledger.forget(claim.address);
@@ -116,14 +116,14 @@ impl Quota {
         let first = client.waiting.is_empty();
         client
             .waiting
-            .insert(claim.age, Waiting { amount, said: tell });
+            .insert(claim.age, WaitingClaim { amount, said: tell });
         ledger.waiting += 1;
         if first {
             ledger.hungry.push(address);
         }
         // What another could not use may do for this one.
         ledger.serve(bounds);
-        Ok(Place {
+        Ok(QueuedClaim {
             quota: self,
             claim,
             said,
@@ -133,17 +133,17 @@ impl Quota {
 
     /// Tells the youngest of those whom `claim` waits for that it must go: of its own address where
     /// that one has used its share up, else of all.
-    fn send_the_youngest_away(&self, claim: Claim) {
+    fn send_the_youngest_away(&self, claim: QuotaClaim) {
         let bounds = &self.shared.bounds;
         let mut ledger = self.lock();
-        let own = ledger.clients.get(&claim.address);
+        let own = ledger.accounts.get(&claim.address);
         let share_is_used = own.is_some_and(|own| own.used + claim.amount > bounds.each);
         let youngest = if share_is_used {
-            own.and_then(Client::youngest)
+            own.and_then(Account::youngest)
                 .map(|age| (age, claim.address))
         } else {
             let waiting = ledger.hungry.iter().filter_map(|address| {
-                let client = ledger.clients.get(address)?;
+                let client = ledger.accounts.get(address)?;
                 Some((client.youngest()?, *address))
             });
             waiting.max_by_key(|(age, _)| *age)
@@ -152,7 +152,7 @@ impl Quota {
             && let Some(waiting) = ledger.remove(address, age)
         {
             // Who is gone has given way already.
-            let _ = waiting.said.send(Said::GiveWay);
+            let _ = waiting.said.send(ClaimOutcome::GiveWay);
         }
     }
 
@@ -169,24 +169,24 @@ impl Quota {
 }
 
 /// A claim that waits. Dropped, it waits no longer, and what it was granted unheard is given back.
-struct Place<'a> {
+struct QueuedClaim<'a> {
     quota: &'a Quota,
-    claim: Claim,
-    said: oneshot::Receiver<Said>,
+    claim: QuotaClaim,
+    said: oneshot::Receiver<ClaimOutcome>,
     over: bool,
 }
 
-impl Place<'_> {
-    fn heard(&mut self, said: Option<Said>) -> Result<(), Spent> {
+impl QueuedClaim<'_> {
+    fn outcome(&mut self, said: Option<ClaimOutcome>) -> Result<(), Spent> {
         self.over = true;
         match said {
-            Some(Said::Granted) => Ok(()),
-            Some(Said::GiveWay) | None => Err(Spent),
+            Some(ClaimOutcome::Granted) => Ok(()),
+            Some(ClaimOutcome::GiveWay) | None => Err(Spent),
         }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueuedClaim<'_> {
     fn drop(&mut self) {
         if self.over {
             return;
@@ -196,7 +196,7 @@ impl Drop for Place<'_> {
             .lock()
             .remove(self.claim.address, self.claim.age)
             .is_some();
-        if !waited && self.said.try_recv() == Ok(Said::Granted) {
+        if !waited && self.said.try_recv() == Ok(ClaimOutcome::Granted) {
             self.quota.give(self.claim.address, self.claim.amount);
         }
     }
@@ -220,8 +220,8 @@ mod tests {
         AddressBlock::of(address.parse().unwrap())
     }
 
-    fn claim(address: &str, age: u64, amount: u64) -> Claim {
-        Claim {
+    fn claim(address: &str, age: u64, amount: u64) -> QuotaClaim {
+        QuotaClaim {
             address: of(address),
             age,
             amount,
@@ -287,7 +287,7 @@ mod tests {
         }
         quota.give(of("192.0.2.1"), 4);
         assert_eq!(quota.used(), 0);
-        assert!(quota.lock().clients.is_empty(), "nothing is remembered");
+        assert!(quota.lock().accounts.is_empty(), "nothing is remembered");
     }
 
     #[tokio::test(start_paused = true)]

@@ -77,8 +77,10 @@ async fn a_get_that_a_restarting_server_left_unanswered_is_sent_once_more() {
     let dying: &[Step] = &[Step::Read("\r\n\r\n")];
     let well: &[Step] = &[Step::Read("\r\n\r\n"), Step::Send(OK), Step::Hang];
     let upstream = Scripted::start(&[dying, well]).await;
-    let gateway = before(upstream.address).serve().await;
+    let setup = before(upstream.address);
+    let gateway = setup.serve().await;
     assert_eq!(ask(gateway, get("/")).await, (200, "ok".into()));
+    assert_eq!(setup.retries.get(), 1);
 
     // The request itself may be what kills the server.
     let upstream = Scripted::start(&[dying, dying, well]).await;

@@ -15,6 +15,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -25,9 +26,10 @@ use super::upstream::{Upstream, UpstreamSettings};
 use crate::config::{BufferFolder, BufferingConfig, UpstreamAddress};
 use crate::ids::{NodeId, RequestId};
 use crate::net::drain::DrainWatch;
+use crate::web::headers;
 use crate::web::problem::ToProblem;
-use crate::web::render::{Asked, render};
-use crate::web::request::{Downstream, ErrorPages};
+use crate::web::render::{ResponseFormat, render};
+use crate::web::request::{Downstream, ErrorPages, Upgrade};
 
 /// What a test may change.
 #[derive(Clone)]
@@ -40,6 +42,7 @@ struct Setup {
     body_timeout: Duration,
     body_rate: Option<u64>,
     buffering: BufferingConfig,
+    retries: Counter,
 }
 
 fn before(address: SocketAddr) -> Setup {
@@ -55,6 +58,7 @@ fn before(address: SocketAddr) -> Setup {
             folder: BufferFolder::Given(std::env::temp_dir()),
             ..BufferingConfig::default()
         },
+        retries: Counter::default(),
     }
 }
 
@@ -73,6 +77,7 @@ impl Setup {
             connect_timeout: Duration::from_secs(2),
             timeout: self.timeout,
             hold: self.hold,
+            retries: self.retries.clone(),
         };
         let settings = ForwardSettings {
             upstream: Upstream::new(settings, drain.clone()),
@@ -113,12 +118,18 @@ async fn answer(
     forwarder: Arc<Forwarder>,
     request: Request<Incoming>,
 ) -> Result<Response<crate::web::body::ResponseBody>, std::convert::Infallible> {
-    let asked = Asked::of(&request);
+    let asked = ResponseFormat::of(&request);
     let host = request.headers().get(HOST).cloned();
+    let upgrade = if headers::is_websocket_upgrade(request.headers()) {
+        Upgrade::WebSocket
+    } else {
+        Upgrade::None
+    };
     let downstream = Downstream {
         address: "192.0.2.7".parse().unwrap(),
         request_id: RequestId::new(NodeId::random(), 1),
         host: host.unwrap_or(HeaderValue::from_static("localhost")),
+        upgrade,
         audience: ErrorPages::Developer,
         claimed: None,
     };

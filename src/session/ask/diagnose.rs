@@ -6,11 +6,12 @@
 
 mod redirect;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use crate::session::diagnosis::{Diagnosis, Kind};
 use crate::web::hosts::split_authority;
+use crate::web::media_type;
 
 /// A response to an auth call, and what was asked.
 #[derive(Clone, Copy, Debug)]
@@ -262,8 +263,7 @@ fn debug_page(response: &Response<'_>) -> Option<(String, String)> {
 }
 
 pub(in crate::session) fn is_html(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"))
+    media_type::is(headers, "text/html")
 }
 
 fn contains(body: &[u8], text: &str) -> bool {

@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode, header};
 use crate::session::answer::Answer;
 use crate::session::ask::diagnose::{Response, diagnose, is_html, is_refused, not_json};
 use crate::session::diagnosis::{Diagnosis, Kind};
+use crate::web::media_type;
 
 /// What a response says.
 #[derive(Debug)]
@@ -85,11 +86,7 @@ fn is_guarded(response: &Response<'_>) -> bool {
 
 /// Whether a response says that its body is JSON.
 pub(in crate::session) fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    media_type::is(headers, "application/json")
 }
 
 #[cfg(test)]

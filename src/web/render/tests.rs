@@ -13,9 +13,9 @@ fn reader(audience: ErrorPages) -> Reader {
     }
 }
 
-fn asked(method: &Method, accept: &str) -> Asked {
+fn asked(method: &Method, accept: &str) -> ResponseFormat {
     let request = Request::builder().method(method).header("accept", accept);
-    Asked::of(&request.body(()).unwrap())
+    ResponseFormat::of(&request.body(()).unwrap())
 }
 
 fn away() -> Problem {
@@ -98,10 +98,10 @@ async fn head_gets_the_length_but_no_body() {
 fn only_http_1_is_told_to_close() {
     let mut request = Request::new(());
     assert_eq!(
-        render(&away().closing(), Asked::of(&request), None).headers()["connection"],
+        render(&away().closing(), ResponseFormat::of(&request), None).headers()["connection"],
         "close"
     );
     *request.version_mut() = Version::HTTP_2;
-    let response = render(&away().closing(), Asked::of(&request), None);
+    let response = render(&away().closing(), ResponseFormat::of(&request), None);
     assert!(!response.headers().contains_key("connection"));
 }

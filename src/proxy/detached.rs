@@ -1,8 +1,8 @@
-//! Shows an answer's head to the interceptor, and waits for it also when the browser has left.
+//! Shows the heads of requests and answers to the interceptor, also where the browser has left.
 //!
 //! Used by `forward` where there is an interceptor. The surprise: hyper drops a request's future when
 //! its browser hangs up, and with it the answer; what Django did by then is done all the same, so what
-//! it has to say about it must still be heard. A future that may be carried on lives in a box, which is
+//! it has to say about it must still be heard. A future that may outlive its request lives in a box, which is
 //! all that it costs where nobody leaves.
 
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::sync::Semaphore;
 
-use super::intercept::{Asked, Intercept, Outgoing};
+use super::intercept::{Intercept, Outgoing, RequestSummary};
 use super::upload::Upload;
 use crate::net::drain::DrainWatch;
 use crate::web::request::Downstream;
@@ -24,17 +24,17 @@ use crate::web::request::Downstream;
 /// for upstreams that nobody looks at: a client that sends and leaves, again and again, gets no further.
 const MOST_ABANDONED: usize = 256;
 
-/// What a request comes to.
+/// What sending a request results in.
 pub(super) type Sending = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
 
 /// Shows requests and answers. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Carrier {
-    shared: Arc<Shared>,
+pub(super) struct Intercepted {
+    shared: Arc<InterceptedInner>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct InterceptedInner {
     intercept: Arc<dyn Intercept>,
     limit: Duration,
     abandoned: Arc<Semaphore>,
@@ -42,22 +42,22 @@ struct Shared {
 }
 
 /// An answer whose head is shown as soon as it comes.
-pub(super) struct Carried {
+pub(super) struct DetachedResponse {
     /// Gone when it came.
-    waiting: Option<Waiting>,
+    waiting: Option<PendingResponse>,
 }
 
-struct Waiting {
+struct PendingResponse {
     answer: Pin<Box<dyn Future<Output = Sending> + Send>>,
-    asked: Asked,
-    shared: Arc<Shared>,
+    summary: RequestSummary,
+    shared: Arc<InterceptedInner>,
 }
 
-impl Carrier {
-    /// A carrier that waits `limit` for the answers of those who left.
+impl Intercepted {
+    /// Waits `limit` for answers whose browser has left.
     pub(super) fn new(intercept: Arc<dyn Intercept>, limit: Duration, drain: DrainWatch) -> Self {
         let abandoned = Arc::new(Semaphore::new(MOST_ABANDONED));
-        let shared = Shared {
+        let shared = InterceptedInner {
             intercept,
             limit,
             abandoned,
@@ -69,40 +69,44 @@ impl Carrier {
     }
 
     /// Lets the interceptor add to a request in the moment it leaves: it may have waited for long.
-    pub(super) fn show(&self, request: &mut Request<Upload>, downstream: &Downstream) -> Asked {
-        let asked = Asked::of(request, downstream);
+    pub(super) fn request(
+        &self,
+        request: &mut Request<Upload>,
+        downstream: &Downstream,
+    ) -> RequestSummary {
+        let summary = RequestSummary::of(request, downstream);
         let method = request.method().clone();
         let outgoing = Outgoing {
             method: &method,
-            uri: &asked.uri,
+            uri: &summary.uri,
             fields: request.headers_mut(),
         };
         self.shared.intercept.outgoing(outgoing, downstream);
-        asked
+        summary
     }
 
-    /// The answer to a request that was shown.
-    pub(super) fn carry<F>(&self, answer: F, asked: Asked) -> Carried
+    /// The answer to a request that was shown; its head is shown too, even if this is dropped.
+    pub(super) fn response<F>(&self, answer: F, summary: RequestSummary) -> DetachedResponse
     where
         F: Future<Output = Sending> + Send + 'static,
     {
-        let waiting = Waiting {
+        let waiting = PendingResponse {
             answer: Box::pin(answer),
-            asked,
+            summary,
             shared: Arc::clone(&self.shared),
         };
-        Carried {
+        DetachedResponse {
             waiting: Some(waiting),
         }
     }
 }
 
-impl Waiting {
+impl PendingResponse {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Sending> {
         let mut answered = self.answer.as_mut().poll(context);
         if let Poll::Ready(Ok(response)) = &mut answered {
             let (intercept, status) = (&self.shared.intercept, response.status());
-            let passed_on = intercept.incoming(&self.asked, status, response.headers());
+            let passed_on = intercept.incoming(&self.summary, status, response.headers());
             if let Some(passed_on) = passed_on {
                 response.extensions_mut().insert(passed_on);
             }
@@ -111,7 +115,7 @@ impl Waiting {
     }
 
     /// Waits for the head alone: with it the connection is closed.
-    fn carry_on(mut self) {
+    fn detach(mut self) {
         if tokio::runtime::Handle::try_current().is_err() {
             // The runtime itself ends, and with it every answer.
             return;
@@ -131,7 +135,7 @@ impl Waiting {
     }
 }
 
-impl Future for Carried {
+impl Future for DetachedResponse {
     type Output = Sending;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Sending> {
@@ -147,10 +151,10 @@ impl Future for Carried {
     }
 }
 
-impl Drop for Carried {
+impl Drop for DetachedResponse {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting.take() {
-            waiting.carry_on();
+            waiting.detach();
         }
     }
 }

@@ -1,14 +1,14 @@
-//! How many requests one upstream has to do with at once, and how many wait for their turn.
+//! How many requests one upstream serves at once, and how many wait for a permit.
 //!
 //! Used by `upstream`. The surprise: a request that waits for an upstream to come back keeps its
-//! turn, so this also bounds how many knock at a dead one. And one address has a share only, over
+//! permit, so this also bounds how many knock at a dead one. And one address has a share only, over
 //! all its connections and streams, so that it cannot take an upstream away from all others.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::quota::{Bounds, Claim, GivesWay, Quota};
+use super::quota::{Bounds, GivesWay, Quota, QuotaClaim};
 use crate::net::block::AddressBlock;
 
 /// Requests under way at once; the rest wait.
@@ -18,24 +18,24 @@ const MOST_OF_ONE_ADDRESS: usize = MOST_UNDER_WAY / 2;
 /// Requests that may wait, and those of one address.
 const MOST_WAITING: (usize, usize) = (4096, 1024);
 /// How long a request waits.
-const TURN_LIMIT: Duration = Duration::from_secs(10);
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hands out turns.
+/// Hands out permits.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct ConcurrencyLimit {
     quota: Quota,
     next: AtomicU64,
 }
 
-/// One request's turn; it ends when this is dropped.
+/// One request's permit; given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct Permit {
     quota: Quota,
     address: AddressBlock,
 }
 
-impl Turns {
-    /// All turns are free.
+impl ConcurrencyLimit {
+    /// All permits are free.
     pub(super) fn new() -> Self {
         let bounds = Bounds {
             total: MOST_UNDER_WAY as u64,
@@ -49,23 +49,23 @@ impl Turns {
         }
     }
 
-    /// A turn for a client, or `None` where too many wait or it takes too long.
-    pub(super) async fn take(&self, client: IpAddr) -> Option<Turn> {
-        let claim = Claim {
+    /// A permit for a client, or `None` where too many wait or it takes too long.
+    pub(super) async fn take(&self, client: IpAddr) -> Option<Permit> {
+        let claim = QuotaClaim {
             address: AddressBlock::of(client),
             age: self.next.fetch_add(1, Ordering::Relaxed),
             amount: 1,
         };
-        let taken = self.quota.take(claim, TURN_LIMIT, GivesWay::Itself);
+        let taken = self.quota.take(claim, PERMIT_TIMEOUT, GivesWay::Itself);
         taken.await.ok()?;
-        Some(Turn {
+        Some(Permit {
             quota: self.quota.clone(),
             address: claim.address,
         })
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.quota.give(self.address, 1);
     }
@@ -81,30 +81,30 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn turns_are_bounded_and_waiting_ends() {
-        let turns = Turns::new();
+        let limit = ConcurrencyLimit::new();
         let mut taken = Vec::new();
-        for turn in 0..MOST_UNDER_WAY {
-            let client = client(u8::from(turn % 2 == 0));
-            taken.push(turns.take(client).await.unwrap());
+        for permit in 0..MOST_UNDER_WAY {
+            let client = client(u8::from(permit % 2 == 0));
+            taken.push(limit.take(client).await.unwrap());
         }
         assert!(
-            turns.take(client(2)).await.is_none(),
-            "nobody gives a turn back"
+            limit.take(client(2)).await.is_none(),
+            "no permit was given back"
         );
         taken.pop();
-        assert!(turns.take(client(2)).await.is_some());
+        assert!(limit.take(client(2)).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_address_leaves_turns_for_others() {
-        let turns = Turns::new();
+        let limit = ConcurrencyLimit::new();
         let mut taken = Vec::new();
-        while let Some(turn) = turns.take(client(1)).await {
-            taken.push(turn);
+        while let Some(permit) = limit.take(client(1)).await {
+            taken.push(permit);
         }
         assert_eq!(taken.len(), MOST_OF_ONE_ADDRESS);
-        assert!(turns.take(client(2)).await.is_some());
+        assert!(limit.take(client(2)).await.is_some());
         taken.pop();
-        assert!(turns.take(client(1)).await.is_some());
+        assert!(limit.take(client(1)).await.is_some());
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream whose reader outlives its writer.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(super) struct ReadAfterWriteError<S> {
     stream: S,
     writing: Writing,
 }
@@ -24,7 +24,7 @@ enum Writing {
     Over,
 }
 
-impl<S> Patient<S> {
+impl<S> ReadAfterWriteError<S> {
     /// Nothing has failed yet.
     pub(super) fn new(stream: S) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ReadAfterWriteError<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -59,7 +59,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAfterWriteError<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -107,7 +107,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_said_before_the_end_is_read_after_a_failed_write() {
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut ours = Patient::new(ours);
+        let mut ours = ReadAfterWriteError::new(ours);
         theirs.write_all(b"no").await.unwrap();
         drop(theirs);
         assert!(poll_immediate(ours.write(b"more")).await.is_none());
