@@ -9,7 +9,7 @@ mod hold;
 mod member;
 mod outbox;
 mod registry;
-mod tombstones;
+mod revocations;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,8 +25,8 @@ use crate::identity::Identity;
 use crate::ids::UserId;
 use crate::publication::{Audience, Publication};
 use registry::{Place, Registry};
-pub use tombstones::Acquaintance;
-use tombstones::Tombstones;
+pub use revocations::Acquaintance;
+use revocations::Tombstones;
 
 /// All connections of this process.
 #[derive(Debug)]

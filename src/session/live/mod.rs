@@ -11,9 +11,9 @@ pub(in crate::session) mod rechecks;
 pub(in crate::session) mod revalidate;
 
 mod find;
-mod heirs;
+mod renewals;
+mod schedule;
 mod table;
-mod turns;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -30,7 +30,7 @@ use crate::publication::Audience;
 use crate::session::answer::Answer;
 use crate::session::error::AuthError;
 use crate::session::question::Recheck;
-pub(in crate::session) use heirs::Heir;
+pub(in crate::session) use renewals::Heir;
 use table::{LiveId, Table};
 
 /// All sessions with connections here.

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::heirs::{Heir, Heirs};
+use super::renewals::{Heir, Heirs};
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;

@@ -3,5 +3,5 @@
 mod doubt;
 mod follow;
 mod leases;
+mod schedule;
 pub(crate) mod scripted;
-mod turns;
