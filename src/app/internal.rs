@@ -11,7 +11,7 @@ use crate::admin::metrics::Exposition;
 use crate::config::Config;
 use crate::publish::api::{Api, ApiParts, ApiSettings};
 use crate::server::internal::Internal;
-use crate::session::Reach;
+use crate::session::Reachability;
 
 pub(super) fn internal(shared: &SharedParts, config: &Config, readiness: Readiness) -> Internal {
     let settings = ApiSettings {
@@ -25,9 +25,9 @@ pub(super) fn internal(shared: &SharedParts, config: &Config, readiness: Readine
     };
     let authority = Arc::clone(&shared.authority);
     let django = move || match authority.reach() {
-        Reach::Unknown => DjangoState::Unknown,
-        Reach::Reachable => DjangoState::Reachable,
-        Reach::Unreachable => DjangoState::Unreachable,
+        Reachability::Unknown => DjangoState::Unknown,
+        Reachability::Reachable => DjangoState::Reachable,
+        Reachability::Unreachable => DjangoState::Unreachable,
     };
     Internal {
         api: Api::new(settings, parts),

@@ -17,7 +17,8 @@ use crate::proxy::intercept::RequestSummary;
 use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{
-    About, Answer, Leases, Lifecycle, Naming, News, Recheck, Scope, Seen, SessionAt, SessionCookies,
+    About, Answer, AuthSubject, Leases, Lifecycle, Naming, News, Scope, Seen, SessionAt,
+    SessionCookies,
 };
 
 const IDENTITY: HeaderName = HeaderName::from_static("gatepost-identity");
@@ -180,7 +181,7 @@ fn scope(asked: &RequestSummary) -> Scope<'_> {
 }
 
 /// What it takes to ask Django of the new session.
-fn context(asked: &RequestSummary, cookies: SessionCookies) -> Recheck {
+fn context(asked: &RequestSummary, cookies: SessionCookies) -> AuthSubject {
     let known = [
         (header::USER_AGENT, &asked.user_agent),
         (header::ACCEPT_LANGUAGE, &asked.accept_language),
@@ -189,5 +190,5 @@ fn context(asked: &RequestSummary, cookies: SessionCookies) -> Recheck {
     let known = known.into_iter();
     let known = known.filter_map(|(name, value)| Some((name, value.clone()?)));
     let fields: HeaderMap = known.collect();
-    Recheck::of(cookies, &fields, &asked.host, asked.address)
+    AuthSubject::of(cookies, &fields, &asked.host, asked.address)
 }

@@ -23,7 +23,7 @@ impl Hub {
             self.registry.rebind(member, to);
         }
         // Looked up afterwards: a revocation either finds the connections or is found here.
-        if let Some(reason) = self.tombstones.of(to, asked) {
+        if let Some(reason) = self.revocations.of(to, asked) {
             for member in &bound {
                 self.close_one(member, &reason);
             }
@@ -40,14 +40,14 @@ impl Hub {
 
     /// Makes everybody of an audience who asked Django before `at` ask again; closes nothing.
     pub fn outdate(&self, audience: &Audience, at: Instant) {
-        self.tombstones.outdate(audience, at);
+        self.revocations.outdate(audience, at);
     }
 
     /// Refuses a session for a minute because another took its place; closes nothing. Handshakes that
     /// are under way are told to come back, as are those of the next 3 s, which the browser may have
     /// sent before it had the new cookie; later ones are told to log in.
     pub fn supersede(&self, session: SessionDigest, of: Acquaintance, ended: &CloseReason) {
-        self.tombstones
+        self.revocations
             .supersede((session, of), ended, Instant::now());
     }
 
@@ -55,18 +55,18 @@ impl Hub {
     /// known; a client can end as many of these as it likes.
     pub fn refuse_stranger(&self, session: SessionDigest, ended: &CloseReason) {
         let audience = Audience::Session(session);
-        self.tombstones
+        self.revocations
             .record(&audience, ended, Acquaintance::Stranger);
     }
 
     /// Takes back that a session has ended: Django has just handed it out.
     pub fn lift(&self, session: SessionDigest) {
-        self.tombstones.lift(session);
+        self.revocations.lift(session);
     }
 
     /// The reason for which nobody may come with this session: it ended within the last minute.
     pub fn ended(&self, session: SessionDigest) -> Option<CloseReason> {
-        self.tombstones.ended(session)
+        self.revocations.ended(session)
     }
 
     /// How many connections a user has.

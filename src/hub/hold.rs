@@ -27,12 +27,12 @@ pub struct Hold {
 /// The connections that a hold keeps.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    members: Mutex<Members>,
+    members: Mutex<HeldMembers>,
     left: Notify,
 }
 
 #[derive(Debug)]
-enum Members {
+enum HeldMembers {
     Waiting(Vec<Weak<Member>>),
     /// The hold is over.
     Closed,
@@ -83,13 +83,13 @@ impl Drop for Hold {
 
 impl Held {
     /// A connection that was to be closed has left.
-    pub(super) fn note_left(&self) {
+    pub(super) fn record_left(&self) {
         self.left.notify_one();
     }
 
     fn close(self: &Arc<Self>, member: &Arc<Member>, reason: &CloseReason) -> bool {
         let mut members = self.lock();
-        let Members::Waiting(waiting) = &mut *members else {
+        let HeldMembers::Waiting(waiting) = &mut *members else {
             return member.outbox.close(reason);
         };
         let silenced = member.outbox.hold(reason, self);
@@ -100,19 +100,19 @@ impl Held {
     }
 
     fn release(&self) {
-        let members = std::mem::replace(&mut *self.lock(), Members::Closed);
-        if let Members::Waiting(waiting) = members {
+        let members = std::mem::replace(&mut *self.lock(), HeldMembers::Closed);
+        if let HeldMembers::Waiting(waiting) = members {
             let waiting = waiting.iter().filter_map(Weak::upgrade);
             waiting.for_each(|member| member.outbox.release());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Members> {
+    fn lock(&self) -> MutexGuard<'_, HeldMembers> {
         self.members.lock()
     }
 }
 
-impl Default for Members {
+impl Default for HeldMembers {
     fn default() -> Self {
         Self::Waiting(Vec::new())
     }

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::outbox::Outbox;
-use super::registry::Place;
+use super::registry::JoinOrder;
 use crate::identity::Identity;
 use crate::ids::ConnectionId;
 
@@ -30,7 +30,7 @@ pub struct Member {
     pub outbox: Outbox,
     identity: ArcSwap<Identity>,
     /// Where it stands in the indexes while it is in them. Locked before any shard of theirs.
-    standing: Mutex<Option<Place>>,
+    standing: Mutex<Option<JoinOrder>>,
 }
 
 impl Member {
@@ -62,7 +62,7 @@ impl Member {
         self.identity.store(identity);
     }
 
-    pub(super) fn standing(&self) -> MutexGuard<'_, Option<Place>> {
+    pub(super) fn standing(&self) -> MutexGuard<'_, Option<JoinOrder>> {
         self.standing.lock()
     }
 }

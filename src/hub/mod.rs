@@ -17,22 +17,22 @@ use std::time::{Duration, Instant};
 pub use hold::Hold;
 use hold::Holds;
 pub use member::Member;
+use outbox::{Headroom, Waiting};
 pub use outbox::{Outbox, OutboxLimits, Taken};
-use outbox::{Room, Waiting};
 
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::UserId;
 use crate::publication::{Audience, Publication};
-use registry::{Place, Registry};
+use registry::{JoinOrder, Registry};
 pub use revocations::Acquaintance;
-use revocations::Tombstones;
+use revocations::Revocations;
 
 /// All connections of this process.
 #[derive(Debug)]
 pub struct Hub {
     registry: Registry,
-    tombstones: Tombstones,
+    revocations: Revocations,
     holds: Holds,
     limits: OutboxLimits,
     connections_per_user: usize,
@@ -73,7 +73,7 @@ impl Hub {
     pub fn new(limits: OutboxLimits) -> Self {
         Self {
             registry: Registry::new(),
-            tombstones: Tombstones::new(Duration::ZERO),
+            revocations: Revocations::new(Duration::ZERO),
             holds: Holds::default(),
             limits,
             connections_per_user: usize::MAX,
@@ -90,19 +90,19 @@ impl Hub {
     /// Remembers revocations for as long as somebody may rely upon an older answer of Django's.
     #[must_use]
     pub fn remembering(mut self, revocations: Duration) -> Self {
-        self.tombstones = Tombstones::new(revocations);
+        self.revocations = Revocations::new(revocations);
         self
     }
 
     /// The reason for which an identity counts no more of which Django was asked at `asked`, where it
     /// was revoked since, or its session has just ended.
     pub fn revoked(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
-        self.tombstones.of(identity, asked)
+        self.revocations.of(identity, asked)
     }
 
     /// As [`Hub::revoked`], but for what concerns everyone.
     pub fn revoked_by_name(&self, identity: &Identity, asked: Instant) -> bool {
-        self.tombstones.by_name(identity, asked).is_some()
+        self.revocations.by_name(identity, asked).is_some()
     }
 
     /// Adds a connection whose identity was asked for at `asked`.
@@ -123,7 +123,7 @@ impl Hub {
         };
         let identity = membership.member.identity();
         // Looked up after inserting: a revocation either finds the connection or is found here.
-        if let Some(reason) = self.tombstones.of(&identity, asked) {
+        if let Some(reason) = self.revocations.of(&identity, asked) {
             return Err(reason);
         }
         if self.is_crowded(&identity.user, place) {
@@ -133,7 +133,7 @@ impl Hub {
     }
 
     /// Whether the user had as many connections as allowed before the one at `place`.
-    fn is_crowded(&self, user: &UserId, place: Place) -> bool {
+    fn is_crowded(&self, user: &UserId, place: JoinOrder) -> bool {
         let limit = self.connections_per_user;
         limit < usize::MAX && self.registry.of_user_before(place, user) >= limit
     }
@@ -154,7 +154,7 @@ impl Hub {
                     && let Some(room) = member.outbox.push(&waiting, self.limits)
                 {
                     delivery.sockets += 1;
-                    delivery.crowded |= room == Room::Little;
+                    delivery.crowded |= room == Headroom::Little;
                 }
             });
             if !found && matches!(audience, Audience::User(_)) {
@@ -167,7 +167,7 @@ impl Hub {
     /// Closes every connection of an audience, and refuses handshakes that asked Django before now. Those
     /// that are held (see [`Hold`]) fall silent now and close later. Returns how many there were.
     pub fn close(&self, audience: &Audience, reason: &CloseReason) -> usize {
-        self.tombstones
+        self.revocations
             .record(audience, reason, Acquaintance::Known);
         let mut closed = 0;
         self.registry.each(audience, |member| {
@@ -186,7 +186,7 @@ impl Hub {
         };
         let unjittered = going_away(Duration::ZERO);
         let (everyone, known) = (Audience::Everyone, Acquaintance::Known);
-        self.tombstones.record(&everyone, &unjittered, known);
+        self.revocations.record(&everyone, &unjittered, known);
         let mut members = Vec::with_capacity(self.len());
         self.registry.each(&Audience::Everyone, |member| {
             members.push(Arc::clone(member));
@@ -207,7 +207,7 @@ impl Hub {
 
     /// What a client is told that comes while the gateway goes away.
     pub fn going_away(&self) -> CloseReason {
-        let told = self.tombstones.of_everyone();
+        let told = self.revocations.of_everyone();
         // For the moment before `drain` has begun.
         told.unwrap_or(CloseReason::GoingAway { delay_ms: 1000 })
     }

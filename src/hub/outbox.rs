@@ -62,7 +62,7 @@ pub(super) struct Waiting {
 
 /// What is left in an outbox behind a frame that was just queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum Headroom {
     /// At least half.
     Enough,
     /// Less: whoever has more to say should let the client read first.
@@ -80,7 +80,7 @@ pub enum Taken {
 
 impl Outbox {
     /// Queues a frame. `None` when the connection is closing, or closes because of this frame.
-    pub(super) fn push(&self, waiting: &Arc<Waiting>, limits: OutboxLimits) -> Option<Room> {
+    pub(super) fn push(&self, waiting: &Arc<Waiting>, limits: OutboxLimits) -> Option<Headroom> {
         let size = waiting.frame.size();
         let mut queue = self.lock();
         if !matches!(queue.end, End::Open) {
@@ -140,7 +140,7 @@ impl Outbox {
     /// Its connection has gone.
     pub(super) fn leave(&self) {
         if let End::Held(kept) = &self.lock().end {
-            kept.1.note_left();
+            kept.1.record_left();
         }
     }
 
@@ -200,11 +200,11 @@ impl Waiting {
 }
 
 impl Queue {
-    fn room(&self, limits: OutboxLimits) -> Room {
+    fn room(&self, limits: OutboxLimits) -> Headroom {
         if self.waiting.len() > limits.frames / 2 || self.bytes > limits.bytes / 2 {
-            Room::Little
+            Headroom::Little
         } else {
-            Room::Enough
+            Headroom::Enough
         }
     }
 
@@ -286,12 +286,12 @@ mod tests {
         };
         let outbox = Outbox::default();
         let room = |text: &str| outbox.push(&publication(text, None), limits);
-        assert_eq!(room("1"), Some(Room::Enough));
-        assert_eq!(room("2"), Some(Room::Enough));
-        assert_eq!(room("3"), Some(Room::Little));
+        assert_eq!(room("1"), Some(Headroom::Enough));
+        assert_eq!(room("2"), Some(Headroom::Enough));
+        assert_eq!(room("3"), Some(Headroom::Little));
         let large = Outbox::default();
         let pushed = large.push(&publication(&"x".repeat(51), None), limits);
-        assert_eq!(pushed, Some(Room::Little));
+        assert_eq!(pushed, Some(Headroom::Little));
     }
 
     #[test]

@@ -25,22 +25,22 @@ const RUN: u64 = 256;
 #[derive(Debug)]
 pub(super) struct Registry {
     hasher: RandomState,
-    everyone: Vec<Mutex<BTreeMap<Place, Arc<Member>>>>,
+    everyone: Vec<Mutex<BTreeMap<JoinOrder, Arc<Member>>>>,
     connections: Vec<Mutex<HashMap<ConnectionId, Arc<Member>>>>,
-    audiences: Vec<Mutex<HashMap<Audience, Members>>>,
+    audiences: Vec<Mutex<HashMap<Audience, AudienceMembers>>>,
     next: AtomicU64,
     count: AtomicUsize,
 }
 
 /// Where a connection stands in the order in which all came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(u64);
+pub(super) struct JoinOrder(u64);
 
 /// The connections of one audience, which nearly always is one. Never empty.
 #[derive(Debug)]
-enum Members {
-    One(Place, Arc<Member>),
-    Many(BTreeMap<Place, Arc<Member>>),
+enum AudienceMembers {
+    One(JoinOrder, Arc<Member>),
+    Many(BTreeMap<JoinOrder, Arc<Member>>),
 }
 
 impl Registry {
@@ -60,8 +60,8 @@ impl Registry {
     }
 
     /// Adds a connection to every index. Gives its place in the order in which all came.
-    pub(super) fn insert(&self, member: &Arc<Member>) -> Place {
-        let place = Place(self.next.fetch_add(1, Ordering::Relaxed));
+    pub(super) fn insert(&self, member: &Arc<Member>) -> JoinOrder {
+        let place = JoinOrder(self.next.fetch_add(1, Ordering::Relaxed));
         let mut standing = member.standing();
         *standing = Some(place);
         for audience in audiences(&member.identity()) {
@@ -114,16 +114,16 @@ impl Registry {
         }
     }
 
-    fn add(&self, audience: Audience, place: Place, member: &Arc<Member>) {
+    fn add(&self, audience: Audience, place: JoinOrder, member: &Arc<Member>) {
         match self.audience_shard(&audience).entry(audience) {
             Entry::Vacant(vacant) => {
-                vacant.insert(Members::One(place, Arc::clone(member)));
+                vacant.insert(AudienceMembers::One(place, Arc::clone(member)));
             }
             Entry::Occupied(mut occupied) => occupied.get_mut().insert(place, member),
         }
     }
 
-    fn take_out(&self, audience: Audience, place: Place) {
+    fn take_out(&self, audience: Audience, place: JoinOrder) {
         if let Entry::Occupied(mut occupied) = self.audience_shard(&audience).entry(audience)
             && occupied.get_mut().remove(place)
         {
@@ -146,8 +146,8 @@ impl Registry {
                 }
             }
             _ => match self.audience_shard(audience).get(audience) {
-                Some(Members::One(_, member)) => visit(member),
-                Some(Members::Many(members)) => members.values().for_each(visit),
+                Some(AudienceMembers::One(_, member)) => visit(member),
+                Some(AudienceMembers::Many(members)) => members.values().for_each(visit),
                 None => {}
             },
         }
@@ -157,17 +157,17 @@ impl Registry {
     pub(super) fn of_user(&self, user: &UserId) -> usize {
         let audience = Audience::User(user.clone());
         match self.audience_shard(&audience).get(&audience) {
-            Some(Members::One(..)) => 1,
-            Some(Members::Many(members)) => members.len(),
+            Some(AudienceMembers::One(..)) => 1,
+            Some(AudienceMembers::Many(members)) => members.len(),
             None => 0,
         }
     }
 
     /// How many connections of a user came before the one at `place`.
-    pub(super) fn of_user_before(&self, place: Place, user: &UserId) -> usize {
+    pub(super) fn of_user_before(&self, place: JoinOrder, user: &UserId) -> usize {
         let audience = Audience::User(user.clone());
         match self.audience_shard(&audience).get(&audience) {
-            Some(Members::Many(members)) => members.range(..place).count(),
+            Some(AudienceMembers::Many(members)) => members.range(..place).count(),
             _ => 0,
         }
     }
@@ -179,11 +179,14 @@ impl Registry {
         self.connections[self.shard(&id)].lock()
     }
 
-    fn place_shard(&self, place: Place) -> MutexGuard<'_, BTreeMap<Place, Arc<Member>>> {
+    fn place_shard(&self, place: JoinOrder) -> MutexGuard<'_, BTreeMap<JoinOrder, Arc<Member>>> {
         self.everyone[(place.0 / RUN) as usize % SHARDS].lock()
     }
 
-    fn audience_shard(&self, audience: &Audience) -> MutexGuard<'_, HashMap<Audience, Members>> {
+    fn audience_shard(
+        &self,
+        audience: &Audience,
+    ) -> MutexGuard<'_, HashMap<Audience, AudienceMembers>> {
         self.audiences[self.shard(audience)].lock()
     }
 
@@ -196,8 +199,8 @@ impl Registry {
     }
 }
 
-impl Members {
-    fn insert(&mut self, place: Place, member: &Arc<Member>) {
+impl AudienceMembers {
+    fn insert(&mut self, place: JoinOrder, member: &Arc<Member>) {
         match self {
             Self::One(first_place, first) => {
                 let first = (*first_place, Arc::clone(first));
@@ -210,7 +213,7 @@ impl Members {
     }
 
     /// Whether nobody is left.
-    fn remove(&mut self, place: Place) -> bool {
+    fn remove(&mut self, place: JoinOrder) -> bool {
         match self {
             Self::One(only, _) => *only == place,
             Self::Many(members) => {

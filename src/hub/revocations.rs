@@ -38,13 +38,13 @@ pub enum Acquaintance {
 }
 
 #[derive(Debug)]
-pub(super) struct Tombstones {
-    stones: Mutex<Stones>,
+pub(super) struct Revocations {
+    table: Mutex<RevocationTable>,
 }
 
 #[derive(Debug, Default)]
-struct Stones {
-    by_audience: HashMap<Audience, Stone>,
+struct RevocationTable {
+    by_audience: HashMap<Audience, Revocation>,
     /// Those of strangers, the oldest first, and some that are known or gone by now.
     strangers: VecDeque<SessionDigest>,
     swept: Option<Instant>,
@@ -54,7 +54,7 @@ struct Stones {
 }
 
 #[derive(Debug)]
-struct Stone {
+struct Revocation {
     at: Instant,
     /// For whoever asked Django before.
     reason: CloseReason,
@@ -72,13 +72,13 @@ struct Ended {
     superseded: bool,
 }
 
-impl Tombstones {
+impl Revocations {
     /// Remembers revocations for so long, and at least for a minute.
     pub(super) fn new(remembered: Duration) -> Self {
         Self {
-            stones: Mutex::new(Stones {
+            table: Mutex::new(RevocationTable {
                 remembered: remembered.max(KEPT),
-                ..Stones::default()
+                ..RevocationTable::default()
             }),
         }
     }
@@ -93,13 +93,13 @@ impl Tombstones {
             superseded: false,
         });
         let reason = reason.clone();
-        let stone = Stone {
+        let revocation = Revocation {
             at: now,
             reason,
             ended,
             of,
         };
-        self.lock().put(audience.clone(), stone);
+        self.lock().put(audience.clone(), revocation);
     }
 
     /// Another session took this one's place at `at`: who comes with the old one late has to log in,
@@ -111,47 +111,49 @@ impl Tombstones {
         ended: &CloseReason,
         at: Instant,
     ) {
-        let mut stones = self.lock();
+        let mut table = self.lock();
         let audience = Audience::Session(session);
-        let old = stones.by_audience.get(&audience);
-        let old = old.and_then(|stone| stone.ended.as_ref());
+        let old = table.by_audience.get(&audience);
+        let old = old.and_then(|revocation| revocation.ended.as_ref());
         let before = old.filter(|old| !old.superseded && at - old.since < KEPT);
         let ended = Ended {
             since: at,
             superseded: before.is_none(),
             reason: before.map_or(ended, |old| &old.reason).clone(),
         };
-        let stone = Stone {
+        let revocation = Revocation {
             at,
             reason: CloseReason::SessionChanged,
             ended: Some(ended),
             of,
         };
-        stones.put(audience, stone);
+        table.put(audience, revocation);
     }
 
     /// What Django said of this audience before `at` counts no more.
     pub(super) fn outdate(&self, audience: &Audience, at: Instant) {
-        let mut stones = self.lock();
-        let old = stones.by_audience.get_mut(audience);
-        let of = old.as_ref().map_or(Acquaintance::Known, |stone| stone.of);
-        if old.as_ref().is_some_and(|stone| stone.at >= at) {
+        let mut table = self.lock();
+        let old = table.by_audience.get_mut(audience);
+        let of = old
+            .as_ref()
+            .map_or(Acquaintance::Known, |revocation| revocation.of);
+        if old.as_ref().is_some_and(|revocation| revocation.at >= at) {
             return;
         }
-        let stone = Stone {
+        let revocation = Revocation {
             at,
             reason: CloseReason::SessionChanged,
-            ended: old.and_then(|stone| stone.ended.take()),
+            ended: old.and_then(|revocation| revocation.ended.take()),
             of,
         };
-        stones.put(audience.clone(), stone);
+        table.put(audience.clone(), revocation);
     }
 
     /// Django has just handed this session out, whatever was said of it before.
     pub(super) fn lift(&self, session: SessionDigest) {
-        let mut stones = self.lock();
-        if let Some(stone) = stones.by_audience.get_mut(&Audience::Session(session)) {
-            stone.ended = None;
+        let mut table = self.lock();
+        if let Some(revocation) = table.by_audience.get_mut(&Audience::Session(session)) {
+            revocation.ended = None;
         }
     }
 
@@ -168,18 +170,18 @@ impl Tombstones {
 
     /// The reason for which everybody was closed, in so far as it is remembered.
     pub(super) fn of_everyone(&self) -> Option<CloseReason> {
-        let stones = self.lock();
-        let stone = stones.by_audience.get(&Audience::Everyone)?;
-        Some(stone.reason.clone())
+        let table = self.lock();
+        let revocation = table.by_audience.get(&Audience::Everyone)?;
+        Some(revocation.reason.clone())
     }
 
     /// The reason for which nobody may come with this session.
     pub(super) fn ended(&self, session: SessionDigest) -> Option<CloseReason> {
-        let stones = self.lock();
-        if stones.by_audience.is_empty() {
+        let table = self.lock();
+        if table.by_audience.is_empty() {
             return None;
         }
-        stones.by_audience.get(&Audience::Session(session))?.ended()
+        table.by_audience.get(&Audience::Session(session))?.ended()
     }
 
     #[cfg(test)]
@@ -187,12 +189,12 @@ impl Tombstones {
         self.lock().by_audience.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Stones> {
-        self.stones.lock()
+    fn lock(&self) -> MutexGuard<'_, RevocationTable> {
+        self.table.lock()
     }
 }
 
-impl Stone {
+impl Revocation {
     fn ended(&self) -> Option<CloseReason> {
         let ended = self.ended.as_ref()?;
         match ended.since.elapsed() {
@@ -203,7 +205,7 @@ impl Stone {
     }
 }
 
-impl Stones {
+impl RevocationTable {
     fn first(
         &self,
         mut audiences: impl Iterator<Item = Audience>,
@@ -213,27 +215,30 @@ impl Stones {
             return None;
         }
         let found = audiences.find_map(|audience| {
-            let stone = self.by_audience.get(&audience)?;
+            let revocation = self.by_audience.get(&audience)?;
             // A revocation wins even when the clock cannot tell; who asks because something changed has
             // asked after that.
-            let changed = stone.reason == CloseReason::SessionChanged;
-            if stone.at > asked || stone.at == asked && !changed {
-                return Some(stone.reason.clone());
+            let changed = revocation.reason == CloseReason::SessionChanged;
+            if revocation.at > asked || revocation.at == asked && !changed {
+                return Some(revocation.reason.clone());
             }
-            stone.ended()
+            revocation.ended()
         });
         let forgotten = self.forgotten.is_some_and(|until| asked <= until);
         found.or(forgotten.then_some(CloseReason::SessionChanged))
     }
 
-    fn put(&mut self, audience: Audience, mut stone: Stone) {
-        self.sweep(stone.at);
-        let before = self.by_audience.get(&audience).map(|stone| stone.of);
-        stone.of = before
-            .filter(|_| stone.of == Acquaintance::Stranger)
-            .unwrap_or(stone.of);
+    fn put(&mut self, audience: Audience, mut revocation: Revocation) {
+        self.sweep(revocation.at);
+        let before = self
+            .by_audience
+            .get(&audience)
+            .map(|revocation| revocation.of);
+        revocation.of = before
+            .filter(|_| revocation.of == Acquaintance::Stranger)
+            .unwrap_or(revocation.of);
         if before.is_none()
-            && stone.of == Acquaintance::Stranger
+            && revocation.of == Acquaintance::Stranger
             && let Audience::Session(session) = audience
         {
             self.meet(session);
@@ -241,7 +246,7 @@ impl Stones {
         if self.by_audience.len() >= MOST {
             self.forget_older_half();
         }
-        self.by_audience.insert(audience, stone);
+        self.by_audience.insert(audience, revocation);
     }
 
     /// Makes room for one more stranger.
@@ -251,8 +256,8 @@ impl Stones {
             && let Some(oldest) = self.strangers.pop_front()
         {
             let oldest = Audience::Session(oldest);
-            let stone = self.by_audience.get(&oldest);
-            if stone.is_some_and(|stone| stone.of == Acquaintance::Stranger) {
+            let revocation = self.by_audience.get(&oldest);
+            if revocation.is_some_and(|revocation| revocation.of == Acquaintance::Stranger) {
                 self.by_audience.remove(&oldest);
             }
         }
@@ -260,13 +265,18 @@ impl Stones {
 
     /// Makes room, and makes everybody ask anew to whom what is forgotten may apply.
     fn forget_older_half(&mut self) {
-        let mut times: Vec<_> = self.by_audience.values().map(|stone| stone.at).collect();
+        let mut times: Vec<_> = self
+            .by_audience
+            .values()
+            .map(|revocation| revocation.at)
+            .collect();
         let middle = times.len() / 2;
         let (_, until, _) = times.select_nth_unstable(middle);
         let until = *until;
         // There is one for everyone, and it is read by itself.
-        self.by_audience
-            .retain(|audience, stone| stone.at > until || *audience == Audience::Everyone);
+        self.by_audience.retain(|audience, revocation| {
+            revocation.at > until || *audience == Audience::Everyone
+        });
         self.forgotten = self.forgotten.max(Some(until));
     }
 
@@ -281,6 +291,6 @@ impl Stones {
         self.swept = Some(now);
         let remembered = self.remembered;
         self.by_audience
-            .retain(|_, stone| now - stone.at < remembered);
+            .retain(|_, revocation| now - revocation.at < remembered);
     }
 }

@@ -279,7 +279,7 @@ fn a_superseded_session_is_told_to_come_back_at_first_and_to_log_in_later() {
     let supersede = |ago| {
         let at = Instant::now().checked_sub(Duration::from_secs(ago));
         let one = (session("1"), Acquaintance::Known);
-        hub.tombstones.supersede(one, &ended, at.unwrap());
+        hub.revocations.supersede(one, &ended, at.unwrap());
     };
     for ago in [3, 59] {
         supersede(ago);
@@ -378,7 +378,7 @@ fn sessions_that_a_client_invents_fill_no_memory_and_what_is_forgotten_for_them_
             &ended,
         );
     }
-    assert!(hub.tombstones.len() <= 65_536, "{}", hub.tombstones.len());
+    assert!(hub.revocations.len() <= 65_536, "{}", hub.revocations.len());
     let code = |user, asked| {
         let registered = hub.register(member(user, &[], "/ws/"), asked);
         registered.map_or_else(|reason| reason.code(), |_| 0)
@@ -405,7 +405,7 @@ fn sessions_of_which_nothing_is_known_are_forgotten_before_anybody_else_has_to_b
             hub.supersede(invented, Acquaintance::Stranger, &ended);
         }
     }
-    assert!(hub.tombstones.len() <= 5000, "{}", hub.tombstones.len());
+    assert!(hub.revocations.len() <= 5000, "{}", hub.revocations.len());
     let code = |user| {
         let registered = hub.register(member(user, &[], "/ws/"), asked);
         registered.map_or_else(|reason| reason.code(), |_| 0)

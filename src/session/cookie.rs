@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use zeroize::Zeroizing;
 
-use super::diagnosis::{Diagnosis, Kind};
+use super::diagnosis::{Diagnosis, DiagnosisKind};
 use super::naming::CookieNames;
 use super::unquote::unquote;
 use crate::ids::SessionDigest;
@@ -49,7 +49,7 @@ impl NoSession {
         match self {
             Self::Absent => None,
             Self::Unreadable => Some(Diagnosis::new(
-                Kind::CookieUnreadable,
+                DiagnosisKind::CookieUnreadable,
                 format!("the cookie {name} has bytes that a session cookie cannot have"),
                 format!(
                     "A browser sent {name} with control characters or bytes that are not ASCII, \
@@ -58,7 +58,7 @@ impl NoSession {
                 ),
             )),
             Self::TooLong => Some(Diagnosis::new(
-                Kind::CookiesTooLarge,
+                DiagnosisKind::CookiesTooLarge,
                 "the session's cookies have more than 8 KiB",
                 "The session cookie and those in `auth.cookies` have more than 8 KiB together. \
                  Keep less in the session, or use another SESSION_ENGINE than signed cookies.",
@@ -108,7 +108,7 @@ impl SessionCookies {
         let small = |place| u32::try_from(place).map_err(|_| NoSession::TooLong);
         let session = small(session.start)?..small(session.end)?;
         let picked = Zeroizing::new(picked.into());
-        let header = HeaderValue::from_maybe_shared(Bytes::from_owner(Kept(picked)));
+        let header = HeaderValue::from_maybe_shared(Bytes::from_owner(PickedBytes(picked)));
         let mut header = header.map_err(|_| NoSession::Unreadable)?;
         header.set_sensitive(true);
         Ok(Self {
@@ -189,9 +189,9 @@ pub(super) fn parts(pair: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Bytes that are zeroed when they are given back.
-struct Kept(Zeroizing<Box<[u8]>>);
+struct PickedBytes(Zeroizing<Box<[u8]>>);
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for PickedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }

@@ -1,6 +1,6 @@
 //! What is wrong between gateway and Django, in words for the one who can mend it.
 //!
-//! Made by `diagnose`, or by the endpoint where nothing answers; told by `standing`. The surprise: the
+//! Made by `diagnose`, or by the views where nothing answers; logged by `diagnoses`. The surprise: the
 //! reason goes to every client in a close frame, so it is short and has nothing that Django would not
 //! show to anybody; the remedy goes to the log and to the developer's page.
 
@@ -13,14 +13,14 @@ use crate::upcall::CallError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// Which kind of thing.
-    pub kind: Kind,
+    pub kind: DiagnosisKind,
     reason: Box<str>,
     remedy: Box<str>,
 }
 
 /// Why there is no answer that could be judged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Silence {
+pub enum Unreachable {
     /// Nothing listens, or the connection broke off.
     #[error("{0}")]
     Broken(String),
@@ -40,7 +40,7 @@ pub enum Silence {
 
 /// The kinds of things that go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum DiagnosisKind {
     /// 400: the name is not in `ALLOWED_HOSTS`.
     HostRefused,
     /// 400 of gunicorn: two fields disagree about the scheme.
@@ -99,7 +99,7 @@ pub enum Kind {
     NotReady,
 }
 
-impl From<CallError> for Silence {
+impl From<CallError> for Unreachable {
     fn from(error: CallError) -> Self {
         match error {
             CallError::TimedOut => Self::TimedOut,
@@ -110,21 +110,21 @@ impl From<CallError> for Silence {
 
 impl Diagnosis {
     /// Django cannot be reached.
-    pub(super) fn silence(cause: &Silence) -> Self {
+    pub(super) fn silence(cause: &Unreachable) -> Self {
         let (kind, remedy) = match cause {
-            Silence::Failing(diagnosis) => return Self::clone(diagnosis),
-            Silence::Broken(_) | Silence::NotAsked(_) => (
-                Kind::NotRunning,
+            Unreachable::Failing(diagnosis) => return Self::clone(diagnosis),
+            Unreachable::Broken(_) | Unreachable::NotAsked(_) => (
+                DiagnosisKind::NotRunning,
                 "Django is not running, or it is just being restarted: start it, and sockets come \
                  back by themselves.",
             ),
-            Silence::TimedOut => (
-                Kind::TimedOut,
+            Unreachable::TimedOut => (
+                DiagnosisKind::TimedOut,
                 "All of Django's workers are busy, or the auth view waits for something. Give Django \
                  more workers or threads, look at what keeps it busy, or raise `auth.timeout`.",
             ),
-            Silence::Answered(_) => (
-                Kind::NotReady,
+            Unreachable::Answered(_) => (
+                DiagnosisKind::NotReady,
                 "Django, or a proxy before it, is there but does not serve now: it is starting, \
                  overloaded, or in maintenance. Sockets come back by themselves.",
             ),
@@ -133,7 +133,11 @@ impl Diagnosis {
     }
 
     /// A diagnosis; a reason that is too long for a close frame is cut.
-    pub(super) fn new(kind: Kind, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(super) fn new(
+        kind: DiagnosisKind,
+        reason: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
         let mut reason = reason.into();
         reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
         Self {
@@ -160,7 +164,7 @@ impl std::fmt::Display for Diagnosis {
     }
 }
 
-impl Kind {
+impl DiagnosisKind {
     /// Its name in metrics and logs.
     pub fn label(self) -> &'static str {
         match self {

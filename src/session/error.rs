@@ -3,7 +3,7 @@
 //! Made by `ask`. The surprise: whether it is worth trying again is what everybody wants
 //! to know of an error, so that is what tells them apart.
 
-use super::diagnosis::{Diagnosis, Silence};
+use super::diagnosis::{Diagnosis, Unreachable};
 use crate::upcall::NoAnswer;
 
 /// Why Django's judgement is not known.
@@ -15,7 +15,7 @@ pub enum AuthError {
         /// Where it should be.
         place: String,
         /// What happened.
-        cause: Silence,
+        cause: Unreachable,
     },
     /// Not worth trying again before somebody mends it.
     #[error("the auth view at {place} gave no judgement: {diagnosis}")]
@@ -39,7 +39,7 @@ impl From<NoAnswer> for AuthError {
 impl AuthError {
     /// Whether Django answered, and fails.
     pub(super) fn is_failure(&self) -> bool {
-        let failing = |cause: &_| matches!(cause, Silence::Failing(_));
+        let failing = |cause: &_| matches!(cause, Unreachable::Failing(_));
         matches!(self, Self::Unreachable { cause, .. } if failing(cause))
     }
 

@@ -12,7 +12,7 @@ use super::naming::CookiePlace;
 use super::set_cookie::{Change, Scope};
 
 /// Where a browser puts what a line says.
-pub(super) enum Reach {
+pub(super) enum Placement {
     /// Nowhere, or where no socket gets it.
     Nothing,
     /// Under this domain and path.
@@ -22,14 +22,14 @@ pub(super) enum Reach {
 }
 
 /// Where a browser puts a cookie of which a response to this request speaks.
-pub(super) fn reach(cookie: &Cookie<'_>, scope: Scope<'_>, sockets: &[String]) -> Reach {
+pub(super) fn reach(cookie: &Cookie<'_>, scope: Scope<'_>, sockets: &[String]) -> Placement {
     let domain = cookie.domain().filter(|domain| !domain.is_empty());
     let path = cookie.path().filter(|path| path.starts_with('/'));
     let path = path.unwrap_or_else(|| folder(scope.path));
     let host = scope.host.to_str().unwrap_or_default();
     let is_sent = sockets.iter().any(|socket| covers_path(path, socket));
     if !is_sent || domain.is_some_and(|domain| !covers_host(domain, host)) {
-        return Reach::Nothing;
+        return Placement::Nothing;
     }
     let secure = cookie.secure() == Some(true);
     let refused = match cookie.name() {
@@ -38,9 +38,9 @@ pub(super) fn reach(cookie: &Cookie<'_>, scope: Scope<'_>, sockets: &[String]) -
         _ => false,
     };
     match (refused, cookie.partitioned()) {
-        (true, _) => Reach::Nothing,
-        (false, Some(true)) => Reach::Unknown,
-        (false, _) => Reach::Place(CookiePlace::of(domain, path)),
+        (true, _) => Placement::Nothing,
+        (false, Some(true)) => Placement::Unknown,
+        (false, _) => Placement::Place(CookiePlace::of(domain, path)),
     }
 }
 

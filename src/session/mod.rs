@@ -31,22 +31,22 @@ mod unquote;
 
 pub use answer::{Answer, AnswerError};
 pub use ask::auth_view::{AuthSettings, LARGEST_ANSWER};
-pub use ask::client::Reach;
+pub use ask::client::Reachability;
 pub use ask::diagnose::refused_signature;
 pub use ask::diagnoses::Diagnoses;
 pub use authority::waiting_room::Crowded;
-pub use authority::{Authority, Judging, LoggedIn, Verdict};
+pub use authority::{Authority, LoggedIn, PendingVerdict, Verdict};
 pub use cookie::{NoSession, SessionCookies};
-pub use diagnosis::{Diagnosis, Kind, Silence};
+pub use diagnosis::{Diagnosis, DiagnosisKind, Unreachable};
 pub use error::AuthError;
 pub use lease::file::{LeaseFile, SealError, Survivors};
 pub use lease::{LeaseKey, LeaseTerms, Leases, SessionAt};
 pub use live::asker::Asker;
 pub use live::doubt::Seen;
 pub use live::lifecycle::{Lifecycle, LifecycleParts, LifecycleSettings};
-pub use live::{LiveSessions, Tab};
+pub use live::{LiveSessions, SessionMember};
 pub use naming::{CookieNames, Naming};
-pub use question::{Question, Recheck};
+pub use question::{AuthSubject, Question};
 pub use set_cookie::{About, Change, News, Scope};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::diagnosis::{Diagnosis, Kind};
+use super::diagnosis::{Diagnosis, DiagnosisKind};
 
 /// The field in which Django says it: `sessionid; Path=/; Domain=example.com`.
 const SESSION_COOKIE: HeaderName = HeaderName::from_static("gatepost-session-cookie");
@@ -138,7 +138,7 @@ impl Naming {
         let django = &names.session;
         (configured != django).then(|| {
             Diagnosis::new(
-                Kind::CookieName,
+                DiagnosisKind::CookieName,
                 format!("gateway.toml calls the session cookie {configured}, Django {django}"),
                 format!(
                     "SESSION_COOKIE_NAME is {django}, and `session_cookie` below [django] in \

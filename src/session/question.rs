@@ -1,6 +1,6 @@
 //! What Django is told of a session when it is asked who that is.
 //!
-//! A handshake makes a [`Question`]; of its [`Recheck`], which is all that is needed to ask again later,
+//! A handshake makes a [`Question`]; of its [`AuthSubject`], which is all that is needed to ask again later,
 //! a live session keeps a copy. The surprise: values are copied out of the handshake's head, which a
 //! shared one would keep in memory as a whole; and since thousands may wait with one, what no browser
 //! sends is not kept: a field of more than 1 KiB is left out, a target of more than 2 KiB loses its
@@ -21,7 +21,7 @@ const LONGEST_TARGET: usize = 2048;
 
 /// What it takes to ask Django of a session again.
 #[derive(Clone, Debug)]
-pub struct Recheck {
+pub struct AuthSubject {
     /// The picked cookies.
     pub cookies: SessionCookies,
     /// The origin's authority as the browser wrote it.
@@ -40,14 +40,14 @@ pub struct Recheck {
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The session and its browser.
-    pub about: Recheck,
+    pub about: AuthSubject,
     /// The handshake's path and query, see [`Self::target_of`].
     pub target: Box<str>,
     /// Names the handshake.
     pub request_id: RequestId,
 }
 
-impl Recheck {
+impl AuthSubject {
     /// The session, for its lease.
     pub fn session(&self) -> SessionAt<'_> {
         SessionAt {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use crate::session::CookieNames;
 
-    fn of(length: usize) -> Recheck {
+    fn of(length: usize) -> AuthSubject {
         let names = CookieNames::session("sessionid");
         let cookies = HeaderValue::from_static("sessionid=abc");
         let cookies = SessionCookies::pick(&cookies, &names).unwrap();
@@ -110,7 +110,7 @@ mod tests {
         let names = [header::USER_AGENT, header::ACCEPT_LANGUAGE, header::ORIGIN];
         let headers = names.into_iter().map(|name| (name, value.clone()));
         let host = HeaderValue::from_static("app.test");
-        Recheck::of(
+        AuthSubject::of(
             cookies,
             &headers.collect(),
             &host,

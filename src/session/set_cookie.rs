@@ -13,7 +13,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use super::cookie::{SessionCookies, parts};
-use super::jar::{self, Reach};
+use super::jar::{self, Placement};
 use super::naming::CookieNames;
 use super::unquote::unquote;
 use crate::web::signature::unix_seconds;
@@ -134,9 +134,9 @@ impl CookieNames {
         let line = String::from_utf8_lossy(line.as_bytes());
         let cookie = Cookie::parse(line.as_ref()).ok()?;
         let place = match jar::reach(&cookie, scope, &self.sockets) {
-            Reach::Nothing => return None,
-            Reach::Place(place) => Some(place),
-            Reach::Unknown => None,
+            Placement::Nothing => return None,
+            Placement::Place(place) => Some(place),
+            Placement::Unknown => None,
         };
         let is_it = place.is_some() && place == self.place && name == self.session;
         let about = if is_it { About::This } else { About::Perhaps };

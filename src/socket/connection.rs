@@ -21,7 +21,7 @@ use super::{Socket, message};
 use crate::close::CloseReason;
 use crate::hub::{Outbox, Taken};
 use crate::publication::Frame;
-use crate::session::Tab;
+use crate::session::SessionMember;
 use crate::telemetry::metrics::CodeLabel;
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
@@ -34,7 +34,7 @@ const BURST: u32 = 2;
 /// A connection with its identity.
 pub(super) struct Connection {
     socket: Socket,
-    tab: Tab,
+    tab: SessionMember,
     parts: Arc<SocketParts>,
     /// When the message budget is whole again (GCRA).
     budget: Instant,
@@ -42,7 +42,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, tab: Tab, parts: Arc<SocketParts>) -> Self {
+    pub(super) fn new(socket: Socket, tab: SessionMember, parts: Arc<SocketParts>) -> Self {
         Self {
             socket,
             tab,

@@ -21,7 +21,7 @@ use super::metered::Metered;
 use super::parts::SocketParts;
 use super::pending_handshake::{self, Decision, Outcome, PendingHandshake, Verdicts, Visitor};
 use super::{OriginRule, Socket, echo};
-use crate::session::{Question, Recheck, SessionCookies};
+use crate::session::{AuthSubject, Question, SessionCookies};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
@@ -141,7 +141,7 @@ impl SocketRoute {
         let pending = PendingHandshake {
             parts: Arc::clone(parts),
             path: Arc::clone(&self.path),
-            about: Recheck::of(cookies, headers, &downstream.host, downstream.address),
+            about: AuthSubject::of(cookies, headers, &downstream.host, downstream.address),
             names,
             began,
         };

@@ -16,7 +16,7 @@ use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
 use crate::session::{
-    About, Authority, Change, CookieNames, Lifecycle, Naming, NoSession, Recheck, Scope, Seen,
+    About, AuthSubject, Authority, Change, CookieNames, Lifecycle, Naming, NoSession, Scope, Seen,
     SessionCookies,
 };
 use crate::telemetry::metrics::{CodeLabel, Metrics, OutcomeLabel};
@@ -117,7 +117,7 @@ impl SocketParts {
         let (Some(news), Some(Ok(old))) = (names.news(fields, scope), old) else {
             return;
         };
-        let about = |cookies| Recheck::of(cookies, headers, host, downstream.address);
+        let about = |cookies| AuthSubject::of(cookies, headers, host, downstream.address);
         // That the session lives is what Django has just said: what it takes away is another cookie.
         if news.change == Change::Deleted && news.about == About::Perhaps {
             return;

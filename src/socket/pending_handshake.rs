@@ -18,7 +18,7 @@ use crate::close::CloseReason;
 use crate::hub::Member;
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
-use crate::session::{AuthError, CookieNames, LoggedIn, Recheck, Tab, Verdict};
+use crate::session::{AuthError, AuthSubject, CookieNames, LoggedIn, SessionMember, Verdict};
 
 /// What a client may say before it is judged; then it has to wait.
 const EARLY: usize = 4096;
@@ -33,7 +33,7 @@ pub(super) struct PendingHandshake {
     /// The path of its socket route.
     pub(super) path: Arc<str>,
     /// The session it comes with, and its browser.
-    pub(super) about: Recheck,
+    pub(super) about: AuthSubject,
     /// What the session cookie was called then.
     pub(super) names: Arc<CookieNames>,
     /// When its handshake came.
@@ -53,7 +53,7 @@ pub(super) enum Outcome {
     /// Close 4001, after a while.
     LogIn(CloseReason, Duration),
     Serve {
-        tab: Tab,
+        tab: SessionMember,
         greeting: Vec<Frame>,
     },
 }

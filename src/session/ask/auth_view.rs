@@ -16,11 +16,11 @@ use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::ask::diagnose::{Response, host_refused, may_refuse_host};
 use crate::session::ask::meaning::{self, Meaning};
-use crate::session::diagnosis::{Diagnosis, Kind, Silence};
+use crate::session::diagnosis::{Diagnosis, DiagnosisKind, Unreachable};
 use crate::session::error::AuthError;
 use crate::session::lease::LeaseTerms;
 use crate::session::naming::Naming;
-use crate::session::question::Recheck;
+use crate::session::question::AuthSubject;
 use crate::upcall::{
     BACKSTOP, BoundedBody, Call, CallError, ClientError, ClientSettings, DjangoAddress,
     DjangoClient, put, within,
@@ -89,7 +89,7 @@ struct Proof {
 /// One call: whom it is about, and the handshake that makes it necessary, where there is one.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::session) struct AuthCall<'a> {
-    pub(in crate::session) about: &'a Recheck,
+    pub(in crate::session) about: &'a AuthSubject,
     pub(in crate::session) handshake: Option<(&'a str, RequestId)>,
 }
 
@@ -167,7 +167,7 @@ impl AuthView {
 
     /// An error for a call that is not made.
     pub(in crate::session) fn not_asked(&self, cause: &'static str) -> AuthError {
-        unreachable(self.client.first(), Silence::NotAsked(cause))
+        unreachable(self.client.first(), Unreachable::NotAsked(cause))
     }
 
     /// Reads a bounded answer to `call`.
@@ -199,9 +199,9 @@ impl AuthView {
                 Err(misconfigured(address, host_refused(&call.about.host)))
             }
             Meaning::Fault(diagnosis) => Err(misconfigured(address, diagnosis)),
-            Meaning::Unavailable => Err(unreachable(address, Silence::Answered(status))),
+            Meaning::Unavailable => Err(unreachable(address, Unreachable::Answered(status))),
             Meaning::Failing(diagnosis) => {
-                Err(unreachable(address, Silence::Failing(diagnosis.into())))
+                Err(unreachable(address, Unreachable::Failing(diagnosis.into())))
             }
             Meaning::Answer(answer) => Ok(Answered { answer, headers }),
         }
@@ -235,7 +235,7 @@ impl AuthView {
     }
 }
 
-fn unreachable(address: &DjangoAddress, cause: Silence) -> AuthError {
+fn unreachable(address: &DjangoAddress, cause: Unreachable) -> AuthError {
     AuthError::Unreachable {
         place: address.name().to_owned(),
         cause,
@@ -251,7 +251,7 @@ fn misconfigured(address: &DjangoAddress, diagnosis: Diagnosis) -> AuthError {
 
 fn too_large() -> Diagnosis {
     Diagnosis::new(
-        Kind::TooLarge,
+        DiagnosisKind::TooLarge,
         "the auth view's answer is larger than 64 KiB",
         "The auth view's answer is larger than 64 KiB: Django's log says whose, and whether by groups (let \
          GATEPOST['GROUPS'] name fewer) or by first frames (let INITIAL_FRAMES say less). If it says \

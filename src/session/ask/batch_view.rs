@@ -1,6 +1,6 @@
 //! The batch view: up to 500 sessions judged by one request.
 //!
-//! Used by `asking`. The surprise: a project need not have one. Whatever is no batch answer (404, a page, a
+//! Used by `scheduler`. The surprise: a project need not have one. Whatever is no batch answer (404, a page, a
 //! refusal) means that sessions are asked for one by one for a while, see `offer`; only the auth view's own
 //! answer is ever taken for a diagnosis.
 
@@ -16,10 +16,10 @@ use crate::session::answer::Answer;
 use crate::session::ask::auth_view::{AuthSettings, LONGEST_BATCH};
 use crate::session::ask::meaning::is_json;
 use crate::session::ask::offer::{Failure, Offer, Stray};
-use crate::session::diagnosis::Silence;
+use crate::session::diagnosis::Unreachable;
 use crate::session::error::AuthError;
 use crate::session::naming::Naming;
-use crate::session::question::Recheck;
+use crate::session::question::AuthSubject;
 use crate::upcall::{
     BACKSTOP, BoundedBody, Call, ClientError, ClientSettings, DjangoAddress, DjangoClient, within,
 };
@@ -32,7 +32,7 @@ const LARGEST_ANSWER: usize = 8 * 1024 * 1024;
 /// Sessions of one host that are asked for together, at least one.
 #[derive(Debug)]
 pub(in crate::session) struct Together<'a> {
-    pub(in crate::session) sessions: Vec<&'a Recheck>,
+    pub(in crate::session) sessions: Vec<&'a AuthSubject>,
     pub(in crate::session) frames: Frames,
 }
 
@@ -61,13 +61,13 @@ pub(in crate::session) enum Frames {
 }
 
 #[derive(Serialize)]
-struct Asked<'a> {
+struct BatchQuestion<'a> {
     sessions: Vec<&'a str>,
     frames: bool,
 }
 
 #[derive(Deserialize)]
-struct Said<'a> {
+struct BatchAnswer<'a> {
     #[serde(borrow)]
     sessions: Vec<&'a RawValue>,
 }
@@ -118,7 +118,7 @@ impl BatchView {
             naming.hear(response.headers());
             self.read(address, response, question.sessions.len()).await
         });
-        let took_too_long = || Err(unreachable(self.client.first(), Silence::TimedOut));
+        let took_too_long = || Err(unreachable(self.client.first(), Unreachable::TimedOut));
         batched.await.unwrap_or_else(took_too_long)
     }
 
@@ -134,7 +134,7 @@ impl BatchView {
                 && status != StatusCode::NOT_IMPLEMENTED
                 && self.offer.failed(Instant::now()) == Failure::Silence;
         if silent {
-            return Err(unreachable(address, Silence::Answered(status)));
+            return Err(unreachable(address, Unreachable::Answered(status)));
         }
         let fits = status == StatusCode::OK && is_json(response.headers());
         let body = BoundedBody::read(response, LARGEST_ANSWER).await;
@@ -144,12 +144,12 @@ impl BatchView {
             self.offer.answered();
             Batched::Answers(answers)
         } else {
-            self.note_stray(address, status);
+            self.record_stray(address, status);
             Batched::NotOffered
         })
     }
 
-    fn note_stray(&self, address: &DjangoAddress, status: StatusCode) {
+    fn record_stray(&self, address: &DjangoAddress, status: StatusCode) {
         let stray = match status.as_u16() {
             404 | 405 | 501 => Stray::No,
             _ => Stray::Other,
@@ -166,7 +166,7 @@ impl BatchView {
     }
 }
 
-fn unreachable(address: &DjangoAddress, cause: Silence) -> AuthError {
+fn unreachable(address: &DjangoAddress, cause: Unreachable) -> AuthError {
     AuthError::Unreachable {
         place: address.name().to_owned(),
         cause,
@@ -178,7 +178,7 @@ impl Together<'_> {
     fn body(&self) -> Option<Bytes> {
         let cookies = self.sessions.iter().map(|one| one.cookies.header());
         let sessions = cookies.map(|cookies| std::str::from_utf8(cookies.as_bytes()).ok());
-        let body = serde_json::to_vec(&Asked {
+        let body = serde_json::to_vec(&BatchQuestion {
             sessions: sessions.collect::<Option<_>>()?,
             frames: self.frames == Frames::Wanted,
         });
@@ -206,7 +206,7 @@ impl Together<'_> {
 fn answers(body: &[u8], count: usize) -> Option<Vec<Option<Answer>>> {
     // serde takes a JSON array for a struct, too.
     let body = Some(body).filter(|body| body.trim_ascii_start().starts_with(b"{"))?;
-    let said: Said<'_> = serde_json::from_slice(body).ok()?;
+    let said: BatchAnswer<'_> = serde_json::from_slice(body).ok()?;
     let answers = said.sessions.iter();
     let answers: Vec<_> = answers
         .map(|answer| Answer::decode(answer.get().as_bytes()).ok())

@@ -18,18 +18,18 @@ use crate::upcall::ClientError;
 
 /// Calls Django.
 #[derive(Debug)]
-pub(in crate::session) struct Caller {
+pub(in crate::session) struct AuthClient {
     auth_view: AuthView,
     batch: Option<BatchView>,
     metrics: Arc<Metrics>,
-    reach: Mutex<Reach>,
+    reach: Mutex<Reachability>,
     diagnoses: Arc<Diagnoses>,
     naming: Arc<Naming>,
 }
 
 /// Whether Django answered when it was last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
+pub enum Reachability {
     /// It was not asked yet.
     #[default]
     Unknown,
@@ -39,7 +39,7 @@ pub enum Reach {
     Unreachable,
 }
 
-impl Caller {
+impl AuthClient {
     /// Makes the clients; connects to nothing yet.
     pub(in crate::session) fn build(
         settings: &AuthSettings,
@@ -73,9 +73,9 @@ impl Caller {
         if let Some(batch) = &self.batch
             && !said.as_ref().is_err_and(|error| error.spares_others())
         {
-            batch.offer.note_single(said.is_ok());
+            batch.offer.record_single(said.is_ok());
         }
-        self.note(said, &call.about.host);
+        self.record(said, &call.about.host);
         answered
     }
 
@@ -99,11 +99,11 @@ impl Caller {
                 self.count("batch");
                 let user = answers.iter().flatten().any(|answer| answer.user.is_some());
                 let whose = if user { Whose::User } else { Whose::Anonymous };
-                self.note(Ok(whose), host);
+                self.record(Ok(whose), host);
             }
             (Err(error), Some(host)) => {
                 self.count(error.outcome());
-                self.note(Err(error), host);
+                self.record(Err(error), host);
             }
             _ => self.count("no_batch"),
         }
@@ -121,7 +121,7 @@ impl Caller {
     }
 
     /// Whether Django answered the last call.
-    pub(in crate::session) fn reach(&self) -> Reach {
+    pub(in crate::session) fn reach(&self) -> Reachability {
         *self.reach.lock()
     }
 
@@ -131,16 +131,16 @@ impl Caller {
     }
 
     /// Tells people how a call went.
-    fn note(&self, said: Result<Whose, &AuthError>, host: &HeaderValue) {
-        let mut reach = Reach::Reachable;
+    fn record(&self, said: Result<Whose, &AuthError>, host: &HeaderValue) {
+        let mut reach = Reachability::Reachable;
         match said {
             Ok(whose) => self.diagnoses.answered(host, whose),
             Err(AuthError::Misconfigured { place, diagnosis }) => {
-                self.diagnoses.tell(diagnosis, place, host);
+                self.diagnoses.log(diagnosis, place, host);
             }
             Err(AuthError::Unreachable { place, cause }) => {
-                reach = Reach::Unreachable;
-                self.diagnoses.tell(&Diagnosis::silence(cause), place, host);
+                reach = Reachability::Unreachable;
+                self.diagnoses.log(&Diagnosis::silence(cause), place, host);
             }
         }
         *self.reach.lock() = reach;

@@ -9,7 +9,7 @@ mod redirect;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 
-use crate::session::diagnosis::{Diagnosis, Kind};
+use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::web::hosts::split_authority;
 use crate::web::media_type;
 
@@ -36,7 +36,7 @@ pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
         401 => basic_auth(),
         403 => forbidden(response),
         404 => Diagnosis::new(
-            Kind::NotFound,
+            DiagnosisKind::NotFound,
             "the auth path is 404: does urls.py have path('_gatepost/', include('gatepost.urls'))?",
             format!(
                 "Django has nothing at {}. Add path('_gatepost/', include('gatepost.urls')) to the \
@@ -46,7 +46,7 @@ pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
             ),
         ),
         405 => Diagnosis::new(
-            Kind::MethodRefused,
+            DiagnosisKind::MethodRefused,
             "the auth path answers 405: the view there is not gatepost's, and takes no GET",
             format!(
                 "The view at {} takes no GET, so it is no auth view. Let `auth.url` name the path of \
@@ -55,7 +55,7 @@ pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
             ),
         ),
         431 => Diagnosis::new(
-            Kind::CookiesTooLarge,
+            DiagnosisKind::CookiesTooLarge,
             "the cookies are too large for Django's server (431): delete this site's cookies",
             "A browser's session cookie is larger than Django's server takes (gunicorn: 8190 bytes, \
              --limit-request-field_size). Keep less in signed_cookies sessions, or keep sessions in \
@@ -63,7 +63,7 @@ pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
         ),
         500 => server_error(response),
         status => Diagnosis::new(
-            Kind::Status,
+            DiagnosisKind::Status,
             format!("the auth view answers {status}: see Django's log"),
             format!("An auth view answers 200, 401 or 403, not {status}. Django's log says more."),
         ),
@@ -74,7 +74,7 @@ pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
 pub(in crate::session) fn not_json(response: &Response<'_>) -> Diagnosis {
     if is_html(response.headers) {
         return Diagnosis::new(
-            Kind::Page,
+            DiagnosisKind::Page,
             "auth.url answers no JSON but a page: it leads to the frontend, not to the auth view",
             format!(
                 "{} answers an HTML page, as a frontend does at any path. Check that \
@@ -84,7 +84,7 @@ pub(in crate::session) fn not_json(response: &Response<'_>) -> Diagnosis {
         );
     }
     Diagnosis::new(
-        Kind::NotJson,
+        DiagnosisKind::NotJson,
         "the auth path answers no JSON: does it reach Django's auth view?",
         format!(
             "{} answers 200, but no application/json. Let `auth.url` name the auth view.",
@@ -96,7 +96,8 @@ pub(in crate::session) fn not_json(response: &Response<'_>) -> Diagnosis {
 /// Whether a 400 may well be about the host, but does not say so: the same question with the host
 /// `localhost` tells.
 pub(in crate::session) fn may_refuse_host(response: &Response<'_>) -> bool {
-    response.status == StatusCode::BAD_REQUEST && bad_request(response).kind == Kind::BadRequest
+    response.status == StatusCode::BAD_REQUEST
+        && bad_request(response).kind == DiagnosisKind::BadRequest
 }
 
 /// Django does not want to be called so.
@@ -104,7 +105,7 @@ pub(in crate::session) fn host_refused(host: &HeaderValue) -> Diagnosis {
     let name = name_of(host);
     if name.contains('_') {
         return Diagnosis::new(
-            Kind::HostRefused,
+            DiagnosisKind::HostRefused,
             format!("Django takes \"{name}\" for no host name: the underscore is not allowed"),
             format!(
                 "Django answers 400 to any host name with an underscore, whatever ALLOWED_HOSTS says. \
@@ -113,7 +114,7 @@ pub(in crate::session) fn host_refused(host: &HeaderValue) -> Diagnosis {
         );
     }
     Diagnosis::new(
-        Kind::HostRefused,
+        DiagnosisKind::HostRefused,
         format!(
             "Django refuses the host name \"{name}\". Add it to ALLOWED_HOSTS (no scheme, no port)."
         ),
@@ -130,7 +131,7 @@ fn bad_request(response: &Response<'_>) -> Diagnosis {
     }
     if contains(response.body, "Contradictory scheme headers") {
         return Diagnosis::new(
-            Kind::SchemeConflict,
+            DiagnosisKind::SchemeConflict,
             "gunicorn gets two scheme headers: a proxy before Django adds X-Forwarded-Ssl or the like",
             "A proxy between the gateway and gunicorn adds a scheme header of its own \
              (X-Forwarded-Ssl, X-Forwarded-Protocol) that contradicts X-Forwarded-Proto: https. Take \
@@ -139,7 +140,7 @@ fn bad_request(response: &Response<'_>) -> Diagnosis {
     }
     let name = name_of(response.host);
     Diagnosis::new(
-        Kind::BadRequest,
+        DiagnosisKind::BadRequest,
         format!("Django answers the auth call with 400: is \"{name}\" in ALLOWED_HOSTS?"),
         format!(
             "Django answers 400, also when it is called localhost. Most often '{name}' is missing \
@@ -150,7 +151,7 @@ fn bad_request(response: &Response<'_>) -> Diagnosis {
 
 fn basic_auth() -> Diagnosis {
     Diagnosis::new(
-        Kind::BasicAuth,
+        DiagnosisKind::BasicAuth,
         "HTTP Basic authentication stands before the auth view: let the auth path pass without",
         "Something in front of the auth view asks for HTTP Basic authentication, which the gateway \
          does not have. Let the auth path pass without it; the gateway never answers it to the outside.",
@@ -163,14 +164,14 @@ fn forbidden(response: &Response<'_>) -> Diagnosis {
     }
     if contains(response.body, "CSRF") {
         return Diagnosis::new(
-            Kind::Csrf,
+            DiagnosisKind::Csrf,
             "Django's CSRF check refuses the auth call: the view must answer GET, or be csrf_exempt",
             "The view at `auth.url` is not gatepost's: Django's CSRF check refuses it. Let it answer \
              GET, or put @csrf_exempt before it.",
         );
     }
     Diagnosis::new(
-        Kind::Forbidden,
+        DiagnosisKind::Forbidden,
         "something before the auth view forbids the call (DISALLOWED_USER_AGENTS, an allow-list, a WAF)",
         "The auth call gets 403 and a page, which is not gatepost's auth view's answer. Look at \
          DISALLOWED_USER_AGENTS, and for a middleware or firewall with a list of who may come.",
@@ -185,7 +186,7 @@ pub fn refused_signature(body: &[u8]) -> Option<Diagnosis> {
 fn wrong_signature(refusal: &str) -> Diagnosis {
     let Some(seconds) = seconds_in(refusal) else {
         return Diagnosis::new(
-            Kind::WrongSecret,
+            DiagnosisKind::WrongSecret,
             "Django refuses the signature: do both sides have the same secret?",
             "Gateway and Django have different secrets, or something between them changes the path, \
              Host or Gatepost-Address. Give both the same GATEPOST_SECRET \
@@ -193,7 +194,7 @@ fn wrong_signature(refusal: &str) -> Diagnosis {
         );
     };
     Diagnosis::new(
-        Kind::WrongClock,
+        DiagnosisKind::WrongClock,
         format!(
             "Django refuses the signature: the clocks of gateway and Django differ by {seconds} s"
         ),
@@ -233,14 +234,14 @@ fn bad_signature(body: &[u8]) -> Option<String> {
 fn server_error(response: &Response<'_>) -> Diagnosis {
     let Some((first, second)) = debug_page(response) else {
         return Diagnosis::new(
-            Kind::ServerError,
+            DiagnosisKind::ServerError,
             "the auth view fails (500): Django's log has the traceback",
             "The auth view, or a middleware before it, raises an exception. Django's log has the \
              traceback.",
         );
     };
     Diagnosis::new(
-        Kind::ServerError,
+        DiagnosisKind::ServerError,
         format!("{first}: {second}"),
         format!("Django fails: \"{first}: {second}\". Its log has the traceback."),
     )

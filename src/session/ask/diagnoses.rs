@@ -11,7 +11,7 @@ use http::HeaderValue;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::session::answer::Answer;
-use crate::session::diagnosis::{Diagnosis, Kind};
+use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::telemetry::metrics::{KindLabel, Metrics};
 
 /// How many are remembered: a host name is the client's to choose.
@@ -28,12 +28,12 @@ const STALE: Duration = Duration::from_mins(10);
 /// What stands between gateway and Django.
 #[derive(Debug, Default)]
 pub struct Diagnoses {
-    found: Mutex<Vec<Found>>,
+    found: Mutex<Vec<KnownFault>>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
-struct Found {
+struct KnownFault {
     diagnosis: Arc<Diagnosis>,
     host: HeaderValue,
     seen: Instant,
@@ -80,7 +80,7 @@ impl Diagnoses {
     }
 
     /// Counts what is wrong with a call for this host, and tells the log where that is news.
-    pub(in crate::session) fn tell(&self, diagnosis: &Diagnosis, place: &str, host: &HeaderValue) {
+    pub(in crate::session) fn log(&self, diagnosis: &Diagnosis, place: &str, host: &HeaderValue) {
         let kind = diagnosis.kind.label();
         self.metrics
             .diagnoses
@@ -111,7 +111,7 @@ impl Diagnoses {
             found.retain(|found| found.stands(now) && now - found.seen < STALE);
             return false;
         }
-        found.push(Found {
+        found.push(KnownFault {
             diagnosis: Arc::new(diagnosis.clone()),
             host: host.clone(),
             seen: now,
@@ -142,12 +142,12 @@ impl Diagnoses {
         mended
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Found>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<KnownFault>> {
         self.found.lock()
     }
 }
 
-impl Found {
+impl KnownFault {
     fn stands(&self, now: Instant) -> bool {
         let lasts = !self.diagnosis.kind.spares_others() || now - self.seen < FORGOTTEN;
         !self.mended && lasts
@@ -176,7 +176,7 @@ impl Found {
 
     fn is_mended_by(&self, host: &HeaderValue, whose: Whose) -> bool {
         match self.diagnosis.kind {
-            Kind::LoginRequired => whose == Whose::Anonymous,
+            DiagnosisKind::LoginRequired => whose == Whose::Anonymous,
             kind if kind.spares_others() => false,
             kind => !kind.is_of_host() || self.host == host,
         }
@@ -187,7 +187,7 @@ impl Found {
 mod tests {
     use super::*;
 
-    fn named(kind: Kind, reason: &str) -> Diagnosis {
+    fn named(kind: DiagnosisKind, reason: &str) -> Diagnosis {
         Diagnosis::new(kind, reason, "do something")
     }
 
@@ -198,7 +198,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_once_and_again_when_it_was_mended_and_breaks_anew() {
         let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
-        let (wrong, other) = (named(Kind::NotFound, "a"), named(Kind::ServerError, "b"));
+        let (wrong, other) = (
+            named(DiagnosisKind::NotFound, "a"),
+            named(DiagnosisKind::ServerError, "b"),
+        );
         let find = |diagnosis| diagnoses.find(diagnosis, &host("a"), now);
         assert_eq!([find(&wrong), find(&wrong)], [true, false]);
         assert_eq!([find(&other), find(&wrong)], [true, false]);
@@ -212,7 +215,7 @@ mod tests {
     #[test]
     fn what_comes_and_goes_all_the_time_does_not_fill_the_log() {
         let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
-        let wrong = named(Kind::ServerError, "a");
+        let wrong = named(DiagnosisKind::ServerError, "a");
         let told = |now| {
             diagnoses.mend(&host("a"), Whose::User);
             diagnoses.find(&wrong, &host("a"), now)
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn a_good_answer_for_one_host_says_nothing_of_another() {
         let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
-        let refused = named(Kind::HostRefused, "b is refused");
+        let refused = named(DiagnosisKind::HostRefused, "b is refused");
         assert!(diagnoses.find(&refused, &host("b"), now));
         assert!(!diagnoses.mend(&host("a"), Whose::User));
         assert_eq!(diagnoses.standing(&host("a")), None);
@@ -236,7 +239,7 @@ mod tests {
     #[test]
     fn a_user_s_answer_says_nothing_of_those_who_are_sent_to_the_login_page() {
         let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
-        let login = named(Kind::LoginRequired, "login");
+        let login = named(DiagnosisKind::LoginRequired, "login");
         assert!(diagnoses.find(&login, &host("a"), now));
         assert!(diagnoses.standing(&host("a")).is_some());
         assert!(!diagnoses.mend(&host("a"), Whose::User));
@@ -249,8 +252,8 @@ mod tests {
     #[test]
     fn any_answer_ends_a_silence() {
         let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
-        let away = named(Kind::NotRunning, "away");
-        let wrong = named(Kind::NotFound, "wrong");
+        let away = named(DiagnosisKind::NotRunning, "away");
+        let wrong = named(DiagnosisKind::NotFound, "wrong");
         assert!(diagnoses.find(&away, &host("a"), now));
         assert!(diagnoses.find(&wrong, &host("a"), now));
         assert!(diagnoses.find(&away, &host("a"), now));
@@ -260,7 +263,7 @@ mod tests {
     fn a_client_that_makes_up_hosts_fills_neither_memory_nor_log() {
         let (diagnoses, now) = (Diagnoses::new(Arc::default()), Instant::now());
         let told = (0..1000).filter(|n| {
-            let refused = named(Kind::HostRefused, &format!("{n} is refused"));
+            let refused = named(DiagnosisKind::HostRefused, &format!("{n} is refused"));
             diagnoses.find(&refused, &host("a"), now)
         });
         assert_eq!(told.count(), MOST);

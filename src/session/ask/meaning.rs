@@ -1,6 +1,6 @@
 //! What the response to an auth call means.
 //!
-//! Used by `endpoint`. The surprise: only a clean JSON answer, 401 and 403 can mean "anonymous"; a
+//! Used by `auth_view`. The surprise: only a clean JSON answer, 401 and 403 can mean "anonymous"; a
 //! redirect, a page or a broken answer is a fault with a diagnosis (Django 4.2 to 6.1 give each of them
 //! for a different mistake in the project). But what may mend itself is no fault: a server error, a page
 //! that says when it comes back.
@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::session::answer::Answer;
 use crate::session::ask::diagnose::{Response, diagnose, is_html, is_refused, not_json};
-use crate::session::diagnosis::{Diagnosis, Kind};
+use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::web::media_type;
 
 /// What a response says.
@@ -47,7 +47,7 @@ fn judge_ok(response: &Response<'_>) -> Meaning {
     match Answer::decode(response.body) {
         Ok(answer) => Meaning::Answer(answer),
         Err(error) => Meaning::Fault(Diagnosis::new(
-            Kind::NotAnAnswer,
+            DiagnosisKind::NotAnAnswer,
             error.to_string(),
             format!(
                 "What answers at {} is not gatepost's view, or one that differs from \
@@ -147,19 +147,19 @@ mod tests {
         let guards = [
             (
                 meaning(401, &[basic, HTML], "<h1>401</h1>"),
-                Kind::BasicAuth,
+                DiagnosisKind::BasicAuth,
             ),
             (
                 meaning(403, &[HTML], "<h1>403 Forbidden</h1>"),
-                Kind::Forbidden,
+                DiagnosisKind::Forbidden,
             ),
             (
                 at("/who/", 403, &[HTML], "CSRF verification failed"),
-                Kind::Csrf,
+                DiagnosisKind::Csrf,
             ),
             (
                 at("/who/", 403, &[JSON], r#"{"error":"bad_signature"}"#),
-                Kind::WrongSecret,
+                DiagnosisKind::WrongSecret,
             ),
         ];
         for (meaning, expected) in guards {

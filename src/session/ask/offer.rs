@@ -1,6 +1,6 @@
 //! Whether there is a batch view, as far as its answers tell.
 //!
-//! Kept by `batch`. The surprise: one answer proves nothing. Just after an outage, when batches matter most, a
+//! Kept by `batch_view`. The surprise: one answer proves nothing. Just after an outage, when batches matter most, a
 //! page for maintenance, a 404 or a 500 comes by; so only a "no" that stays one for a while is believed for
 //! long, and whatever ends an outage has the view tried again.
 
@@ -66,7 +66,7 @@ impl Offer {
     }
 
     /// A single call went well, or did not.
-    pub(in crate::session) fn note_single(&self, went_well: bool) {
+    pub(in crate::session) fn record_single(&self, went_well: bool) {
         let mut doubt = self.doubt();
         match (&mut *doubt, went_well) {
             (Some(doubt), false) => doubt.outage = true,
@@ -166,10 +166,10 @@ mod tests {
     fn an_answer_and_the_end_of_an_outage_have_it_tried_again_at_once() {
         let offer = Offer::default();
         pauses(&offer, &[Stray::No; 6]);
-        offer.note_single(true);
+        offer.record_single(true);
         assert!(!offer.is_open(Instant::now()), "nothing has changed");
-        offer.note_single(false);
-        offer.note_single(true);
+        offer.record_single(false);
+        offer.record_single(true);
         assert!(offer.is_open(Instant::now()));
         offer.strayed(Stray::Other, Instant::now());
         offer.answered();
@@ -182,11 +182,11 @@ mod tests {
         assert_eq!(offer.failed(now), Failure::Silence);
         assert!(offer.is_open(now));
         // Django was away, and is back.
-        offer.note_single(false);
-        offer.note_single(true);
+        offer.record_single(false);
+        offer.record_single(true);
         assert_eq!(offer.failed(now), Failure::Silence);
         // Single calls go well in between.
-        offer.note_single(true);
+        offer.record_single(true);
         assert_eq!(offer.failed(now), Failure::Own);
         assert!(!offer.is_open(now));
     }

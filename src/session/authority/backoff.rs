@@ -1,6 +1,6 @@
 //! When Django is asked again that could not be reached.
 //!
-//! Used by `asking`. The surprise: one call that takes too long is no outage while others are answered,
+//! Used by `scheduler`. The surprise: one call that takes too long is no outage while others are answered,
 //! so that a single session whose judgement hangs holds up nobody else.
 
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Whether Django can be reached, as far as is known.
 #[derive(Debug, Default)]
-pub(in crate::session) struct Outage {
+pub(in crate::session) struct Backoff {
     answered: Option<Instant>,
     away: Option<Away>,
 }
@@ -23,7 +23,7 @@ struct Away {
     wait: Duration,
 }
 
-impl Outage {
+impl Backoff {
     /// Django answered a call, whatever it said.
     pub(in crate::session) fn answered(&mut self, now: Instant) {
         (self.answered, self.away) = (Some(now), None);
@@ -57,32 +57,32 @@ mod tests {
     #[test]
     fn it_is_knocked_at_longer_and_longer_intervals_until_somebody_answers() {
         let mut now = Instant::now();
-        let mut outage = Outage::default();
+        let mut backoff = Backoff::default();
         let mut waits = Vec::new();
         for _ in 0..7 {
-            outage.failed(now, now);
+            backoff.failed(now, now);
             // A second one of the same moment changes nothing.
-            outage.failed(now, now);
-            let next = outage.next().unwrap();
+            backoff.failed(now, now);
+            let next = backoff.next().unwrap();
             waits.push((next - now).as_millis());
             now = next;
         }
         assert_eq!(waits, [50, 100, 200, 400, 800, 1000, 1000]);
-        outage.answered(now);
-        assert_eq!(outage.next(), None);
+        backoff.answered(now);
+        assert_eq!(backoff.next(), None);
     }
 
     #[test]
     fn a_call_that_hangs_while_others_are_answered_is_no_outage() {
         let began = Instant::now();
-        let mut outage = Outage::default();
-        outage.answered(began + Duration::from_secs(1));
-        outage.failed(began, began + Duration::from_secs(2));
-        assert_eq!(outage.next(), None);
-        outage.failed(
+        let mut backoff = Backoff::default();
+        backoff.answered(began + Duration::from_secs(1));
+        backoff.failed(began, began + Duration::from_secs(2));
+        assert_eq!(backoff.next(), None);
+        backoff.failed(
             began + Duration::from_secs(2),
             began + Duration::from_secs(3),
         );
-        assert!(outage.next().is_some());
+        assert!(backoff.next().is_some());
     }
 }

@@ -1,6 +1,6 @@
 //! How many waiting handshakes go to Django together, and when.
 //!
-//! Used by `asking` where there is a batch view. The surprise: the first few of a crowd are asked for
+//! Used by `scheduler` where there is a batch view. The surprise: the first few of a crowd are asked for
 //! at once, one by one; only when more come than [`SINGLES_PER_SECOND`] are they collected, over windows that
 //! double while the storm lasts, and halve in a lull. A window ends early when nobody came for a while: whoever
 //! waits may be all there are, as with clients that take turns. So a lone visitor never waits, and a storm costs Django a handful of
@@ -27,7 +27,7 @@ pub(in crate::session) const MOST: usize = 500;
 
 /// What to do about those who wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::session) enum Next {
+pub(in crate::session) enum Departure {
     /// Ask for one of them.
     One,
     /// Ask for as many as fit one batch.
@@ -37,7 +37,7 @@ pub(in crate::session) enum Next {
 }
 
 #[derive(Debug)]
-pub(in crate::session) struct Pace {
+pub(in crate::session) struct Batcher {
     /// How many may be asked for one by one just now.
     singles: f64,
     counted: Instant,
@@ -54,7 +54,7 @@ struct Window {
     last: (usize, Instant),
 }
 
-impl Pace {
+impl Batcher {
     /// Nobody came yet. A handshake that is not accepted after `patience` should be answered by then.
     pub(in crate::session) fn new(patience: Duration, now: Instant) -> Self {
         Self {
@@ -66,13 +66,13 @@ impl Pace {
     }
 
     /// What to do about `waiting` handshakes, at least one.
-    pub(in crate::session) fn next(&mut self, waiting: usize, now: Instant) -> Next {
+    pub(in crate::session) fn next(&mut self, waiting: usize, now: Instant) -> Departure {
         let Some(window) = &mut self.storm else {
             return self.next_in_calm(now);
         };
         let ends = window.ends(waiting, now);
         if now < ends && waiting < MOST {
-            return Next::Collect(ends);
+            return Departure::Collect(ends);
         }
         let came = f64::from(u32::try_from(waiting).unwrap_or(u32::MAX));
         let since = now.saturating_duration_since(window.began);
@@ -84,21 +84,21 @@ impl Pace {
         let length = length.filter(|length| *length >= FIRST.min(self.longest));
         self.storm = length.map(|length| Window::new(length, now));
         (self.singles, self.counted) = (0.0, now);
-        Next::Batch
+        Departure::Batch
     }
 
-    fn next_in_calm(&mut self, now: Instant) -> Next {
+    fn next_in_calm(&mut self, now: Instant) -> Departure {
         let since = now.saturating_duration_since(self.counted);
         let more = SINGLES_PER_SECOND * since.as_secs_f64();
         self.singles = (self.singles + more).min(SINGLES_AT_ONCE);
         self.counted = now;
         if self.singles >= 1.0 {
             self.singles -= 1.0;
-            return Next::One;
+            return Departure::One;
         }
         let length = FIRST.min(self.longest);
         self.storm = Some(Window::new(length, now));
-        Next::Collect(now + length)
+        Departure::Collect(now + length)
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
     /// and the longest that anybody waited.
     fn storm(sessions: u32, over: Duration) -> (Vec<usize>, Duration) {
         let began = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(2), began);
+        let mut pace = Batcher::new(Duration::from_secs(2), began);
         let mut calls = Vec::new();
         let mut waiting: Vec<Instant> = Vec::new();
         let mut longest = Duration::ZERO;
@@ -145,9 +145,9 @@ mod tests {
             }
             while !waiting.is_empty() && due.is_none_or(|due| due <= now) {
                 let take = match pace.next(waiting.len(), now) {
-                    Next::One => 1,
-                    Next::Batch => waiting.len().min(MOST),
-                    Next::Collect(until) => {
+                    Departure::One => 1,
+                    Departure::Batch => waiting.len().min(MOST),
+                    Departure::Collect(until) => {
                         due = Some(until);
                         continue;
                     }
@@ -183,26 +183,26 @@ mod tests {
     #[test]
     fn after_a_storm_a_visitor_is_asked_for_at_once_again() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(2), now);
-        while pace.next(400, now) == Next::One {}
+        let mut pace = Batcher::new(Duration::from_secs(2), now);
+        while pace.next(400, now) == Departure::One {}
         now += FIRST;
-        assert_eq!(pace.next(400, now), Next::Batch);
+        assert_eq!(pace.next(400, now), Departure::Batch);
         // The next one still falls into the storm's window, and finds nobody else there.
         now += Duration::from_secs(1);
-        assert_eq!(pace.next(1, now), Next::Batch);
+        assert_eq!(pace.next(1, now), Departure::Batch);
         now += Duration::from_secs(1);
-        assert_eq!(pace.next(1, now), Next::One);
+        assert_eq!(pace.next(1, now), Departure::One);
     }
 
     #[test]
     fn a_lull_does_not_make_a_storm_begin_anew() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(2), now);
+        let mut pace = Batcher::new(Duration::from_secs(2), now);
         let mut lengths = Vec::new();
-        while pace.next(100, now) == Next::One {}
+        while pace.next(100, now) == Departure::One {}
         for everybody in [true, true, true, false, false, true, true] {
             let (began, mut waiting) = (now, 1);
-            while let Next::Collect(_) = pace.next(waiting, now) {
+            while let Departure::Collect(_) = pace.next(waiting, now) {
                 now += Duration::from_millis(1);
                 waiting += usize::from(everybody);
             }
@@ -215,18 +215,18 @@ mod tests {
     #[test]
     fn clients_that_take_turns_are_not_held_up_for_whole_windows() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(Duration::from_secs(2), now);
+        let mut pace = Batcher::new(Duration::from_secs(2), now);
         let began = now;
         for _round in 0..40 {
             let mut waiting = 0;
             while waiting < 50 {
                 match pace.next(waiting + 1, now) {
-                    Next::One => {}
+                    Departure::One => {}
                     _ => waiting += 1,
                 }
                 now += Duration::from_millis(1);
             }
-            while let Next::Collect(until) = pace.next(waiting, now) {
+            while let Departure::Collect(until) = pace.next(waiting, now) {
                 now = until;
             }
         }
@@ -236,10 +236,10 @@ mod tests {
     #[test]
     fn nobody_waits_longer_than_the_patience_allows() {
         let now = Instant::now();
-        let mut pace = Pace::new(Duration::from_millis(60), now);
+        let mut pace = Batcher::new(Duration::from_millis(60), now);
         let windows = (0..20).map(|n| pace.next(100, now + n * FIRST));
         for (n, window) in (0..).zip(windows) {
-            if let Next::Collect(until) = window {
+            if let Departure::Collect(until) = window {
                 assert!(until <= now + n * FIRST + Duration::from_millis(45));
             }
         }

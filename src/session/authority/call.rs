@@ -1,6 +1,6 @@
 //! One call's way: to Django, into leases, and to those who wait.
 //!
-//! A task of its own, spawned by `asking`. The surprise: whatever becomes of the task, its turn comes free
+//! A task of its own, spawned by `scheduler`. The surprise: whatever becomes of the task, its turn comes free
 //! and its questions end, because both are dropped with it.
 
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use http::{HeaderMap, header};
 use crate::session::answer::Answer;
 use crate::session::ask::auth_view::{Answered, AuthCall};
 use crate::session::ask::batch_view::{Batched, Frames, Together};
-use crate::session::authority::scheduler::Turn;
-use crate::session::authority::single_flight::{Flight, Judgement};
+use crate::session::authority::scheduler::CallPermit;
+use crate::session::authority::single_flight::{Judgement, SingleFlight};
 use crate::session::error::AuthError;
 use crate::session::set_cookie::Scope;
 
-impl Turn {
+impl CallPermit {
     /// Asks these questions, at least one.
-    pub(in crate::session) async fn carry_out(self, flights: Vec<Arc<Flight>>) {
+    pub(in crate::session) async fn carry_out(self, flights: Vec<Arc<SingleFlight>>) {
         match <[_; 1]>::try_from(flights) {
             Ok([flight]) => self.ask(flight).await,
             Err(flights) => self.ask_together(flights).await,
         }
     }
 
-    async fn ask(self, flight: Arc<Flight>) {
+    async fn ask(self, flight: Arc<SingleFlight>) {
         let began = Instant::now();
-        let asking = self.asking();
+        let scheduler = self.scheduler();
         let Some(answered) = self.answer_of(&flight).await else {
             return;
         };
         if let Err(error @ AuthError::Unreachable { .. }) = &answered {
-            return asking.put_off(vec![flight], began, error);
+            return scheduler.put_off(vec![flight], began, error);
         }
-        asking.state().outage.answered(Instant::now());
+        scheduler.state().backoff.answered(Instant::now());
         let judgement = answered.map(|Answered { answer, headers }| {
             let cookies = headers.get_all(header::SET_COOKIE);
             let judgement = Judgement {
@@ -48,49 +48,54 @@ impl Turn {
             }
             Arc::new(judgement)
         });
-        asking.land(vec![(flight, judgement)]);
+        scheduler.land(vec![(flight, judgement)]);
     }
 
     /// What Django answers; `None` where nobody waits for it any more.
-    async fn answer_of(&self, flight: &Arc<Flight>) -> Option<Result<Answered, AuthError>> {
+    async fn answer_of(&self, flight: &Arc<SingleFlight>) -> Option<Result<Answered, AuthError>> {
         let question = &flight.question;
         let call = AuthCall {
             about: &question.about,
             handshake: Some((&question.target, question.request_id)),
         };
-        let mut answered = std::pin::pin!(self.asking().caller.ask(call));
+        let mut answered = std::pin::pin!(self.scheduler().client.ask(call));
         loop {
             tokio::select! {
                 answered = &mut answered => return Some(answered),
-                () = flight.abandoned() => if self.asking().give_up(flight) {
+                () = flight.abandoned() => if self.scheduler().give_up(flight) {
                     return None;
                 }
             }
         }
     }
 
-    async fn ask_together(self, flights: Vec<Arc<Flight>>) {
+    async fn ask_together(self, flights: Vec<Arc<SingleFlight>>) {
         let began = Instant::now();
-        let asking = self.asking();
+        let scheduler = self.scheduler();
         let question = Together {
             sessions: flights.iter().map(|f| &f.question.about).collect(),
             frames: Frames::Wanted,
         };
-        let batched = asking.caller.ask_together(&question).await;
+        let batched = scheduler.client.ask_together(&question).await;
         match batched {
             Ok(Batched::Answers(answers)) => {
-                asking.state().outage.answered(Instant::now());
+                scheduler.state().backoff.answered(Instant::now());
                 self.hand_out(flights, answers, began);
             }
             Ok(Batched::NotOffered) => {
-                asking.state().outage.answered(Instant::now());
-                asking.ask_alone(flights);
+                scheduler.state().backoff.answered(Instant::now());
+                scheduler.ask_alone(flights);
             }
-            Err(error) => asking.put_off(flights, began, &error),
+            Err(error) => scheduler.put_off(flights, began, &error),
         }
     }
 
-    fn hand_out(&self, flights: Vec<Arc<Flight>>, answers: Vec<Option<Answer>>, began: Instant) {
+    fn hand_out(
+        &self,
+        flights: Vec<Arc<SingleFlight>>,
+        answers: Vec<Option<Answer>>,
+        began: Instant,
+    ) {
         let mut landed = Vec::with_capacity(flights.len());
         let mut left_out = Vec::new();
         for (flight, answer) in flights.into_iter().zip(answers) {
@@ -107,27 +112,32 @@ impl Turn {
             self.grant(&flight, &judgement);
             landed.push((flight, Ok(Arc::new(judgement))));
         }
-        self.asking().ask_alone(left_out);
-        self.asking().land(landed);
+        self.scheduler().ask_alone(left_out);
+        self.scheduler().land(landed);
     }
 
     /// Whether the browser may get another session with an answer. That it gets none says no more than
     /// the answer itself, and nobody's session stays nobody's whatever comes in its place.
-    fn gives_another(&self, flight: &Flight, judgement: &Judgement, headers: &HeaderMap) -> bool {
+    fn gives_another(
+        &self,
+        flight: &SingleFlight,
+        judgement: &Judgement,
+        headers: &HeaderMap,
+    ) -> bool {
         let about = &flight.question.about;
         let scope = Scope {
             host: &about.host,
             path: &flight.question.target,
             cookies: Some(about.cookies.header()),
         };
-        let names = self.asking().caller.naming().names();
+        let names = self.scheduler().client.naming().names();
         judgement.answer.user.is_some() && names.may_replace(headers, scope)
     }
 
     /// Relies upon the answer.
-    fn grant(&self, flight: &Flight, judgement: &Judgement) {
+    fn grant(&self, flight: &SingleFlight, judgement: &Judgement) {
         let about = &flight.question.about;
-        let leases = &self.asking().leases;
+        let leases = &self.scheduler().leases;
         leases.grant(about.session(), &judgement.answer, judgement.asked);
     }
 }

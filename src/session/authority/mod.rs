@@ -1,7 +1,7 @@
 //! Says who a session is: from a lease, or by asking Django.
 //!
 //! Called by `socket` for each handshake, and by whoever keeps live sessions. The surprise: it never waits
-//! by itself. What has to be asked becomes a [`Judging`], which the caller awaits before or after it has
+//! by itself. What has to be asked becomes a [`PendingVerdict`], which the caller awaits before or after it has
 //! accepted the client.
 
 pub(in crate::session) mod backoff;
@@ -26,15 +26,15 @@ use crate::publication::Frame;
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::ask::auth_view::AuthSettings;
-use crate::session::ask::client::{Caller, Reach};
+use crate::session::ask::client::{AuthClient, Reachability};
 use crate::session::ask::diagnoses::Diagnoses;
-use crate::session::authority::scheduler::{Asking, AskingTerms, Joined};
-use crate::session::authority::single_flight::{Judgement, Progress};
-use crate::session::authority::waiting_room::{Admission, Crowded, WaitingPlace};
+use crate::session::authority::scheduler::{Joined, Scheduler, SchedulerSettings};
+use crate::session::authority::single_flight::{FlightProgress, Judgement};
+use crate::session::authority::waiting_room::{Crowded, WaitingPlace, WaitingRoom};
 use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
-use crate::session::lease::{Known, Lease, LeaseKey, Leases, SessionAt};
-use crate::session::question::{Question, Recheck};
+use crate::session::lease::{Lease, LeaseKey, Leases, Lookup, SessionAt};
+use crate::session::question::{AuthSubject, Question};
 use crate::telemetry::metrics::Metrics;
 use crate::upcall::ClientError;
 
@@ -45,8 +45,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(50);
 /// Says who a session is.
 #[derive(Debug)]
 pub struct Authority {
-    asking: Arc<Asking>,
-    admission: Arc<Admission>,
+    scheduler: Arc<Scheduler>,
+    waiting_room: Arc<WaitingRoom>,
     leases: Arc<Leases>,
     secrets: Secrets,
 }
@@ -76,8 +76,8 @@ pub struct LoggedIn {
 
 /// A question that waits for Django's answer.
 #[derive(Debug)]
-pub struct Judging {
-    asking: Arc<Asking>,
+pub struct PendingVerdict {
+    scheduler: Arc<Scheduler>,
     secrets: Secrets,
     key: LeaseKey,
     question: Question,
@@ -93,15 +93,15 @@ impl Authority {
     ) -> Result<Self, ClientError> {
         let secrets = settings.secrets.clone();
         let leases = Arc::new(Leases::new(settings.terms, secrets.clone(), hub));
-        let caller = Caller::build(settings, Arc::clone(&metrics))?;
-        let terms = AskingTerms {
+        let client = AuthClient::build(settings, Arc::clone(&metrics))?;
+        let terms = SchedulerSettings {
             concurrency: settings.concurrency,
             patience: settings.accept_after,
             hold: settings.hold,
         };
         Ok(Self {
-            asking: Arc::new(Asking::new(caller, Arc::clone(&leases), terms)),
-            admission: Arc::new(Admission::new(metrics)),
+            scheduler: Arc::new(Scheduler::new(client, Arc::clone(&leases), terms)),
+            waiting_room: Arc::new(WaitingRoom::new(metrics)),
             leases,
             secrets,
         })
@@ -109,28 +109,28 @@ impl Authority {
 
     /// Asks Django what is to be asked, until the gateway ends.
     pub fn run(&self, drain: DrainWatch) -> impl Future<Output = ()> + Send + use<> {
-        Arc::clone(&self.asking).run(drain)
+        Arc::clone(&self.scheduler).run(drain)
     }
 
     /// What is relied upon without asking; `None` where Django has to be asked.
     pub fn known(&self, session: SessionAt<'_>) -> Option<Verdict> {
         match self.leases.find(&self.leases.key(session)) {
-            Known::Fresh(lease) => Some(Verdict::of_lease(&lease)),
-            Known::Stale(lease) if self.asking.is_away() => Some(Verdict::of_lease(&lease)),
-            Known::Stale(_) | Known::Nothing => None,
+            Lookup::Fresh(lease) => Some(Verdict::of_lease(&lease)),
+            Lookup::Stale(lease) if self.scheduler.is_away() => Some(Verdict::of_lease(&lease)),
+            Lookup::Stale(_) | Lookup::Miss => None,
         }
     }
 
     /// How long a handshake waits before it is accepted and judged afterwards.
     pub fn patience(&self) -> Duration {
-        self.asking.terms.patience
+        self.scheduler.terms.patience
     }
 
     /// Lets a handshake wait for Django's answer, unless too many do.
-    pub fn judge(&self, question: Question) -> Result<Judging, Crowded> {
-        Ok(Judging {
-            _place: self.admission.enter(question.about.address)?,
-            asking: Arc::clone(&self.asking),
+    pub fn judge(&self, question: Question) -> Result<PendingVerdict, Crowded> {
+        Ok(PendingVerdict {
+            _place: self.waiting_room.enter(question.about.address)?,
+            scheduler: Arc::clone(&self.scheduler),
             secrets: self.secrets.clone(),
             key: self.leases.key(question.about.session()),
             question,
@@ -139,13 +139,13 @@ impl Authority {
 
     /// Asks again who these sessions are, whatever leases say; the answers come in their order.
     /// Handshakes go first, and nothing is tried twice.
-    pub async fn recheck(&self, sessions: &[Recheck]) -> Vec<Result<Answer, AuthError>> {
-        self.asking.recheck(sessions).await
+    pub async fn recheck(&self, sessions: &[AuthSubject]) -> Vec<Result<Answer, AuthError>> {
+        self.scheduler.recheck(sessions).await
     }
 
     /// Whether sessions can be asked for together, as far as is known.
     pub(in crate::session) fn has_batch(&self) -> bool {
-        self.asking.caller.has_batch()
+        self.scheduler.client.has_batch()
     }
 
     /// What is relied upon without asking.
@@ -155,31 +155,36 @@ impl Authority {
 
     /// Notes what is wrong with a handshake of which Django is not asked.
     pub fn tell(&self, diagnosis: &Diagnosis, host: &HeaderValue) {
-        self.diagnoses().tell(diagnosis, "the handshake", host);
+        self.diagnoses().log(diagnosis, "the handshake", host);
     }
 
     /// What is known to be wrong.
     pub fn diagnoses(&self) -> &Arc<Diagnoses> {
-        self.asking.caller.diagnoses()
+        self.scheduler.client.diagnoses()
     }
 
     /// Whether Django answered the last call.
-    pub fn reach(&self) -> Reach {
-        self.asking.caller.reach()
+    pub fn reach(&self) -> Reachability {
+        self.scheduler.client.reach()
     }
 }
 
-impl Judging {
+impl PendingVerdict {
     /// Waits for the answer. While Django cannot be reached, one that is not too old will do.
     pub async fn verdict(self) -> Result<Verdict, AuthError> {
         let judged = tokio::time::timeout(LONGEST_WAIT, self.judged()).await;
-        let too_long = || Err(self.asking.caller.unreachable("too many handshakes wait"));
+        let too_long = || {
+            Err(self
+                .scheduler
+                .client
+                .unreachable("too many handshakes wait"))
+        };
         judged.unwrap_or_else(|_| too_long())
     }
 
     async fn judged(&self) -> Result<Verdict, AuthError> {
         loop {
-            let mut waits = match self.asking.join(self.key, &self.question) {
+            let mut waits = match self.scheduler.join(self.key, &self.question) {
                 Joined::Known(lease) => return Ok(Verdict::of_lease(&lease)),
                 Joined::Over => return Err(self.shutting_down()),
                 Joined::Waits(waits) => waits,
@@ -200,15 +205,15 @@ impl Judging {
     /// something to go by meanwhile.
     async fn landed(
         &self,
-        waits: &mut watch::Receiver<Progress>,
+        waits: &mut watch::Receiver<FlightProgress>,
     ) -> Result<Arc<Judgement>, AuthError> {
         loop {
             match &*waits.borrow_and_update() {
-                Progress::Judged(result) => return result.clone(),
-                Progress::Failing if self.known_stale().is_some() => {
-                    return Err(self.asking.caller.unreachable("it is tried again"));
+                FlightProgress::Judged(result) => return result.clone(),
+                FlightProgress::Failing if self.known_stale().is_some() => {
+                    return Err(self.scheduler.client.unreachable("it is tried again"));
                 }
-                Progress::Failing | Progress::Waiting => {}
+                FlightProgress::Failing | FlightProgress::Waiting => {}
             }
             if waits.changed().await.is_err() {
                 return Err(self.shutting_down());
@@ -225,15 +230,15 @@ impl Judging {
     }
 
     fn known_stale(&self) -> Option<Arc<Lease>> {
-        match self.asking.leases.find(&self.key) {
-            Known::Fresh(lease) | Known::Stale(lease) => Some(lease),
-            Known::Nothing => None,
+        match self.scheduler.leases.find(&self.key) {
+            Lookup::Fresh(lease) | Lookup::Stale(lease) => Some(lease),
+            Lookup::Miss => None,
         }
     }
 
     fn shutting_down(&self) -> AuthError {
-        self.asking
-            .caller
+        self.scheduler
+            .client
             .unreachable("the gateway is shutting down")
     }
 

@@ -1,6 +1,6 @@
 //! The questions that wait for their turn, and which of them is next.
 //!
-//! Kept by `asking` under one lock. The surprise: a flight that nobody waits for any more stays until its
+//! Kept by `scheduler` under one lock. The surprise: a flight that nobody waits for any more stays until its
 //! turn comes, or until so many wait that it is worth looking at all: leaving costs nothing.
 
 use std::collections::{HashMap, VecDeque};
@@ -8,22 +8,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::session::ask::batch_view::LARGEST_REQUEST;
-use crate::session::authority::backoff::Outage;
-use crate::session::authority::batcher::{MOST, Next, Pace};
-use crate::session::authority::single_flight::Flight;
+use crate::session::authority::backoff::Backoff;
+use crate::session::authority::batcher::{Batcher, Departure, MOST};
+use crate::session::authority::single_flight::SingleFlight;
 use crate::session::lease::LeaseKey;
 
 #[derive(Debug)]
-pub(in crate::session) struct State {
+pub(in crate::session) struct Queue {
     /// Every question that has no answer yet.
-    pub(in crate::session) flights: HashMap<LeaseKey, Arc<Flight>>,
+    pub(in crate::session) flights: HashMap<LeaseKey, Arc<SingleFlight>>,
     /// Those that wait for their turn, in order.
-    pub(in crate::session) waiting: VecDeque<Arc<Flight>>,
+    pub(in crate::session) waiting: VecDeque<Arc<SingleFlight>>,
     /// Those that a batch left out, which go first and by themselves.
-    pub(in crate::session) alone: VecDeque<Arc<Flight>>,
+    pub(in crate::session) alone: VecDeque<Arc<SingleFlight>>,
     pub(in crate::session) under_way: usize,
-    pace: Pace,
-    pub(in crate::session) outage: Outage,
+    batcher: Batcher,
+    pub(in crate::session) backoff: Backoff,
     over: bool,
     /// How many may wait before it is looked again.
     look: usize,
@@ -33,13 +33,13 @@ pub(in crate::session) struct State {
 const FEW: usize = 256;
 
 /// What the task does next.
-pub(in crate::session) enum Step {
-    Call(Vec<Arc<Flight>>),
+pub(in crate::session) enum NextStep {
+    Call(Vec<Arc<SingleFlight>>),
     WaitUntil(Instant),
     Idle,
 }
 
-impl State {
+impl Queue {
     /// Nobody waits yet.
     pub(in crate::session) fn new(patience: Duration) -> Self {
         Self {
@@ -47,15 +47,15 @@ impl State {
             waiting: VecDeque::new(),
             alone: VecDeque::new(),
             under_way: 0,
-            pace: Pace::new(patience, Instant::now()),
-            outage: Outage::default(),
+            batcher: Batcher::new(patience, Instant::now()),
+            backoff: Backoff::default(),
             over: false,
             look: FEW,
         }
     }
 
     /// One more question. What waits stays within twice those that somebody waits for.
-    pub(in crate::session) fn open(&mut self, flight: Arc<Flight>) {
+    pub(in crate::session) fn open(&mut self, flight: Arc<SingleFlight>) {
         if self.waiting.len() >= self.look {
             for flight in std::mem::take(&mut self.waiting) {
                 if flight.is_abandoned() {
@@ -84,29 +84,29 @@ impl State {
         now: Instant,
         concurrency: usize,
         together: bool,
-    ) -> Step {
+    ) -> NextStep {
         self.drop_abandoned();
         if self.is_calm() {
-            return Step::Idle;
+            return NextStep::Idle;
         }
-        if let Some(next) = self.outage.next() {
+        if let Some(next) = self.backoff.next() {
             // One call finds out whether Django is back.
             return match self.under_way {
                 0 if next <= now => self.one(),
-                0 => Step::WaitUntil(next),
-                _ => Step::Idle,
+                0 => NextStep::WaitUntil(next),
+                _ => NextStep::Idle,
             };
         }
         if self.under_way >= concurrency {
-            return Step::Idle;
+            return NextStep::Idle;
         }
         if !together || !self.alone.is_empty() {
             return self.one();
         }
-        match self.pace.next(self.waiting.len(), now) {
-            Next::One => self.one(),
-            Next::Batch => Step::Call(self.batch()),
-            Next::Collect(until) => Step::WaitUntil(until),
+        match self.batcher.next(self.waiting.len(), now) {
+            Departure::One => self.one(),
+            Departure::Batch => NextStep::Call(self.batch()),
+            Departure::Collect(until) => NextStep::WaitUntil(until),
         }
     }
 
@@ -120,14 +120,14 @@ impl State {
         self.over
     }
 
-    fn one(&mut self) -> Step {
+    fn one(&mut self) -> NextStep {
         let next = self.alone.pop_front().or_else(|| self.waiting.pop_front());
-        Step::Call(next.into_iter().collect())
+        NextStep::Call(next.into_iter().collect())
     }
 
     /// The first who waits, and others of its host.
-    fn batch(&mut self) -> Vec<Arc<Flight>> {
-        let mut batch: Vec<Arc<Flight>> = Vec::new();
+    fn batch(&mut self) -> Vec<Arc<SingleFlight>> {
+        let mut batch: Vec<Arc<SingleFlight>> = Vec::new();
         let mut size = 0;
         let waiting = std::mem::take(&mut self.waiting);
         for flight in waiting {
@@ -157,7 +157,7 @@ impl State {
     }
 
     /// This question has no answer to wait for any more.
-    pub(in crate::session) fn forget(&mut self, flight: &Arc<Flight>) {
+    pub(in crate::session) fn forget(&mut self, flight: &Arc<SingleFlight>) {
         let known = self.flights.get(&flight.key);
         if known.is_some_and(|known| Arc::ptr_eq(known, flight)) {
             self.flights.remove(&flight.key);
@@ -172,20 +172,20 @@ mod tests {
 
     #[test]
     fn who_asks_and_leaves_again_and_again_fills_no_memory_and_nobody_loses_their_turn() {
-        let mut state = State::new(Duration::from_secs(2));
-        let (patient, _waits) = Flight::open(LeaseKey([0xff; 32]), question("patient"));
+        let mut state = Queue::new(Duration::from_secs(2));
+        let (patient, _waits) = SingleFlight::open(LeaseKey([0xff; 32]), question("patient"));
         state.open(patient);
         for n in 0..100_000_u32 {
             let mut key = [0; 32];
             key[..4].copy_from_slice(&n.to_le_bytes());
-            let (flight, waits) = Flight::open(LeaseKey(key), question("invented"));
+            let (flight, waits) = SingleFlight::open(LeaseKey(key), question("invented"));
             drop(waits);
             state.open(flight);
         }
         let most = 2 * FEW;
         assert!(state.waiting.len() <= most, "{}", state.waiting.len());
         assert!(state.flights.len() <= most, "{}", state.flights.len());
-        let Step::Call(flights) = state.next(Instant::now(), 1, false) else {
+        let NextStep::Call(flights) = state.next(Instant::now(), 1, false) else {
             panic!("nobody is asked for")
         };
         assert_eq!(flights[0].key, LeaseKey([0xff; 32]));

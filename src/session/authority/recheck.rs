@@ -15,23 +15,26 @@ use crate::session::answer::Answer;
 use crate::session::ask::auth_view::AuthCall;
 use crate::session::ask::batch_view::{Batched, Frames, LARGEST_REQUEST, Together};
 use crate::session::authority::batcher::MOST;
-use crate::session::authority::scheduler::{Asking, Turn};
+use crate::session::authority::scheduler::{CallPermit, Scheduler};
 use crate::session::error::AuthError;
-use crate::session::question::Recheck;
+use crate::session::question::AuthSubject;
 
 /// So long handshakes go first; then a re-check takes the next turn all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the handshakes have come to an end.
 const LOOK: Duration = Duration::from_millis(200);
 
-type Judged = Result<Answer, AuthError>;
+type Rechecked = Result<Answer, AuthError>;
 
-impl Asking {
+impl Scheduler {
     /// Asks again who these sessions are; the answers come in their order.
-    pub(in crate::session) async fn recheck(self: &Arc<Self>, sessions: &[Recheck]) -> Vec<Judged> {
-        let mut judged: Vec<Option<Judged>> = sessions.iter().map(|_| None).collect();
+    pub(in crate::session) async fn recheck(
+        self: &Arc<Self>,
+        sessions: &[AuthSubject],
+    ) -> Vec<Rechecked> {
+        let mut judged: Vec<Option<Rechecked>> = sessions.iter().map(|_| None).collect();
         for batch in batches(sessions) {
-            if !self.caller.has_batch() {
+            if !self.client.has_batch() {
                 break;
             }
             let about: Vec<_> = batch.iter().map(|index| &sessions[*index]).collect();
@@ -55,7 +58,10 @@ impl Asking {
         judged.into_iter().flatten().collect()
     }
 
-    async fn recheck_together(self: &Arc<Self>, sessions: &[&Recheck]) -> Vec<Option<Judged>> {
+    async fn recheck_together(
+        self: &Arc<Self>,
+        sessions: &[&AuthSubject],
+    ) -> Vec<Option<Rechecked>> {
         let turn = match self.low_turn().await {
             Ok(turn) => turn,
             Err(error) => return sessions.iter().map(|_| Some(Err(error.clone()))).collect(),
@@ -65,8 +71,8 @@ impl Asking {
             sessions: sessions.to_vec(),
             frames: Frames::Unwanted,
         };
-        let batched = self.caller.ask_together(&question).await;
-        self.learn(batched.as_ref().err(), began);
+        let batched = self.client.ask_together(&question).await;
+        self.record(batched.as_ref().err(), began);
         drop(turn);
         match batched {
             Ok(Batched::Answers(answers)) => sessions
@@ -79,35 +85,35 @@ impl Asking {
         }
     }
 
-    async fn recheck_one(self: &Arc<Self>, about: &Recheck) -> Judged {
+    async fn recheck_one(self: &Arc<Self>, about: &AuthSubject) -> Rechecked {
         let turn = self.low_turn().await?;
         let began = Instant::now();
         let call = AuthCall {
             about,
             handshake: None,
         };
-        let answered = self.caller.ask(call).await;
-        self.learn(answered.as_ref().err(), began);
+        let answered = self.client.ask(call).await;
+        self.record(answered.as_ref().err(), began);
         drop(turn);
         answered.map(|answered| self.confirm(about, answered.answer, began))
     }
 
-    fn confirm(&self, about: &Recheck, answer: Answer, asked: Instant) -> Answer {
+    fn confirm(&self, about: &AuthSubject, answer: Answer, asked: Instant) -> Answer {
         self.leases.confirm(about.session(), &answer, asked);
         answer
     }
 
-    fn learn(&self, error: Option<&AuthError>, began: Instant) {
+    fn record(&self, error: Option<&AuthError>, began: Instant) {
         let now = Instant::now();
-        let outage = &mut self.state().outage;
+        let backoff = &mut self.state().backoff;
         match error {
-            Some(AuthError::Unreachable { .. }) => outage.failed(began, now),
-            _ => outage.answered(now),
+            Some(AuthError::Unreachable { .. }) => backoff.failed(began, now),
+            _ => backoff.answered(now),
         }
     }
 
     /// A turn when no handshake wants one, or an error while Django is away.
-    async fn low_turn(self: &Arc<Self>) -> Result<Turn, AuthError> {
+    async fn low_turn(self: &Arc<Self>) -> Result<CallPermit, AuthError> {
         let patient = Instant::now() + LONGEST_WAIT;
         loop {
             let freed = self.freed.notified();
@@ -115,15 +121,15 @@ impl Asking {
                 let mut state = self.state();
                 let now = Instant::now();
                 if state.is_over() {
-                    return Err(self.caller.unreachable("the gateway is shutting down"));
+                    return Err(self.client.unreachable("the gateway is shutting down"));
                 }
-                if state.outage.next().is_some_and(|next| now < next) {
-                    return Err(self.caller.unreachable("it could not be reached just now"));
+                if state.backoff.next().is_some_and(|next| now < next) {
+                    return Err(self.client.unreachable("it could not be reached just now"));
                 }
                 let room = state.under_way < self.terms.concurrency;
                 if room && (state.is_calm() || now >= patient) {
                     state.under_way += 1;
-                    return Ok(Turn::counted(self));
+                    return Ok(CallPermit::counted(self));
                 }
             }
             let _ = tokio::time::timeout(LOOK, freed).await;
@@ -132,7 +138,7 @@ impl Asking {
 }
 
 /// Indices of sessions that can be asked for together: of one host, and not too many.
-fn batches(sessions: &[Recheck]) -> Vec<Vec<usize>> {
+fn batches(sessions: &[AuthSubject]) -> Vec<Vec<usize>> {
     let mut by_host: HashMap<&HeaderValue, Vec<(Vec<usize>, usize)>> = HashMap::new();
     for (index, about) in sessions.iter().enumerate() {
         let length = about.cookies.header().len();

@@ -1,6 +1,6 @@
 //! Who waits for Django's judgement, and the task that asks.
 //!
-//! The authority puts questions here and waits; [`Asking::run`] decides with `pace` and `outage` what is
+//! The authority puts questions here and waits; [`Scheduler::run`] decides with `batcher` and `backoff` what is
 //! asked next, and hands each call to a task of its own. The surprise: tabs of one session wait for one
 //! question, and an answer is a lease before its question ends, so that whoever comes next finds one or
 //! the other.
@@ -13,16 +13,16 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use crate::net::drain::DrainWatch;
-use crate::session::ask::client::Caller;
-use crate::session::authority::queue::{State, Step};
-use crate::session::authority::single_flight::{Flight, Judgement, Progress};
+use crate::session::ask::client::AuthClient;
+use crate::session::authority::queue::{NextStep, Queue};
+use crate::session::authority::single_flight::{FlightProgress, Judgement, SingleFlight};
 use crate::session::error::AuthError;
-use crate::session::lease::{Known, Lease, LeaseKey, Leases};
+use crate::session::lease::{Lease, LeaseKey, Leases, Lookup};
 use crate::session::question::Question;
 
 /// How questions are put to Django.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::session) struct AskingTerms {
+pub(in crate::session) struct SchedulerSettings {
     /// Calls under way at once.
     pub(in crate::session) concurrency: usize,
     /// How long a handshake waits before it is accepted.
@@ -32,11 +32,11 @@ pub(in crate::session) struct AskingTerms {
 }
 
 #[derive(Debug)]
-pub(in crate::session) struct Asking {
-    pub(in crate::session) caller: Caller,
+pub(in crate::session) struct Scheduler {
+    pub(in crate::session) client: AuthClient,
     pub(in crate::session) leases: Arc<Leases>,
-    pub(in crate::session) terms: AskingTerms,
-    state: Mutex<State>,
+    pub(in crate::session) terms: SchedulerSettings,
+    state: Mutex<Queue>,
     /// The queue changed, or a turn came free.
     wake: Notify,
     /// A turn came free, for those of low priority.
@@ -48,24 +48,28 @@ pub(in crate::session) enum Joined {
     /// The answer.
     Known(Arc<Lease>),
     /// A question under way.
-    Waits(watch::Receiver<Progress>),
+    Waits(watch::Receiver<FlightProgress>),
     /// Nobody asks any more.
     Over,
 }
 
 /// A question and what came of it.
-pub(in crate::session) type Landing = (Arc<Flight>, Result<Arc<Judgement>, AuthError>);
+pub(in crate::session) type Finished = (Arc<SingleFlight>, Result<Arc<Judgement>, AuthError>);
 
 /// One of the `concurrency` calls. Dropping it lets the next begin.
-pub(in crate::session) struct Turn(Arc<Asking>);
+pub(in crate::session) struct CallPermit(Arc<Scheduler>);
 
-impl Asking {
-    pub(in crate::session) fn new(caller: Caller, leases: Arc<Leases>, terms: AskingTerms) -> Self {
+impl Scheduler {
+    pub(in crate::session) fn new(
+        client: AuthClient,
+        leases: Arc<Leases>,
+        terms: SchedulerSettings,
+    ) -> Self {
         Self {
-            caller,
+            client,
             leases,
             terms,
-            state: Mutex::new(State::new(terms.patience)),
+            state: Mutex::new(Queue::new(terms.patience)),
             wake: Notify::new(),
             freed: Notify::new(),
         }
@@ -81,10 +85,10 @@ impl Asking {
             return Joined::Waits(flight.join());
         }
         // It may have been answered since the caller looked.
-        if let Known::Fresh(lease) = self.leases.find(&key) {
+        if let Lookup::Fresh(lease) = self.leases.find(&key) {
             return Joined::Known(lease);
         }
-        let (flight, waits) = Flight::open(key, question.clone());
+        let (flight, waits) = SingleFlight::open(key, question.clone());
         state.open(flight);
         drop(state);
         self.wake.notify_one();
@@ -93,7 +97,7 @@ impl Asking {
 
     /// Whether Django could not be reached when it was last tried.
     pub(in crate::session) fn is_away(&self) -> bool {
-        self.state().outage.next().is_some()
+        self.state().backoff.next().is_some()
     }
 
     /// Asks until the gateway ends, then ends all that waits.
@@ -101,13 +105,13 @@ impl Asking {
         while !drain.is_draining() {
             let woken = self.wake.notified();
             let due = match self.step() {
-                Step::Call(flights) => {
-                    let turn = Turn(Arc::clone(&self));
+                NextStep::Call(flights) => {
+                    let turn = CallPermit(Arc::clone(&self));
                     drain.spawn(turn.carry_out(flights));
                     continue;
                 }
-                Step::WaitUntil(due) => Some(due),
-                Step::Idle => None,
+                NextStep::WaitUntil(due) => Some(due),
+                NextStep::Idle => None,
             };
             let timer = async {
                 match due {
@@ -126,39 +130,39 @@ impl Asking {
     }
 
     /// Takes what is asked next, and counts it as under way.
-    fn step(&self) -> Step {
+    fn step(&self) -> NextStep {
         let mut state = self.state();
-        let (now, together) = (Instant::now(), self.caller.has_batch());
+        let (now, together) = (Instant::now(), self.client.has_batch());
         let step = state.next(now, self.terms.concurrency, together);
-        if let Step::Call(_) = &step {
+        if let NextStep::Call(_) = &step {
             state.under_way += 1;
         }
         step
     }
 
     /// Ends questions with their answers. Their leases must have been granted.
-    pub(in crate::session) fn land(&self, ended: Vec<Landing>) {
+    pub(in crate::session) fn land(&self, ended: Vec<Finished>) {
         let mut state = self.state();
         for (flight, _) in &ended {
             state.forget(flight);
         }
         drop(state);
         for (flight, result) in ended {
-            flight.tell(Progress::Judged(result));
+            flight.announce(FlightProgress::Judged(result));
         }
     }
 
     /// Puts questions back that Django could not be asked, and gives up those that waited too long.
     pub(in crate::session) fn put_off(
         &self,
-        flights: Vec<Arc<Flight>>,
+        flights: Vec<Arc<SingleFlight>>,
         began: Instant,
         error: &AuthError,
     ) {
         let now = Instant::now();
         let mut state = self.state();
-        state.outage.failed(began, now);
-        let away = state.outage.next().is_some();
+        state.backoff.failed(began, now);
+        let away = state.backoff.next().is_some();
         let tried: HashSet<_> = flights.iter().map(|flight| flight.key).collect();
         // Django fails with this one session while it answers for others.
         let is_its_own = !away && error.is_failure() && tried.len() == 1;
@@ -167,7 +171,7 @@ impl Asking {
         state.waiting.retain(|flight| {
             let concerned = away || tried.contains(&flight.key);
             if concerned {
-                flight.tell_failing();
+                flight.announce_failing();
             }
             let own = is_its_own && tried.contains(&flight.key);
             let given_up = own || concerned && now >= flight.opened + self.terms.hold;
@@ -181,12 +185,15 @@ impl Asking {
     }
 
     /// Puts questions first again that are to be asked by themselves.
-    pub(in crate::session) fn ask_alone(&self, flights: impl IntoIterator<Item = Arc<Flight>>) {
+    pub(in crate::session) fn ask_alone(
+        &self,
+        flights: impl IntoIterator<Item = Arc<SingleFlight>>,
+    ) {
         self.state().alone.extend(flights);
     }
 
     /// Gives a question up, unless somebody waits for it after all.
-    pub(in crate::session) fn give_up(&self, flight: &Arc<Flight>) -> bool {
+    pub(in crate::session) fn give_up(&self, flight: &Arc<SingleFlight>) -> bool {
         let mut state = self.state();
         let given_up = flight.is_abandoned();
         if given_up {
@@ -195,23 +202,23 @@ impl Asking {
         given_up
     }
 
-    pub(in crate::session) fn state(&self) -> MutexGuard<'_, State> {
+    pub(in crate::session) fn state(&self) -> MutexGuard<'_, Queue> {
         self.state.lock()
     }
 }
 
-impl Turn {
+impl CallPermit {
     /// A turn that was counted already.
-    pub(in crate::session) fn counted(asking: &Arc<Asking>) -> Self {
-        Self(Arc::clone(asking))
+    pub(in crate::session) fn counted(scheduler: &Arc<Scheduler>) -> Self {
+        Self(Arc::clone(scheduler))
     }
 
-    pub(in crate::session) fn asking(&self) -> &Arc<Asking> {
+    pub(in crate::session) fn scheduler(&self) -> &Arc<Scheduler> {
         &self.0
     }
 }
 
-impl Drop for Turn {
+impl Drop for CallPermit {
     fn drop(&mut self) {
         self.0.state().under_way -= 1;
         self.0.wake.notify_one();

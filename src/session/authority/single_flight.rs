@@ -1,6 +1,6 @@
 //! One question that is under way to Django, and those who wait for its answer.
 //!
-//! Made and ended by `asking`. The surprise: nobody owns a flight. It goes on as long as somebody waits,
+//! Made and ended by `scheduler`. The surprise: nobody owns a flight. It goes on as long as somebody waits,
 //! whoever began it, and is given up when the last one has left.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::session::question::Question;
 
 /// What those who wait are told.
 #[derive(Clone, Debug)]
-pub(in crate::session) enum Progress {
+pub(in crate::session) enum FlightProgress {
     /// Nothing yet.
     Waiting,
     /// Django was asked and could not be reached; it is tried again.
@@ -39,20 +39,20 @@ pub(in crate::session) struct Judgement {
 
 /// A question under way.
 #[derive(Debug)]
-pub(in crate::session) struct Flight {
+pub(in crate::session) struct SingleFlight {
     pub(in crate::session) key: LeaseKey,
     pub(in crate::session) question: Question,
     pub(in crate::session) opened: Instant,
-    told: watch::Sender<Progress>,
+    told: watch::Sender<FlightProgress>,
 }
 
-impl Flight {
+impl SingleFlight {
     /// A question that goes to Django when its turn comes, and the first who waits for it.
     pub(in crate::session) fn open(
         key: LeaseKey,
         question: Question,
-    ) -> (Arc<Self>, watch::Receiver<Progress>) {
-        let (told, waits) = watch::channel(Progress::Waiting);
+    ) -> (Arc<Self>, watch::Receiver<FlightProgress>) {
+        let (told, waits) = watch::channel(FlightProgress::Waiting);
         let flight = Self {
             key,
             question,
@@ -63,21 +63,21 @@ impl Flight {
     }
 
     /// One more who waits.
-    pub(in crate::session) fn join(&self) -> watch::Receiver<Progress> {
+    pub(in crate::session) fn join(&self) -> watch::Receiver<FlightProgress> {
         self.told.subscribe()
     }
 
     /// Tells everybody.
-    pub(in crate::session) fn tell(&self, progress: Progress) {
+    pub(in crate::session) fn announce(&self, progress: FlightProgress) {
         self.told.send_replace(progress);
     }
 
     /// Tells those who wait, and were not told yet, that it takes longer.
-    pub(in crate::session) fn tell_failing(&self) {
+    pub(in crate::session) fn announce_failing(&self) {
         self.told.send_if_modified(|progress| {
-            let first = matches!(progress, Progress::Waiting);
+            let first = matches!(progress, FlightProgress::Waiting);
             if first {
-                *progress = Progress::Failing;
+                *progress = FlightProgress::Failing;
             }
             first
         });

@@ -21,15 +21,15 @@ const MOST_OF_ADDRESS: usize = 5_000;
 
 /// Who waits.
 #[derive(Debug)]
-pub(in crate::session) struct Admission {
+pub(in crate::session) struct WaitingRoom {
     most: usize,
     most_of_address: usize,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<Occupancy>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Occupancy {
     all: usize,
     by_address: HashMap<AddressBlock, usize>,
 }
@@ -37,7 +37,7 @@ struct Waiting {
 /// One who waits. Dropping it makes room for the next.
 #[derive(Debug)]
 pub(in crate::session) struct WaitingPlace {
-    admission: Arc<Admission>,
+    waiting_room: Arc<WaitingRoom>,
     block: Option<AddressBlock>,
 }
 
@@ -50,7 +50,7 @@ pub enum Crowded {
     Address,
 }
 
-impl Admission {
+impl WaitingRoom {
     /// Nobody waits yet.
     pub(in crate::session) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
@@ -81,21 +81,21 @@ impl Admission {
         waiting.all += 1;
         self.metrics.auth_waiting.inc();
         Ok(WaitingPlace {
-            admission: Arc::clone(self),
+            waiting_room: Arc::clone(self),
             block,
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Occupancy> {
         self.waiting.lock()
     }
 }
 
 impl Drop for WaitingPlace {
     fn drop(&mut self) {
-        let mut waiting = self.admission.lock();
+        let mut waiting = self.waiting_room.lock();
         waiting.all -= 1;
-        self.admission.metrics.auth_waiting.dec();
+        self.waiting_room.metrics.auth_waiting.dec();
         if let Some(block) = self.block
             && let Entry::Occupied(mut count) = waiting.by_address.entry(block)
         {
@@ -111,11 +111,11 @@ impl Drop for WaitingPlace {
 mod tests {
     use super::*;
 
-    fn admission() -> Arc<Admission> {
-        Arc::new(Admission {
+    fn admission() -> Arc<WaitingRoom> {
+        Arc::new(WaitingRoom {
             most: 4,
             most_of_address: 2,
-            ..Admission::new(Arc::default())
+            ..WaitingRoom::new(Arc::default())
         })
     }
 

@@ -10,8 +10,8 @@ use std::hash::Hash;
 const LOOKS: usize = 4;
 
 #[derive(Debug)]
-pub(in crate::session) struct Shelf<K, V> {
-    entries: HashMap<K, Entry<V>>,
+pub(in crate::session) struct BoundedCache<K, V> {
+    entries: HashMap<K, Cached<V>>,
     /// Every entry once, the oldest first, and places of some that were removed.
     order: VecDeque<(K, u64)>,
     next: u64,
@@ -19,13 +19,13 @@ pub(in crate::session) struct Shelf<K, V> {
 }
 
 #[derive(Debug)]
-struct Entry<V> {
+struct Cached<V> {
     value: V,
     place: u64,
     put_again: bool,
 }
 
-impl<K: Copy + Eq + Hash, V> Shelf<K, V> {
+impl<K: Copy + Eq + Hash, V> BoundedCache<K, V> {
     /// An empty shelf for `most` entries.
     pub(in crate::session) fn new(most: usize) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl<K: Copy + Eq + Hash, V> Shelf<K, V> {
         self.next += 1;
         self.order.push_back((key, place));
         let put_again = false;
-        let entry = Entry {
+        let entry = Cached {
             value,
             place,
             put_again,
@@ -113,7 +113,7 @@ impl<K: Copy + Eq + Hash, V> Shelf<K, V> {
 mod tests {
     use super::*;
 
-    fn keys(shelf: &Shelf<u32, bool>) -> Vec<u32> {
+    fn keys(shelf: &BoundedCache<u32, bool>) -> Vec<u32> {
         let mut keys: Vec<_> = shelf.entries.keys().copied().collect();
         keys.sort_unstable();
         keys
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_full_shelf_loses_what_was_put_first_and_not_again() {
-        let mut shelf = Shelf::new(3);
+        let mut shelf = BoundedCache::new(3);
         for key in [1, 2, 3, 1, 4] {
             shelf.put(key, false, |_| false);
         }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_over_makes_room_before_the_shelf_is_full() {
-        let mut shelf = Shelf::new(100);
+        let mut shelf = BoundedCache::new(100);
         for key in 0..8 {
             shelf.put(key, true, |over| *over);
         }
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn removing_and_putting_does_not_grow_anything() {
-        let mut shelf = Shelf::new(4);
+        let mut shelf = BoundedCache::new(4);
         for round in 0..1000 {
             shelf.put(round % 2, false, |_| false);
             shelf.remove(&(round % 2));

@@ -60,13 +60,13 @@ pub(in crate::session) struct Lease {
 
 /// What is known of a session.
 #[derive(Clone, Debug)]
-pub(in crate::session) enum Known {
+pub(in crate::session) enum Lookup {
     /// Enough to answer a handshake.
     Fresh(Arc<Lease>),
     /// Enough while Django cannot be reached.
     Stale(Arc<Lease>),
     /// Nothing.
-    Nothing,
+    Miss,
 }
 
 /// For how long answers are relied upon.
@@ -108,7 +108,7 @@ impl Leases {
     /// Relies upon what Django said of a session: on a page, or when it was asked again. `asked` is
     /// when the request went to Django; a newer answer is never replaced by an older one.
     pub fn grant(&self, session: SessionAt<'_>, answer: &Answer, asked: Instant) {
-        self.keep(session, answer, (asked, asked + self.terms.of(answer)));
+        self.store(session, answer, (asked, asked + self.terms.of(answer)));
     }
 
     /// Relies upon what Django said when it was asked again, and not for what a new connection gets:
@@ -125,7 +125,7 @@ impl Leases {
         } else {
             Duration::ZERO
         };
-        self.keep(session, answer, (asked, asked + term));
+        self.store(session, answer, (asked, asked + term));
     }
 
     /// Whether Django ever said something to a new connection.
@@ -133,7 +133,7 @@ impl Leases {
         self.frames.load(Ordering::Relaxed)
     }
 
-    fn keep(&self, session: SessionAt<'_>, answer: &Answer, (asked, until): (Instant, Instant)) {
+    fn store(&self, session: SessionAt<'_>, answer: &Answer, (asked, until): (Instant, Instant)) {
         if !answer.frames.is_empty() {
             self.frames.store(true, Ordering::Relaxed);
         }
@@ -183,30 +183,30 @@ impl Leases {
     }
 
     /// What is known of a session. What was revoked since, or has expired, is forgotten.
-    pub(in crate::session) fn find(&self, key: &LeaseKey) -> Known {
+    pub(in crate::session) fn find(&self, key: &LeaseKey) -> Lookup {
         let mut shard = self.shard(key.session());
         let now = Instant::now();
         let Some(lease) = shard.get(key).cloned() else {
-            return Known::Nothing;
+            return Lookup::Miss;
         };
         if lease.is_over(now, self.terms.grace) || self.is_revoked(&lease) {
             shard.remove(key);
-            return Known::Nothing;
+            return Lookup::Miss;
         }
         if now < lease.until {
-            Known::Fresh(lease)
+            Lookup::Fresh(lease)
         } else {
-            Known::Stale(lease)
+            Lookup::Stale(lease)
         }
     }
 
     /// Whose session this is, where a lease says so.
     pub(in crate::session) fn user_of(&self, session: SessionAt<'_>) -> Option<UserId> {
         match self.find(&self.key(session)) {
-            Known::Fresh(lease) | Known::Stale(lease) => {
+            Lookup::Fresh(lease) | Lookup::Stale(lease) => {
                 Some(lease.identity.as_ref()?.user.clone())
             }
-            Known::Nothing => None,
+            Lookup::Miss => None,
         }
     }
 

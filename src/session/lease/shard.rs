@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::ids::UserId;
-use crate::session::lease::cache::Shelf;
+use crate::session::lease::cache::BoundedCache;
 use crate::session::lease::{Lease, LeaseKey};
 
 /// Sessions with a user that are kept. Only Django can make them.
@@ -28,8 +28,8 @@ pub(in crate::session) type SessionKey = [u8; 16];
 /// Leases of some sessions.
 #[derive(Debug)]
 pub(in crate::session) struct Shard {
-    users: Shelf<SessionKey, Vec<Way>>,
-    nobodies: Shelf<LeaseKey, Arc<Lease>>,
+    users: BoundedCache<SessionKey, Vec<Way>>,
+    nobodies: BoundedCache<LeaseKey, Arc<Lease>>,
     shares: Shares,
 }
 
@@ -53,8 +53,8 @@ impl Shard {
     /// Nothing is kept yet.
     pub(in crate::session) fn new() -> Self {
         Self {
-            users: Shelf::new(MOST_SESSIONS),
-            nobodies: Shelf::new(MOST_NOBODIES),
+            users: BoundedCache::new(MOST_SESSIONS),
+            nobodies: BoundedCache::new(MOST_NOBODIES),
             shares: Shares::default(),
         }
     }

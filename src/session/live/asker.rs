@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::session::answer::Answer;
 use crate::session::authority::Authority;
 use crate::session::error::AuthError;
-use crate::session::question::Recheck;
+use crate::session::question::AuthSubject;
 
 /// What one call to the batch view asks of at most.
 const BATCH: usize = 500;
@@ -21,14 +21,14 @@ pub(in crate::session) type Answers<'a> =
 /// Asks Django again of sessions.
 pub trait Asker: Debug + Send + Sync {
     /// Asks who these sessions are, whatever leases say.
-    fn recheck<'a>(&'a self, sessions: &'a [Recheck]) -> Answers<'a>;
+    fn recheck<'a>(&'a self, sessions: &'a [AuthSubject]) -> Answers<'a>;
 
     /// Of how many sessions it is asked at once when nobody is in a hurry.
     fn at_once(&self) -> usize;
 }
 
 impl Asker for Authority {
-    fn recheck<'a>(&'a self, sessions: &'a [Recheck]) -> Answers<'a> {
+    fn recheck<'a>(&'a self, sessions: &'a [AuthSubject]) -> Answers<'a> {
         Box::pin(self.recheck(sessions))
     }
 

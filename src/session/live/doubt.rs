@@ -16,8 +16,8 @@ use crate::close::CloseReason;
 use crate::ids::SessionDigest;
 use crate::session::answer::Answer;
 use crate::session::live::lifecycle::Lifecycle;
-use crate::session::live::rechecks::Told;
-use crate::session::question::Recheck;
+use crate::session::live::rechecks::RecheckAnswers;
+use crate::session::question::AuthSubject;
 use crate::session::set_cookie::{About, Change, News};
 
 /// Sites that take a namesake away do so with every page; Django is asked no more often than this.
@@ -27,11 +27,11 @@ const SELDOM: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Seen<'a> {
     /// What its request came with.
-    pub old: Recheck,
+    pub old: AuthSubject,
     /// What it says of the cookie.
     pub news: News,
     /// What Django can be asked of from now on.
-    pub new: Option<Recheck>,
+    pub new: Option<AuthSubject>,
     /// What it said of that on the way.
     pub told: Option<&'a Answer>,
     /// Whether Django has said where its session cookie is.
@@ -41,8 +41,8 @@ pub struct Seen<'a> {
 /// A session that may have ended, and what may have taken its place.
 #[derive(Clone, Debug)]
 struct Doubt {
-    old: Recheck,
-    new: Option<Recheck>,
+    old: AuthSubject,
+    new: Option<AuthSubject>,
     placed: bool,
 }
 
@@ -116,7 +116,7 @@ impl Lifecycle {
             let asked = Instant::now();
             // What it says becomes the lease.
             let answers = self.parts.asker.recheck(std::slice::from_ref(&old)).await;
-            Told::of_nobody(answers, asked)
+            RecheckAnswers::of_nobody(answers, asked)
         } else {
             self.hear(&sockets).await
         };

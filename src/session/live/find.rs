@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::table::{LiveId, Table};
-use super::{Asking, LiveSessions};
+use super::{LiveSessions, LiveSubject};
 use crate::ids::{SessionDigest, UserId};
 use crate::publication::Audience;
 
@@ -29,18 +29,18 @@ impl LiveSessions {
     }
 
     /// The sessions of a session cookie, to be asked of.
-    pub(in crate::session) fn of_session(&self, session: &SessionDigest) -> Vec<Asking> {
+    pub(in crate::session) fn of_session(&self, session: &SessionDigest) -> Vec<LiveSubject> {
         let table = self.table();
-        asking(&table, table.of_session(session))
+        subjects(&table, table.of_session(session))
     }
 
     /// The sessions of a user, to be asked of.
-    pub(in crate::session) fn of_user(&self, user: &UserId) -> Vec<Asking> {
+    pub(in crate::session) fn of_user(&self, user: &UserId) -> Vec<LiveSubject> {
         self.of_all(&[Audience::User(user.clone())])
     }
 
     /// The sessions that have connections in one of these audiences, each once, to be asked of.
-    pub(in crate::session) fn of_all(&self, audiences: &[Audience]) -> Vec<Asking> {
+    pub(in crate::session) fn of_all(&self, audiences: &[Audience]) -> Vec<LiveSubject> {
         let connections = audiences
             .iter()
             .flat_map(|audience| self.hub.connections(audience, usize::MAX));
@@ -52,7 +52,7 @@ impl LiveSessions {
         digests.dedup();
         let table = self.table();
         let ids = digests.iter().flat_map(|digest| table.of_session(digest));
-        asking(&table, ids.collect())
+        subjects(&table, ids.collect())
     }
 
     /// The sessions of a session cookie that would end by themselves within `time`.
@@ -60,7 +60,7 @@ impl LiveSessions {
         &self,
         session: &SessionDigest,
         time: Duration,
-    ) -> Vec<Asking> {
+    ) -> Vec<LiveSubject> {
         let table = self.table();
         let horizon = SystemTime::now() + time;
         let mut ids = table.of_session(session);
@@ -68,13 +68,13 @@ impl LiveSessions {
             let end = table.get(*id).and_then(|live| live.identity.expires_at);
             end.is_some_and(|end| end <= horizon)
         });
-        asking(&table, ids)
+        subjects(&table, ids)
     }
 
     /// Marks sessions as to be asked of soon; gives those that were not marked yet.
-    pub(in crate::session) fn await_soon(&self, sessions: Vec<Asking>) -> Vec<Asking> {
+    pub(in crate::session) fn await_soon(&self, sessions: Vec<LiveSubject>) -> Vec<LiveSubject> {
         let mut table = self.table();
-        let mark = |asking: &Asking| {
+        let mark = |asking: &LiveSubject| {
             let live = table.get_mut(asking.id);
             live.is_some_and(|live| !std::mem::replace(&mut live.awaited, true))
         };
@@ -82,21 +82,21 @@ impl LiveSessions {
     }
 
     /// Takes the marks away; gives what is to be asked by now.
-    pub(in crate::session) fn take_awaited(&self, sessions: &[Asking]) -> Vec<Asking> {
+    pub(in crate::session) fn take_awaited(&self, sessions: &[LiveSubject]) -> Vec<LiveSubject> {
         let mut table = self.table();
         for session in sessions {
             if let Some(live) = table.get_mut(session.id) {
                 live.awaited = false;
             }
         }
-        asking(&table, sessions.iter().map(|session| session.id).collect())
+        subjects(&table, sessions.iter().map(|session| session.id).collect())
     }
 }
 
-pub(super) fn asking(table: &Table, ids: Vec<LiveId>) -> Vec<Asking> {
+pub(super) fn subjects(table: &Table, ids: Vec<LiveId>) -> Vec<LiveSubject> {
     let one = |id| {
         let about = table.get(id)?.question();
-        Some(Asking { id, about })
+        Some(LiveSubject { id, about })
     };
     ids.into_iter().filter_map(one).collect()
 }

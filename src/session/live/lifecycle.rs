@@ -24,8 +24,8 @@ use crate::session::cookie::SessionCookies;
 use crate::session::lease::{Leases, SessionAt};
 use crate::session::live::asker::Asker;
 use crate::session::live::doubt::Doubts;
-use crate::session::live::{Heir, LiveSessions, Tab};
-use crate::session::question::Recheck;
+use crate::session::live::{LiveSessions, Renewal, SessionMember};
+use crate::session::question::AuthSubject;
 
 /// How live sessions are kept up to date.
 #[derive(Clone, Copy, Debug)]
@@ -78,10 +78,10 @@ impl Lifecycle {
     /// was revoked or overtaken since. `about` is what Django was asked of, and will be again.
     pub fn join(
         self: &Arc<Self>,
-        about: &Recheck,
+        about: &AuthSubject,
         (identity, asked): (Identity, std::time::Instant),
         connect: impl FnOnce(Arc<Identity>) -> Member,
-    ) -> Result<Tab, CloseReason> {
+    ) -> Result<SessionMember, CloseReason> {
         let tab = self.parts.live.join(about, (identity, asked), connect)?;
         if about.cookies.is_signed()
             && let Some(came_with) = self.digest(&about.cookies)
@@ -120,7 +120,12 @@ impl Lifecycle {
 
     /// Django put another session in the place of this one. `new` is what it will be asked of from now
     /// on; `known` is what it said of the new one on the way, where it did.
-    pub fn replaced(self: &Arc<Self>, old: &SessionCookies, new: Recheck, known: Option<Answer>) {
+    pub fn replaced(
+        self: &Arc<Self>,
+        old: &SessionCookies,
+        new: AuthSubject,
+        known: Option<Answer>,
+    ) {
         if new.cookies.is_same_session(old) {
             return self.renewed(&new.cookies, None);
         }
@@ -128,13 +133,13 @@ impl Lifecycle {
         let at = (!old.is_signed()).then(Instant::now);
         let before = self.user_of(old, &new);
         self.take_over(old, &new.cookies);
-        let heir = Heir {
+        let renewal = Renewal {
             cookies: new.cookies.clone(),
             digests: self.digests(&new.cookies),
         };
         let sockets = self
             .digest(old)
-            .map(|old| self.parts.live.replace(&old, &heir));
+            .map(|old| self.parts.live.replace(&old, &renewal));
         let sockets = sockets.unwrap_or_default();
         if let (Some(user), Some(at)) = (&before, at) {
             self.parts
@@ -248,7 +253,7 @@ impl Lifecycle {
     }
 
     /// Whose session this is, as far as is known here.
-    fn user_of(&self, session: &SessionCookies, at: &Recheck) -> Option<UserId> {
+    fn user_of(&self, session: &SessionCookies, at: &AuthSubject) -> Option<UserId> {
         let digest = self.digest(session)?;
         let live = self.parts.live.user_of(&digest);
         live.or_else(|| {

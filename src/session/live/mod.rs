@@ -1,6 +1,6 @@
 //! The sessions that have connections here: each once, however many tabs it has.
 //!
-//! `socket` joins a connection to its session and keeps the [`Tab`]; `lifecycle` and `revalidate` tell
+//! `socket` joins a connection to its session and keeps the [`SessionMember`]; `lifecycle` and `revalidate` tell
 //! what Django says of the sessions since. The surprise: one lock is held from looking a session up to
 //! the end of what follows from it in the hub, so that no connection joins in between and is missed.
 
@@ -29,8 +29,8 @@ use crate::ids::SessionDigest;
 use crate::publication::Audience;
 use crate::session::answer::Answer;
 use crate::session::error::AuthError;
-use crate::session::question::Recheck;
-pub(in crate::session) use renewals::Heir;
+use crate::session::question::AuthSubject;
+pub(in crate::session) use renewals::Renewal;
 use table::{LiveId, Table};
 
 /// All sessions with connections here.
@@ -45,7 +45,7 @@ pub struct LiveSessions {
 /// A connection of a live session; dropping it takes the connection out of the hub, and the last one
 /// takes the session with it.
 #[derive(Debug)]
-pub struct Tab {
+pub struct SessionMember {
     /// Dropped first: whoever finds no session finds no connection of it either.
     membership: Membership,
     share: Share,
@@ -60,14 +60,14 @@ struct Share {
 
 /// A live session of which Django is asked.
 #[derive(Clone, Debug)]
-pub(in crate::session) struct Asking {
+pub(in crate::session) struct LiveSubject {
     pub(in crate::session) id: LiveId,
-    pub(in crate::session) about: Recheck,
+    pub(in crate::session) about: AuthSubject,
 }
 
 /// What Django said of a session when it was asked again.
 #[derive(Debug)]
-pub(in crate::session) struct Heard<'a> {
+pub(in crate::session) struct RecheckResult<'a> {
     pub(in crate::session) answer: Result<&'a Answer, &'a AuthError>,
     /// The digests of the cookies that it was asked of.
     pub(in crate::session) sessions: Box<[SessionDigest]>,
@@ -89,10 +89,10 @@ impl LiveSessions {
     /// Makes a connection of a session; see [`Lifecycle::join`](super::Lifecycle::join).
     pub(in crate::session) fn join(
         self: &Arc<Self>,
-        about: &Recheck,
+        about: &AuthSubject,
         (identity, asked): (Identity, std::time::Instant),
         connect: impl FnOnce(Arc<Identity>) -> Member,
-    ) -> Result<Tab, CloseReason> {
+    ) -> Result<SessionMember, CloseReason> {
         let mut table = self.table();
         let id = self.session_of(&mut table, about, (identity, asked.into()))?;
         let Some(live) = table.get_mut(id) else {
@@ -110,7 +110,7 @@ impl LiveSessions {
                     session: id,
                     sessions: Arc::clone(self),
                 };
-                Ok(Tab { membership, share })
+                Ok(SessionMember { membership, share })
             }
             Err(reason) => {
                 if live.connections == 0 {
@@ -125,7 +125,7 @@ impl LiveSessions {
     fn session_of(
         &self,
         table: &mut Table,
-        about: &Recheck,
+        about: &AuthSubject,
         (identity, asked): (Identity, Instant),
     ) -> Result<LiveId, CloseReason> {
         // Before anything is changed: what is out of date must not become known.
@@ -189,33 +189,37 @@ impl LiveSessions {
     }
 
     /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.
-    pub(in crate::session) fn settle(&self, asking: &Asking, heard: Heard<'_>) -> usize {
+    pub(in crate::session) fn settle(
+        &self,
+        subject: &LiveSubject,
+        result: RecheckResult<'_>,
+    ) -> usize {
         let mut table = self.table();
-        table.is_away = heard.answer.is_err();
-        let Some(live) = table.get_mut(asking.id) else {
+        table.is_away = result.answer.is_err();
+        let Some(live) = table.get_mut(subject.id) else {
             return 0;
         };
-        if live.cookies != asking.about.cookies || live.asked > heard.asked {
+        if live.cookies != subject.about.cookies || live.asked > result.asked {
             return 0;
         }
-        let Ok(answer) = heard.answer else {
+        let Ok(answer) = result.answer else {
             live.failed = true;
-            let over = live.asked.elapsed() >= heard.grace;
+            let over = live.asked.elapsed() >= result.grace;
             return if over {
-                self.close(&mut table, asking.id, &CloseReason::DjangoUnreachable)
+                self.close(&mut table, subject.id, &CloseReason::DjangoUnreachable)
             } else {
                 0
             };
         };
         let user = live.identity.user.clone();
-        match answer.identity(heard.sessions) {
+        match answer.identity(result.sessions) {
             Some(identity) if identity.user == user => {
-                let overtaken = self.hub.revoked(&identity, heard.asked.into());
+                let overtaken = self.hub.revoked(&identity, result.asked.into());
                 if overtaken == Some(CloseReason::SessionChanged) {
                     // Whoever said so asks again.
                     return 0;
                 }
-                self.confirm(&mut table, asking.id, (identity, heard.asked));
+                self.confirm(&mut table, subject.id, (identity, result.asked));
                 0
             }
             other => {
@@ -223,9 +227,9 @@ impl LiveSessions {
                 for session in &live.identity.sessions {
                     // Handshakes that asked before come too late.
                     let session = Audience::Session(*session);
-                    self.hub.outdate(&session, heard.asked.into());
+                    self.hub.outdate(&session, result.asked.into());
                 }
-                self.close(&mut table, asking.id, &reason)
+                self.close(&mut table, subject.id, &reason)
             }
         }
     }
@@ -267,7 +271,7 @@ impl LiveSessions {
     }
 }
 
-impl Tab {
+impl SessionMember {
     /// The connection.
     pub fn member(&self) -> &Member {
         self.membership.member()

@@ -1,6 +1,6 @@
 //! Asking Django again because something happened, and acting upon what it says.
 //!
-//! The other half of `lifecycle`. The surprise: what happens in bursts (a signed session is written anew
+//! Called by `lifecycle` and `revalidate`. The surprise: what happens in bursts (a signed session is written anew
 //! with every request) is asked of once it is calm, never for each time.
 
 use std::collections::HashMap;
@@ -17,8 +17,8 @@ use crate::session::answer::Answer;
 use crate::session::cookie::SessionCookies;
 use crate::session::error::AuthError;
 use crate::session::live::lifecycle::Lifecycle;
-use crate::session::live::{Asking, Heard};
-use crate::session::question::Recheck;
+use crate::session::live::{LiveSubject, RecheckResult};
+use crate::session::question::AuthSubject;
 
 /// What may happen many times in a row is acted upon once in this time.
 const CALM: Duration = Duration::from_secs(5);
@@ -27,14 +27,14 @@ const CALM: Duration = Duration::from_secs(5);
 const LATE_RESPONSE: Duration = Duration::from_secs(1);
 
 /// What Django said of sessions.
-pub(super) struct Told {
-    answers: Vec<(Asking, Result<Answer, AuthError>)>,
+pub(super) struct RecheckAnswers {
+    answers: Vec<(LiveSubject, Result<Answer, AuthError>)>,
     /// What it said of those that have no connections.
     others: Vec<Result<Answer, AuthError>>,
     asked: Instant,
 }
 
-impl Told {
+impl RecheckAnswers {
     /// What it said of sessions without connections.
     pub(super) fn of_nobody(others: Vec<Result<Answer, AuthError>>, asked: Instant) -> Self {
         Self {
@@ -58,21 +58,21 @@ fn is_nobody(answer: &Result<Answer, AuthError>) -> bool {
 
 impl Lifecycle {
     /// Asks Django again of sessions, and acts upon what it says. Returns how many connections were closed.
-    pub(super) async fn ask(&self, sessions: &[Asking]) -> usize {
+    pub(super) async fn ask(&self, sessions: &[LiveSubject]) -> usize {
         self.act(&self.hear(sessions).await)
     }
 
     /// The same without anybody's wish. Whom Django does not know any more is closed a moment later, unless
     /// the session has another cookie by then: a password change deletes the old session before
     /// its response, which names the new one, has come.
-    pub(super) async fn ask_in_turn(self: &Arc<Self>, sessions: &[Asking]) {
+    pub(super) async fn ask_in_turn(self: &Arc<Self>, sessions: &[LiveSubject]) {
         let heard = self.hear(sessions).await;
         let asked = heard.asked;
         let (nobodies, others) = heard
             .answers
             .into_iter()
             .partition(|(_, answer)| is_nobody(answer));
-        let told = |answers| Told {
+        let told = |answers| RecheckAnswers {
             answers,
             others: Vec::new(),
             asked,
@@ -91,8 +91,8 @@ impl Lifecycle {
     }
 
     /// What Django says of sessions; each way of asking is asked once.
-    pub(super) async fn hear(&self, sessions: &[Asking]) -> Told {
-        let mut questions: Vec<Recheck> = Vec::new();
+    pub(super) async fn hear(&self, sessions: &[LiveSubject]) -> RecheckAnswers {
+        let mut questions: Vec<AuthSubject> = Vec::new();
         let mut places = Vec::with_capacity(sessions.len());
         let mut known = HashMap::new();
         for session in sessions {
@@ -111,7 +111,7 @@ impl Lifecycle {
             let answer = answers.get(place)?;
             Some((session.clone(), answer.clone()))
         });
-        Told {
+        RecheckAnswers {
             answers: answers.collect(),
             others: Vec::new(),
             asked,
@@ -119,8 +119,8 @@ impl Lifecycle {
     }
 
     /// Acts upon what Django said. Returns how many connections were closed.
-    pub(super) fn act(&self, told: &Told) -> usize {
-        let settle = |(session, answer): &(Asking, Result<Answer, AuthError>)| {
+    pub(super) fn act(&self, told: &RecheckAnswers) -> usize {
+        let settle = |(session, answer): &(LiveSubject, Result<Answer, AuthError>)| {
             self.settle(std::slice::from_ref(session), answer.as_ref(), told.asked)
         };
         let closed = told.answers.iter().map(settle).sum();
@@ -131,7 +131,7 @@ impl Lifecycle {
     }
 
     /// Asks without waiting for the sessions' turn; where Django gives no judgement, it is theirs next.
-    pub(super) async fn ask_at_once(&self, sessions: &[Asking]) -> usize {
+    pub(super) async fn ask_at_once(&self, sessions: &[LiveSubject]) -> usize {
         if sessions.is_empty() {
             return 0;
         }
@@ -143,7 +143,7 @@ impl Lifecycle {
     /// Asks at once. Gives how many connections were closed.
     pub(super) fn spawn_recheck(
         self: &Arc<Self>,
-        sessions: Vec<Asking>,
+        sessions: Vec<LiveSubject>,
     ) -> impl Future<Output = usize> + Send + use<> {
         let (done, closed) = oneshot::channel();
         if sessions.is_empty() {
@@ -160,11 +160,11 @@ impl Lifecycle {
 
     pub(in crate::session) fn settle(
         &self,
-        sessions: &[Asking],
+        sessions: &[LiveSubject],
         answer: Result<&Answer, &AuthError>,
         asked: Instant,
     ) -> usize {
-        let heard = |session: &Asking| Heard {
+        let heard = |session: &LiveSubject| RecheckResult {
             answer,
             sessions: self.digests(&session.about.cookies),
             asked,
@@ -178,8 +178,8 @@ impl Lifecycle {
     /// user's other sessions.
     pub(super) fn spawn_takeover(
         self: &Arc<Self>,
-        sockets: Vec<Asking>,
-        new: Recheck,
+        sockets: Vec<LiveSubject>,
+        new: AuthSubject,
         at: Option<Instant>,
     ) {
         let this = Arc::clone(self);
@@ -242,7 +242,7 @@ impl Lifecycle {
     }
 
     /// The sessions of a user that are to be asked of once more; none: it is calm.
-    fn once_more(&self, user: &UserId) -> Vec<Asking> {
+    fn once_more(&self, user: &UserId) -> Vec<LiveSubject> {
         let mut calming = self.calming();
         let again = calming.get_mut(user).is_some_and(std::mem::take);
         let sessions = if again {
@@ -257,17 +257,21 @@ impl Lifecycle {
     }
 
     /// Asks of sessions once, when nothing has happened to them for the last time in a while.
-    pub(super) fn ask_when_calm(self: &Arc<Self>, sessions: Vec<Asking>) {
+    pub(super) fn ask_when_calm(self: &Arc<Self>, sessions: Vec<LiveSubject>) {
         self.spawn_when_calm(sessions, None);
     }
 
     /// The same for sessions whose signed cookie was written anew, and for their user's others: it may have
     /// been a password change.
-    pub(super) fn ask_all_when_calm(self: &Arc<Self>, sessions: Vec<Asking>, user: Option<UserId>) {
+    pub(super) fn ask_all_when_calm(
+        self: &Arc<Self>,
+        sessions: Vec<LiveSubject>,
+        user: Option<UserId>,
+    ) {
         self.spawn_when_calm(sessions, user);
     }
 
-    fn spawn_when_calm(self: &Arc<Self>, sessions: Vec<Asking>, user: Option<UserId>) {
+    fn spawn_when_calm(self: &Arc<Self>, sessions: Vec<LiveSubject>, user: Option<UserId>) {
         let sessions = self.parts.live.await_soon(sessions);
         if sessions.is_empty() {
             return;

@@ -23,7 +23,7 @@ const SOONEST: f64 = 0.25;
 
 /// When the next batch leaves.
 #[derive(Debug)]
-struct Pace {
+struct RevalidationPace {
     interval: Duration,
     looked: Instant,
     /// How many sessions should have had their turn since the last batch.
@@ -45,12 +45,12 @@ impl Lifecycle {
 
     async fn revalidate(self: &Arc<Self>) {
         let (live, interval) = (&self.parts.live, self.settings.revalidate);
-        let mut pace = Pace::new(interval);
+        let mut pace = RevalidationPace::new(interval);
         loop {
             tokio::time::sleep(LOOK.min(interval / 20)).await;
             if live.is_empty() {
                 live.some.notified().await;
-                pace = Pace::new(interval);
+                pace = RevalidationPace::new(interval);
             }
             let most = self.parts.asker.at_once();
             let (count, age) = live.row();
@@ -82,7 +82,7 @@ impl Lifecycle {
     }
 }
 
-impl Pace {
+impl RevalidationPace {
     fn new(interval: Duration) -> Self {
         Self {
             interval,

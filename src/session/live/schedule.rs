@@ -6,25 +6,25 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::find::asking;
+use super::find::subjects;
 use super::table::Live;
-use super::{Asking, LiveSessions};
+use super::{LiveSessions, LiveSubject};
 use crate::close::CloseReason;
 
 impl LiveSessions {
     /// Takes up to `most` sessions whose turn it is, and puts them at the end of the row.
-    pub(in crate::session) fn take_turn(&self, most: usize) -> Vec<Asking> {
+    pub(in crate::session) fn take_turn(&self, most: usize) -> Vec<LiveSubject> {
         let mut table = self.table();
         let (ids, now) = (table.next(most), Instant::now());
         for id in &ids {
             table.set_checked(*id, now);
         }
-        asking(&table, ids)
+        subjects(&table, ids)
     }
 
     /// Puts sessions that were asked of out of turn at the end of the row; those of which Django gave no
     /// judgement at its front, as if nobody had asked for twice the interval.
-    pub(in crate::session) fn end_turn(&self, sessions: &[Asking], interval: Duration) {
+    pub(in crate::session) fn end_turn(&self, sessions: &[LiveSubject], interval: Duration) {
         let mut table = self.table();
         let now = Instant::now();
         for session in sessions {
@@ -42,10 +42,10 @@ impl LiveSessions {
     }
 
     /// Takes up to `most` sessions whose end has come, each once: it may have been put off.
-    pub(in crate::session) fn take_ended(&self, most: usize) -> Vec<Asking> {
+    pub(in crate::session) fn take_ended(&self, most: usize) -> Vec<LiveSubject> {
         let mut table = self.table();
         let ids = table.take_ended(SystemTime::now(), most);
-        asking(&table, ids)
+        subjects(&table, ids)
     }
 
     /// How long it is until the next session ends by itself.

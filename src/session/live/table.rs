@@ -10,12 +10,12 @@ use std::time::SystemTime;
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::renewals::{Heir, Heirs};
+use super::renewals::{Renewal, Renewals};
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::session::cookie::SessionCookies;
-use crate::session::question::Recheck;
+use crate::session::question::AuthSubject;
 
 /// One live session of this process.
 pub(super) type LiveId = u64;
@@ -65,7 +65,7 @@ pub(super) struct Table {
     browsers: HashSet<Arc<Browser>>,
     look: usize,
     next: LiveId,
-    pub(super) heirs: Heirs,
+    pub(super) renewals: Renewals,
     /// Whether Django gave no judgement when it was asked last.
     pub(super) is_away: bool,
 }
@@ -92,14 +92,14 @@ impl Live {
     }
 
     /// What it takes to ask Django again.
-    pub(super) fn question(&self) -> Recheck {
+    pub(super) fn question(&self) -> AuthSubject {
         let Browser {
             host,
             user_agent,
             accept_language,
             origin,
         } = &*self.browser;
-        Recheck {
+        AuthSubject {
             cookies: self.cookies.clone(),
             host: host.clone(),
             address: self.address,
@@ -116,7 +116,12 @@ impl Table {
     }
 
     /// Adds a session without connections.
-    pub(super) fn insert(&mut self, about: &Recheck, identity: Identity, asked: Instant) -> LiveId {
+    pub(super) fn insert(
+        &mut self,
+        about: &AuthSubject,
+        identity: Identity,
+        asked: Instant,
+    ) -> LiveId {
         let id = self.next;
         self.next += 1;
         // Its turn comes an interval from now, however old the lease is that admitted it: leases that
@@ -169,7 +174,7 @@ impl Table {
             range.map(|(_, id)| *id)
         };
         let mut ids: Vec<_> = named(digest).collect();
-        if let Some(first) = self.heirs.first(digest) {
+        if let Some(first) = self.renewals.first(digest) {
             ids.extend(named(&first));
             ids.sort_unstable();
             ids.dedup();
@@ -178,7 +183,7 @@ impl Table {
     }
 
     /// The session of which Django would be asked just so.
-    pub(super) fn find(&self, about: &Recheck, digest: &SessionDigest) -> Option<LiveId> {
+    pub(super) fn find(&self, about: &AuthSubject, digest: &SessionDigest) -> Option<LiveId> {
         self.of_session(digest).into_iter().find(|id| {
             self.get(*id).is_some_and(|live| {
                 live.cookies == about.cookies && live.browser.host == about.host
@@ -201,11 +206,16 @@ impl Table {
     }
 
     /// Gives a session other cookies, of which Django was not asked yet.
-    pub(super) fn set_cookies(&mut self, id: LiveId, heir: &Heir, first: Option<SessionDigest>) {
+    pub(super) fn set_cookies(
+        &mut self,
+        id: LiveId,
+        renewal: &Renewal,
+        first: Option<SessionDigest>,
+    ) {
         self.unindex(id);
         if let Some(live) = self.sessions.get_mut(&id) {
-            live.cookies = heir.cookies.clone();
-            live.renamed = Some(heir.digests.clone());
+            live.cookies = renewal.cookies.clone();
+            live.renamed = Some(renewal.digests.clone());
             live.first = first.or(live.first);
             // What Django is answering just now it says of the old ones.
             live.asked = Instant::now();
@@ -277,7 +287,7 @@ impl Table {
         }
     }
 
-    fn browser(&mut self, about: &Recheck) -> Arc<Browser> {
+    fn browser(&mut self, about: &AuthSubject) -> Arc<Browser> {
         let browser = Browser {
             host: about.host.clone(),
             user_agent: about.user_agent.clone(),

@@ -34,7 +34,7 @@ fn sees(stage: &Stage, session: &str, line: &str, placed: bool) {
         return;
     };
     let new = names.after(&fields, scope);
-    let at = |cookies: SessionCookies| crate::session::Recheck {
+    let at = |cookies: SessionCookies| crate::session::AuthSubject {
         cookies,
         ..about(session)
     };

@@ -15,7 +15,7 @@ async fn settled() {
     sleep(Duration::from_millis(10)).await;
 }
 
-fn codes(tabs: &[&crate::session::Tab]) -> Vec<Option<u16>> {
+fn codes(tabs: &[&crate::session::SessionMember]) -> Vec<Option<u16>> {
     let code = |tab: &&_| closed(tab).map(|reason| reason.code());
     tabs.iter().map(code).collect()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::scripted::{about, answer, secrets};
 use crate::hub::{Hub, OutboxLimits};
-use crate::session::lease::Known;
+use crate::session::lease::Lookup;
 use crate::session::{Answer, LeaseTerms, Leases};
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -31,9 +31,9 @@ fn ago(seconds: u64) -> Instant {
 fn known(leases: &Leases) -> (&'static str, Option<String>) {
     let found = leases.find(&leases.key(about("s").session()));
     let (name, lease) = match found {
-        Known::Fresh(lease) => ("fresh", lease),
-        Known::Stale(lease) => ("stale", lease),
-        Known::Nothing => return ("nothing", None),
+        Lookup::Fresh(lease) => ("fresh", lease),
+        Lookup::Stale(lease) => ("stale", lease),
+        Lookup::Miss => return ("nothing", None),
     };
     let user = lease.identity.as_ref().map(|who| who.user.to_string());
     (name, user)

@@ -193,7 +193,7 @@ async fn a_session_ends_at_its_second_unless_it_was_extended() {
 }
 
 /// A tab of a session that ends by itself in a moment, and what Django would say then.
-fn ending(stage: &Stage, cookie: &str, then: &Answer) -> crate::session::Tab {
+fn ending(stage: &Stage, cookie: &str, then: &Answer) -> crate::session::SessionMember {
     let ending = Answer {
         expires_at: Some(SystemTime::now() + Duration::from_millis(100)),
         ..answer("1")

@@ -16,11 +16,11 @@ use crate::identity::Identity;
 use crate::ids::{GroupName, NodeId, RequestId, SessionDigest, UserId};
 use crate::net::drain::Drain;
 use crate::secret::{Secret, Secrets};
-use crate::session::diagnosis::Silence;
+use crate::session::diagnosis::Unreachable;
 use crate::session::live::asker::{Answers, Asker};
 use crate::session::{
-    Answer, AuthError, CookieNames, LeaseTerms, Leases, Lifecycle, LifecycleParts,
-    LifecycleSettings, LiveSessions, Question, Recheck, SessionCookies, Tab,
+    Answer, AuthError, AuthSubject, CookieNames, LeaseTerms, Leases, Lifecycle, LifecycleParts,
+    LifecycleSettings, LiveSessions, Question, SessionCookies, SessionMember,
 };
 
 /// A follower of sessions of which nobody is ever asked.
@@ -89,14 +89,14 @@ impl Stage {
     }
 
     /// A new connection of a session that Django says is this user's, asked just now.
-    pub(super) fn tab(&self, cookie: &str, user: &str) -> Tab {
+    pub(super) fn tab(&self, cookie: &str, user: &str) -> SessionMember {
         self.django.says(cookie, &answer(user));
         self.join(cookie, &answer(user)).unwrap()
     }
 
     /// A new connection whose handshake heard this just now. The hub's own clock cannot be paused, so what
-    /// is about its tombstones says when it asked.
-    pub(super) fn join(&self, cookie: &str, answer: &Answer) -> Result<Tab, CloseReason> {
+    /// is about its revocations says when it asked.
+    pub(super) fn join(&self, cookie: &str, answer: &Answer) -> Result<SessionMember, CloseReason> {
         self.join_asked(cookie, answer, Instant::now().into_std())
     }
 
@@ -105,7 +105,7 @@ impl Stage {
         cookie: &str,
         answer: &Answer,
         asked: std::time::Instant,
-    ) -> Result<Tab, CloseReason> {
+    ) -> Result<SessionMember, CloseReason> {
         let identity = identity(cookie, answer);
         let connect = |who| Member::new(who, "/ws/".into(), Ipv4Addr::LOCALHOST.into());
         self.lifecycle
@@ -127,9 +127,9 @@ impl Script {
         self.calls.lock().unwrap().clone()
     }
 
-    fn judge(&self, session: &Recheck) -> Result<Answer, AuthError> {
+    fn judge(&self, session: &AuthSubject) -> Result<Answer, AuthError> {
         if self.away.load(Ordering::Relaxed) {
-            let (place, cause) = ("a script".into(), Silence::TimedOut);
+            let (place, cause) = ("a script".into(), Unreachable::TimedOut);
             return Err(AuthError::Unreachable { place, cause });
         }
         let cookies = session.cookies.header().to_str().unwrap();
@@ -139,7 +139,7 @@ impl Script {
 }
 
 impl Asker for Script {
-    fn recheck<'a>(&'a self, sessions: &'a [Recheck]) -> Answers<'a> {
+    fn recheck<'a>(&'a self, sessions: &'a [AuthSubject]) -> Answers<'a> {
         let mut calls = self.calls.lock().unwrap();
         calls.push((Instant::now(), sessions.len()));
         Box::pin(async {
@@ -177,8 +177,8 @@ pub(super) fn digest(value: &str) -> SessionDigest {
     cookies(value).digests(&secrets())[0]
 }
 
-pub(super) fn about(value: &str) -> Recheck {
-    Recheck {
+pub(super) fn about(value: &str) -> AuthSubject {
+    AuthSubject {
         cookies: cookies(value),
         host: HeaderValue::from_static("localhost"),
         address: Ipv4Addr::LOCALHOST.into(),
@@ -198,7 +198,7 @@ pub(in crate::session) fn question(value: &str) -> Question {
 }
 
 /// The reason for which a connection was told to close.
-pub(super) fn closed(tab: &Tab) -> Option<CloseReason> {
+pub(super) fn closed(tab: &SessionMember) -> Option<CloseReason> {
     let context = Context::from_waker(Waker::noop());
     match tab.member().outbox.poll_take(&context) {
         Poll::Ready(Taken::Close(reason)) => Some(reason),

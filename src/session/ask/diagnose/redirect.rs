@@ -6,7 +6,7 @@
 use http::{Uri, header};
 
 use super::{Response, name_of, printable};
-use crate::session::diagnosis::{Diagnosis, Kind};
+use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 
 /// What is wrong, by where Django sends the auth call.
 pub(super) fn diagnose(response: &Response<'_>) -> Diagnosis {
@@ -24,7 +24,7 @@ pub(super) fn diagnose(response: &Response<'_>) -> Diagnosis {
     }
     if path.strip_suffix('/') == Some(asked) {
         return Diagnosis::new(
-            Kind::SlashMissing,
+            DiagnosisKind::SlashMissing,
             "the auth path lacks its trailing slash: Django redirects to it (APPEND_SLASH)",
             format!("The auth path lacks its trailing slash. Write auth.url = \"{asked}/\"."),
         );
@@ -35,7 +35,7 @@ pub(super) fn diagnose(response: &Response<'_>) -> Diagnosis {
     }
     if path.ends_with(asked) && path.len() > asked.len() {
         return Diagnosis::new(
-            Kind::LanguagePrefix,
+            DiagnosisKind::LanguagePrefix,
             "Django puts a language before the auth path: take it out of i18n_patterns",
             "Django redirects the auth call to a path with a language in front. Include gatepost.urls \
              outside of i18n_patterns in urls.py.",
@@ -43,7 +43,7 @@ pub(super) fn diagnose(response: &Response<'_>) -> Diagnosis {
     }
     let to = printable(path);
     Diagnosis::new(
-        Kind::Redirect,
+        DiagnosisKind::Redirect,
         format!("Django redirects the auth call to {to}"),
         format!(
             "Django redirects the auth call from {asked} to {to}, and redirects are not followed. Let \
@@ -54,7 +54,7 @@ pub(super) fn diagnose(response: &Response<'_>) -> Diagnosis {
 
 fn www_redirect(name: &str) -> Diagnosis {
     Diagnosis::new(
-        Kind::WwwRedirect,
+        DiagnosisKind::WwwRedirect,
         format!("PREPEND_WWW is on: open the site as www.{name}"),
         format!(
             "Django redirects to www.{name} (PREPEND_WWW). Open the site under that name and have it \
@@ -65,7 +65,7 @@ fn www_redirect(name: &str) -> Diagnosis {
 
 fn plain_http() -> Diagnosis {
     Diagnosis::new(
-        Kind::PlainHttp,
+        DiagnosisKind::PlainHttp,
         "Django redirects to https: put gatepost.middleware.GatepostMiddleware first in MIDDLEWARE, or \
          set SECURE_PROXY_SSL_HEADER",
         "Django takes the request for plain HTTP and redirects it to https (SECURE_SSL_REDIRECT), \
@@ -77,7 +77,7 @@ fn plain_http() -> Diagnosis {
 
 fn login_required(asked: &str) -> Diagnosis {
     Diagnosis::new(
-        Kind::LoginRequired,
+        DiagnosisKind::LoginRequired,
         "Django redirects the auth call to the login page: exempt the auth path from login",
         format!(
             "A login-required middleware redirects whoever is not logged in, so the gateway never \

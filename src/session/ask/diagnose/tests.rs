@@ -43,64 +43,72 @@ fn every_row_of_the_table_is_a_kind_of_its_own_with_its_remedy() {
     let rows = [
         (
             seen(400, None, "DisallowedHost at /"),
-            Kind::HostRefused,
+            DiagnosisKind::HostRefused,
             "'app.test' to ALLOWED_HOSTS",
         ),
         (
             seen(400, None, "<h1>Contradictory scheme headers</h1>"),
-            Kind::SchemeConflict,
+            DiagnosisKind::SchemeConflict,
             "X-Forwarded-Ssl",
         ),
         (
             seen(400, html, "<h1>Bad Request (400)</h1>"),
-            Kind::BadRequest,
+            DiagnosisKind::BadRequest,
             "log",
         ),
         (
             seen(301, to("https://app.test:8443/_gatepost/auth/"), ""),
-            Kind::PlainHttp,
+            DiagnosisKind::PlainHttp,
             "SECURE_PROXY_SSL_HEADER",
         ),
         (
             seen(308, to("https://app.test/_gatepost/auth/"), ""),
-            Kind::PlainHttp,
+            DiagnosisKind::PlainHttp,
             "SECURE_PROXY_SSL_HEADER",
         ),
         (
             seen_at("/auth", 301, to("/auth/"), ""),
-            Kind::SlashMissing,
+            DiagnosisKind::SlashMissing,
             "auth.url = \"/auth/\"",
         ),
         (
             seen(301, to("https://www.app.test:8443/_gatepost/auth/"), ""),
-            Kind::WwwRedirect,
+            DiagnosisKind::WwwRedirect,
             "www.app.test",
         ),
         (
             seen(302, to("/accounts/login/?next=/_gatepost/auth/"), ""),
-            Kind::LoginRequired,
+            DiagnosisKind::LoginRequired,
             "/_gatepost/auth/",
         ),
-        (seen(302, to("/login/"), ""), Kind::LoginRequired, "login"),
+        (
+            seen(302, to("/login/"), ""),
+            DiagnosisKind::LoginRequired,
+            "login",
+        ),
         (
             seen(302, to("/de/_gatepost/auth/"), ""),
-            Kind::LanguagePrefix,
+            DiagnosisKind::LanguagePrefix,
             "i18n_patterns",
         ),
         (
             seen(302, to("/maintenance/?key=hunter2"), ""),
-            Kind::Redirect,
+            DiagnosisKind::Redirect,
             "/maintenance/",
         ),
-        (seen(401, html, "<h1>401</h1>"), Kind::BasicAuth, "Basic"),
+        (
+            seen(401, html, "<h1>401</h1>"),
+            DiagnosisKind::BasicAuth,
+            "Basic",
+        ),
         (
             seen(403, html, "<h1>CSRF verification failed.</h1>"),
-            Kind::Csrf,
+            DiagnosisKind::Csrf,
             "csrf_exempt",
         ),
         (
             seen(403, html, "<h1>403 Forbidden</h1>"),
-            Kind::Forbidden,
+            DiagnosisKind::Forbidden,
             "DISALLOWED_USER_AGENTS",
         ),
         (
@@ -109,7 +117,7 @@ fn every_row_of_the_table_is_a_kind_of_its_own_with_its_remedy() {
                 None,
                 r#"{"error":"bad_signature","detail":"another secret"}"#,
             ),
-            Kind::WrongSecret,
+            DiagnosisKind::WrongSecret,
             "GATEPOST_SECRET",
         ),
         (
@@ -118,28 +126,32 @@ fn every_row_of_the_table_is_a_kind_of_its_own_with_its_remedy() {
                 None,
                 r#"{"error":"bad_signature","detail":"the clock of the signer is 120 s behind this one"}"#,
             ),
-            Kind::WrongClock,
+            DiagnosisKind::WrongClock,
             "120 s",
         ),
         (
             seen(404, html, "<h1>Not Found</h1>"),
-            Kind::NotFound,
+            DiagnosisKind::NotFound,
             "include('gatepost.urls')",
         ),
-        (seen(405, None, ""), Kind::MethodRefused, "auth.url"),
+        (
+            seen(405, None, ""),
+            DiagnosisKind::MethodRefused,
+            "auth.url",
+        ),
         (
             seen(200, html, "<!doctype html>"),
-            Kind::Page,
+            DiagnosisKind::Page,
             "django.upstream",
         ),
-        (seen(200, None, "ok"), Kind::NotJson, "auth.url"),
-        (seen(431, None, ""), Kind::CookiesTooLarge, "8190"),
+        (seen(200, None, "ok"), DiagnosisKind::NotJson, "auth.url"),
+        (seen(431, None, ""), DiagnosisKind::CookiesTooLarge, "8190"),
         (
             seen(500, html, "<h1>Server Error (500)</h1>"),
-            Kind::ServerError,
+            DiagnosisKind::ServerError,
             "log",
         ),
-        (seen(418, None, ""), Kind::Status, "418"),
+        (seen(418, None, ""), DiagnosisKind::Status, "418"),
     ];
     for (diagnosis, kind, remedy) in rows {
         assert_eq!(diagnosis.kind, kind, "{diagnosis:?}");
@@ -217,8 +229,11 @@ fn only_the_path_of_a_redirect_is_shown() {
     ] {
         redirected(odd);
     }
-    assert_eq!(redirected("/x?a=1&next=/").kind, Kind::LoginRequired);
-    assert_eq!(redirected("/x?context=/").kind, Kind::Redirect);
+    assert_eq!(
+        redirected("/x?a=1&next=/").kind,
+        DiagnosisKind::LoginRequired
+    );
+    assert_eq!(redirected("/x?context=/").kind, DiagnosisKind::Redirect);
 }
 
 #[test]
