@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::revocations::Superseding;
 use super::{Acquaintance, ConnectionSnapshot, Hub, Member};
 use crate::close::CloseReason;
 use crate::identity::Identity;
@@ -25,7 +26,7 @@ impl Hub {
         // Looked up afterwards: a revocation either finds the connections or is found here.
         if let Some(reason) = self.revocations.of(to, asked) {
             for member in &bound {
-                self.close_one(member, &reason);
+                self.holds.close(member, &reason);
             }
         }
         bound.len()
@@ -34,7 +35,7 @@ impl Hub {
     /// Closes the connections of one identity. Returns how many it closed.
     pub fn close_bound(&self, identity: &Arc<Identity>, reason: &CloseReason) -> usize {
         let bound = self.bound_to(identity);
-        let closed = bound.iter().map(|member| self.close_one(member, reason));
+        let closed = bound.iter().map(|member| self.holds.close(member, reason));
         closed.filter(|closed| *closed).count()
     }
 
@@ -47,8 +48,14 @@ impl Hub {
     /// are under way are told to come back, as are those of the next 3 s, which the browser may have
     /// sent before it had the new cookie; later ones are told to log in.
     pub fn supersede(&self, session: SessionDigest, of: Acquaintance, ended: &CloseReason) {
-        self.revocations
-            .supersede((session, of), ended, Instant::now());
+        self.revocations.supersede(
+            session,
+            of,
+            Superseding {
+                at: Instant::now(),
+                ended,
+            },
+        );
     }
 
     /// Refuses a session for a minute that has ended, has no connections here, and of which nothing is

@@ -1,7 +1,7 @@
 //! Closes that wait until a browser has the response that is on its way to it.
 //!
-//! `django` begins a [`Hold`] for a response that may end the session of its own browser; the hub asks here
-//! whenever it closes. The surprise: whoever closes knows nothing of it. What a page does when its socket
+//! `django` begins a [`Hold`] for a response that may end the session of its own browser; the hub closes
+//! through [`Holds`]. The surprise: whoever closes knows nothing of it. What a page does when its socket
 //! closes would otherwise cut off the very answer that closes it: "logged out" would be a login page.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::{Hub, Member};
+use super::member::Member;
 use crate::close::CloseReason;
 use crate::ids::SessionDigest;
 
@@ -19,16 +19,17 @@ use crate::ids::SessionDigest;
 /// closes them.
 #[derive(Debug)]
 pub struct Hold {
-    hub: Arc<Hub>,
+    holds: Arc<Holds>,
     sessions: Box<[SessionDigest]>,
     held: Arc<Held>,
 }
 
 /// The connections that a hold keeps.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+struct Held {
     members: Mutex<HeldMembers>,
-    left: Notify,
+    /// Notified when one of them leaves.
+    left: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -46,27 +47,6 @@ pub(super) struct Holds {
     count: AtomicUsize,
 }
 
-impl Hub {
-    /// Begins to hold back the closes of these sessions' connections.
-    pub fn hold(self: &Arc<Self>, sessions: Box<[SessionDigest]>) -> Hold {
-        let held = Arc::new(Held::default());
-        self.holds.begin(&sessions, &held);
-        Hold {
-            hub: Arc::clone(self),
-            sessions,
-            held,
-        }
-    }
-
-    /// Closes a connection, or silences it while its session is held. False where it is closing already.
-    pub(super) fn close_one(&self, member: &Arc<Member>, reason: &CloseReason) -> bool {
-        match self.holds.of(member) {
-            Some(held) => held.close(member, reason),
-            None => member.outbox.close(reason),
-        }
-    }
-}
-
 impl Hold {
     /// Waits until one of the connections has left by itself: a page has gone elsewhere.
     pub async fn somebody_left(&self) {
@@ -76,23 +56,18 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.hub.holds.end(&self.sessions, &self.held);
+        self.holds.end(&self.sessions, &self.held);
         self.held.release();
     }
 }
 
 impl Held {
-    /// A connection that was to be closed has left.
-    pub(super) fn record_left(&self) {
-        self.left.notify_one();
-    }
-
-    fn close(self: &Arc<Self>, member: &Arc<Member>, reason: &CloseReason) -> bool {
+    fn close(&self, member: &Arc<Member>, reason: &CloseReason) -> bool {
         let mut members = self.lock();
         let HeldMembers::Waiting(waiting) = &mut *members else {
             return member.outbox.close(reason);
         };
-        let silenced = member.outbox.hold(reason, self);
+        let silenced = member.outbox.hold(reason, &self.left);
         if silenced {
             waiting.push(Arc::downgrade(member));
         }
@@ -119,6 +94,25 @@ impl Default for HeldMembers {
 }
 
 impl Holds {
+    /// Begins to hold back the closes of these sessions' connections.
+    pub(super) fn hold(self: &Arc<Self>, sessions: Box<[SessionDigest]>) -> Hold {
+        let held = Arc::new(Held::default());
+        self.begin(&sessions, &held);
+        Hold {
+            holds: Arc::clone(self),
+            sessions,
+            held,
+        }
+    }
+
+    /// Closes a connection, or silences it while its session is held. False where it is closing already.
+    pub(super) fn close(&self, member: &Arc<Member>, reason: &CloseReason) -> bool {
+        match self.of(member) {
+            Some(held) => held.close(member, reason),
+            None => member.outbox.close(reason),
+        }
+    }
+
     fn begin(&self, sessions: &[SessionDigest], held: &Arc<Held>) {
         let mut by_session = self.lock();
         for session in sessions {

@@ -11,9 +11,12 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::outbox::Outbox;
-use super::registry::JoinOrder;
 use crate::identity::Identity;
 use crate::ids::ConnectionId;
+
+/// Where a connection stands in the order in which all came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct JoinOrder(pub(super) u64);
 
 /// One connection, as the hub knows it.
 #[derive(Debug)]

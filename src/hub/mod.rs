@@ -16,15 +16,16 @@ use std::time::{Duration, Instant};
 
 pub use hold::Hold;
 use hold::Holds;
+use member::JoinOrder;
 pub use member::Member;
 use outbox::{Headroom, Waiting};
 pub use outbox::{Outbox, OutboxLimits, Taken};
 
 use crate::close::CloseReason;
 use crate::identity::Identity;
-use crate::ids::UserId;
+use crate::ids::{SessionDigest, UserId};
 use crate::publication::{Audience, Publication};
-use registry::{JoinOrder, Registry};
+use registry::Registry;
 pub use revocations::Acquaintance;
 use revocations::Revocations;
 
@@ -33,7 +34,7 @@ use revocations::Revocations;
 pub struct Hub {
     registry: Registry,
     revocations: Revocations,
-    holds: Holds,
+    holds: Arc<Holds>,
     limits: OutboxLimits,
     connections_per_user: usize,
 }
@@ -74,7 +75,7 @@ impl Hub {
         Self {
             registry: Registry::new(),
             revocations: Revocations::new(Duration::ZERO),
-            holds: Holds::default(),
+            holds: Arc::default(),
             limits,
             connections_per_user: usize::MAX,
         }
@@ -171,9 +172,14 @@ impl Hub {
             .record(audience, reason, Acquaintance::Known);
         let mut closed = 0;
         self.registry.each(audience, |member| {
-            closed += usize::from(self.close_one(member, reason));
+            closed += usize::from(self.holds.close(member, reason));
         });
         closed
+    }
+
+    /// Begins to hold back the closes of these sessions' connections.
+    pub fn hold(&self, sessions: Box<[SessionDigest]>) -> Hold {
+        self.holds.hold(sessions)
     }
 
     /// Closes every connection because the gateway is going away, one after the other over `spread`.

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
 
-use super::hold::Held;
 use crate::close::CloseReason;
 use crate::publication::{Frame, Publication};
 
@@ -46,7 +46,7 @@ enum End {
     #[default]
     Open,
     /// Nothing more is accepted, but it stays until it is released.
-    Held(Box<(CloseReason, Arc<Held>)>),
+    Held(Box<(CloseReason, Arc<Notify>)>),
     Closing(Box<CloseReason>),
     /// The task has taken the reason; nothing more is accepted.
     Closed,
@@ -116,12 +116,13 @@ impl Outbox {
         true
     }
 
-    /// Accepts nothing more from now on, and keeps the order to close back. False when it is closing already.
-    pub(super) fn hold(&self, reason: &CloseReason, held: &Arc<Held>) -> bool {
+    /// Accepts nothing more from now on, and keeps the order to close back. `left` is notified where the
+    /// connection goes meanwhile. False when it is closing already.
+    pub(super) fn hold(&self, reason: &CloseReason, left: &Arc<Notify>) -> bool {
         let mut queue = self.lock();
         let open = matches!(queue.end, End::Open);
         if open {
-            queue.end = End::Held(Box::new((reason.clone(), Arc::clone(held))));
+            queue.end = End::Held(Box::new((reason.clone(), Arc::clone(left))));
         }
         open
     }
@@ -140,7 +141,7 @@ impl Outbox {
     /// Its connection has gone.
     pub(super) fn leave(&self) {
         if let End::Held(kept) = &self.lock().end {
-            kept.1.record_left();
+            kept.1.notify_one();
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::Member;
+use super::member::{JoinOrder, Member};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, UserId};
 use crate::publication::Audience;
@@ -31,10 +31,6 @@ pub(super) struct Registry {
     next: AtomicU64,
     count: AtomicUsize,
 }
-
-/// Where a connection stands in the order in which all came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct JoinOrder(u64);
 
 /// The connections of one audience, which nearly always is one. Never empty.
 #[derive(Debug)]

@@ -63,6 +63,13 @@ struct Revocation {
     of: Acquaintance,
 }
 
+/// When another session takes one's place, and what whoever comes with the old one late is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Superseding<'a> {
+    pub(super) at: Instant,
+    pub(super) ended: &'a CloseReason,
+}
+
 /// A session that admits nobody.
 #[derive(Debug)]
 struct Ended {
@@ -92,10 +99,9 @@ impl Revocations {
             reason: reason.clone(),
             superseded: false,
         });
-        let reason = reason.clone();
         let revocation = Revocation {
             at: now,
-            reason,
+            reason: reason.clone(),
             ended,
             of,
         };
@@ -107,14 +113,15 @@ impl Revocations {
     /// ended before stays so.
     pub(super) fn supersede(
         &self,
-        (session, of): (SessionDigest, Acquaintance),
-        ended: &CloseReason,
-        at: Instant,
+        session: SessionDigest,
+        known: Acquaintance,
+        by: Superseding<'_>,
     ) {
+        let Superseding { at, ended } = by;
         let mut table = self.lock();
         let audience = Audience::Session(session);
         let old = table.by_audience.get(&audience);
-        let old = old.and_then(|revocation| revocation.ended.as_ref());
+        let old = old.and_then(|old| old.ended.as_ref());
         let before = old.filter(|old| !old.superseded && at - old.since < KEPT);
         let ended = Ended {
             since: at,
@@ -125,7 +132,7 @@ impl Revocations {
             at,
             reason: CloseReason::SessionChanged,
             ended: Some(ended),
-            of,
+            of: known,
         };
         table.put(audience, revocation);
     }
@@ -134,16 +141,14 @@ impl Revocations {
     pub(super) fn outdate(&self, audience: &Audience, at: Instant) {
         let mut table = self.lock();
         let old = table.by_audience.get_mut(audience);
-        let of = old
-            .as_ref()
-            .map_or(Acquaintance::Known, |revocation| revocation.of);
-        if old.as_ref().is_some_and(|revocation| revocation.at >= at) {
+        if old.as_ref().is_some_and(|old| old.at >= at) {
             return;
         }
+        let of = old.as_ref().map_or(Acquaintance::Known, |old| old.of);
         let revocation = Revocation {
             at,
             reason: CloseReason::SessionChanged,
-            ended: old.and_then(|revocation| revocation.ended.take()),
+            ended: old.and_then(|old| old.ended.take()),
             of,
         };
         table.put(audience.clone(), revocation);
@@ -151,8 +156,7 @@ impl Revocations {
 
     /// Django has just handed this session out, whatever was said of it before.
     pub(super) fn lift(&self, session: SessionDigest) {
-        let mut table = self.lock();
-        if let Some(revocation) = table.by_audience.get_mut(&Audience::Session(session)) {
+        if let Some(revocation) = self.lock().by_audience.get_mut(&Audience::Session(session)) {
             revocation.ended = None;
         }
     }

@@ -277,9 +277,12 @@ fn a_superseded_session_is_told_to_come_back_at_first_and_to_log_in_later() {
     assert_eq!(refused(Instant::now()), changed);
     assert_eq!(hub.ended(session("1")), Some(changed));
     let supersede = |ago| {
-        let at = Instant::now().checked_sub(Duration::from_secs(ago));
-        let one = (session("1"), Acquaintance::Known);
-        hub.revocations.supersede(one, &ended, at.unwrap());
+        let at = Instant::now()
+            .checked_sub(Duration::from_secs(ago))
+            .unwrap();
+        let by = revocations::Superseding { at, ended: &ended };
+        hub.revocations
+            .supersede(session("1"), Acquaintance::Known, by);
     };
     for ago in [3, 59] {
         supersede(ago);

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use crate::close::CloseReason;
 use crate::ids::SessionDigest;
 use crate::session::answer::Answer;
+use crate::session::live::answers::RecheckAnswers;
 use crate::session::live::lifecycle::Lifecycle;
-use crate::session::live::rechecks::RecheckAnswers;
 use crate::session::question::AuthSubject;
 use crate::session::set_cookie::{About, Change, News};
 

@@ -10,6 +10,8 @@ pub(in crate::session) mod lifecycle;
 pub(in crate::session) mod rechecks;
 pub(in crate::session) mod revalidate;
 
+mod answers;
+mod browsers;
 mod find;
 mod renewals;
 mod schedule;

@@ -16,6 +16,7 @@ use crate::publication::Audience;
 use crate::session::answer::Answer;
 use crate::session::cookie::SessionCookies;
 use crate::session::error::AuthError;
+use crate::session::live::answers::{RecheckAnswers, is_nobody};
 use crate::session::live::lifecycle::Lifecycle;
 use crate::session::live::{LiveSubject, RecheckResult};
 use crate::session::question::AuthSubject;
@@ -25,36 +26,6 @@ const CALM: Duration = Duration::from_secs(5);
 
 /// Longer than a response takes from Django's database to the browser.
 const LATE_RESPONSE: Duration = Duration::from_secs(1);
-
-/// What Django said of sessions.
-pub(super) struct RecheckAnswers {
-    answers: Vec<(LiveSubject, Result<Answer, AuthError>)>,
-    /// What it said of those that have no connections.
-    others: Vec<Result<Answer, AuthError>>,
-    asked: Instant,
-}
-
-impl RecheckAnswers {
-    /// What it said of sessions without connections.
-    pub(super) fn of_nobody(others: Vec<Result<Answer, AuthError>>, asked: Instant) -> Self {
-        Self {
-            answers: Vec::new(),
-            others,
-            asked,
-        }
-    }
-
-    /// Whether it knows none of them.
-    pub(super) fn is_end(&self) -> bool {
-        let answers = self.answers.iter().map(|(_, answer)| answer);
-        let mut answers = answers.chain(&self.others).peekable();
-        answers.peek().is_some() && answers.all(is_nobody)
-    }
-}
-
-fn is_nobody(answer: &Result<Answer, AuthError>) -> bool {
-    answer.as_ref().is_ok_and(|answer| answer.user.is_none())
-}
 
 impl Lifecycle {
     /// Asks Django again of sessions, and acts upon what it says. Returns how many connections were closed.

@@ -1,15 +1,14 @@
 //! The live sessions themselves and their indexes.
 //!
-//! Used by `live` alone, under its lock. The surprise: browsers' header fields are kept once for all
-//! sessions that share them, since a `User-Agent` alone is as large as all else of a session.
+//! Used by `live` alone, under its lock.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderValue;
 use tokio::time::Instant;
 
+use super::browsers::{Browser, Browsers};
 use super::renewals::{Renewal, Renewals};
 use crate::close::CloseReason;
 use crate::identity::Identity;
@@ -19,9 +18,6 @@ use crate::session::question::AuthSubject;
 
 /// One live session of this process.
 pub(super) type LiveId = u64;
-
-/// Kinds of browsers that are kept before the first look for those that nobody uses any more.
-const FEW: usize = 64;
 
 /// A session with connections here, however many.
 #[derive(Debug)]
@@ -45,15 +41,6 @@ pub(super) struct Live {
     pub(super) awaited: bool,
 }
 
-/// What a browser says of itself to Django.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Browser {
-    host: HeaderValue,
-    user_agent: Option<HeaderValue>,
-    accept_language: Option<HeaderValue>,
-    origin: Option<HeaderValue>,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Table {
     sessions: HashMap<LiveId, Box<Live>>,
@@ -62,8 +49,7 @@ pub(super) struct Table {
     /// The one that Django was not asked of for longest goes first.
     turns: BTreeSet<(Instant, LiveId)>,
     ends: BTreeSet<(SystemTime, LiveId)>,
-    browsers: HashSet<Arc<Browser>>,
-    look: usize,
+    browsers: Browsers,
     next: LiveId,
     pub(super) renewals: Renewals,
     /// Whether Django gave no judgement when it was asked last.
@@ -93,20 +79,7 @@ impl Live {
 
     /// What it takes to ask Django again.
     pub(super) fn question(&self) -> AuthSubject {
-        let Browser {
-            host,
-            user_agent,
-            accept_language,
-            origin,
-        } = &*self.browser;
-        AuthSubject {
-            cookies: self.cookies.clone(),
-            host: host.clone(),
-            address: self.address,
-            user_agent: user_agent.clone(),
-            accept_language: accept_language.clone(),
-            origin: origin.clone(),
-        }
+        self.browser.subject(self.cookies.clone(), self.address)
     }
 }
 
@@ -128,7 +101,7 @@ impl Table {
         // survived a restart would all be due at once.
         let now = Instant::now();
         self.turns.insert((now, id));
-        let browser = self.browser(about);
+        let browser = self.browsers.of(about);
         let live = Live {
             identity: Arc::new(identity),
             cookies: about.cookies.clone(),
@@ -186,7 +159,7 @@ impl Table {
     pub(super) fn find(&self, about: &AuthSubject, digest: &SessionDigest) -> Option<LiveId> {
         self.of_session(digest).into_iter().find(|id| {
             self.get(*id).is_some_and(|live| {
-                live.cookies == about.cookies && live.browser.host == about.host
+                live.cookies == about.cookies && live.browser.is_at(&about.host)
             })
         })
     }
@@ -285,25 +258,5 @@ impl Table {
         if let Some(end) = live.identity.expires_at {
             self.ends.remove(&(end, id));
         }
-    }
-
-    fn browser(&mut self, about: &AuthSubject) -> Arc<Browser> {
-        let browser = Browser {
-            host: about.host.clone(),
-            user_agent: about.user_agent.clone(),
-            accept_language: about.accept_language.clone(),
-            origin: about.origin.clone(),
-        };
-        if let Some(known) = self.browsers.get(&browser) {
-            return Arc::clone(known);
-        }
-        if self.browsers.len() >= self.look {
-            self.browsers
-                .retain(|browser| Arc::strong_count(browser) > 1);
-            self.look = FEW.max(2 * self.browsers.len());
-        }
-        let browser = Arc::new(browser);
-        self.browsers.insert(Arc::clone(&browser));
-        browser
     }
 }

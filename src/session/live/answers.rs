@@ -1,0 +1,40 @@
+//! What Django said of sessions when it was asked again.
+//!
+//! Made by `rechecks` and `doubt`.
+
+use tokio::time::Instant;
+
+use super::LiveSubject;
+use crate::session::answer::Answer;
+use crate::session::error::AuthError;
+
+/// What Django said of sessions.
+pub(super) struct RecheckAnswers {
+    pub(super) answers: Vec<(LiveSubject, Result<Answer, AuthError>)>,
+    /// What it said of those that have no connections.
+    pub(super) others: Vec<Result<Answer, AuthError>>,
+    pub(super) asked: Instant,
+}
+
+impl RecheckAnswers {
+    /// What it said of sessions without connections.
+    pub(super) fn of_nobody(others: Vec<Result<Answer, AuthError>>, asked: Instant) -> Self {
+        Self {
+            answers: Vec::new(),
+            others,
+            asked,
+        }
+    }
+
+    /// Whether it knows none of them.
+    pub(super) fn is_end(&self) -> bool {
+        let answers = self.answers.iter().map(|(_, answer)| answer);
+        let mut answers = answers.chain(&self.others).peekable();
+        answers.peek().is_some() && answers.all(is_nobody)
+    }
+}
+
+/// Whether Django knows nobody there.
+pub(super) fn is_nobody(answer: &Result<Answer, AuthError>) -> bool {
+    answer.as_ref().is_ok_and(|answer| answer.user.is_none())
+}
