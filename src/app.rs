@@ -33,7 +33,7 @@ use crate::tls::store::CertificateStore;
 use crate::web::hosts::Hosts;
 use addresses::OwnAddresses;
 pub use error::StartError;
-pub use listeners::Addresses;
+pub use listeners::BoundAddresses;
 use listeners::Listeners;
 use sessions::Inheritance;
 use shared::SharedParts;
@@ -90,7 +90,7 @@ impl Gateway {
     }
 
     /// Where it listens; port 0 has become a real one.
-    pub fn addresses(&self) -> Addresses {
+    pub fn addresses(&self) -> BoundAddresses {
         self.listeners.addresses()
     }
 

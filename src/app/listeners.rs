@@ -18,7 +18,7 @@ pub(super) struct Listeners {
 
 /// Where a gateway listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addresses {
+pub struct BoundAddresses {
     /// The origin itself.
     pub https: Vec<SocketAddr>,
     /// Redirects to it.
@@ -39,14 +39,14 @@ impl Listeners {
         })
     }
 
-    pub(super) fn addresses(&self) -> Addresses {
+    pub(super) fn addresses(&self) -> BoundAddresses {
         let all = |listeners: &[Listener]| {
             listeners
                 .iter()
                 .filter_map(Listener::local_address)
                 .collect()
         };
-        Addresses {
+        BoundAddresses {
             https: all(&self.https),
             http: all(&self.http),
             internal: self.internal.as_ref().and_then(Listener::local_address),

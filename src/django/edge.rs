@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use super::farewell::Farewell;
+use super::farewell::{Farewell, REVOKE};
 use super::field;
 use super::presence::Presence;
 use super::watch::Watch;
@@ -23,7 +23,6 @@ use crate::web::signature::{BodyHash, Signer};
 use crate::web::vouch::{Vouched, vouch};
 
 const PUBLISH: HeaderName = HeaderName::from_static("gatepost-publish");
-const REVOKE: HeaderName = HeaderName::from_static("gatepost-revoke");
 
 /// Looks on at the Django upstream.
 #[derive(Debug)]
@@ -122,7 +121,7 @@ impl Intercept for Edge {
         fields: &HeaderMap,
     ) -> Option<PassedOn> {
         self.naming.hear(fields);
-        let passed_on = self.farewell.begin(asked, (status, fields), &REVOKE);
+        let passed_on = self.farewell.begin(asked, status, fields);
         self.deliver(fields);
         self.watch.see(asked, fields, &self.piggyback);
         passed_on

@@ -22,6 +22,9 @@ use crate::session::{Lifecycle, Naming, SessionCookies};
 const LONGEST: Duration = Duration::from_millis(900);
 /// For a page's JavaScript to see its answer before it sees its socket close.
 const SCRIPT: Duration = Duration::from_millis(50);
+/// What the response tells of ended sessions.
+pub(super) const REVOKE: HeaderName = HeaderName::from_static("gatepost-revoke");
+
 /// For the end of the answer to leave, which another task writes.
 const WRITE: Duration = Duration::from_millis(2);
 
@@ -39,10 +42,10 @@ impl Farewell {
     pub(super) fn begin(
         &self,
         asked: &RequestSummary,
-        (status, fields): (StatusCode, &HeaderMap),
-        revoke: &HeaderName,
+        status: StatusCode,
+        fields: &HeaderMap,
     ) -> Option<PassedOn> {
-        let news = fields.contains_key(revoke) || fields.contains_key(header::SET_COOKIE);
+        let news = fields.contains_key(REVOKE) || fields.contains_key(header::SET_COOKIE);
         if !news || self.hub.is_empty() {
             return None;
         }

@@ -28,12 +28,12 @@ pub struct OutboxLimits {
 /// The queue of one connection. Allocates nothing while it is empty.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    queue: Mutex<Queue>,
+    queue: Mutex<FrameQueue>,
     waker: AtomicWaker,
 }
 
 #[derive(Debug, Default)]
-struct Queue {
+struct FrameQueue {
     waiting: VecDeque<Arc<Waiting>>,
     bytes: usize,
     taken: u64,
@@ -183,7 +183,7 @@ impl Outbox {
         (queue.taken, queue.waiting.len())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, FrameQueue> {
         // No code panics while it holds the lock; if it ever did, the queue would still be whole.
         self.queue.lock()
     }
@@ -200,7 +200,7 @@ impl Waiting {
     }
 }
 
-impl Queue {
+impl FrameQueue {
     fn room(&self, limits: OutboxLimits) -> Headroom {
         if self.waiting.len() > limits.frames / 2 || self.bytes > limits.bytes / 2 {
             Headroom::Little

@@ -20,7 +20,7 @@ const DEFAULT_REASON: &str = "session ended";
 
 /// Whose connections are closed, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Revocation {
+pub(super) struct RevocationRequest {
     pub(super) audience: Audience,
     pub(super) reason: CloseReason,
 }
@@ -46,11 +46,11 @@ struct CloseCode(u16);
 struct Reason(Box<str>);
 
 /// Decodes one revocation.
-pub(super) fn decode(text: &[u8]) -> Result<Revocation, DecodeError> {
-    json::decode::<Revocation>(text).map(|(revocation, _)| revocation)
+pub(super) fn decode(text: &[u8]) -> Result<RevocationRequest, DecodeError> {
+    json::decode::<RevocationRequest>(text).map(|(revocation, _)| revocation)
 }
 
-impl<'de> Deserialize<'de> for Revocation {
+impl<'de> Deserialize<'de> for RevocationRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = RevocationText::deserialize(deserializer)?;
         let named = [

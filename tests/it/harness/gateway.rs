@@ -33,7 +33,7 @@ pub struct Setup {
 /// A running gateway. Has to be stopped: a test that leaks it panics.
 pub struct Gateway {
     /// Where it listens.
-    pub addresses: app::Addresses,
+    pub addresses: app::BoundAddresses,
     folder: TempDir,
     running: Option<Running>,
     tls: Arc<rustls::ClientConfig>,

@@ -1,0 +1,9 @@
+//! Holds the house of docs/architecture.md: layers, rooms, no circles, budgets and names.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+mod budgets;
+mod circles;
+mod layers;
+mod names;
+mod source;
