@@ -10,11 +10,12 @@ import textwrap
 from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gatepost import conf
-from gatepost.devserver import announcement, plan, ports, standin
+from gatepost.devserver import announcement, plan, ports, runserver, standin
 
 PYTHON = Path(__file__).parents[1]
 
@@ -480,3 +481,14 @@ def test_it_frees_the_port_and_takes_no_other_ones(stand_in):
     assert not other.take(b"")
     stand_in.leave()
     assert ports.is_free("127.0.0.1", stand_in._port)
+
+
+def test_a_file_that_is_mended_while_django_ends_is_not_overlooked(monkeypatch):
+    said = []
+    terminal = SimpleNamespace(say=said.append)
+    server = runserver.Runserver("127.0.0.1:1", [], terminal)
+    monkeypatch.setattr(server._stand_in, "take", lambda written: True)
+    monkeypatch.setattr(runserver, "_files", lambda: {"settings.py": 2.0})
+    monkeypatch.setattr(runserver.time, "sleep", lambda seconds: pytest.fail("it waits"))
+    assert server._wait_for_change({"settings.py": 1.0})
+    assert "started again when a file changes" in said[0]

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from django.core.management import call_command
@@ -63,25 +64,25 @@ class Runserver:
         environment = {**os.environ, autoreload.DJANGO_AUTORELOAD_ENV: "true"}
         has_worked = False
         while True:
+            # What it reads: a change from now on is one that it may not have seen.
+            files = _files()
             self._written, self._has_child = b"", True
             code = subprocess.run(  # noqa: S603 - as Django's reloader does
                 command, env=environment, close_fds=False, check=False
             ).returncode
             self._has_child = False
             # It watches the files itself, unless the mistake is in the settings.
-            if code != _AGAIN and not (code > 0 and has_worked and self._wait_for_change()):
+            if code != _AGAIN and not (code > 0 and has_worked and self._wait_for_change(files)):
                 return code
             has_worked = True
             self._stand_in.leave()
 
-    def _wait_for_change(self) -> bool:
-        """Stand in until a file changes; return False where the port is not to be had."""
+    def _wait_for_change(self, files: dict[Path, float]) -> bool:
+        """Stand in until the files are others; return False where the port is not to be had."""
         if not self._stand_in.take(self._written):
             return False
         self._terminal.say("Django has ended. It is started again when a file changes.")
-        watcher = autoreload.StatReloader()
-        before = dict(watcher.snapshot_files())
-        while dict(watcher.snapshot_files()) == before:
+        while _files() == files:
             time.sleep(_TICK)
         return True
 
@@ -89,3 +90,8 @@ class Runserver:
         self._written = (self._written + chunk)[-_REMEMBERED:]
         if self._has_child and _BROKEN in self._written:
             self._stand_in.take(self._written)
+
+
+def _files() -> dict[Path, float]:
+    """Return when each file that Django watches was changed."""
+    return dict(autoreload.StatReloader().snapshot_files())
