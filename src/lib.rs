@@ -1,7 +1,7 @@
 //! Gatepost: one HTTPS origin in front of Django, with session-aware WebSockets.
 //!
 //! The crate reads top-down like the way of a request. An import may only point to a lower layer,
-//! and siblings of one layer never import each other; `tests/architecture.rs` holds this table.
+//! and siblings of one layer never import each other; `tests/architecture/` holds this table.
 //!
 //! | layer | modules |
 //! |---|---|

@@ -53,7 +53,7 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
         .map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
                 ConfigError::new(place(), "there is no such file").hint(Some(
-                    "write one beside manage.py (the README has one of ten lines, gateway.toml in \
+                    "write one beside manage.py (docs/quick-start.md has one of ten lines, gateway.toml in \
                  Gatepost's repository lists every key), or name another with --config FILE",
                 ))
             }
