@@ -2,11 +2,14 @@
 //!
 //! Made by `rechecks` and `doubt`.
 
+use std::collections::HashMap;
+
 use tokio::time::Instant;
 
 use super::LiveSubject;
 use crate::session::answer::Answer;
 use crate::session::error::AuthError;
+use crate::session::question::AuthSubject;
 
 /// What Django said of sessions.
 pub(super) struct RecheckAnswers {
@@ -37,4 +40,21 @@ impl RecheckAnswers {
 /// Whether Django knows nobody there.
 pub(super) fn is_nobody(answer: &Result<Answer, AuthError>) -> bool {
     answer.as_ref().is_ok_and(|answer| answer.user.is_none())
+}
+
+/// What is asked about sessions, each way of asking once, and for each session the place of its question.
+pub(super) fn questions(sessions: &[LiveSubject]) -> (Vec<AuthSubject>, Vec<usize>) {
+    let mut questions: Vec<AuthSubject> = Vec::new();
+    let mut places = Vec::with_capacity(sessions.len());
+    let mut known = HashMap::new();
+    for session in sessions {
+        let about = &session.about;
+        let key = (about.host.as_bytes(), about.cookies.header().as_bytes());
+        let place = *known.entry(key).or_insert(questions.len());
+        if place == questions.len() {
+            questions.push(about.clone());
+        }
+        places.push(place);
+    }
+    (questions, places)
 }

@@ -24,6 +24,7 @@ use crate::session::cookie::SessionCookies;
 use crate::session::lease::{Leases, SessionAt};
 use crate::session::live::asker::Asker;
 use crate::session::live::doubt::Doubts;
+use crate::session::live::throttle::Throttle;
 use crate::session::live::{LiveSessions, Renewal, SessionMember};
 use crate::session::question::AuthSubject;
 
@@ -61,6 +62,7 @@ pub struct Lifecycle {
     /// Users whose sessions were just asked of; true: once more when it is calm.
     calming: Mutex<HashMap<UserId, bool>>,
     pub(super) doubts: Doubts,
+    pub(super) throttle: Throttle,
 }
 
 impl Lifecycle {
@@ -71,6 +73,7 @@ impl Lifecycle {
             parts,
             calming: Mutex::default(),
             doubts: Doubts::default(),
+            throttle: Throttle::default(),
         }
     }
 
@@ -193,7 +196,11 @@ impl Lifecycle {
         for audience in audiences {
             self.parts.hub.outdate(audience, at);
         }
-        self.spawn_recheck(self.parts.live.of_all(audiences))
+        let closed = match audiences {
+            [Audience::User(user)] => self.spawn_user_recheck(user),
+            _ => self.spawn_recheck(self.parts.live.of_all(audiences)),
+        };
+        async move { closed.await.unwrap_or_default() }
     }
 
     /// Asks Django again of one session. Otherwise as [`Self::recheck_user`].
@@ -203,7 +210,8 @@ impl Lifecycle {
     ) -> impl Future<Output = usize> + Send + use<> {
         let audience = Audience::Session(*session);
         self.parts.hub.outdate(&audience, Instant::now().into_std());
-        self.spawn_recheck(self.parts.live.of_session(session))
+        let closed = self.spawn_recheck(self.parts.live.of_session(session));
+        async move { closed.await.unwrap_or_default() }
     }
 
     /// How many connections the user of a session has; `None` where the session has none here.

@@ -16,6 +16,7 @@ mod find;
 mod renewals;
 mod schedule;
 mod table;
+mod throttle;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -3,7 +3,6 @@
 //! Called by `lifecycle` and `revalidate`. The surprise: what happens in bursts (a signed session is written anew
 //! with every request) is asked of once it is calm, never for each time.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +15,9 @@ use crate::publication::Audience;
 use crate::session::answer::Answer;
 use crate::session::cookie::SessionCookies;
 use crate::session::error::AuthError;
-use crate::session::live::answers::{RecheckAnswers, is_nobody};
+use crate::session::live::answers::{RecheckAnswers, is_nobody, questions};
 use crate::session::live::lifecycle::Lifecycle;
+use crate::session::live::throttle::SPACING;
 use crate::session::live::{LiveSubject, RecheckResult};
 use crate::session::question::AuthSubject;
 
@@ -63,18 +63,7 @@ impl Lifecycle {
 
     /// What Django says of sessions; each way of asking is asked once.
     pub(super) async fn hear(&self, sessions: &[LiveSubject]) -> RecheckAnswers {
-        let mut questions: Vec<AuthSubject> = Vec::new();
-        let mut places = Vec::with_capacity(sessions.len());
-        let mut known = HashMap::new();
-        for session in sessions {
-            let about = &session.about;
-            let key = (about.host.as_bytes(), about.cookies.header().as_bytes());
-            let place = *known.entry(key).or_insert(questions.len());
-            if place == questions.len() {
-                questions.push(about.clone());
-            }
-            places.push(place);
-        }
+        let (questions, places) = questions(sessions);
         let asked = Instant::now();
         let answers = self.parts.asker.recheck(&questions).await;
         let heard = sessions.iter().zip(places);
@@ -111,11 +100,11 @@ impl Lifecycle {
         closed
     }
 
-    /// Asks at once. Gives how many connections were closed.
+    /// Asks at once. Gives how many connections were closed; an error means that the gateway goes away.
     pub(super) fn spawn_recheck(
         self: &Arc<Self>,
         sessions: Vec<LiveSubject>,
-    ) -> impl Future<Output = usize> + Send + use<> {
+    ) -> oneshot::Receiver<usize> {
         let (done, closed) = oneshot::channel();
         if sessions.is_empty() {
             let _ = done.send(0);
@@ -126,7 +115,35 @@ impl Lifecycle {
                 let _ = done.send(this.ask_at_once(&sessions).await);
             });
         }
-        async move { closed.await.unwrap_or_default() }
+        closed
+    }
+
+    /// Asks about a user: at once, or with others that wish for it in the same second.
+    pub(super) fn spawn_user_recheck(self: &Arc<Self>, user: &UserId) -> oneshot::Receiver<usize> {
+        let (done, closed) = oneshot::channel();
+        if self.parts.live.of_user(user).is_empty() {
+            let _ = done.send(0);
+            return closed;
+        }
+        let Some(first) = self.throttle.take(user, done) else {
+            return closed;
+        };
+        let (this, user) = (Arc::clone(self), user.clone());
+        self.parts.drain.spawn(async move {
+            let mut waiters = vec![first];
+            loop {
+                let count = this.ask_at_once(&this.parts.live.of_user(&user)).await;
+                for waiter in waiters {
+                    let _ = waiter.send(count);
+                }
+                let goes_on = this.is_over(SPACING).await;
+                match this.throttle.next(&user) {
+                    Some(next) if goes_on => waiters = next,
+                    _ => return,
+                }
+            }
+        });
+        closed
     }
 
     pub(in crate::session) fn settle(

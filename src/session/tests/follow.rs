@@ -206,6 +206,23 @@ async fn a_recheck_of_a_user_closes_what_is_no_longer_good_and_counts_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_user_who_is_saved_with_each_request_is_asked_about_once_a_second() {
+    let stage = Stage::new();
+    let own = stage.tab("a", "1");
+    stage.django.says("a", &answer("1"));
+    for _ in 0..100 {
+        drop(stage.lifecycle.recheck_user(&UserId::new("1")));
+        sleep(Duration::from_millis(30)).await;
+    }
+    // Three seconds, and the last wish is not lost: what Django says by then counts.
+    assert_eq!(stage.django.calls().len(), 3);
+    stage.django.says("a", &Answer::default());
+    assert_eq!(stage.lifecycle.recheck_user(&UserId::new("1")).await, 1);
+    assert_eq!(stage.django.calls().len(), 4);
+    assert_eq!(codes(&[&own]), [Some(4001)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn where_django_is_away_the_new_cookie_is_asked_of_as_soon_as_it_is_back() {
     let stage = Stage::new();
     stage.run();
