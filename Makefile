@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test fmt fmt-check lint deny unit it python e2e conformance picture bench doc build wheel rust
+.PHONY: demo test fmt fmt-check lint deny unit it python e2e conformance picture bench fuzz doc build wheel rust
 
 demo: rust
 	@scripts/install-python.sh
@@ -63,6 +63,10 @@ picture: build
 
 bench: rust
 	bench/run
+
+# A minute each (SECONDS_EACH), from fuzz/seeds; `fuzz/run cookies` runs one target.
+fuzz: rust
+	fuzz/run
 
 doc: rust
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

@@ -24,3 +24,19 @@ mod recheck;
 mod replays;
 mod revocation;
 mod text;
+
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use std::time::Instant;
+
+    use super::{json, publication, recheck, revocation};
+
+    /// Decodes a body of the internal API, whichever it may be.
+    pub fn decode(body: &[u8]) {
+        let _ = publication::decode(body, 256 * 1024, Instant::now());
+        let _ = revocation::decode(body);
+        let _ = recheck::decode(body);
+        let _ = json::decode_array(body);
+    }
+}
