@@ -67,6 +67,15 @@ impl NoSession {
     }
 }
 
+/// A session as a browser shows it to one host.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionAt<'a> {
+    /// The origin's authority as the browser wrote it.
+    pub host: &'a HeaderValue,
+    /// The picked cookies.
+    pub cookies: &'a SessionCookies,
+}
+
 impl SessionCookies {
     /// The cookies in `names`, where there is a session cookie.
     pub fn pick(header: &HeaderValue, names: &CookieNames) -> Result<Self, NoSession> {

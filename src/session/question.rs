@@ -10,9 +10,8 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
-use super::cookie::SessionCookies;
 use crate::ids::RequestId;
-use crate::session::lease::SessionAt;
+use crate::session::cookie::{SessionAt, SessionCookies};
 
 /// A longer field is left out.
 const LONGEST_FIELD: usize = 1024;

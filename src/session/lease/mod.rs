@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::hmac;
-use http::HeaderValue;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::hub::Hub;
@@ -22,7 +21,7 @@ use crate::ids::{DigestKey, SessionDigest, UserId};
 use crate::publication::Frame;
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
-use crate::session::cookie::SessionCookies;
+use crate::session::cookie::SessionAt;
 use crate::session::lease::shard::{LARGEST, SessionKey, Shard};
 use crate::web::hosts::canonical_authority;
 
@@ -35,15 +34,6 @@ const HTTPS: u16 = 443;
 /// of a hash of the host and the picked cookies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseKey(pub(in crate::session) [u8; 32]);
-
-/// A session as a browser shows it to one host.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionAt<'a> {
-    /// The origin's authority as the browser wrote it.
-    pub host: &'a HeaderValue,
-    /// The picked cookies.
-    pub cookies: &'a SessionCookies,
-}
 
 /// One answer that is relied upon.
 #[derive(Clone, Debug)]
