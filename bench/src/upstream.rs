@@ -134,12 +134,14 @@ fn page_of_session(headers: &HeaderMap) -> Answer {
     response
 }
 
-/// What Django's `logout()` puts on its response.
+/// What Django's `logout()` puts on its response, and the package: which cookie that is about.
 fn logout() -> Answer {
     let deleted = "sessionid=\"\"; expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=0; Path=/";
     let mut response = json(Bytes::from_static(b"{}"));
     let fields = response.headers_mut();
     fields.insert(SET_COOKIE, HeaderValue::from_static(deleted));
+    let named = HeaderValue::from_static("sessionid; Path=/");
+    fields.insert("gatepost-session-cookie", named);
     fields.insert(LEFT, HeaderValue::from(now()));
     response
 }
