@@ -22,7 +22,7 @@ const NOT_OFFERED: Duration = Duration::from_mins(5);
 /// What is known of the view.
 #[derive(Debug, Default)]
 pub(in crate::session) struct Offer {
-    doubt: Mutex<Option<Hesitation>>,
+    doubt: Mutex<Option<OfferDoubt>>,
 }
 
 /// What came in place of an answer.
@@ -44,7 +44,7 @@ pub(in crate::session) enum Failure {
 }
 
 #[derive(Debug)]
-struct Hesitation {
+struct OfferDoubt {
     /// Until when it is not asked.
     until: Instant,
     strays: u32,
@@ -70,7 +70,7 @@ impl Offer {
         let mut doubt = self.doubt();
         match (&mut *doubt, went_well) {
             (Some(doubt), false) => doubt.outage = true,
-            (Some(Hesitation { outage: true, .. }), true) => *doubt = None,
+            (Some(OfferDoubt { outage: true, .. }), true) => *doubt = None,
             _ => {}
         }
     }
@@ -79,7 +79,7 @@ impl Offer {
     pub(in crate::session) fn failed(&self, now: Instant) -> Failure {
         let mut doubt = self.doubt();
         if doubt.is_none() {
-            *doubt = Some(Hesitation::new(now));
+            *doubt = Some(OfferDoubt::new(now));
             return Failure::Silence;
         }
         drop(doubt);
@@ -90,7 +90,7 @@ impl Offer {
     /// It gave something else than an answer. True where that has just ceased to be an accident.
     pub(in crate::session) fn strayed(&self, stray: Stray, now: Instant) -> bool {
         let mut doubt = self.doubt();
-        let doubt = doubt.get_or_insert_with(|| Hesitation::new(now));
+        let doubt = doubt.get_or_insert_with(|| OfferDoubt::new(now));
         if now < doubt.until {
             // One of several that were under way together.
             return false;
@@ -111,12 +111,12 @@ impl Offer {
         doubt.strays == NOES
     }
 
-    fn doubt(&self) -> MutexGuard<'_, Option<Hesitation>> {
+    fn doubt(&self) -> MutexGuard<'_, Option<OfferDoubt>> {
         self.doubt.lock()
     }
 }
 
-impl Hesitation {
+impl OfferDoubt {
     fn new(now: Instant) -> Self {
         Self {
             until: now,
