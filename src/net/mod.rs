@@ -1,9 +1,11 @@
-//! Listeners, this machine's addresses and descriptors, and the orderly end of everything that
-//! runs.
+//! Listeners, this machine's addresses and descriptors, what one address may have, and the orderly
+//! end of everything that runs.
 
 pub mod block;
 pub mod descriptors;
 pub mod drain;
+pub mod gcra;
+pub mod hashed_slots;
 pub mod interfaces;
 pub mod listener;
 mod patience;

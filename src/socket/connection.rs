@@ -28,15 +28,13 @@ use crate::telemetry::metrics::CodeLabel;
 const BATCH: usize = 4 * 1024;
 /// Pings without any sign of life before the client counts as gone.
 const MISSED_PINGS: u8 = 2;
-/// Messages that may come at once, in seconds of the rate.
-const BURST: u32 = 2;
 
 /// A connection with its identity.
 pub(super) struct Connection {
     socket: Socket,
     tab: SessionMember,
     parts: Arc<SocketParts>,
-    /// When the message budget is whole again (GCRA).
+    /// When the message budget is whole again.
     budget: Instant,
     unanswered: u8,
 }
@@ -163,12 +161,9 @@ impl Connection {
 
     /// Takes one message from the budget: control frames count, or they would be a free flood.
     fn spend(&mut self) -> Result<(), ConnectionEnd> {
-        let now = Instant::now();
-        let rate = self.parts.settings.message_rate;
-        self.budget = self.budget.max(now) + Duration::from_secs(1) / rate;
-        if self.budget - now > Duration::from_secs(BURST.into()) {
-            return Err(policy("too many messages"));
-        }
+        let rate = self.parts.settings.message_budget();
+        let spent = rate.spend(self.budget, Instant::now());
+        self.budget = spent.ok_or_else(|| policy("too many messages"))?;
         Ok(())
     }
 

@@ -7,20 +7,18 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::accept::HandshakeError;
-use super::hashed_slots::HashedSlots;
 use crate::config::Limits;
 use crate::net::block::AddressBlock;
+use crate::net::gcra::{Gcra, KeyedGcra};
 
 /// 256 KiB; ten thousand busy addresses rarely meet in one slot.
 const SLOTS: usize = 32 * 1024;
-/// What a client may have in hand: the handshakes of one second.
-const BURST: u64 = 1_000_000_000;
 
 /// Lets handshakes in.
 #[derive(Debug)]
@@ -28,7 +26,7 @@ pub struct ConnectionLimits {
     connections: Option<usize>,
     here: AtomicUsize,
     addresses: Option<Addresses>,
-    rate: Option<Rate>,
+    rate: Option<KeyedGcra>,
 }
 
 /// A connection's place. Dropping it makes room for the next.
@@ -45,14 +43,6 @@ struct Addresses {
     here: Mutex<HashMap<AddressBlock, usize>>,
 }
 
-/// Handshakes of each address (GCRA): a slot holds the nanosecond at which its budget is whole again.
-#[derive(Debug)]
-struct Rate {
-    cost: u64,
-    began: Instant,
-    slots: HashedSlots,
-}
-
 impl ConnectionLimits {
     /// An entrance with nobody inside.
     pub fn new(limits: &Limits) -> Self {
@@ -60,7 +50,7 @@ impl ConnectionLimits {
             connections: limits.connections,
             here: AtomicUsize::new(0),
             addresses: limits.connections_per_address.map(Addresses::new),
-            rate: limits.handshakes_per_address.map(Rate::new),
+            rate: limits.handshakes_per_address.map(handshake_rate),
         }
     }
 
@@ -133,31 +123,13 @@ impl Addresses {
     }
 }
 
-impl Rate {
-    fn new(per_second: u32) -> Self {
-        Self {
-            cost: BURST / u64::from(per_second.max(1)),
-            began: Instant::now(),
-            slots: HashedSlots::new(SLOTS),
-        }
-    }
-
-    fn spend(&self, block: AddressBlock, now: Instant) -> bool {
-        let now = u64::try_from((now - self.began).as_nanos()).unwrap_or(u64::MAX);
-        let spent = |whole: u64| {
-            let next = whole.max(now).saturating_add(self.cost);
-            (next <= now.saturating_add(BURST)).then_some(next)
-        };
-        let slot: &AtomicU64 = self.slots.of(block);
-        slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spent)
-            .is_ok()
-    }
+/// At once as many as in a second.
+fn handshake_rate(per_second: u32) -> KeyedGcra {
+    KeyedGcra::new(Gcra::new(per_second, per_second), SLOTS)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn limits(change: impl FnOnce(&mut Limits)) -> Arc<ConnectionLimits> {
@@ -202,31 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_the_handshakes_of_a_second_in_hand_and_then_its_rate() {
-        let rate = Rate::new(10);
-        let (one, other) = (AddressBlock::of(client(1)), AddressBlock::of(client(2)));
-        let now = rate.began + Duration::from_secs(5);
-        let let_in = |count, now| (0..count).filter(|_| rate.spend(one, now)).count();
-        assert_eq!(let_in(30, now), 10);
-        assert!(rate.spend(other, now));
-        assert_eq!(let_in(30, now + Duration::from_millis(300)), 3);
-        assert_eq!(let_in(30, now + Duration::from_hours(1)), 10);
-    }
-
-    #[test]
-    fn the_slowest_and_the_fastest_rate_let_somebody_in() {
-        for per_second in [1, u32::MAX] {
-            let rate = Rate::new(per_second);
-            assert!(rate.spend(AddressBlock::of(client(1)), rate.began));
-        }
-    }
-
-    #[test]
-    fn a_crowd_of_addresses_takes_no_memory_and_hardly_keeps_anybody_out() {
-        let rate = Rate::new(200);
-        let now = rate.began;
-        let crowd = (0..50_000_u32).map(|n| AddressBlock::of(IpAddr::from(n.to_be_bytes())));
-        let refused = crowd.filter(|block| !rate.spend(*block, now)).count();
-        assert_eq!(refused, 0);
+    fn an_address_has_the_handshakes_of_a_second_in_hand() {
+        let limits = limits(|limits| limits.handshakes_per_address = Some(3));
+        let entered = [1, 1, 1, 1, 2].map(|last| limits.enter(client(last)));
+        let [one, two, three, four, other] = entered;
+        assert!(one.is_ok() && two.is_ok() && three.is_ok() && other.is_ok());
+        assert!(matches!(four, Err(HandshakeError::TooFast)));
     }
 }

@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Socket;
-use super::hashed_slots::HashedSlots;
 use crate::net::drain::DrainWatch;
+use crate::net::hashed_slots::HashedSlots;
 use crate::telemetry::metrics::Metrics;
 
 /// 32 KiB.

@@ -11,7 +11,6 @@ mod connection;
 mod connection_limits;
 mod echo;
 mod handshake;
-mod hashed_slots;
 mod login_throttle;
 mod message;
 mod metered;
@@ -29,6 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use metered::Metered;
 
+use crate::net::gcra::Gcra;
 use crate::session::LARGEST_ANSWER;
 
 pub use accept::HandshakeError;
@@ -73,6 +73,11 @@ impl SocketSettings {
         let slot = (self.ping / SLOTS).as_nanos().max(1);
         let into = moment.saturating_duration_since(self.began).as_nanos() % slot;
         moment + Duration::from_nanos(u64::try_from(slot - into).unwrap_or(0))
+    }
+
+    /// What a client may say: at once as much as in two seconds.
+    fn message_budget(&self) -> Gcra {
+        Gcra::new(self.message_rate, self.message_rate.saturating_mul(2))
     }
 
     /// The most bytes that come between two messages: a message that turns out too large with its last

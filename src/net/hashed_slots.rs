@@ -7,15 +7,16 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::AtomicU64;
 
+/// A number for each client.
 #[derive(Debug)]
-pub(super) struct HashedSlots {
+pub struct HashedSlots {
     hasher: RandomState,
     slots: Box<[AtomicU64]>,
 }
 
 impl HashedSlots {
     /// So many slots, all zero.
-    pub(super) fn new(count: usize) -> Self {
+    pub fn new(count: usize) -> Self {
         Self {
             hasher: RandomState::new(),
             slots: (0..count).map(|_| AtomicU64::new(0)).collect(),
@@ -27,7 +28,7 @@ impl HashedSlots {
         clippy::cast_possible_truncation,
         reason = "only the low bits choose the slot"
     )]
-    pub(super) fn of(&self, client: impl Hash) -> &AtomicU64 {
+    pub fn of(&self, client: impl Hash) -> &AtomicU64 {
         &self.slots[self.hasher.hash_one(client) as usize % self.slots.len()]
     }
 }
