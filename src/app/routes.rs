@@ -171,7 +171,7 @@ impl Routes<'_> {
             authority: Arc::clone(&shared.authority),
             naming: Arc::clone(&shared.naming),
             lifecycle: Arc::clone(&shared.lifecycle),
-            limits: Arc::new(ConnectionLimits::new(&config.limits)),
+            limits: ConnectionLimits::new(&config.limits),
             throttle: LoginThrottle::new(Arc::clone(&shared.metrics)),
             settings: Arc::new(settings),
             metrics: Arc::clone(&shared.metrics),

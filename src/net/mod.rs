@@ -9,4 +9,5 @@ pub mod hashed_slots;
 pub mod interfaces;
 pub mod listener;
 mod patience;
+pub mod per_address;
 pub mod stream;

@@ -34,7 +34,6 @@ pub use ask::auth_view::{AuthSettings, LARGEST_ANSWER};
 pub use ask::client::Reachability;
 pub use ask::diagnose::refused_signature;
 pub use ask::diagnoses::Diagnoses;
-pub use authority::waiting_room::Crowded;
 pub use authority::{Authority, LoggedIn, PendingVerdict, Verdict};
 pub use cookie::{NoSession, SessionAt, SessionCookies};
 pub use diagnosis::{Diagnosis, DiagnosisKind, Unreachable};

@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::OriginError;
-use crate::session::Crowded;
+use crate::net::per_address::NoPlace;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
 
@@ -30,7 +30,7 @@ pub enum HandshakeError {
     TooFast,
     /// As many handshakes wait for Django as may, in all or of one address.
     #[error("too many handshakes wait for Django's judgement")]
-    Crowded(Crowded),
+    Crowded(NoPlace),
     /// Not a `GET`.
     #[error("a WebSocket handshake is a GET")]
     Method,
@@ -103,12 +103,6 @@ pub(super) fn join_connection(headers: &mut HeaderMap) {
     }
 }
 
-impl From<Crowded> for HandshakeError {
-    fn from(crowded: Crowded) -> Self {
-        Self::Crowded(crowded)
-    }
-}
-
 impl HandshakeError {
     /// The fields that the refusal needs besides its problem (RFC 9110 sections 10.2.1 and 15.5.22,
     /// RFC 6455 section 4.2.2). HTTP/2 forbids `Upgrade`.
@@ -162,10 +156,10 @@ impl ToProblem for HandshakeError {
             Self::TooFast => problem(StatusCode::TOO_MANY_REQUESTS, "too_fast")
                 .with_hint("`limits.handshakes_per_address` in gateway.toml says how many a second")
                 .retry_after(1),
-            Self::Crowded(Crowded::All) => {
+            Self::Crowded(NoPlace::Total) => {
                 problem(StatusCode::SERVICE_UNAVAILABLE, "crowded").retry_after(5)
             }
-            Self::Crowded(Crowded::Address) => {
+            Self::Crowded(NoPlace::Address) => {
                 problem(StatusCode::TOO_MANY_REQUESTS, "crowded").retry_after(5)
             }
             Self::Method => problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),

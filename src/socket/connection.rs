@@ -15,11 +15,11 @@ use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::closing::{self, ConnectionEnd};
-use super::connection_limits::ConnectionPermit;
 use super::parts::SocketParts;
 use super::{Socket, message};
 use crate::close::CloseReason;
 use crate::hub::{Outbox, Taken};
+use crate::net::per_address::AddressPermit;
 use crate::publication::Frame;
 use crate::session::SessionMember;
 use crate::telemetry::metrics::CodeLabel;
@@ -51,7 +51,7 @@ impl Connection {
     }
 
     /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
-    pub(super) async fn run(mut self, greeting: Vec<Frame>, permit: ConnectionPermit) {
+    pub(super) async fn run(mut self, greeting: Vec<Frame>, permit: AddressPermit) {
         self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;
         drop(permit);

@@ -16,11 +16,11 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
-use super::connection_limits::ConnectionPermit;
 use super::metered::Metered;
 use super::parts::SocketParts;
 use super::pending_handshake::{self, Decision, Outcome, PendingHandshake, Verdicts, Visitor};
 use super::{OriginRule, Socket, echo};
+use crate::net::per_address::AddressPermit;
 use crate::session::{AuthSubject, Question, SessionCookies};
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
@@ -75,7 +75,7 @@ impl SocketRoute {
         &self,
         request: &Request<Incoming>,
         downstream: &Downstream,
-    ) -> Result<(Response<ResponseBody>, ConnectionPermit), HandshakeError> {
+    ) -> Result<(Response<ResponseBody>, AddressPermit), HandshakeError> {
         if self.parts.drain.is_draining() {
             return Err(HandshakeError::Draining);
         }
@@ -153,7 +153,8 @@ impl SocketRoute {
             target: Question::target_of(request.uri()),
             request_id: downstream.request_id,
         };
-        let judging = parts.authority.judge(question)?;
+        let judging = parts.authority.judge(question);
+        let judging = judging.map_err(HandshakeError::Crowded)?;
         // Boxed: it may outlive this handshake, and hyper keeps this one's place for every request.
         let mut verdict: Verdicts = Box::pin(judging.verdict());
         let patience = parts.authority.patience();
@@ -164,7 +165,7 @@ impl SocketRoute {
     }
 
     /// Starts the connection's task, which waits for the 101 to be sent and keeps the permit.
-    fn start(&self, upgrade: OnUpgrade, decision: Decision, permit: ConnectionPermit) {
+    fn start(&self, upgrade: OnUpgrade, decision: Decision, permit: AddressPermit) {
         let parts = Arc::clone(&self.parts);
         let run = async move {
             // An error means that the client left before the 101.
@@ -191,12 +192,7 @@ impl SocketRoute {
 }
 
 /// A connection's life after its judgement.
-async fn serve(
-    parts: Arc<SocketParts>,
-    socket: Socket,
-    outcome: Outcome,
-    permit: ConnectionPermit,
-) {
+async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, permit: AddressPermit) {
     match outcome {
         // Boxed: every connection's task would hold room for it.
         Outcome::Echo => {

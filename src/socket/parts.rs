@@ -52,7 +52,7 @@ pub struct SocketParts {
     /// Knows the sessions of the connections, and follows what becomes of them.
     pub lifecycle: Arc<Lifecycle>,
     /// Lets handshakes in.
-    pub limits: Arc<ConnectionLimits>,
+    pub limits: ConnectionLimits,
     /// Slows down who is turned away again and again.
     pub throttle: LoginThrottle,
     /// How connections behave.

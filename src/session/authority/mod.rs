@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::net::drain::DrainWatch;
+use crate::net::per_address::NoPlace;
 use crate::publication::Frame;
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
@@ -30,7 +31,7 @@ use crate::session::ask::client::{AuthClient, Reachability};
 use crate::session::ask::diagnoses::Diagnoses;
 use crate::session::authority::scheduler::{Joined, Scheduler, SchedulerSettings};
 use crate::session::authority::single_flight::{FlightProgress, Judgement};
-use crate::session::authority::waiting_room::{Crowded, WaitingPlace, WaitingRoom};
+use crate::session::authority::waiting_room::{WaitingPlace, WaitingRoom};
 use crate::session::cookie::SessionAt;
 use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
@@ -47,7 +48,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(50);
 #[derive(Debug)]
 pub struct Authority {
     scheduler: Arc<Scheduler>,
-    waiting_room: Arc<WaitingRoom>,
+    waiting_room: WaitingRoom,
     leases: Arc<Leases>,
     secrets: Secrets,
 }
@@ -102,7 +103,7 @@ impl Authority {
         };
         Ok(Self {
             scheduler: Arc::new(Scheduler::new(client, Arc::clone(&leases), terms)),
-            waiting_room: Arc::new(WaitingRoom::new(metrics)),
+            waiting_room: WaitingRoom::new(metrics),
             leases,
             secrets,
         })
@@ -128,7 +129,7 @@ impl Authority {
     }
 
     /// Lets a handshake wait for Django's answer, unless too many do.
-    pub fn judge(&self, question: Question) -> Result<PendingVerdict, Crowded> {
+    pub fn judge(&self, question: Question) -> Result<PendingVerdict, NoPlace> {
         Ok(PendingVerdict {
             _place: self.waiting_room.enter(question.about.address)?,
             scheduler: Arc::clone(&self.scheduler),
