@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::access::AccessRecord;
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
@@ -211,27 +212,10 @@ impl Dispatch {
             .get_or_create(&OutcomeLabel { outcome })
             .inc();
         if self.settings.access == AccessLog::On {
-            tracing::info!(
-                target: "gatepost::access",
-                method = %record.method,
-                path = record.path,
-                status = status.as_u16(),
-                ms = u64::try_from(record.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-                client = %record.address,
-                request_id = %record.id,
-            );
+            record.log(status);
         }
         response
     }
-}
-
-/// What the access log tells of a request. Never its query, which may carry secrets.
-struct AccessRecord<'a> {
-    method: Method,
-    path: &'a str,
-    address: IpAddr,
-    id: RequestId,
-    begun: Instant,
 }
 
 impl Handler for Dispatch {

@@ -1,5 +1,6 @@
 //! From an accepted connection to the part that answers: TLS, hyper, dispatch.
 
+mod access;
 mod connection;
 mod deadlines;
 pub mod dispatch;
