@@ -7,16 +7,18 @@ import base64
 import tempfile
 from pathlib import Path
 
+from playwright.sync_api import sync_playwright
+
 from harness.browser import Browser, log_in, send, wait_for_socket, wait_for_title
 from harness.site import ROOT
-from playwright.sync_api import sync_playwright
 from test_demo import Demo
 
 PICTURE = ROOT / "docs" / "images" / "demo.png"
 TAB = {"width": 1000, "height": 600}
 
 PAGE = """<!doctype html><style>
-body {{ margin: 0; padding: 24px; background: #e9edf2; font: 600 17px "DejaVu Sans", sans-serif; color: #1d2733 }}
+body {{ margin: 0; padding: 24px; background: #e9edf2; color: #1d2733;
+  font: 600 17px "DejaVu Sans", sans-serif }}
 main {{ display: grid; grid-template-columns: 1fr 1fr; gap: 14px 24px; width: 1344px }}
 p {{ margin: 0 }} p.wide {{ grid-column: 1 / 3; margin-top: 6px }}
 img {{ width: 660px; border-radius: 8px; box-shadow: 0 2px 14px #0003; display: block }}
@@ -31,7 +33,8 @@ img {{ width: 660px; border-radius: 8px; box-shadow: 0 2px 14px #0003; display: 
 def shot(page):
     """What a tab shows from its top, as a data URL."""
     page.evaluate("scrollTo(0, 0); document.activeElement.blur()")
-    return "data:image/png;base64," + base64.b64encode(page.screenshot(animations="disabled")).decode()
+    shot = page.screenshot(animations="disabled")
+    return "data:image/png;base64," + base64.b64encode(shot).decode()
 
 
 def take(browser, origin):

@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 
-
 #: So that the command alone can be given wrong settings.
 SETTINGS = """
 import os

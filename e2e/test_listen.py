@@ -1,7 +1,7 @@
 """The JavaScript that the guides show, in real Chromium: it never stands in the way of a logout.
 
-It is on every page here, login pages included, as in a site's base template. A logout is also tried from
-a page with the three lines that many a page has: those must not cut it off either.
+It is on every page here, login pages included, as in a site's base template. A logout is also tried
+from a page with the three lines that many a page has: those must not cut it off either.
 """
 
 import re
@@ -143,7 +143,7 @@ def test_a_page_that_stays_where_it_is_goes_to_the_login_page(site, visitor):
 
 
 def minutes_later(page):
-    """Lets two minutes pass in a page whose clock was taken over, second by second: what it hears counts."""
+    """Lets two minutes pass in a page whose clock was taken over, second by second."""
     for _ in range(60):
         page.clock.run_for(2000)
 

@@ -17,8 +17,8 @@ CLOSED = """path => new Promise((resolve) => {
 
 NOTICE = "#gatepost-notice"
 
-# A file of the frontend's: the board's page would ask Django who this is, who then deletes the cookie
-# of a session that it does not know.
+# A file of the frontend's: the board's page would ask Django who this is, who then deletes the
+# cookie of a session that it does not know.
 QUIET = "/style.css"
 
 # Django's first answer takes its time on a busy machine, and no lease may outlive a mistake.

@@ -5,6 +5,7 @@ real sockets that keep what arrives.
 """
 
 import pytest
+
 from harness.database import MariaDb, Postgres, Sqlite
 from harness.ledger import Ledger
 from harness.wait import wait_until

@@ -105,8 +105,10 @@ def test_sockets_stay_open_while_django_reloads(project):
         assert "SyntaxError" in said
         # Django's watcher overlooks a change that comes before its first look at the file.
         wait_until(
-            lambda: urls.write_text(sound + VIEW.format(version=2))
-            and browser.get("/version/").text == "version 2",
+            lambda: (
+                urls.write_text(sound + VIEW.format(version=2))
+                and browser.get("/version/").text == "version 2"
+            ),
             "the mended code answers",
         )
 

@@ -13,7 +13,7 @@ from harness.stock import PASSWORD, StockSite
 from harness.wait import wait_until
 
 ENGINES = ["db", "cached_db", "cache", "file", "signed_cookies"]
-NEW_PASSWORD = "a-new-battery-9"  # noqa: S105 - of an account in a database that the test throws away
+NEW_PASSWORD = "a-new-battery-9"
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_the_admins_own_log_out_and_password_form_are_followed(start, engine):
 
 
 def logged_out(start, engine):
-    """How a log-out closes: a view of one's own cannot tell whether a signed cookie is still in the browser."""
+    """How a log-out closes: a view of one's own cannot tell whether the cookie is still there."""
     blind = engine == "signed_cookies" and not start.keywords["package"]
     return 1013 if blind else 4001
 

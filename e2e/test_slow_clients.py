@@ -11,8 +11,8 @@ from harness.site import Site
 from harness.wait import wait_until
 
 CROWD = 100
-# More than the sockets between gunicorn and a client hold that reads nothing. So many of them are less
-# than what one address may have kept.
+# More than the sockets between gunicorn and a client hold that reads nothing. So many of them are
+# less than what one address may have kept.
 SIP, SIPPING = 12 * 1024 * 1024, 20
 
 

@@ -93,7 +93,6 @@ if CHANNELS:
 else:
     from django.core.wsgi import get_wsgi_application
     from django.urls import include, path
-
     from gatepost import Everyone, anotify, notify
 
     urlpatterns = [path("_gatepost/", include("gatepost.urls"))]

@@ -16,7 +16,7 @@ from .site import ROOT, ready_addresses
 from .wait import PATIENCE, free_port
 
 SOCKET = "/ws/notifications/"
-PASSWORD = "correct-horse-4"  # noqa: S105 - of an account in a database that the test throws away
+PASSWORD = "correct-horse-4"
 
 #: What a newcomer adds to a fresh project.
 SETTINGS = """
@@ -163,11 +163,12 @@ class FreshProject:
 
     def open_socket(self, browser, origin):
         """A WebSocket with the browser's cookies."""
+        cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
         return BlockingConnection(
             origin.replace("https:", "wss:") + SOCKET,
             ssl=self.tls(),
             origin=origin,
-            additional_headers={"Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items())},
+            additional_headers={"Cookie": cookies},
         )
 
 

@@ -7,12 +7,14 @@ An HTML comment directly before a fence says so, and a test fails on a fence wit
 `<!-- patch -->`        the block is a diff of the project
 `<!-- run -->`          shell commands that succeed
 `<!-- shell -->`        Python for `manage.py shell`
-`<!-- start -->`        a terminal for each line, whose program goes on; `<!-- stop -->` is Ctrl-C in all
+`<!-- start -->`        a terminal for each line, whose program goes on
+`<!-- stop -->`         Ctrl-C in all of these
 `<!-- browser -->`      JavaScript for the page that is open
 `<!-- units -->`        lines with `systemctl`, for the units that the guide wrote
 `<!-- output -->`       a `text` block: these lines are seen, `…` being any text
 
-Every guide but the quick start begins where that one ends. A `text` block without a comment is an illustration.
+Every guide but the quick start begins where that one ends. A `text` block without a comment is an
+illustration.
 """
 
 import re

@@ -29,7 +29,7 @@ READY = (
 
 @cache
 def ports():
-    """Free ones for those of the guides, the same for all: one guide goes on with another's files."""
+    """Free ones for those of the guides, the same for all: a guide goes on with another's files."""
     return {name: str(free_port()) for name in ("8443", "8000", "8001", "9400", "5173")}
 
 
@@ -158,7 +158,8 @@ class Reader:
 
         def missing():
             news = self._news()
-            return [line for line, one in zip(lines, patterns) if not re.search(one, news)]
+            wanted = zip(lines, patterns, strict=True)
+            return [line for line, one in wanted if not re.search(one, news)]
 
         wait_until(lambda: not missing(), "what the guide promises is seen")
 

@@ -1,14 +1,14 @@
 """A site with a stock Django project behind the gateway: no frontend, no code for Gatepost.
 
-The surprise: the project has either an auth view of its own, all that Gatepost needs, or the package
-(`package=True`); the tests of sessions run on both.
+The surprise: the project has either an auth view of its own, all that Gatepost needs, or the
+package (`package=True`); the tests of sessions run on both.
 """
 
 import os
 
 from .site import ROOT, SOCKET, Site
 
-PASSWORD = "correct-horse-4"  # noqa: S105 - of accounts in a database that the test throws away
+PASSWORD = "correct-horse-4"
 
 
 class StockSite(Site):
@@ -63,10 +63,7 @@ class StockSite(Site):
         } | varied
 
     def _config(self, frontend):
-        if self.package:
-            auth = ""
-        else:
-            auth = 'url = "/whoami/"\nbatch_url = ""'
+        auth = "" if self.package else 'url = "/whoami/"\nbatch_url = ""'
         return f"""
 [server]
 https = "127.0.0.1:0"

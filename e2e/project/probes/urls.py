@@ -1,7 +1,8 @@
 """The demo's paths, and the probes."""
 
-from demosite.urls import urlpatterns as demo
 from django.urls import path
+
+from demosite.urls import urlpatterns as demo
 
 from . import views
 

@@ -1,6 +1,7 @@
 """A stock project: what `startproject` writes, with what the tests vary read from the environment.
 
-It has no code for Gatepost but the auth view of its own; with PACKAGE set it has the package instead.
+It has no code for Gatepost but the auth view of its own; with PACKAGE set it has the package
+instead.
 """
 
 import os

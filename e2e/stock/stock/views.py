@@ -4,7 +4,8 @@ from django.contrib.auth import logout
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
 
-PAGE = """<!doctype html><title>page</title><p id="socket" data-phase="connecting">The socket of this page</p>
+PAGE = """<!doctype html><title>page</title>
+<p id="socket" data-phase="connecting">The socket of this page</p>
 <script>
   const shown = document.querySelector("#socket").dataset;
   const ws = new WebSocket(`wss://${location.host}/ws/notifications/`);
@@ -33,7 +34,7 @@ def write(request):
 
 
 def namesake(request):
-    """Sets or deletes another cookie of the session cookie's name, as sites do that moved theirs."""
+    """Sets or deletes another cookie of the session cookie's name, as sites do that moved it."""
     response = HttpResponse(request.user.username)
     where = {"path": request.GET["path"]}
     if value := request.GET.get("value"):
