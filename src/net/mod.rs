@@ -1,12 +1,14 @@
 //! Listeners, this machine's addresses and descriptors, what one address may have, and the orderly
 //! end of everything that runs.
 
+pub mod backoff;
 pub mod block;
 pub mod descriptors;
 pub mod drain;
 pub mod gcra;
 pub mod hashed_slots;
 pub mod interfaces;
+pub mod jitter;
 pub mod listener;
 mod patience;
 pub mod per_address;

@@ -21,11 +21,16 @@ use super::error::{ForwardFailure, UpstreamLabel};
 use super::read_after_write_error::ReadAfterWriteError;
 use super::upload::Upload;
 use crate::config::UpstreamAddress;
+use crate::net::backoff::ExponentialBackoff;
 use crate::net::drain::DrainWatch;
 use crate::net::stream::Stream;
 
-/// Pauses between attempts while nobody listens grow from the first to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// Between attempts while nobody listens.
+const PAUSES: ExponentialBackoff = ExponentialBackoff {
+    min: Duration::from_millis(50),
+    max: Duration::from_millis(500),
+    jitter: 0.0,
+};
 /// hyper's buffer for an answer; a longer head than this is refused.
 const BUFFER: usize = 128 * 1024;
 /// Fields of an answer's head; hyper's own 100 are fewer than an application may have that sets many
@@ -180,21 +185,21 @@ impl Upstream {
     /// A new connection; waits while nobody listens, but no longer than the hold.
     pub(super) async fn connect(&self, first: usize) -> Result<(Stream, usize), ForwardFailure> {
         let started = Instant::now();
-        let mut pause = PAUSES.0;
+        let mut failures = 0_u32;
         loop {
             let failure = match self.try_backends(first).await {
                 Ok(connected) => return Ok(connected),
                 Err(failure) => failure,
             };
+            failures = failures.saturating_add(1);
             let left = self.shared.settings.hold.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Err(failure);
             }
             tokio::select! {
-                () = tokio::time::sleep(pause.min(left)) => {}
+                () = tokio::time::sleep(PAUSES.pause(failures).min(left)) => {}
                 () = self.shared.drain.draining() => return Err(failure),
             }
-            pause = (pause * 2).min(PAUSES.1);
         }
     }
 

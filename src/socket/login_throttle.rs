@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::Socket;
+use crate::net::backoff::ExponentialBackoff;
 use crate::net::drain::DrainWatch;
 use crate::net::hashed_slots::HashedSlots;
 use crate::telemetry::metrics::Metrics;
@@ -24,10 +25,12 @@ const SLOTS: usize = 4 * 1024;
 const FREE: u32 = 5;
 /// One time is forgiven after so long.
 const FORGIVEN_MS: u64 = 10_000;
-/// The first wait, which doubles each time.
-const FIRST: Duration = Duration::from_millis(250);
-/// The last doubling: the longest wait.
-const LONGEST: Duration = Duration::from_secs(4);
+/// How long it waits from then on.
+const WAITS: ExponentialBackoff = ExponentialBackoff {
+    min: Duration::from_millis(250),
+    max: Duration::from_secs(4),
+    jitter: 0.0,
+};
 /// Times beyond which nothing changes.
 const MOST: u64 = 10;
 /// How many wait at most: each costs as much as a connection.
@@ -107,10 +110,7 @@ fn once_more(slot: u64, now: u64) -> u64 {
 }
 
 fn wait_of(times: u32) -> Duration {
-    match times.checked_sub(FREE + 1) {
-        None => Duration::ZERO,
-        Some(doublings) => (FIRST * 2_u32.pow(doublings)).min(LONGEST),
-    }
+    WAITS.pause(times.saturating_sub(FREE))
 }
 
 #[cfg(test)]

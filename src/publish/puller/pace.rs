@@ -6,17 +6,24 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use tokio::time::Instant;
 
 use super::super::wake::Wake;
+use crate::net::backoff::ExponentialBackoff;
+use crate::net::jitter::spread;
 
 /// The rest after a pull.
 const SHORTEST_REST: Duration = Duration::from_millis(5);
 const LONGEST_REST: Duration = Duration::from_millis(500);
 /// After a failure not even a wake makes it ask sooner.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const PAUSES: ExponentialBackoff = ExponentialBackoff {
+    min: SHORTEST_PAUSE,
+    max: Duration::from_secs(5),
+    jitter: JITTER,
+};
+/// So that gateways that started together do not ask together.
+const JITTER: f64 = 0.2;
 
 /// Decides how long to wait.
 #[derive(Debug)]
@@ -44,23 +51,14 @@ impl PullSchedule {
     pub(super) async fn rest(&mut self, wake: &Wake) {
         self.failures = 0;
         let rest = self.began.elapsed().clamp(SHORTEST_REST, LONGEST_REST);
-        wait(rest, spread(self.poll), wake).await;
+        wait(rest, spread(self.poll, JITTER), wake).await;
     }
 
     /// The pull failed: waits twice as long each time.
     pub(super) async fn back_off(&mut self, wake: &Wake) {
-        let doubled = SHORTEST_PAUSE * (1 << self.failures.min(10));
-        self.failures += 1;
-        wait(SHORTEST_PAUSE, spread(doubled.min(LONGEST_PAUSE)), wake).await;
+        self.failures = self.failures.saturating_add(1);
+        wait(SHORTEST_PAUSE, PAUSES.pause(self.failures), wake).await;
     }
-}
-
-/// 80 to 120 % of a time, so that gateways that started together do not ask together.
-fn spread(time: Duration) -> Duration {
-    let mut byte = [128];
-    // Without randomness it is just not spread.
-    let _ = rand::fill(&mut byte);
-    time.mul_f64(0.8 + 0.4 * f64::from(byte[0]) / 255.0)
 }
 
 /// Waits for `longest`, or for a wake, but for `shortest` in any case.
@@ -122,7 +120,7 @@ mod tests {
             "{first:?} {second:?}"
         );
         for _ in 0..20 {
-            assert!(time_of(pace.back_off(&wake)).await <= LONGEST_PAUSE.mul_f64(1.21));
+            assert!(time_of(pace.back_off(&wake)).await <= PAUSES.max.mul_f64(1.21));
         }
         wake.wake();
         assert!(time_of(pace.back_off(&wake)).await >= SHORTEST_PAUSE);

@@ -8,10 +8,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// The first pause after an answer that is none; the pauses double...
-const FIRST: Duration = Duration::from_secs(1);
-/// ...up to this.
-const LONGEST: Duration = Duration::from_secs(30);
+use crate::net::backoff::ExponentialBackoff;
+
+/// After answers that are none.
+const PAUSES: ExponentialBackoff = ExponentialBackoff {
+    min: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+    jitter: 0.0,
+};
 /// So many times "no"...
 const NOES: u32 = 3;
 /// ...over so long a time are believed...
@@ -105,7 +109,7 @@ impl Offer {
         let pause = if noes >= NOES && now - since >= PERSISTS {
             NOT_OFFERED
         } else {
-            LONGEST.min(FIRST * 2_u32.saturating_pow(doubt.strays - 1))
+            PAUSES.pause(doubt.strays)
         };
         doubt.until = now + pause;
         doubt.strays == NOES

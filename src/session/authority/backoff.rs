@@ -5,10 +5,14 @@
 
 use std::time::{Duration, Instant};
 
-/// After the first failure: less than a tenth of a second of silence is never noticed.
-const FIRST: Duration = Duration::from_millis(50);
-/// The waits double up to this.
-const LONGEST: Duration = Duration::from_secs(1);
+use crate::net::backoff::ExponentialBackoff;
+
+/// At first less than a tenth of a second, which nobody notices.
+const PAUSES: ExponentialBackoff = ExponentialBackoff {
+    min: Duration::from_millis(50),
+    max: Duration::from_secs(1),
+    jitter: 0.0,
+};
 
 /// Whether Django can be reached, as far as is known.
 #[derive(Debug, Default)]
@@ -20,7 +24,7 @@ pub(in crate::session) struct Backoff {
 #[derive(Clone, Copy, Debug)]
 struct Away {
     next: Instant,
-    wait: Duration,
+    failures: u32,
 }
 
 impl Backoff {
@@ -34,14 +38,14 @@ impl Backoff {
         if self.answered.is_some_and(|answered| answered >= began) {
             return;
         }
-        let wait = match self.away {
-            None => FIRST,
+        let failures = match self.away {
+            None => 1,
             // One of several that were under way together.
             Some(away) if now < away.next => return,
-            Some(away) => (2 * away.wait).min(LONGEST),
+            Some(away) => away.failures.saturating_add(1),
         };
-        let next = now + wait;
-        self.away = Some(Away { next, wait });
+        let next = now + PAUSES.pause(failures);
+        self.away = Some(Away { next, failures });
     }
 
     /// When to knock again, where Django is away.

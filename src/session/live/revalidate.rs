@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use tokio::time::Instant;
 
+use crate::net::jitter::jitter;
 use crate::session::live::lifecycle::Lifecycle;
 
 /// How often is looked whether something is due, where nothing is sooner.
@@ -123,12 +123,4 @@ impl RevalidationPace {
 
 fn as_float(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
-/// At random from -1 to 1.
-fn jitter() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness there is no jitter, which nobody notices.
-    let _ = rand::fill(&mut bytes);
-    2.0 * f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX) - 1.0
 }
