@@ -15,6 +15,7 @@ from gatepost.sending.client import GatewayError
 from gatepost.sending.presence import online
 from gatepost.sending.publishing import notify, recheck, revoke
 from gatepost.sending.targets import Connection, Everyone, Group, Session
+from gatepost.sending.topics import Topic
 
 __all__ = [
     "Connection",
@@ -22,6 +23,7 @@ __all__ = [
     "GatewayError",
     "Group",
     "Session",
+    "Topic",
     "anotify",
     "aonline",
     "arecheck",

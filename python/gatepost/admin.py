@@ -21,6 +21,7 @@ from django.views.decorators.http import require_POST
 from gatepost.models import Connection
 from gatepost.sending import client, operations, targets
 from gatepost.sending.calls import encode
+from gatepost.signing.topics import LONGEST, is_name
 
 #: More are not shown: the page is for finding somebody, not for reading all.
 MOST_SHOWN = 500
@@ -30,11 +31,16 @@ _LONGEST_FRAME = 16 * 1024
 
 
 class TestMessage(forms.Form):
-    """A frame for a user, a group or everyone."""
+    """A frame for a user, a group, a topic or everyone."""
 
-    to = forms.ChoiceField(choices=[("user", "user"), ("group", "group"), ("everyone", "everyone")])
+    to = forms.ChoiceField(
+        choices=[(kind, kind) for kind in ("user", "group", "topic", "everyone")]
+    )
     name = forms.CharField(
-        required=False, max_length=255, label="who", help_text="A user's name or key, or a group's."
+        required=False,
+        max_length=LONGEST,
+        label="who",
+        help_text="A user's name or key, a group's name, or a topic's, such as shop.order:17.",
     )
     frame = forms.JSONField(
         initial={"type": "test", "message": "Hello"},
@@ -62,10 +68,12 @@ class TestMessage(forms.Form):
         """Refuse a message to nobody."""
         said: dict[str, Any] = super().clean() or self.cleaned_data
         kind, name = said.get("to"), str(said.get("name") or "")
-        if kind in ("user", "group") and not name:
+        if kind in ("user", "group", "topic") and not name:
             self.add_error("name", f"Name the {kind}.")
         elif kind == "user" and _user_key(name) is None:
             self.add_error("name", "There is no such user.")
+        elif kind == "topic" and not is_name(name):
+            self.add_error("name", "This is not the name of a topic.")
         return said
 
 
@@ -102,7 +110,7 @@ class ConnectionAdmin(admin.ModelAdmin):
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show who is connected, all or those of one user."""
+        """Show who is connected: all, those of one user, or those who listen to a topic."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         return self._page(request, TestMessage())
@@ -133,14 +141,16 @@ class ConnectionAdmin(admin.ModelAdmin):
         return self._back(request)
 
     def _page(self, request: HttpRequest, form: TestMessage) -> HttpResponse:
-        wanted = request.GET.get("user", "")
+        wanted, topic = request.GET.get("user", ""), request.GET.get("topic", "")
         user = _user_key(wanted) if wanted else None
         found: list[dict[str, Any]] = []
         if wanted and user is None:
             messages.warning(request, f"There is no user {wanted!r}.")
+        elif topic and not is_name(topic):
+            messages.warning(request, f"{topic!r} is not the name of a topic.")
         else:
             try:
-                found = operations.connections(user)
+                found = operations.connections(user, topic=topic or None)
             except client.GatewayError as error:
                 messages.error(request, str(error))
         context = {
@@ -150,6 +160,7 @@ class ConnectionAdmin(admin.ModelAdmin):
             "connections": list(_rows(found[-MOST_SHOWN:])),
             "total": len(found),
             "wanted": wanted,
+            "topic": topic,
             "user_key": user,
             "form": form,
             "may_disconnect": self.may(request, "disconnect"),

@@ -9,6 +9,7 @@ found.
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -45,6 +46,12 @@ DEFAULTS: dict[str, Any] = {
     "DATABASE": "default",
     # Function (or its dotted path): user -> names of groups. None: the names of user.groups.
     "GROUPS": None,
+    # How many seconds a token for topics (topic_token, {% topics %}) can be used to subscribe.
+    "TOPIC_MAX_AGE": 43_200,
+    # Whose tokens for topics are asked about again: {"shop.order:<pk>": function or its dotted
+    # path}, which is given the ids of users and a key, and returns those who may listen. None
+    # instead of a function: a model that is not asked about on purpose.
+    "TOPICS": {},
     # Function (or its dotted path): user -> the frames that a new socket gets first.
     "INITIAL_FRAMES": None,
     # Who a handshake is: "session" (read only), "request" (request.user, for middlewares that set
@@ -108,6 +115,17 @@ def function(key: str) -> Callable[..., Any] | None:
     if not callable(named):
         raise ImproperlyConfigured(f"GATEPOST[{key!r}] must be a callable or a dotted path to one")
     return named
+
+
+def topic_max_age() -> int:
+    """Return how many whole seconds a token for topics lives."""
+    said = value("TOPIC_MAX_AGE")
+    seconds = said.total_seconds() if isinstance(said, timedelta) else said
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 1:
+        raise ImproperlyConfigured(
+            f"GATEPOST['TOPIC_MAX_AGE'] must be seconds, at least 1, not {said!r}"
+        )
+    return int(seconds)
 
 
 def secret() -> bytes:

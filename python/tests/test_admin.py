@@ -165,6 +165,21 @@ def test_of_one_user(staff, user, connected, gateway, by):
     assert "Close all sockets of" in text
 
 
+def test_of_a_topic(staff, user, connected, gateway):
+    connected(connection(user.pk, topics=["shop.order:17", "news"]))
+    text = show(staff("view"), "?topic=shop.order:17")
+    assert gateway.calls[0].path == "/v1/connections?topic=shop.order%3A17"
+    assert "shop.order:17, news" in text
+    assert "is not the name of a topic" in show(staff_again(), "?topic=a:b:c")
+    assert len(gateway.calls) == 1
+
+
+def staff_again():
+    browser = Client()
+    browser.force_login(get_user_model().objects.get(username="boss"))
+    return browser
+
+
 def test_an_unknown_user_is_said(staff, gateway):
     text = show(staff("view"), "?user=zoe")
     assert "There is no user" in text
@@ -328,6 +343,7 @@ def test_the_action_needs_the_permission(users, user, gateway):
     [
         ("group", "staff", {"group": "staff"}),
         ("everyone", "", {"everyone": True}),
+        ("topic", "shop.order:17", {"topic": "shop.order:17"}),
     ],
 )
 def test_a_test_message_is_sent(staff, gateway, to, name, audience):
@@ -354,6 +370,7 @@ def test_a_test_message_to_a_user(staff, user, gateway):
     [
         ({"to": "user", "name": "zoe", "frame": "1"}, "There is no such user."),
         ({"to": "group", "name": "", "frame": "1"}, "Name the group."),
+        ({"to": "topic", "name": "two words", "frame": "1"}, "not the name of a topic."),
         ({"to": "everyone", "frame": "{no json"}, "Enter a valid JSON."),
         ({"to": "everyone", "frame": "[NaN]"}, "This is not JSON"),
         ({"to": "everyone", "frame": "1e999"}, "This is not JSON"),

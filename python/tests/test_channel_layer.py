@@ -724,12 +724,14 @@ WRONG = {
     },
     "CONFIG['RENDER']['user_*'] of the channel layer must be a consumer class or the dotted path"
     " to one, not None": {"RENDER": {"user_*": None}},
-    "CONFIG['GROUPS']['user_*'] of the channel layer must be 'user:{}', 'group:{}', 'everyone' or"
-    " None, with one {} for each * of the pattern, not 'users:{}'": {
+    "CONFIG['GROUPS']['user_*'] of the channel layer must be 'user:{}', 'group:{}', 'topic:{}',"
+    " 'everyone' or None, with one {} for each * of the pattern, not 'users:{}'": {
         "GROUPS": {"user_*": "users:{}"}
     },
-    "CONFIG['GROUPS']['staff'] of the channel layer must be 'user:{}', 'group:{}', 'everyone' or"
-    " None, with one {} for each * of the pattern, not 'user:{}'": {"GROUPS": {"staff": "user:{}"}},
+    "CONFIG['GROUPS']['staff'] of the channel layer must be 'user:{}', 'group:{}', 'topic:{}',"
+    " 'everyone' or None, with one {} for each * of the pattern, not 'user:{}'": {
+        "GROUPS": {"staff": "user:{}"}
+    },
 }
 
 

@@ -369,7 +369,7 @@ def test_revoking_several_is_a_call_for_each(gateway, user):
 
 @pytest.mark.parametrize("target", [Group("staff"), Everyone, Connection("1")])
 def test_only_users_and_sessions_can_be_revoked(gateway, target):
-    with pytest.raises(TypeError, match="a user, users or a Session"):
+    with pytest.raises(TypeError, match="a user, users, a Session or a Topic"):
         revoke(target)
 
 

@@ -73,7 +73,7 @@ def _log(error: client.GatewayError, request: _Request, url: str) -> None:
 
 
 def _requests(calls: Sequence[Call]) -> Iterator[_Request]:
-    for kind, several in groupby(calls, type):
+    for kind, several in groupby(calls, _kind):
         run = list(several)
         together = _users_together(run) if kind is Recheck else run
         lines = [call.json().encode() for call in together]
@@ -84,6 +84,11 @@ def _requests(calls: Sequence[Call]) -> Iterator[_Request]:
             path = "/v1/revoke" if kind is Revocation else "/v1/recheck"
             for line in lines:
                 yield path, _JSON, line
+
+
+def _kind(call: Call) -> type:
+    """Return what a call is made as: one about a topic is a revocation like any other."""
+    return Revocation if isinstance(call, Revocation) else type(call)
 
 
 def _users_together(rechecks: Sequence[Call]) -> Iterator[Recheck]:

@@ -208,6 +208,11 @@ async def _close(layer: Any) -> None:
 
 def _call(to: dict[str, Any], written: str | Close) -> Call:
     if isinstance(written, Close):
+        if "topic" in to:
+            raise RenderError(
+                "a handler closes its connection, which no event of a topic can do: end the"
+                " subscriptions by revoke(Topic(…)) instead"
+            )
         return Revocation(to, written.reason, written.code)
     return Publication(to, written, uuid.uuid4().hex)
 

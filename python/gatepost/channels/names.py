@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from gatepost.channels.inspecting import inspect_consumer
 from gatepost.sending.targets import Connection, Everyone, Group, user_id
+from gatepost.sending.topics import Topic
 
 #: What ``channel_name`` puts before a connection's id.
 CONNECTION_PREFIX = "specific.gw!"
@@ -23,7 +25,7 @@ CONNECTION_PREFIX = "specific.gw!"
 #: The groups that nearly every public project gives its users.
 USER_PREFIX = "user_"
 
-_TARGET = re.compile(r"(user|group):(.+)|everyone")
+_TARGET = re.compile(r"(user|group|topic):(.+)|everyone")
 
 
 def channel_name(connection: str | Connection) -> str:
@@ -65,7 +67,8 @@ def _patterns(key: str, written: Mapping[str, Any] | None) -> list[_Pattern]:
 class Targets:
     """``CONFIG["GROUPS"]``: ``{"user_*": "user:{}", "alerts": "everyone", "staff_*": "group:{}"}``.
 
-    ``{}`` is what stands for ``*``. None says that a group is not the gateway's.
+    ``{}`` is what stands for ``*``. None says that a group is not the gateway's. A topic is a free
+    name (``"order_*": "topic:order.{}"``) or an object's (``"order_*": "topic:shop.order:{}"``).
     """
 
     def __init__(self, written: Mapping[str, str | None] | None) -> None:
@@ -108,9 +111,20 @@ def _check_target(pattern: _Pattern) -> None:
     if not isinstance(said, str) or not _TARGET.fullmatch(said) or said.count("{}") > stars:
         raise ImproperlyConfigured(
             f"CONFIG['GROUPS'][{pattern.text!r}] of the channel layer must be 'user:{{}}',"
-            " 'group:{}', 'everyone' or None, with one {} for each * of the pattern,"
+            " 'group:{}', 'topic:{}', 'everyone' or None, with one {} for each * of the pattern,"
             f" not {said!r}"
         )
+    if said.startswith("topic:"):
+        _check_topic(pattern.text, said.removeprefix("topic:").replace("{}", "x"))
+
+
+def _check_topic(pattern: str, name: str) -> None:
+    try:
+        Topic.named(name)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"CONFIG['GROUPS'][{pattern!r}] of the channel layer: {error}"
+        ) from error
 
 
 def _target(said: str | None, texts: tuple[str, ...]) -> Any:
@@ -119,8 +133,14 @@ def _target(said: str | None, texts: tuple[str, ...]) -> Any:
     if said == "everyone":
         return Everyone
     kind, _, name = said.partition(":")
+    # Only an object's key may have a colon, and what stands for it is quoted as keys are.
+    head, colon, _ = name.partition(":")
     for text in texts:
-        name = name.replace("{}", text, 1)
+        in_key = kind == "topic" and colon and "{}" not in head
+        name = name.replace("{}", quote(text, safe="") if in_key else text, 1)
+        head = head.replace("{}", text, 1)
+    if kind == "topic":
+        return Topic.named(name)
     return Group(name) if kind == "group" else _user(name)
 
 

@@ -21,7 +21,7 @@ from channels.exceptions import StopConsumer
 from django.db import connections
 
 from gatepost.channels.inspecting import inspect_consumer
-from gatepost.sending.frames import require_fitting
+from gatepost.sending.frames import require_fitting, require_not_reserved
 
 #: Ends every sentence about a handler that only a connection could run.
 WAY_OUT = (
@@ -214,7 +214,7 @@ def _read(message: dict[str, Any], what: str) -> str | Close:
     if text is None:
         raise RenderError(f"{what} sends bytes, but the gateway's frames are JSON texts.")
     try:
-        json.loads(text, parse_constant=_refuse)
+        said = json.loads(text, parse_constant=_refuse)
     except ValueError as error:
         raise RenderError(
             f"{what} sends a text that is not JSON ({error}). The gateway's frames are JSON: let"
@@ -222,6 +222,7 @@ def _read(message: dict[str, Any], what: str) -> str | Close:
         ) from error
     try:
         require_fitting(text)
+        require_not_reserved(said)
     except ValueError as error:
         raise RenderError(f"{what}: {error}") from error
     # Line ends separate the publications of a call; between JSON's tokens they mean nothing.

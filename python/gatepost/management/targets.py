@@ -7,9 +7,13 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 
 from gatepost.sending import targets
+from gatepost.sending.topics import Topic
 
 #: What ``gateway_publish`` takes.
-FORMS = "user:42, username:ann, group:staff, session:<digest>, connection:<id> or everyone"
+FORMS = (
+    "user:42, username:ann, group:staff, topic:shop.order:17, session:<digest>, connection:<id> or"
+    " everyone"
+)
 
 
 def parse_target(text: str) -> tuple[str, str]:
@@ -27,7 +31,17 @@ def audience(kind: str, name: str) -> dict[str, Any]:
         return {"everyone": True}
     if kind == "username":
         return {"user": _user_id(_user_named(name))}
+    if kind == "topic":
+        return {"topic": topic_name(name)}
     return {kind: _user_id(name) if kind == "user" else name}
+
+
+def topic_name(name: str) -> str:
+    """Return the name of a topic as it is, or say why it is none."""
+    try:
+        return Topic.named(name).name
+    except ValueError as error:
+        raise CommandError(f"{error}.") from error
 
 
 def add_user_options(parser: ArgumentParser, *, what: str) -> None:

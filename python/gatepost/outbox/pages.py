@@ -13,7 +13,7 @@ from django.db.models import Min
 from django.db.models.functions import Length
 
 from gatepost.outbox import numbering
-from gatepost.outbox.models import Item, Sequencer, now
+from gatepost.outbox.models import Item, Kind, Sequencer, now
 
 #: Marks an answer as this view's.
 VERSION = 1
@@ -23,6 +23,10 @@ _FULL = 1024 * 1024
 
 #: What a publication may have besides its frame: it may name thousands of users.
 _BESIDES = 1024 * 1024
+
+#: How long, in milliseconds, a transaction that revokes may take: until its commit others issue
+#: tokens by what held before it, and a gateway that pulls late must not refuse those from after it.
+_LONGEST_TRANSACTION = 60_000
 
 #: Why a gateway cannot go on where it was.
 _OTHER_EPOCH = "another-epoch"
@@ -135,8 +139,13 @@ def _texts(items: Iterable[Item], size: int) -> Iterable[str]:
 
 
 def _body(item: Item, moment: int) -> str:
-    """Return the body with what only now can be said: the id, and how long it is wanted."""
-    said = {}
+    """Return the body with what only now can be said: the id, and how long it is wanted.
+
+    Of a topic's revocation it is the time until which tokens may have been issued before it.
+    """
+    said: dict[str, object] = {}
+    if item.kind == Kind.REVOCATION and "topic" in json.loads(item.body):
+        said["at"] = min(moment, item.created + _LONGEST_TRANSACTION)
     if item.name:
         said["id"] = item.name
     if item.expires is not None:

@@ -13,12 +13,19 @@ from django.db import connections, transaction
 from gatepost import backends
 from gatepost.outbox.models import Item, Kind, now
 from gatepost.sending import client
-from gatepost.sending.calls import OPTIONS, Call, Publication, Revocation
+from gatepost.sending.calls import (
+    OPTIONS,
+    Call,
+    Publication,
+    Revocation,
+    TopicRevocation,
+    encode,
+)
 
 logger = logging.getLogger("gatepost")
 
 #: What is kept in the body. How long it is wanted depends on when it is asked for, and a replayed
-#: publication needs another id: both are added then.
+#: publication needs another id: both are added then. So is the time of a topic's revocation.
 _KEPT = tuple(name for name in OPTIONS if name not in ("id", "ttl"))
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
@@ -62,7 +69,8 @@ def wake() -> None:
 def _item(call: Call, moment: int) -> Item:
     if not isinstance(call, Publication):
         kind = Kind.REVOCATION if isinstance(call, Revocation) else Kind.RECHECK
-        return Item(kind=kind, body=call.json(), created=moment)
+        said = encode(call.undated()) if isinstance(call, TopicRevocation) else call.json()
+        return Item(kind=kind, body=said, created=moment)
     return Item(
         kind=Kind.PUBLICATION,
         body=call.json(_KEPT),

@@ -6,6 +6,7 @@ that nothing changes it afterwards, and a mistake shows in the caller's own line
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,7 +21,7 @@ NOT_LOGGED_IN = 4001
 COME_BACK = 1013
 
 #: What a publication may say besides its frame.
-OPTIONS = ("to", "id", "ttl", "key", "exclude", "socket")
+OPTIONS = ("to", "id", "ttl", "key", "exclude", "socket", "event", "end", "text")
 
 
 def encode(said: Any) -> str:
@@ -49,23 +50,31 @@ def _next_number() -> int:
 
 @dataclass(frozen=True)
 class Publication:
-    """A frame for an audience."""
+    """A frame, or a text, for an audience."""
 
     to: dict[str, Any]
-    #: JSON text.
-    frame: str
+    #: JSON text; None where a text is sent, or the end alone.
+    frame: str | None
     #: Makes it idempotent: the gateway takes an id once in five minutes.
     id: str
     ttl: str | None = None
     key: str | None = None
     exclude: str | None = None
     socket: str | None = None
+    #: Sent as it is, instead of a frame: HTML, say.
+    text: str | None = None
+    #: What it is called for clients of SSE.
+    event: str | None = None
+    #: Whether the streams that hear it end behind it; None for no.
+    end: bool | None = None
     #: Counts the calls in the order in which the project made them.
     number: int = field(default_factory=_next_number, init=False, compare=False, repr=False)
 
     def json(self, names: Sequence[str] = OPTIONS) -> str:
         """Return the body that ``POST /v1/publish`` takes, with the named options."""
         said = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.frame is None:
+            return encode(said)
         # The gateway passes on the frame's own bytes, so they are put in as they are.
         return f'{encode(said)[:-1]},"frame":{self.frame}}}'
 
@@ -74,7 +83,8 @@ class Publication:
 class Revocation:
     """The end of a session, or of all sessions of a user: their sockets are closed."""
 
-    #: ``{"user": id}`` or ``{"session": digest}``.
+    #: ``{"user": id}`` or ``{"session": digest}``; of subscriptions ``{"topic": name}``, perhaps
+    #: with a user.
     who: dict[str, str]
     reason: str
     code: int = NOT_LOGGED_IN
@@ -83,6 +93,26 @@ class Revocation:
     def json(self) -> str:
         """Return the body that ``POST /v1/revoke`` takes."""
         return encode({**self.who, "code": self.code, "reason": self.reason})
+
+
+@dataclass(frozen=True)
+class TopicRevocation(Revocation):
+    """The end of subscriptions, and of the tokens that were issued before; the sockets stay."""
+
+    #: For how many seconds a token that was issued before could be used.
+    max_age: int = 0
+
+    def json(self) -> str:
+        """Return the body that ``POST /v1/revoke`` takes, with the time of this moment.
+
+        It is read when the call is made: until a transaction commits, others issue tokens by what
+        held before it.
+        """
+        return encode({**self.undated(), "at": time.time_ns() // 1_000_000})
+
+    def undated(self) -> dict[str, Any]:
+        """Return what it says besides its time."""
+        return {**self.who, "max_age": self.max_age}
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from gatepost import backends
+from gatepost import backends, conf
 from gatepost.sending import client
-from gatepost.sending.calls import NOT_LOGGED_IN, Publication, encode
+from gatepost.sending.calls import NOT_LOGGED_IN, Publication, TopicRevocation, encode
 
 _JSON = "application/json"
 
@@ -28,13 +28,17 @@ class Delivery:
 def publish(to: dict[str, Any], frame: Any, **options: str | None) -> Delivery:
     """Publish a frame now. ``to`` and the options are as ``POST /v1/publish`` takes them."""
     name = options.pop("id", None) or uuid.uuid4().hex
-    body = Publication(to, encode(frame), name, **options).json().encode()
+    body = Publication(to, encode(frame), name, **_chosen(options)).json().encode()
     said = [_post("/v1/publish", body, url) for url in _urls()]
     # Each gateway counts its own connections; a user is offline who is offline everywhere.
     return Delivery(
         sockets=sum(int(one.get("sockets", 0)) for one in said),
         offline=min((int(one.get("offline", 0)) for one in said), default=0),
     )
+
+
+def _chosen(options: dict[str, str | None]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def revoke(who: dict[str, Any], *, code: int = NOT_LOGGED_IN, reason: str) -> int:
@@ -44,9 +48,18 @@ def revoke(who: dict[str, Any], *, code: int = NOT_LOGGED_IN, reason: str) -> in
     return sum(int(one.get("closed", 0)) for one in said)
 
 
-def connections(user: str | None = None) -> list[dict[str, Any]]:
-    """Return who is connected, or the connections of one user, oldest first."""
-    query = f"?{urlencode({'user': user})}" if user is not None else ""
+def unsubscribe(topic: str, user: str | None = None) -> int:
+    """End subscriptions to a topic now, of one user or of all; return how many."""
+    who = {"topic": topic, **({"user": user} if user is not None else {})}
+    call = TopicRevocation(who, "revoked", max_age=conf.topic_max_age())
+    said = [_post("/v1/revoke", call.json().encode(), url) for url in _urls()]
+    return sum(int(one.get("unsubscribed", 0)) for one in said)
+
+
+def connections(user: str | None = None, *, topic: str | None = None) -> list[dict[str, Any]]:
+    """Return who is connected, perhaps those of one user or who listen to a topic, oldest first."""
+    asked = {name: value for name, value in (("user", user), ("topic", topic)) if value is not None}
+    query = f"?{urlencode(asked)}" if asked else ""
     found: list[dict[str, Any]] = []
     for url in _urls():
         said = client.get(f"/v1/connections{query}", url=url).json().get("connections")

@@ -10,13 +10,20 @@ import re
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from gatepost import conf
 from gatepost.sending import frames
-from gatepost.sending.calls import NOT_LOGGED_IN, Publication, Recheck, Revocation
+from gatepost.sending.calls import (
+    NOT_LOGGED_IN,
+    Publication,
+    Recheck,
+    Revocation,
+    TopicRevocation,
+)
 from gatepost.sending.commit import after_commit, send_outside_transaction
 from gatepost.sending.targets import Connection, Session, audience
+from gatepost.sending.topics import Topic
 
 logger = logging.getLogger("gatepost")
 
@@ -32,10 +39,23 @@ LONGEST_TTL = 365 * 86400
 _DURATION = re.compile(r"[0-9]{1,9}(ms|s|m|h|d)", re.ASCII)
 
 
+class _Missing:
+    def __repr__(self) -> str:
+        return "…"
+
+
+_MISSING: Final = _Missing()
+
+_ENDED = "session ended"
+
+
 def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     target: Any,
-    frame: Any,
+    frame: Any = _MISSING,
     *,
+    text: str | None = None,
+    event: str | None = None,
+    end: bool = False,
     exclude: Any = None,
     ttl: float | str | timedelta | None = None,
     key: str | None = None,
@@ -45,8 +65,11 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     """Send a frame to the open sockets of a target, after the transaction commits.
 
     ``target`` is a user, a primary key, an iterable or a queryset of those, ``Group("staff")``, or
-    one of Django's groups, ``Session(request)``, ``Connection(id)`` or ``Everyone``. ``frame`` is
-    anything that JSON can hold (dates, UUIDs, decimals and lazy texts included). ``exclude`` is a
+    one of Django's groups, ``Session(request)``, ``Connection(id)``, ``Everyone``, or who listens:
+    ``Topic(order)``. ``frame`` is anything that JSON can hold (dates, UUIDs, decimals and lazy
+    texts included); ``text`` instead of it is sent as it is: HTML for htmx and Turbo. ``event`` is
+    what clients of SSE know it by. With ``end`` the streams that hear it (see ``stream``) end
+    behind it, and there may be neither frame nor text. ``exclude`` is a
     connection that does not get it: the request of the sender, or ``Connection(id)``. After ``ttl``
     seconds it is no longer sent. Of the frames with one ``key`` a slow client gets only the newest.
     One ``id`` is taken once in five minutes. ``socket`` is the one path whose sockets get it.
@@ -54,13 +77,16 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     A gateway that cannot be reached is logged, and raised only where ``FAIL_SILENTLY`` is False.
     What is no target or no JSON, or too large or too deep, raises TypeError or ValueError at once.
     """
-    options = {
+    encoded = _content(frame, text, end=end)
+    options: dict[str, Any] = {
+        "text": frames.text(text) if text is not None else None,
+        "event": frames.event(event) if event is not None else None,
+        "end": True if end else None,
         "ttl": _duration(ttl),
         "key": key,
         "exclude": _excluded(exclude),
         "socket": socket,
     }
-    encoded = frames.frame(frame)
     to = _audience(target)
     if to is None:
         return
@@ -68,11 +94,48 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
         after_commit(Publication(part, encoded, name, **options))
 
 
-def revoke(target: Any, *, code: int = NOT_LOGGED_IN, reason: str = "session ended") -> None:
-    """Close the sockets of a user, of several, or of one ``Session``, after the commit."""
+def _content(frame: Any, text: str | None, *, end: bool) -> str | None:
+    """Return the frame as it is sent; None where a text is, or nothing at all."""
+    if frame is _MISSING:
+        if text is None and not end:
+            raise TypeError("notify() takes a frame, or text=")
+        return None
+    if text is not None:
+        raise TypeError("notify() takes a frame or text=, not both")
+    return frames.frame(frame)
+
+
+def revoke(
+    target: Any, *, user: Any = _MISSING, code: int = NOT_LOGGED_IN, reason: str = _ENDED
+) -> None:
+    """Close the sockets of a user, of several, or of one ``Session``, after the commit.
+
+    ``revoke(Topic(order), user=…)`` ends subscriptions of a user (or of several, and without
+    ``user`` of everybody) instead, and every token that was issued before: sockets stay open. Who
+    may listen all the same gets it by a page that is rendered afterwards.
+    """
+    if isinstance(target, Topic):
+        if (code, reason) != (NOT_LOGGED_IN, _ENDED):
+            raise TypeError("a topic is revoked without code and reason: its sockets stay open")
+        _revoke_topic(target, user)
+        return
+    if user is not _MISSING:
+        raise TypeError("user= goes with a Topic: revoke(Topic(order), user=…)")
     said = _fitting(reason)
     for who in _sessions(target):
         after_commit(Revocation(who, said, code))
+
+
+def _revoke_topic(topic: Topic, user: Any) -> None:
+    whose: list[dict[str, str]] = [{}]
+    if user is not _MISSING:
+        to = _audience(user) or {"users": []}
+        if not to.keys() <= {"user", "users"}:
+            raise TypeError("user= takes a user, a primary key, or an iterable of those")
+        whose = [{"user": one} for one in to.get("users", [to["user"]] if "user" in to else [])]
+    max_age = conf.topic_max_age()
+    for one in whose:
+        after_commit(TopicRevocation({"topic": topic.name, **one}, "revoked", max_age=max_age))
 
 
 def revoke_now(session: Session, *, code: int = NOT_LOGGED_IN, reason: str) -> None:
@@ -115,7 +178,7 @@ def _sessions(target: Any) -> list[dict[str, str]]:
     users = to.get("users")
     several = [{"user": user} for user in users] if users else [to]
     if not all(one.keys() <= {"user", "session"} for one in several):
-        raise TypeError("revoke() takes a user, users or a Session")
+        raise TypeError("revoke() takes a user, users, a Session or a Topic")
     return several
 
 

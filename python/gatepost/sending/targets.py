@@ -14,6 +14,7 @@ from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import Model, QuerySet
 
 from gatepost import conf
+from gatepost.sending.topics import Topic
 from gatepost.signing.digest import session_digest
 
 #: The ``to`` member of a publication; None addresses nobody.
@@ -78,6 +79,8 @@ def audience(target: Any) -> Audience:
         return {"session": digest} if digest else None
     if isinstance(target, Connection):
         return {"connection": target.id}
+    if isinstance(target, Topic):
+        return {"topic": target.name}
     if target is Everyone:
         return {"everyone": True}
     # A user first: request.user is a lazy object, which looks iterable whatever it holds.
@@ -150,11 +153,18 @@ def _members(target: Iterable[Any]) -> Iterable[Any]:
 def _wrong(target: Any) -> str:
     return (
         f"cannot notify {type(target).__name__}: give a user, a user's primary key, an iterable"
-        f" of those, Group(name), Session(request), Connection(id) or Everyone{_hint(target)}"
+        " of those, Topic(object), Group(name), Session(request), Connection(id) or"
+        f" Everyone{_hint(target)}"
     )
 
 
 def _hint(target: Any) -> str:
-    if conf.value("GROUPS") is None or not isinstance(target, Model) or not hasattr(target, "name"):
+    if not isinstance(target, Model):
         return ""
-    return ". In which groups users are, says GATEPOST['GROUPS']: give Group(…) a name of its"
+    listeners = f". Who listens to this object is Topic({target._meta.model_name})"
+    if conf.value("GROUPS") is None or not hasattr(target, "name"):
+        return listeners
+    return (
+        f"{listeners}. In which groups users are, says GATEPOST['GROUPS']: give Group(…) a name of"
+        " its"
+    )

@@ -6,6 +6,7 @@ would see them.
 """
 
 import json
+from dataclasses import dataclass
 from difflib import SequenceMatcher, ndiff
 from typing import Any, Final
 
@@ -26,28 +27,58 @@ class _Any:
 _ANY: Final = _Any()
 
 
-def assertNotified(  # noqa: N802 - named as unittest's are
+@dataclass(frozen=True)
+class _Wanted:
+    """What is looked for in what was sent."""
+
+    frame: Any = _ANY
+    containing: dict[str, Any] | None = None
+    text: str | None = None
+
+    def fits(self, sent: Sent) -> bool:
+        if self.text is not None and (sent.has_frame or sent.text != self.text):
+            return False
+        if self.frame is not _ANY and not (sent.has_frame and sent.frame == _as_sent(self.frame)):
+            return False
+        if self.containing is None:
+            return True
+        wanted = _as_sent(self.containing)
+        if not isinstance(sent.frame, dict):
+            return False
+        return all(name in sent.frame and sent.frame[name] == wanted[name] for name in wanted)
+
+    def __str__(self) -> str:
+        if self.frame is not _ANY:
+            return f" with {encode(self.frame)}"
+        if self.text is not None:
+            return f" with the text {self.text!r}"
+        has = self.containing
+        return f" with a frame that has {encode(has)}" if has is not None else ""
+
+
+def assertNotified(  # noqa: N802, PLR0913 - named as unittest's are; options, all by keyword
     target: Any,
     frame: Any = _ANY,
     *,
     containing: dict[str, Any] | None = None,
+    text: str | None = None,
     times: int | None = None,
 ) -> Sent:
     """Fail unless a target was notified; return the last such frame as it was sent.
 
-    ``frame`` is the whole frame, ``containing`` some of its members; without either, any will do.
-    ``times`` says how often; without it, at least once.
+    ``frame`` is the whole frame, ``containing`` some of its members, ``text`` what was sent by
+    ``text=``; without these, any will do. ``times`` says how often; without it, at least once.
     """
     if times == 0:
         raise ValueError("times is at least 1: where nothing may be sent, assertNotNotified")
-    to = _recorded(target)
-    found = [one for one in outbox.to(target) if _fits(one, frame, containing)]
+    to, wanted = _recorded(target), _Wanted(frame, containing, text)
+    found = [one for one in outbox.to(target) if wanted.fits(one)]
     if found and times in (None, len(found)):
         return found[-1]
     often = f" {_times(len(found))}, not {_times(times)}" if found and times else ""
     raise AssertionError(
-        f"{_name(to)} was {'' if found else 'not '}notified{often}{_wanted(frame, containing)}."
-        f"\n{_account(target, frame, containing)}"
+        f"{_name(to)} was {'' if found else 'not '}notified{often}{wanted}."
+        f"\n{_account(target, wanted)}"
     )
 
 
@@ -55,29 +86,35 @@ def assertNotNotified(  # noqa: N802
     target: Any = _ANY, frame: Any = _ANY, *, containing: dict[str, Any] | None = None
 ) -> None:
     """Fail if a target (without one: anybody) was notified."""
-    to = _recorded(target)
+    to, wanted = _recorded(target), _Wanted(frame, containing)
     sent = list(outbox) if target is _ANY else outbox.to(target)
-    found = [one for one in sent if _fits(one, frame, containing)]
+    found = [one for one in sent if wanted.fits(one)]
     if found:
         who = "somebody" if to is None else _name(to)
         raise AssertionError(
-            f"{who} was notified{_wanted(frame, containing)}, but should not have been.\n"
-            f"{_list(found)}"
+            f"{who} was notified{wanted}, but should not have been.\n{_list(found)}"
         )
 
 
-def assertRevoked(target: Any, *, code: int | None = None) -> Revocation:  # noqa: N802
-    """Fail unless the sockets of a user or a session were closed; return the last such call."""
-    to = _recorded(target)
+def assertRevoked(  # noqa: N802
+    target: Any, *, user: Any = _ANY, code: int | None = None
+) -> Revocation:
+    """Fail unless the sockets of a user or a session were closed; return the last such call.
+
+    With a ``Topic`` it is whether subscriptions to it were ended: those of ``user``, or without it
+    those of all.
+    """
+    to = {**_recorded(target), **({} if user is _ANY else _recorded(user))}
     for_them = [call for call in outbox.revocations if call.who == to]
     found = [call for call in for_them if code in (None, call.code)]
     if found:
         return found[-1]
     with_code = "" if code is None else f" with code {code}"
-    others = [f"{_name(one.who)}, {one.code} {one.reason!r}" for one in outbox.revocations]
+    others = [_revoked(one) for one in outbox.revocations]
     said = "\n".join(f"  {number}. {one}" for number, one in enumerate(others, 1))
+    what = "subscriptions to" if "topic" in to else "sockets of"
     raise AssertionError(
-        f"no sockets of {_name(to)} were closed{with_code}.\n"
+        f"no {what} {_name(to)} were {'ended' if 'topic' in to else 'closed'}{with_code}.\n"
         + (f"Closed were those of\n{said}" if others else "Nobody's were.")
         + _hints()
     )
@@ -98,17 +135,6 @@ def _recorded(target: Any) -> Any:
     return to
 
 
-def _fits(sent: Sent, frame: Any, containing: dict[str, Any] | None) -> bool:
-    if frame is not _ANY and sent.frame != _as_sent(frame):
-        return False
-    if containing is None:
-        return True
-    wanted = _as_sent(containing)
-    if not isinstance(sent.frame, dict):
-        return False
-    return all(name in sent.frame and sent.frame[name] == wanted[name] for name in wanted)
-
-
 def _as_sent(frame: Any) -> Any:
     return json.loads(encode(frame))
 
@@ -119,6 +145,9 @@ def _as_sent(frame: Any) -> Any:
 def _name(to: Any) -> str:
     if to is None:
         return "nobody"
+    if "topic" in to:
+        whose = f" of user {to['user']}" if "user" in to else ""
+        return f"topic {to['topic']}{whose}"
     ((kind, value),) = to.items()
     if kind == "everyone":
         return "everyone"
@@ -133,16 +162,16 @@ def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
 
 
-def _wanted(frame: Any, containing: dict[str, Any] | None) -> str:
-    if frame is not _ANY:
-        return f" with {encode(frame)}"
-    return f" with a frame that has {encode(containing)}" if containing is not None else ""
+def _revoked(one: Revocation) -> str:
+    said = f", {one.code} {one.reason!r}" if "topic" not in one.who else ""
+    return f"{_name(one.who)}{said}"
 
 
-def _account(target: Any, frame: Any, containing: dict[str, Any] | None) -> str:
-    theirs = outbox.to(target)
-    if theirs and frame is not _ANY and not any(_fits(one, frame, containing) for one in theirs):
-        return f"The nearest frame they were sent differs:\n{_difference(theirs, frame)}{_hints()}"
+def _account(target: Any, wanted: _Wanted) -> str:
+    theirs = [one for one in outbox.to(target) if one.has_frame]
+    if theirs and wanted.frame is not _ANY and not any(map(wanted.fits, theirs)):
+        said = _difference(theirs, wanted.frame)
+        return f"The nearest frame they were sent differs:\n{said}{_hints()}"
     return f"{_list(list(outbox))}{_hints()}"
 
 

@@ -28,18 +28,22 @@ class Sent:
 
     #: Whom it addressed, in the words of the gateway's API: ``{"user": "42"}``.
     target: dict[str, Any]
-    #: The very text that browsers get.
+    #: The very text that browsers get: JSON, or what ``text=`` gave; empty for an end alone.
     text: str
     id: str
     ttl: str | None = None
     key: str | None = None
     exclude: str | None = None
     socket: str | None = None
+    event: str | None = None
+    end: bool = False
+    #: Whether the text is a frame, and not what ``text=`` gave.
+    has_frame: bool = True
 
     @property
     def frame(self) -> Any:
-        """Return the frame as the browser's JSON.parse() reads it."""
-        return json.loads(self.text)
+        """Return the frame as the browser's JSON.parse() reads it; None where there is none."""
+        return json.loads(self.text) if self.has_frame else None
 
     def addresses(self, target: Any) -> bool:
         """Return whether it addresses a user (a group, a session, …), or all of several users."""
@@ -151,5 +155,6 @@ def _is_of_a_test(connection: Any) -> bool:
 
 
 def _sent(call: Publication) -> Sent:
-    options = (call.ttl, call.key, call.exclude, call.socket)
-    return Sent(call.to, call.frame, call.id, *options)
+    options = (call.ttl, call.key, call.exclude, call.socket, call.event, bool(call.end))
+    text = call.frame if call.frame is not None else call.text
+    return Sent(call.to, text or "", call.id, *options, has_frame=call.frame is not None)

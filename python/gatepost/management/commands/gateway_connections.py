@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from gatepost.management.targets import add_user_options, user_option
+from gatepost.management.targets import add_user_options, topic_name, user_option
 from gatepost.sending import client, operations
 
 _COLUMNS = ("user", "socket", "address", "since", "sent", "queued", "connection")
@@ -22,12 +22,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the user, and the form of the output."""
         add_user_options(parser, what="only the connections")
+        parser.add_argument(
+            "--topic", metavar="NAME", help="only those that listen to it, such as shop.order:17"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask the gateway and print."""
         try:
-            found = operations.connections(user_option(options))
+            topic = topic_name(options["topic"]) if options["topic"] is not None else None
+            found = operations.connections(user_option(options), topic=topic)
         except client.GatewayError as error:
             raise CommandError(str(error)) from error
         if options["json"]:

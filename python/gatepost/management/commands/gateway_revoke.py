@@ -1,10 +1,10 @@
-"""``manage.py gateway_revoke --user 42``: closes sockets by hand."""
+"""``manage.py gateway_revoke --user 42``: closes sockets, or ends subscriptions, by hand."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gatepost.management.targets import add_user_options, user_option
+from gatepost.management.targets import add_user_options, topic_name, user_option
 from gatepost.sending import client, operations
 from gatepost.sending.calls import NOT_LOGGED_IN
 
@@ -15,7 +15,8 @@ class Command(BaseCommand):
     help = (
         "Closes the sockets of a user, a session or a connection. It does not log anybody out:"
         " with the code 4001 the page is told to go to the login page, and the session's key is"
-        " refused for a minute."
+        " refused for a minute. With --topic it ends subscriptions instead (of all, or with --user"
+        " of one user), and the tokens that were issued for them; their sockets stay open."
     )
     requires_system_checks = ()
 
@@ -26,6 +27,7 @@ class Command(BaseCommand):
             "--session", metavar="DIGEST", help="as gateway_connections --json shows it"
         )
         parser.add_argument("--connection", metavar="ID", help="as gateway_connections shows it")
+        parser.add_argument("--topic", metavar="NAME", help="whose listeners: shop.order:17")
         parser.add_argument(
             "--code", type=int, default=NOT_LOGGED_IN, help="the close code (default: 4001)"
         )
@@ -41,10 +43,20 @@ class Command(BaseCommand):
             "connection": options["connection"],
         }
         who = {kind: name for kind, name in named.items() if name is not None}
-        if len(who) != 1:
-            raise CommandError("Name one of --user, --username, --session and --connection.")
         try:
+            if options["topic"] is not None:
+                self.stdout.write(_unsubscribe(topic_name(options["topic"]), who))
+                return
+            if len(who) != 1:
+                raise CommandError("Name one of --user, --username, --session and --connection.")
             closed = operations.revoke(who, code=options["code"], reason=options["reason"])
         except client.GatewayError as error:
             raise CommandError(str(error)) from error
         self.stdout.write("1 socket closed." if closed == 1 else f"{closed} sockets closed.")
+
+
+def _unsubscribe(topic: str, who: dict[str, str]) -> str:
+    if not who.keys() <= {"user"}:
+        raise CommandError("With --topic name nobody, or one of --user and --username.")
+    ended = operations.unsubscribe(topic, who.get("user"))
+    return "1 subscription ended." if ended == 1 else f"{ended} subscriptions ended."
