@@ -15,7 +15,7 @@
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
 //! | 1 | [`config`] |
-//! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] |
+//! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] and [`unix_time`] |
 
 pub mod admin;
 pub mod app;
@@ -38,5 +38,6 @@ pub mod session;
 pub mod socket;
 pub mod telemetry;
 pub mod tls;
+pub mod unix_time;
 pub mod upcall;
 pub mod web;

@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -18,6 +18,7 @@ use super::caching;
 use super::disk;
 use super::find::{RealFile, Sibling};
 use super::identity::FileIdentity;
+use crate::unix_time;
 
 /// What is read whole and kept in memory. Of larger files reading is the smaller part of the cost.
 pub(super) const SMALL: u64 = 256 * 1024;
@@ -114,7 +115,7 @@ impl Representation {
                 header(format!("\"{seconds:x}.{nanoseconds:08x}-{length:x}\""))
             }),
             modified: seconds.and_then(|seconds| {
-                let date = HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+                let date = HttpDate::from(unix_time::moment(Duration::from_secs(seconds))?);
                 Some((date, header(date.to_string())?))
             }),
             content,

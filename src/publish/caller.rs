@@ -10,7 +10,8 @@ use http::{HeaderMap, HeaderValue};
 use super::error::PublishError;
 use super::replays::Replays;
 use crate::secret::Secrets;
-use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts, unix_seconds};
+use crate::unix_time;
+use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
 
 /// Knows the secrets, and what was believed already.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ impl Authenticator {
         let target = request.uri.path_and_query().map_or("/", |pq| pq.as_str());
         let hash = BodyHash::of(body);
         let parts = SignedParts::of(&request.method, target, &request.headers, hash);
-        let now = unix_seconds();
+        let now = unix_time::seconds();
         let signature = signature::verify(&self.secrets, header, &parts, now)?;
         if request.method.is_safe() {
             return Ok(());
@@ -201,7 +202,7 @@ mod tests {
         let (mut request, ()) = request.into_parts();
         let hash = BodyHash::of(b"{}");
         let parts = SignedParts::of(&request.method, "/v1/publish?x=1", &request.headers, hash);
-        let header = signature::sign(&secrets().current, &parts, unix_seconds());
+        let header = signature::sign(&secrets().current, &parts, unix_time::seconds());
         request.headers.insert(SIGNATURE, header);
         let credentials = Credentials::of(&request.headers, &secrets()).unwrap();
         (request, credentials)

@@ -4,7 +4,6 @@
 //! and Django is.
 
 use std::collections::BTreeMap;
-use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
@@ -13,6 +12,7 @@ use crate::hub::{ConnectionSnapshot, Hub};
 use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
 use crate::publication::Audience;
+use crate::unix_time;
 
 /// The most connections that one answer tells of.
 const MOST: usize = 1_000;
@@ -69,7 +69,6 @@ pub(super) fn online(hub: &Hub, users: &[UserId]) -> Vec<u8> {
 
 fn one<'a>(snapshot: &'a ConnectionSnapshot, identity: &'a Identity) -> ConnectionText<'a> {
     let member = &snapshot.member;
-    let since = member.since.duration_since(UNIX_EPOCH);
     ConnectionText {
         connection: member.id.to_string(),
         user: identity.user.as_str(),
@@ -78,7 +77,7 @@ fn one<'a>(snapshot: &'a ConnectionSnapshot, identity: &'a Identity) -> Connecti
         socket: &member.socket,
         transport: "websocket",
         address: member.address.to_string(),
-        since: since.map_or(0, |since| since.as_secs()),
+        since: unix_time::of(member.since).as_secs(),
         sent: snapshot.sent,
         queued: snapshot.queued,
     }

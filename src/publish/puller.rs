@@ -11,7 +11,7 @@ mod source;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::backpressure::Backpressure;
 use super::error::PublishError;
@@ -23,6 +23,7 @@ use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
 use crate::telemetry::metrics::OutcomeLabel;
 use crate::telemetry::seldom::OnChange;
+use crate::unix_time;
 use crate::upcall::ClientError;
 use cursor::{Cursor, CursorFile, StoredCursor};
 use pace::PullSchedule;
@@ -275,7 +276,5 @@ fn refused(item: &OutboxItem<'_>, error: DecodeError) -> &'static str {
 }
 
 fn age_of(item: &OutboxItem<'_>) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default()
-        .saturating_sub(Duration::from_millis(item.at))
+    unix_time::now().saturating_sub(Duration::from_millis(item.at))
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::identity::Identity;
 use crate::ids::{GroupName, SessionDigest, UserId};
 use crate::publication::Frame;
+use crate::unix_time;
 
 /// Longest user id and group name, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -124,8 +125,7 @@ fn is_name(text: &str) -> bool {
 
 fn moment(seconds: f64) -> Result<SystemTime, AnswerError> {
     let since = Duration::try_from_secs_f64(seconds).map_err(|_| AnswerError::ExpiresAt)?;
-    let end = SystemTime::UNIX_EPOCH.checked_add(since);
-    end.ok_or(AnswerError::ExpiresAt)
+    unix_time::moment(since).ok_or(AnswerError::ExpiresAt)
 }
 
 #[cfg(test)]

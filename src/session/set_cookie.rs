@@ -16,7 +16,7 @@ use super::cookie::{SessionCookies, parts};
 use super::jar::{self, Placement};
 use super::naming::CookieNames;
 use super::unquote::unquote;
-use crate::web::signature::unix_seconds;
+use crate::unix_time;
 
 /// What becomes of a cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +174,9 @@ fn time_left(cookie: &Cookie<'_>) -> Option<Duration> {
         return None;
     };
     let end = u64::try_from(end.unix_timestamp()).unwrap_or_default();
-    Some(Duration::from_secs(end.saturating_sub(unix_seconds())))
+    Some(Duration::from_secs(
+        end.saturating_sub(unix_time::seconds()),
+    ))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use x509_parser::time::ASN1Time;
 
 use super::error::{Role, TlsError};
+use crate::unix_time;
 
 /// A certificate chain, the leaf first, with the key that belongs to it.
 pub(super) struct Pair {
@@ -128,5 +129,5 @@ pub(super) fn warn_of_dates(leaf: &CertificateDer<'_>, path: &Path) {
 pub(super) fn ends_at(leaf: &CertificateDer<'_>) -> Option<SystemTime> {
     let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
-    SystemTime::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(seconds))
+    unix_time::moment(Duration::from_secs(seconds))
 }

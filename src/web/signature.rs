@@ -4,8 +4,6 @@
 //! surprise: the message names `Host`, the client's address and the scheme too, so that a signed call
 //! cannot be replayed as a call for another host or another client.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use aws_lc_rs::{constant_time, digest, hmac};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -167,12 +165,6 @@ impl Signer {
 /// The header for a request that is sent at `now`, in unix seconds.
 pub fn sign(secret: &Secret, parts: &SignedParts<'_>, now: u64) -> HeaderValue {
     Signer::new(secret).sign(parts, now)
-}
-
-/// This moment, as signatures tell the time.
-pub fn unix_seconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
 }
 
 /// Checks a request that arrived at `now`, in unix seconds. The time taken does not tell which

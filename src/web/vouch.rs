@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::headers;
-use super::signature::{ADDRESS, BodyHash, SCHEME, SIGNATURE, SignedParts, Signer, unix_seconds};
+use super::signature::{ADDRESS, BodyHash, SCHEME, SIGNATURE, SignedParts, Signer};
 use super::target::survives_quoting;
+use crate::unix_time;
 
 /// The signed target as it was sent, for servers that keep only the decoded path from Django.
 const TARGET: HeaderName = HeaderName::from_static("gatepost-target");
@@ -39,6 +40,6 @@ pub fn vouch(signer: &Signer, request: Vouched<'_>, fields: &mut HeaderMap) {
         fields.insert(TARGET, told);
     }
     let parts = SignedParts::of(request.method, request.target, fields, request.body);
-    let signature = signer.sign(&parts, unix_seconds());
+    let signature = signer.sign(&parts, unix_time::seconds());
     fields.insert(SIGNATURE, signature);
 }

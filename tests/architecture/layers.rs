@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["identity", "publication", "close"],
     &["ids"],
-    &["secret"],
+    &["secret", "unix_time"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

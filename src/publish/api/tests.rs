@@ -265,10 +265,7 @@ async fn a_signature_takes_the_place_of_the_secret() {
             .body(Full::new(Bytes::from(body.to_owned())))
             .unwrap()
     };
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = crate::unix_time::seconds();
     assert_eq!(ask(&api, signed(PUBLICATION, now)).await.status, 202);
     let forged = ask(&api, signed(r#"{"to":{"everyone":true},"frame":0}"#, now)).await;
     assert_eq!(

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
@@ -20,6 +20,7 @@ use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
 use crate::secret::Secret;
 use crate::session::lease::{Lease, LeaseKey, Leases};
+use crate::unix_time::{self, milliseconds};
 
 /// What the file begins with, and its version.
 const MARK: &[u8] = b"gatepost leases 2\n";
@@ -101,7 +102,7 @@ impl LeaseFile {
             }
         }
         let content = Content {
-            at: milliseconds(unix_now()),
+            at: milliseconds(unix_time::now()),
             framed: leases.has_frames(),
             leases: sealed,
         };
@@ -120,7 +121,7 @@ impl LeaseFile {
             return Ok(0);
         };
         let content = open(&bytes, &self.secret)?;
-        let age = unix_now().checked_sub(Duration::from_millis(content.at));
+        let age = unix_time::now().checked_sub(Duration::from_millis(content.at));
         let age = age.filter(|age| *age <= leases.terms().grace);
         let age = age.ok_or(SealError::Old)?;
         let now = Instant::now();
@@ -142,9 +143,6 @@ impl LeaseFile {
 impl SealedLease {
     fn of(key: LeaseKey, lease: &Lease, now: Instant) -> Option<Self> {
         let identity = lease.identity.as_ref()?;
-        let end = identity
-            .expires_at
-            .map(|end| end.duration_since(UNIX_EPOCH));
         Some(Self {
             key: key.0,
             user: identity.user.to_string(),
@@ -154,7 +152,7 @@ impl SealedLease {
                 .map(|g| g.as_str().to_owned())
                 .collect(),
             sessions: identity.sessions.iter().map(ToString::to_string).collect(),
-            expires_at: end.transpose().ok()?.map(milliseconds),
+            expires_at: identity.expires_at.map(unix_time::of).map(milliseconds),
             age: milliseconds(now.saturating_duration_since(lease.asked)),
         })
     }
@@ -171,7 +169,7 @@ impl SealedLease {
             sessions: sessions.collect::<Option<_>>()?,
             expires_at: self
                 .expires_at
-                .and_then(|end| UNIX_EPOCH.checked_add(Duration::from_millis(end))),
+                .and_then(|end| unix_time::moment(Duration::from_millis(end))),
         };
         let lease = Lease {
             identity: Some(identity),
@@ -232,15 +230,6 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
-}
-
-fn unix_now() -> Duration {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default()
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -352,8 +341,8 @@ mod tests {
         assert!(matches!(refused, Err(SealError::Forged)), "{refused:?}");
         assert!(!path.exists());
         let hour = Duration::from_hours(1);
-        let earlier = unix_now().checked_sub(hour).unwrap();
-        for at in [earlier, unix_now() + hour] {
+        let earlier = unix_time::now().checked_sub(hour).unwrap();
+        for at in [earlier, unix_time::now() + hour] {
             let content = Content {
                 at: milliseconds(at),
                 framed: false,
