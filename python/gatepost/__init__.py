@@ -10,6 +10,7 @@ them: what Django and projects name by its path (``apps``, ``urls``, ``middlewar
 tests/test_architecture.py, which holds it.
 """
 
+from gatepost.answering.topic_tokens import atopic_token, topic_token
 from gatepost.sending.asynchronous import anotify, aonline, arecheck, arevoke
 from gatepost.sending.client import GatewayError
 from gatepost.sending.presence import online
@@ -28,8 +29,10 @@ __all__ = [
     "aonline",
     "arecheck",
     "arevoke",
+    "atopic_token",
     "notify",
     "online",
     "recheck",
     "revoke",
+    "topic_token",
 ]

@@ -9,6 +9,7 @@ that of the gateway, and no client may pass for the gateway's own machine.
 
 import ipaddress
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from gatepost import conf
-from gatepost.answering import identity, session_cookie
+from gatepost.answering import caching, identity, session_cookie
 from gatepost.sending import piggyback
 from gatepost.sending.calls import Call
 from gatepost.sending.commit import send_now, send_outside_transaction
@@ -31,6 +32,11 @@ logger = logging.getLogger("gatepost")
 
 #: That signatures do not hold is logged once a minute.
 _log_throttle = Throttle(60)
+
+#: What the gateway says about a request, besides its address and scheme.
+_CLAIMS = ("CONNECTION", "ONLINE", "POSITION")
+
+_POSITION = re.compile(r"(?=.{3,64}\Z)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 _Sync = Callable[[HttpRequest], HttpResponseBase]
 _Async = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
@@ -46,6 +52,8 @@ class Sender:
     connection: str | None = None
     #: How many connections the user has, where the gateway knows the session.
     online: int | None = None
+    #: Where the gateway's history was before Django was asked: for the page that is rendered.
+    position: str | None = None
 
 
 class GatepostMiddleware:
@@ -68,10 +76,10 @@ class GatepostMiddleware:
         get_response = cast(_Sync, self.get_response)
         if origin is not _Origin.PROXIED:
             with _context_of(origin):
-                return _stripped(get_response(request), origin)
+                return _settled(request, get_response(request), origin)
         with piggyback.collecting() as collected:
             try:
-                response = _stripped(get_response(request), origin)
+                response = _settled(request, get_response(request), origin)
             except BaseException:
                 _send(collected.discard())
                 raise
@@ -84,10 +92,10 @@ class GatepostMiddleware:
         get_response = cast(_Async, self.get_response)
         if origin is not _Origin.PROXIED:
             with _context_of(origin):
-                return _stripped(await get_response(request), origin)
+                return _settled(request, await get_response(request), origin)
         with piggyback.collecting() as collected:
             try:
-                response = _stripped(await get_response(request), origin)
+                response = _settled(request, await get_response(request), origin)
             except BaseException:
                 await _send_async(collected.discard())
                 raise
@@ -102,7 +110,9 @@ def _context_of(origin: "_Origin") -> AbstractContextManager[None]:
     return piggyback.answering() if origin is _Origin.FROM_GATEWAY else nullcontext()
 
 
-def _stripped(response: HttpResponseBase, origin: "_Origin") -> HttpResponseBase:
+def _settled(
+    request: HttpRequest, response: HttpResponseBase, origin: "_Origin"
+) -> HttpResponseBase:
     """Remove the headers that only this middleware may set, and add what it always says.
 
     A cache may have kept them with an earlier response, a view may reuse one response, or pass on
@@ -112,6 +122,7 @@ def _stripped(response: HttpResponseBase, origin: "_Origin") -> HttpResponseBase
         del response[name]
     if origin is not _Origin.DIRECT:
         session_cookie.add_to(response)
+    caching.settle(request, response)
     return response
 
 
@@ -157,7 +168,7 @@ class _Origin(Enum):
 def _introduce(request: HttpRequest) -> _Origin:
     """Set ``request.gatepost``, and scheme and address where the gateway vouches for them."""
     meta = request.META
-    claims = meta.pop("HTTP_GATEPOST_CONNECTION", None), meta.pop("HTTP_GATEPOST_ONLINE", None)
+    claims = [meta.pop(f"HTTP_GATEPOST_{name}", None) for name in _CLAIMS]
     origin = _origin(request)
     if origin in (_Origin.DIRECT, _Origin.UNTRUSTED):
         request.gatepost = Sender()
@@ -165,9 +176,10 @@ def _introduce(request: HttpRequest) -> _Origin:
             # Empty, as it is behind a Unix socket: in no INTERNAL_IPS, in no list of who may come.
             _set_address(request, "")
         return origin
-    connection, online = claims
+    connection, online, position = claims
     counted = int(online) if online and online.isdecimal() else None
-    request.gatepost = Sender(True, connection or None, counted)
+    known = position if position and _POSITION.fullmatch(position) else None
+    request.gatepost = Sender(True, connection or None, counted, known)
     _believe(request)
     return origin
 

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "gatepost"
 
 #: Top down. A wing imports from those below it; those of one line do not import each other.
 ORDER = [
-    "apps urls pytest_plugin admin __main__",
+    "apps urls pytest_plugin admin templatetags __main__",
     "checks",
     "management",
     "devserver channels testing middleware signals",

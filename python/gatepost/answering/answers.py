@@ -31,8 +31,7 @@ def answer(login: Login | None, *, frames: bool = True) -> dict[str, Any]:
     """Return what the gateway is told about a session, with or without its first frames."""
     if login is None:
         return _answer(None, [], None, [])
-    user = login.user
-    named = user._meta.pk.value_to_string(user)
+    user, named = login.user, login.user_id
     groups, first = _groups(login), _frames(user) if frames else []
     _log_what_is_refused(named, groups, first)
     return _answer(named, groups, login.expires_at, first)

@@ -11,12 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.functional import LazyObject, empty
 
 from gatepost import conf
 from gatepost.answering import session_cookie, sessions
 from gatepost.answering.answers import answer
-from gatepost.answering.logins import Login, is_login_of
+from gatepost.answering.logins import Login, is_login_of, known_users
 from gatepost.sending import piggyback
 from gatepost.sending.calls import encode
 from gatepost.signing.digest import session_digest
@@ -74,7 +73,7 @@ def _user(request: HttpRequest, response: HttpResponseBase) -> Any:
         return None
     if not session.session_key or session.session_key != _cookie_after(request, response):
         return None
-    return next((user for user in _known_users(request) if is_login_of(session, user)), None)
+    return next((user for user in known_users(request) if is_login_of(session, user)), None)
 
 
 def _cookie_after(request: HttpRequest, response: HttpResponseBase) -> str | None:
@@ -84,19 +83,6 @@ def _cookie_after(request: HttpRequest, response: HttpResponseBase) -> str | Non
     if given is not None and session_cookie.is_it(given):
         return given.value or None
     return request.COOKIES.get(name)
-
-
-def _known_users(request: HttpRequest) -> list[Any]:
-    """Return the user objects that the request has already.
-
-    Several: a login replaces ``request.user`` alone, and a middleware that lets an admin act as
-    somebody else replaces it too, while the session stays the admin's.
-    """
-    user = request.__dict__.get("user")
-    if isinstance(user, LazyObject):
-        user = None if user._wrapped is empty else user._wrapped
-    kept = [getattr(request, name, None) for name in ("_cached_user", "_acached_user")]
-    return [one for one in (user, *kept) if one is not None]
 
 
 def _is_due(request: HttpRequest, digest: str) -> bool:

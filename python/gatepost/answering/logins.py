@@ -14,7 +14,9 @@ from django.conf import settings
 from django.contrib import auth
 from django.core.exceptions import ValidationError
 from django.db.models import F
+from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
+from django.utils.functional import LazyObject, empty
 
 from gatepost.answering import sessions
 from gatepost.sending.targets import has_named_groups
@@ -31,6 +33,11 @@ class Login:
     expires_at: int | None = None
     #: The names of the user's groups, where they were read with the user.
     groups: list[str] | None = None
+
+    @property
+    def user_id(self) -> str:
+        """Return the user's id, as sessions have it."""
+        return str(self.user._meta.pk.value_to_string(self.user))
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,28 @@ def is_login_of(session: Any, user: Any) -> bool:
     if claim is None or not isinstance(user, auth.get_user_model()):
         return False
     return bool(claim.user_id == user.pk) and _holds(session, user)
+
+
+def login_in(session: Any) -> Login | None:
+    """Return who is logged in with the session of a request, as it is in this moment."""
+    claim = _claim(session)
+    found = _users({claim}).get(claim) if claim is not None else None
+    if found is None or not _holds(session, found.user):
+        return None
+    return Login(found.user, groups=found.groups)
+
+
+def known_users(request: HttpRequest) -> list[Any]:
+    """Return the user objects that a request has already.
+
+    Several: a login replaces ``request.user`` alone, and a middleware that lets an admin act as
+    somebody else replaces it too, while the session stays the admin's.
+    """
+    user = request.__dict__.get("user")
+    if isinstance(user, LazyObject):
+        user = None if user._wrapped is empty else user._wrapped
+    kept = [getattr(request, name, None) for name in ("_cached_user", "_acached_user")]
+    return [one for one in (user, *kept) if one is not None]
 
 
 def _claim(session: Any) -> _Claim | None:

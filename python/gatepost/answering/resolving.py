@@ -12,7 +12,13 @@ from django.http import HttpRequest
 
 from gatepost import conf
 from gatepost.answering import sessions
-from gatepost.answering.logins import Login, find_login, is_login_of
+from gatepost.answering.logins import (
+    Login,
+    find_login,
+    is_login_of,
+    known_users,
+    login_in,
+)
 from gatepost.signing.gateway_view import detach
 
 #: The resolvers that have a name; any other is the dotted path of a function: request -> user.
@@ -36,6 +42,21 @@ def resolve(request: HttpRequest) -> Login | None:
     user = function(request)
     detach(request)
     return Login(user) if _is_active_user(user) else None
+
+
+def who(request: HttpRequest) -> Login | None:
+    """Return whom :func:`resolve` would name, and leave the request and its session as they are."""
+    resolver = conf.value("USER_RESOLVER")
+    if resolver != BY_SESSION:
+        function: Any = None if resolver == BY_REQUEST else conf.function("USER_RESOLVER")
+        user = function(request) if function else getattr(request, "user", None)
+        return Login(user, _expiry(request, user)) if _is_active_user(user) else None
+    session: Any = getattr(request, "session", None)
+    if session is None:
+        return find_login(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    known = (user for user in known_users(request) if is_login_of(session, user))
+    user = next(known, None)
+    return login_in(session) if user is None else Login(user)
 
 
 def _by_session(request: HttpRequest) -> Login | None:
