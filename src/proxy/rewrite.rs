@@ -165,13 +165,18 @@ fn write_one_length(fields: &mut HeaderMap) {
     };
 }
 
-/// HTTP/2 requests carry a whole URL; upstreams get the path and query only.
+/// HTTP/2 requests carry a whole URL; upstreams get the path and query only. An empty path is `/`,
+/// here as on the wire: what is signed must be what is sent.
 fn to_origin_form(uri: &mut Uri) {
     if uri.authority().is_none() && uri.scheme().is_none() {
         return;
     }
-    let path = uri.path_and_query().cloned();
-    *uri = path
+    let target = match uri.path_and_query() {
+        // Shown, it has the slash that the text within has not.
+        Some(target) if target.as_str().starts_with('?') => target.to_string().parse().ok(),
+        target => target.cloned(),
+    };
+    *uri = target
         .unwrap_or_else(|| PathAndQuery::from_static("/"))
         .into();
 }
@@ -228,6 +233,19 @@ mod tests {
         assert_eq!(parts.headers["x-forwarded-proto"], "https");
         assert!(!parts.headers.contains_key("connection"));
         assert!(!parts.headers.contains_key("expect"));
+    }
+
+    #[test]
+    fn an_empty_path_is_the_root() {
+        for (url, target) in [
+            ("https://localhost:8443?x=1", "/?x=1"),
+            ("https://localhost:8443?", "/?"),
+            ("https://localhost:8443", "/"),
+        ] {
+            let parts = rewritten(Request::get(url), None);
+            let sent = parts.uri.path_and_query().unwrap();
+            assert_eq!(sent.as_str(), target, "{url}");
+        }
     }
 
     #[test]
