@@ -33,7 +33,11 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config) -> Dispatch {
     let routes = Routes { shared, config }.table();
     let shown = routes::is_all_local(config).then(|| Arc::clone(shared.authority.diagnoses()));
     let django = config.django.upstream.first();
-    let unrouted = Unrouted::new(django.map(ToString::to_string).unwrap_or_default());
+    let sockets = config.sockets.iter().map(|socket| socket.path.clone());
+    let unrouted = Unrouted::new(
+        django.map(ToString::to_string).unwrap_or_default(),
+        sockets.collect(),
+    );
     let parts = DispatchParts {
         admission,
         routes,

@@ -24,6 +24,8 @@ const LONGEST: usize = 200;
 pub struct Unrouted {
     /// Where Django is, as gateway.toml has it.
     django: String,
+    /// The paths of the gateway's own sockets.
+    sockets: Vec<String>,
     logged: OncePerKey<String>,
     last: Mutex<Option<AskedFor>>,
 }
@@ -43,10 +45,12 @@ pub(super) struct Advice {
 }
 
 impl Unrouted {
-    /// Nothing was asked for yet; `django` is an address in gateway.toml's words.
-    pub fn new(django: String) -> Self {
+    /// Nothing was asked for yet; `django` is an address in gateway.toml's words, `sockets` are the
+    /// paths of its own sockets.
+    pub fn new(django: String, sockets: Vec<String>) -> Self {
         Self {
             django,
+            sockets,
             logged: OncePerKey::new(MOST),
             last: Mutex::default(),
         }
@@ -76,20 +80,35 @@ impl Unrouted {
     }
 
     fn say(&self, path: &str, prefix: &str) -> Advice {
+        let meant = self.but_for_a_slash(path);
         let path: String = path.chars().take(LONGEST).collect();
         let path = path.escape_debug();
         let django = &self.django;
-        Advice {
-            what: format!(
-                "a WebSocket was asked for at {path}, where gateway.toml has no route for one"
+        let remedy = match meant {
+            Some(socket) => format!(
+                "the socket of gateway.toml is at {socket}: paths are compared letter by letter, \
+                 the slash at the end included, so write `wss://${{location.host}}{socket}` in the page"
             ),
-            remedy: format!(
+            None => format!(
                 "for a server of its own, such as Channels, write [[upstreams]] path = \"{prefix}\" \
                  and upstream = \"{django}\" if Django itself runs under ASGI (daphne, uvicorn), or \
                  the address of whatever does; for Gatepost's own frames write [[sockets]] path = \
                  \"{path}\""
             ),
+        };
+        Advice {
+            what: format!(
+                "a WebSocket was asked for at {path}, where gateway.toml has no route for one"
+            ),
+            remedy,
         }
+    }
+
+    /// The socket that differs by the slash at its end alone.
+    fn but_for_a_slash(&self, path: &str) -> Option<&str> {
+        let bare = path.strip_suffix('/').unwrap_or(path);
+        let mut sockets = self.sockets.iter().map(String::as_str);
+        sockets.find(|socket| socket.strip_suffix('/').unwrap_or(socket) == bare)
     }
 }
 
@@ -108,7 +127,8 @@ mod tests {
     use super::*;
 
     fn unrouted() -> Unrouted {
-        Unrouted::new("http://127.0.0.1:8000".to_owned())
+        let sockets = vec!["/ws/notifications/".to_owned(), "/live".to_owned()];
+        Unrouted::new("http://127.0.0.1:8000".to_owned(), sockets)
     }
 
     #[tokio::test(start_paused = true)]
@@ -127,6 +147,23 @@ mod tests {
         }
         tokio::time::advance(SHOWN).await;
         assert_eq!(unrouted.shown(), None);
+    }
+
+    #[tokio::test]
+    async fn a_forgotten_slash_is_named() {
+        let unrouted = unrouted();
+        for (asked, socket) in [
+            ("/ws/notifications", "/ws/notifications/"),
+            ("/live/", "/live"),
+        ] {
+            unrouted.record(asked);
+            let remedy = unrouted.shown().unwrap().remedy.clone();
+            assert!(remedy.contains(&format!("is at {socket}:")), "{remedy}");
+            assert!(!remedy.contains("[[upstreams]]"), "{remedy}");
+        }
+        unrouted.record("/ws/notification");
+        let remedy = unrouted.shown().unwrap().remedy.clone();
+        assert!(remedy.contains("[[upstreams]]"), "{remedy}");
     }
 
     #[tokio::test]
