@@ -26,13 +26,19 @@ pub fn forget<B>(response: &mut Response<B>) {
             tracing::debug!(%name, "not passed on in dev: the browser would keep it for localhost");
         }
     }
-    let for_good = matches!(
-        status,
-        StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT
-    );
-    if for_good && !says_how_long(fields) {
-        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if says_how_long(fields) {
+        return;
     }
+    let policy = match status {
+        StatusCode::MULTIPLE_CHOICES
+        | StatusCode::MOVED_PERMANENTLY
+        | StatusCode::PERMANENT_REDIRECT
+        | StatusCode::GONE => "no-store",
+        // A browser guesses: a tenth of its age. runserver's files say nothing else.
+        _ if fields.contains_key(header::LAST_MODIFIED) => "no-cache",
+        _ => return,
+    };
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static(policy));
 }
 
 /// Lets a browser ask each time for a file whose name was taken to change with its content.
@@ -42,8 +48,21 @@ pub fn ask_anew<B>(response: &mut Response<B>) {
     }
 }
 
+/// `private`, `public` and their like say no time.
 fn says_how_long(fields: &HeaderMap) -> bool {
-    fields.contains_key(header::CACHE_CONTROL) || fields.contains_key(header::EXPIRES)
+    let policies = fields.get_all(header::CACHE_CONTROL).iter();
+    fields.contains_key(header::EXPIRES)
+        || policies
+            .flat_map(|policy| policy.as_bytes().split(|byte| *byte == b','))
+            .any(|policy| is_a_time(policy.trim_ascii()))
+}
+
+fn is_a_time(policy: &[u8]) -> bool {
+    let age = policy.split_at_checked(b"max-age=".len());
+    let is_age = age.is_some_and(|(name, seconds)| {
+        name.eq_ignore_ascii_case(b"max-age=") && seconds.first().is_some_and(u8::is_ascii_digit)
+    });
+    is_age || policy.eq_ignore_ascii_case(b"no-cache") || policy.eq_ignore_ascii_case(b"no-store")
 }
 
 #[cfg(test)]
@@ -78,13 +97,34 @@ mod tests {
 
     #[test]
     fn a_move_for_good_is_only_kept_where_the_answer_says_how_long() {
-        for status in [301, 308] {
+        for status in [300, 301, 308, 410] {
+            for said in ["private", "public, must-revalidate", "max-age=soon", "x"] {
+                let left = forgotten(status, &[("cache-control", said)]);
+                assert_eq!(left["cache-control"], "no-store", "{status} {said}");
+            }
             assert_eq!(forgotten(status, &[])["cache-control"], "no-store");
-            let said = [("cache-control", "max-age=60")];
-            assert_eq!(forgotten(status, &said)["cache-control"], "max-age=60");
+            for said in ["max-age=60", "private, Max-Age=0", "no-cache"] {
+                let left = forgotten(status, &[("cache-control", said)]);
+                assert_eq!(left["cache-control"], said, "{status}");
+            }
         }
-        for status in [200, 302, 307] {
+        for status in [200, 302, 307, 404] {
             assert!(forgotten(status, &[]).is_empty(), "{status}");
         }
+    }
+
+    #[test]
+    fn nobody_guesses_for_how_long_a_file_holds() {
+        let modified = ("last-modified", "Thu, 01 Jan 2015 00:00:00 GMT");
+        let left = |said: &[_]| forgotten(200, &[&[modified], said].concat());
+        assert_eq!(left(&[])["cache-control"], "no-cache");
+        assert_eq!(
+            left(&[("cache-control", "public")])["cache-control"],
+            "no-cache"
+        );
+        let year = ("cache-control", "max-age=31536000, immutable");
+        assert_eq!(left(&[year])["cache-control"], year.1);
+        let dated = left(&[("expires", "Thu, 01 Jan 2099 00:00:00 GMT")]);
+        assert!(!dated.contains_key("cache-control"));
     }
 }
