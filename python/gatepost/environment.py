@@ -2,8 +2,8 @@
 
 ``backends`` asks, since in tests nothing is sent, as no mail is. The surprise: Django has no public
 name for the first and no signal for the second. So the first is read where Django keeps it, and for
-the second ``SimpleTestCase.__call__`` is wrapped when a process first makes a call in a test. Tests
-that pytest runs by itself are counted by ``pytest_plugin``.
+the second ``SimpleTestCase.__call__`` is wrapped when a process first makes a call in a test. What
+pytest runs by itself, without pytest-django too, is told and counted by ``pytest_plugin``.
 """
 
 import sys
@@ -17,13 +17,20 @@ SECRET = b"a secret for tests, which signs nothing real"
 _numbers = count(1)
 _test = 0
 _is_watching = False
+_runs_tests = False
 
 
 def is_testing() -> bool:
-    """Return whether ``setup_test_environment()`` was called, as every test runner does."""
+    """Return whether ``setup_test_environment()`` was called, as Django's test runners do."""
     # Not `mail.outbox`: the locmem mail backend makes that outside of tests, too.
     state = getattr(sys.modules.get("django.test.utils"), "_TestState", None)
-    return hasattr(state, "saved_data")
+    return _runs_tests or hasattr(state, "saved_data")
+
+
+def begin_session() -> None:
+    """Say that this process runs tests, whether or not anybody sets up Django's environment."""
+    global _runs_tests
+    _runs_tests = True
 
 
 def current_test() -> int:

@@ -1,8 +1,9 @@
 """The pytest plugin: the fixtures ``gatepost_outbox`` and ``live_gateway``.
 
 The entry point ``pytest11`` loads it in every pytest of an environment that has Gatepost, so the
-surprise is what it does not do: it asks for no settings before a test wants one of the fixtures,
-and only counts the tests, so that each begins with an empty outbox.
+surprise is what it does not do: it asks for no settings before a test wants one of the fixtures.
+It only says that these are tests, which without pytest-django nobody else does, and counts them, so
+that each begins with an empty outbox.
 """
 
 from collections.abc import Iterator
@@ -74,7 +75,8 @@ class _WithoutDjango:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Offer the ``live_gateway`` that this session can have."""
+    """Let nothing leave, and offer the ``live_gateway`` that this session can have."""
+    environment.begin_session()
     plugins = config.pluginmanager
     fixtures = _WithDjango() if plugins.hasplugin("django") else _WithoutDjango()
     plugins.register(fixtures, "gatepost-live-gateway")

@@ -1,5 +1,14 @@
 from gatepost import Everyone, Session, notify
-from gatepost.testing import assertNotified
+from gatepost.testing import assertNotified, outbox
+
+
+def test_nothing_leaves_without_a_fixture():
+    notify(Everyone, {"type": "sale"})
+    assert [sent.frame for sent in outbox] == [{"type": "sale"}]
+
+
+def test_the_next_test_begins_without_it():
+    assert not outbox
 
 
 def test_everyone_is_told(gatepost_outbox):
