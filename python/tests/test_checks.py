@@ -193,6 +193,15 @@ def test_e005_below_a_forced_script_name_the_view_is_found(urlpatterns, settings
         set_script_prefix(before)
 
 
+def test_a_pattern_that_django_cannot_reverse_is_no_traceback(urlpatterns):
+    anything = re_path(r"(?s)^.*$", home)
+    urlpatterns(INCLUDED, anything)
+    assert said("E004") == said("E005") == []
+    urlpatterns(anything)
+    (message,) = said("E004")
+    assert "gatepost.urls is not included" in message
+
+
 def test_the_urls_may_be_anywhere(urlpatterns):
     urlpatterns(path("live/", include("gatepost.urls")))
     assert said("E004") == said("E005") == []

@@ -17,13 +17,11 @@ def check_urls(**kwargs: Any) -> list[CheckMessage]:
     try:
         path = reverse("gatepost:auth")
     except NoReverseMatch:
-        return [
-            Error(
-                "The gateway cannot ask who a session is: gatepost.urls is not included.",
-                hint=f"Add {_INCLUDE} to the urlpatterns of {settings.ROOT_URLCONF}.",
-                id="gatepost.E004",
-            )
-        ]
+        return [_not_included()]
+    except ValueError:
+        # Django can write no path of such a project (``(?s)`` in one pattern is enough), but finds
+        # its views.
+        return [] if _answers(f"{get_script_prefix()}_gatepost/auth/") else [_not_included()]
     if _depends_on_language(path):
         return [
             Error(
@@ -41,6 +39,14 @@ def check_urls(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+def _not_included() -> Error:
+    return Error(
+        "The gateway cannot ask who a session is: gatepost.urls is not included.",
+        hint=f"Add {_INCLUDE} to the urlpatterns of {settings.ROOT_URLCONF}.",
+        id="gatepost.E004",
+    )
 
 
 def _depends_on_language(path: str) -> bool:

@@ -219,7 +219,7 @@ def _auth() -> Iterator[str]:
 def _path(name: str) -> str | None:
     try:
         return reverse(name)
-    except NoReverseMatch:
+    except (NoReverseMatch, ValueError):  # The latter where no pattern can be reversed.
         return None
 
 
