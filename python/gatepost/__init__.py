@@ -10,6 +10,8 @@ them: what Django and projects name by its path (``apps``, ``urls``, ``middlewar
 tests/test_architecture.py, which holds it.
 """
 
+from gatepost.answering.listening import listen
+from gatepost.answering.socket_views import socket
 from gatepost.answering.topic_tokens import atopic_token, topic_token
 from gatepost.sending.asynchronous import anotify, aonline, arecheck, arevoke
 from gatepost.sending.client import GatewayError
@@ -30,9 +32,11 @@ __all__ = [
     "arecheck",
     "arevoke",
     "atopic_token",
+    "listen",
     "notify",
     "online",
     "recheck",
     "revoke",
+    "socket",
     "topic_token",
 ]

@@ -21,7 +21,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from gatepost import conf
-from gatepost.answering import caching, identity, session_cookie
+from gatepost.answering import caching, identity, questions, session_cookie
 from gatepost.sending import piggyback
 from gatepost.sending.calls import Call
 from gatepost.sending.commit import send_now, send_outside_transaction
@@ -92,10 +92,10 @@ class GatepostMiddleware:
         get_response = cast(_Async, self.get_response)
         if origin is not _Origin.PROXIED:
             with _context_of(origin):
-                return _settled(request, await get_response(request), origin)
+                return await _settled_async(request, await get_response(request), origin)
         with piggyback.collecting() as collected:
             try:
-                response = _settled(request, await get_response(request), origin)
+                response = await _settled_async(request, await get_response(request), origin)
             except BaseException:
                 await _send_async(collected.discard())
                 raise
@@ -113,17 +113,29 @@ def _context_of(origin: "_Origin") -> AbstractContextManager[None]:
 def _settled(
     request: HttpRequest, response: HttpResponseBase, origin: "_Origin"
 ) -> HttpResponseBase:
-    """Remove the headers that only this middleware may set, and add what it always says.
+    """Return what leaves: without headers that only this middleware may set, and with its own.
 
     A cache may have kept them with an earlier response, a view may reuse one response, or pass on
     what another server said.
     """
+    asked = origin is _Origin.FROM_GATEWAY
+    response = (questions.settle if asked else questions.hide)(request, response)
     for name in (piggyback.PUBLISH, piggyback.REVOKE, identity.HEADER, session_cookie.HEADER):
         del response[name]
     if origin is not _Origin.DIRECT:
         session_cookie.add_to(response)
     caching.settle(request, response)
     return response
+
+
+async def _settled_async(
+    request: HttpRequest, response: HttpResponseBase, origin: "_Origin"
+) -> HttpResponseBase:
+    if origin is not _Origin.FROM_GATEWAY and questions.options_of(request) is None:
+        return _settled(request, response, origin)
+    # It may have to ask the database who is logged in, or render a page.
+    settled: HttpResponseBase = await sync_to_async(_settled)(request, response, origin)
+    return settled
 
 
 def _send(calls: list[Call], how: Callable[[list[Call]], None] = send_now) -> None:
@@ -181,6 +193,8 @@ def _introduce(request: HttpRequest) -> _Origin:
     known = position if position and _POSITION.fullmatch(position) else None
     request.gatepost = Sender(True, connection or None, counted, known)
     _believe(request)
+    if origin is _Origin.FROM_GATEWAY:
+        questions.prepare(request)
     return origin
 
 

@@ -3,13 +3,13 @@
 from django.apps import apps
 from django.urls import path
 
-from gatepost.answering import views
+from gatepost.answering import batches, views
 
 app_name = "gatepost"
 
 urlpatterns = [
     path("auth/", views.auth, name="auth"),
-    path("sessions/", views.sessions, name="sessions"),
+    path("sessions/", batches.sessions, name="sessions"),
 ]
 
 if apps.is_installed("gatepost.outbox"):

@@ -20,6 +20,9 @@ logger = logging.getLogger("gatepost")
 LONGEST_NAME = 255
 LARGEST_ANSWER = 64 * 1024
 
+#: Frames leave as short as they can be; NaN is a mistake that the gateway could only refuse.
+JSON = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
+
 #: Of each kind of fault one is logged a minute: a page tries again and again.
 _log_throttle = Throttle(60)
 

@@ -39,6 +39,12 @@ class _ReadOnlyCache:
     def set(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing."""
 
+    async def aget(self, key: str, default: Any = None) -> Any:
+        return await self._cache.aget(key, default)
+
+    async def aset(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
 
 class _ReadOnly:
     """Mixed in before an engine's SessionStore: reads as that does, and writes nothing."""
@@ -68,11 +74,26 @@ class _ReadOnly:
 
     save = create = delete = flush = cycle_key = clear_expired = _write_nothing
 
+    async def _awrite_nothing(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    asave = acreate = adelete = aflush = acycle_key = aclear_expired = _awrite_nothing
+
 
 @cache
 def _read_only(store: type) -> type:
     # The name is part of the salt with which Django signs a session's data.
     return type(store.__name__, (_ReadOnly, store), {"__qualname__": store.__qualname__})
+
+
+def read_only(store: Any) -> Any:
+    """Make a store that a request has already one that writes nothing; return it."""
+    if not isinstance(store, _ReadOnly):
+        kind: type = type(store)
+        store.__class__ = _read_only(kind)
+        if hasattr(store, "_cache"):
+            store._cache = _ReadOnlyCache(store._cache)
+    return store
 
 
 def stores(keys: Sequence[str]) -> list[Any]:

@@ -8,6 +8,7 @@ The auth view, the batch view and the outbox's view use it. The surprise: :func:
 import ipaddress
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import decorators
@@ -25,11 +26,16 @@ View = Callable[[HttpRequest], HttpResponse]
 
 def gateway_view(view: View) -> View:
     """Take a view out of ATOMIC_REQUESTS, of LoginRequiredMiddleware and of caches."""
+    return never_cache(exempt(view))
+
+
+def exempt(view: Any) -> Any:
+    """Take a view out of ATOMIC_REQUESTS and of LoginRequiredMiddleware."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     # Django 5.1 and later.
     not_required = getattr(decorators, "login_not_required", None)
-    return never_cache(not_required(view) if not_required else view)
+    return not_required(view) if not_required else view
 
 
 def refusal(request: HttpRequest, *, of_many: bool = False) -> HttpResponse | None:
