@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
+
 CHROMIUM = "/usr/bin/chromium"
 # As root in a sandboxed machine without a GPU; the rest keeps Chromium from calling home.
 FLAGS = [
@@ -59,7 +61,11 @@ def log_in(page, origin, name):
 def wait_for_socket(page, phase, code=None):
     """Waits until the page shows its socket in this phase, closed with this code."""
     wanted = f"#socket[data-phase={phase}]" + (f'[data-code="{code}"]' if code else "")
-    page.wait_for_selector(wanted)
+    try:
+        page.wait_for_selector(wanted)
+    except PlaywrightTimeoutError as error:
+        shown = page.evaluate("() => ({...document.querySelector('#socket')?.dataset})")
+        raise AssertionError(f"{page.url} shows {shown}, not {wanted}") from error
 
 
 def send(page, to, title, message="hello"):
