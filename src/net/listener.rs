@@ -3,6 +3,7 @@
 //! Bound by the composition root, drained by `server`. The surprise: [`Listener::accept`] cannot
 //! fail; what is done where it cannot succeed either is `patience`'s.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -75,6 +76,15 @@ enum Bound {
 struct SocketFile {
     path: PathBuf,
     inode: Option<u64>,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
 }
 
 impl ListenError {

@@ -14,10 +14,12 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use super::intercept::{Intercept, Outgoing, RequestSummary};
 use super::upload::Upload;
 use crate::net::drain::DrainWatch;
+use crate::telemetry::span;
 use crate::web::request::Downstream;
 
 /// Answers that are waited for without a browser, at once. Beyond it the connection is closed, as it is
@@ -126,12 +128,13 @@ impl PendingResponse {
         };
         let shared = Arc::clone(&self.shared);
         let limit = shared.limit;
-        shared.drain.spawn(async move {
+        let waiting = async move {
             let answer = std::future::poll_fn(|context| self.poll(context));
             // Whatever it is, nobody is left to hear of it.
             let _ = tokio::time::timeout(limit, answer).await;
             drop(place);
-        });
+        };
+        shared.drain.spawn(waiting.instrument(span::current()));
     }
 }
 

@@ -123,6 +123,11 @@ impl Forwarder {
         Ok(response)
     }
 
+    /// What people call its upstream.
+    pub fn upstream_name(&self) -> &str {
+        self.upstream.name()
+    }
+
     /// Whether WebSockets may pass through to it.
     pub fn takes_websockets(&self) -> bool {
         self.kind.takes_websockets()

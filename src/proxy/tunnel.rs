@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tracing::Instrument as _;
 
 use super::download::Download;
 use super::error::ForwardFailure;
@@ -22,6 +23,7 @@ use super::upload::Upload;
 use super::upstream::Upstream;
 use crate::ids::RequestId;
 use crate::net::drain::DrainWatch;
+use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::headers;
 
@@ -99,7 +101,8 @@ fn accepted(
     drain: &DrainWatch,
 ) -> Response<ResponseBody> {
     let upstream = hyper::upgrade::on(&mut response);
-    drain.spawn(join(downstream, upstream, drain.clone()));
+    let joined = join(downstream, upstream, drain.clone());
+    drain.spawn(joined.instrument(span::current()));
     let (mut parts, _body) = response.into_parts();
     parts.extensions.clear();
     rewrite::response(&mut parts);

@@ -108,6 +108,10 @@ impl Upstream {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.shared.settings.name
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         self.shared.settings.timeout
     }

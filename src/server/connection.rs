@@ -15,6 +15,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tracing::Instrument as _;
 
 use super::deadlines::{Allowed, Deadlines};
 use super::drive::drive;
@@ -25,6 +26,7 @@ use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Peer;
 use crate::socket::HandshakeError;
+use crate::telemetry::span;
 use crate::tls::accept::{self, Protocol, ServerConfig, TlsStream};
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
@@ -64,8 +66,8 @@ pub(super) async fn run_tls<A: Handler>(
     };
     match secured {
         Ok(Ok((stream, protocol))) => serve_http(service, stream, protocol, client).await,
-        Ok(Err(error)) => tracing::debug!(peer = ?client.peer, %error, "the TLS handshake failed"),
-        Err(_) => tracing::debug!(peer = ?client.peer, "the TLS handshake lasts too long"),
+        Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
+        Err(_) => tracing::debug!("the TLS handshake lasts too long"),
     }
 }
 
@@ -171,13 +173,17 @@ pub(super) async fn serve_http<A, S>(
         treatment,
     } = client;
     deadlines.speaks(protocol);
+    span::record("protocol", || protocol);
     let (answer, seen) = (Arc::clone(&service.handler), Arc::clone(&deadlines));
     let answering = service_fn(move |request: Request<Incoming>| {
         let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
+        // Made here, where the connection's own is still the innermost: a stream of HTTP/2 is a task.
+        let span = span::request(&request);
         async move {
-            let response = treatment.answer(&*answer, request, peer).await;
+            let answering = treatment.answer(&*answer, request, peer);
+            let response = answering.instrument(span.clone()).await;
             in_flight.answers(response.status());
-            Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight)))
+            Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight, span)))
         }
     });
     let (http, drain) = (&service.http, &service.drain);
@@ -196,6 +202,6 @@ pub(super) async fn serve_http<A, S>(
         }
     };
     if let Err(reason) = ended {
-        tracing::debug!(?peer, %reason, "the connection broke off");
+        tracing::debug!(%reason, "the connection broke off");
     }
 }

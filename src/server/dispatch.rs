@@ -24,6 +24,7 @@ use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
 use crate::socket::{HandshakeError, OriginRule, SocketRoute};
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
+use crate::telemetry::span;
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
 use crate::web::kept;
@@ -118,6 +119,13 @@ impl Dispatch {
         self
     }
 
+    /// Another request comes, inside of its span.
+    fn name_request(&self) -> RequestId {
+        let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
+        span::record("request_id", || id);
+        id
+    }
+
     /// What the page that is asked for should show; the request is then changed so that it can.
     fn to_show(
         &self,
@@ -153,6 +161,7 @@ impl Dispatch {
         match &**route {
             Route::Socket(socket) => Ok(self.open(socket, request, downstream).await),
             Route::Upstream(forwarder) => {
+                span::record("upstream", || forwarder.upstream_name());
                 // Boxed: the largest of the futures, and hyper keeps room for it per connection.
                 let answer = Box::pin(forwarder.forward(request, downstream)).await;
                 answer.map_err(|error| error.to_problem())
@@ -220,7 +229,7 @@ impl Dispatch {
 
 impl Handler for Dispatch {
     async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
-        let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
+        let id = self.name_request();
         let address = address_of(peer);
         let (asked, begun) = (ResponseFormat::of(&request), Instant::now());
         let (uri, method) = (request.uri().clone(), request.method().clone());

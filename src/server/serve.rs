@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::Instrument as _;
 
 use super::connection::{self, ServedClient, Treatment};
 use super::service::{Handler, ServerLimits, Service};
@@ -16,6 +17,7 @@ use super::wrap::PacedStream;
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Listener;
 use crate::telemetry::seldom::Seldom;
+use crate::telemetry::span;
 use crate::tls::accept::Protocol;
 use crate::tls::store::CertificateStore;
 
@@ -56,8 +58,9 @@ impl<A: Handler> Server<A> {
     pub async fn run_tls(self: Arc<Self>, mut listener: Listener, store: Arc<CertificateStore>) {
         while let Some((stream, client)) = self.next(&mut listener).await {
             let (service, store) = (Arc::clone(&self.service), Arc::clone(&store));
+            let span = span::connection(client.peer);
             let connection = connection::run_tls(service, store, stream, client);
-            self.service.drain.spawn(connection);
+            self.service.drain.spawn(connection.instrument(span));
         }
     }
 
@@ -65,8 +68,9 @@ impl<A: Handler> Server<A> {
     pub async fn run_plain(self: Arc<Self>, mut listener: Listener) {
         while let Some((stream, client)) = self.next(&mut listener).await {
             let service = Arc::clone(&self.service);
+            let span = span::connection(client.peer);
             let connection = connection::serve_http(service, stream, Protocol::Http1, client);
-            self.service.drain.spawn(connection);
+            self.service.drain.spawn(connection.instrument(span));
         }
     }
 

@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Span;
 
 use super::deadlines::Deadlines;
 use crate::net::stream::Stream;
@@ -55,6 +56,8 @@ pub(super) struct PacedBody {
     body: ResponseBody,
     owes: bool,
     in_flight: InFlight,
+    /// Of the request: what goes wrong with the body is about it.
+    span: Span,
 }
 
 impl PacedStream {
@@ -160,7 +163,7 @@ impl Drop for InFlight {
 }
 
 impl PacedBody {
-    pub(super) fn new(body: ResponseBody, in_flight: InFlight) -> Self {
+    pub(super) fn new(body: ResponseBody, in_flight: InFlight, span: Span) -> Self {
         // An HTTP/2 client that opens no window keeps its body from being asked even once.
         let owes = !body.is_end_stream();
         if owes {
@@ -170,6 +173,7 @@ impl PacedBody {
             body,
             owes,
             in_flight,
+            span,
         }
     }
 
@@ -189,7 +193,10 @@ impl Body for PacedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.settle();
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        let frame = this
+            .span
+            .in_scope(|| Pin::new(&mut this.body).poll_frame(cx));
         if let Poll::Ready(Some(Ok(_))) = frame {
             self.owes = true;
             self.in_flight.0.body_owes();

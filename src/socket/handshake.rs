@@ -13,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tracing::Instrument as _;
 
 use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
@@ -22,6 +23,7 @@ use super::pending_handshake::{self, Decision, Outcome, PendingHandshake, Verdic
 use super::{OriginRule, Socket, echo};
 use crate::net::per_address::AddressPermit;
 use crate::session::{AuthSubject, Question, SessionCookies};
+use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
@@ -187,7 +189,7 @@ impl SocketRoute {
                 WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
             serve(parts, socket, outcome, permit).await;
         };
-        self.parts.drain.spawn(run);
+        self.parts.drain.spawn(run.instrument(span::socket()));
     }
 }
 
@@ -204,6 +206,9 @@ async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, permit
             Box::pin(parts.send_to_login(socket, reason, delay)).await;
         }
         Outcome::Serve { tab, greeting } => {
+            let member = tab.member();
+            span::record("connection", || member.id);
+            span::record("user", || member.identity().user.clone());
             Connection::new(socket, tab, parts)
                 .run(greeting, permit)
                 .await;

@@ -137,6 +137,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use crate::config::AccessLog;
+    use crate::telemetry::span;
 
     use super::*;
 
@@ -227,5 +228,43 @@ mod tests {
         );
         let text = pretty_lines("error", || tracing::warn!(target: "h2", "not shown"));
         assert_eq!(text, "");
+    }
+
+    fn warn_inside_of_a_request() {
+        let uri = "https://app.test/a%20b/?next=qu3ry";
+        let request = http::Request::get(uri).header("cookie", "c00kie").body(());
+        let connection = span::connection("192.0.2.1:5").entered();
+        let request = span::request(&request.unwrap()).entered();
+        span::record("upstream", || HOSTILE);
+        tracing::warn!("late");
+        drop((request, connection));
+    }
+
+    #[test]
+    fn a_line_tells_what_it_is_about_where_debug_is_on() {
+        let text = pretty_lines("debug", warn_inside_of_a_request);
+        assert_eq!(text.lines().count(), 1, "{text:?}");
+        assert!(text.chars().all(|c| c == '\n' || !is_active(c)), "{text:?}");
+        for told in [
+            "peer=192.0.2.1:5",
+            "method=GET path=\"/a%20b/\"",
+            "upstream=/a",
+            ": late",
+        ] {
+            assert!(text.contains(told), "{told} in {text}");
+        }
+        for secret in ["qu3ry", "c00kie"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn above_debug_no_span_is_made() {
+        let text = pretty_lines("info", warn_inside_of_a_request);
+        assert!(text.ends_with("WARN late\n"), "{text:?}");
+        pretty_lines("info", || {
+            assert!(span::socket().is_disabled());
+            assert!(span::current().is_disabled());
+        });
     }
 }

@@ -1,5 +1,6 @@
-//! Counters and the log, and what keeps the log from being flooded.
+//! Counters and the log, what its lines are about, and what keeps it from being flooded.
 
 pub mod log;
 pub mod metrics;
 pub mod seldom;
+pub mod span;

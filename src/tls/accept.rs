@@ -3,6 +3,7 @@
 //! Called by `server`, inside the connection's own task and under its time limit. The surprise: a
 //! client that offers only unknown protocols by ALPN is refused by rustls with the alert for it.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -23,6 +24,15 @@ pub enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http1 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
+        })
+    }
 }
 
 /// Performs the handshake with the certificate of now. The stream comes back with an error.

@@ -53,6 +53,7 @@ mod request_grammar;
 mod secrets;
 mod slow_clients;
 mod slow_consumer;
+mod spans;
 mod storm;
 mod tls;
 mod traps;
