@@ -12,9 +12,11 @@ tests/test_architecture.py, which holds it.
 
 from gatepost.answering.listening import listen
 from gatepost.answering.socket_views import socket
+from gatepost.answering.streams import stream
 from gatepost.answering.topic_tokens import atopic_token, topic_token
 from gatepost.sending.asynchronous import anotify, aonline, arecheck, arevoke
 from gatepost.sending.client import GatewayError
+from gatepost.sending.frames import Text
 from gatepost.sending.presence import online
 from gatepost.sending.publishing import notify, recheck, revoke
 from gatepost.sending.targets import Connection, Everyone, Group, Session
@@ -26,6 +28,7 @@ __all__ = [
     "GatewayError",
     "Group",
     "Session",
+    "Text",
     "Topic",
     "anotify",
     "aonline",
@@ -38,5 +41,6 @@ __all__ = [
     "recheck",
     "revoke",
     "socket",
+    "stream",
     "topic_token",
 ]

@@ -21,7 +21,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from gatepost import conf
-from gatepost.answering import caching, identity, questions, session_cookie
+from gatepost.answering import caching, identity, questions, session_cookie, streams
 from gatepost.sending import piggyback
 from gatepost.sending.calls import Call
 from gatepost.sending.commit import send_now, send_outside_transaction
@@ -35,6 +35,15 @@ _log_throttle = Throttle(60)
 
 #: What the gateway says about a request, besides its address and scheme.
 _CLAIMS = ("CONNECTION", "ONLINE", "POSITION")
+
+#: What only this middleware may put on a response.
+_OWN_HEADERS = (
+    piggyback.PUBLISH,
+    piggyback.REVOKE,
+    identity.HEADER,
+    session_cookie.HEADER,
+    streams.HEADER,
+)
 
 _POSITION = re.compile(r"(?=.{3,64}\Z)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
@@ -120,8 +129,10 @@ def _settled(
     """
     asked = origin is _Origin.FROM_GATEWAY
     response = (questions.settle if asked else questions.hide)(request, response)
-    for name in (piggyback.PUBLISH, piggyback.REVOKE, identity.HEADER, session_cookie.HEADER):
+    for name in _OWN_HEADERS:
         del response[name]
+    if origin is _Origin.PROXIED:
+        response = streams.finish(request, response)
     if origin is not _Origin.DIRECT:
         session_cookie.add_to(response)
     caching.settle(request, response)
@@ -131,7 +142,9 @@ def _settled(
 async def _settled_async(
     request: HttpRequest, response: HttpResponseBase, origin: "_Origin"
 ) -> HttpResponseBase:
-    if origin is not _Origin.FROM_GATEWAY and questions.options_of(request) is None:
+    asks_no_database = not isinstance(response, streams.Stream)
+    asks_no_database = asks_no_database and questions.options_of(request) is None
+    if asks_no_database and origin is not _Origin.FROM_GATEWAY:
         return _settled(request, response, origin)
     # It may have to ask the database who is logged in, or render a page.
     settled: HttpResponseBase = await sync_to_async(_settled)(request, response, origin)

@@ -71,12 +71,12 @@ def _user(request: HttpRequest, response: HttpResponseBase) -> Any:
         return None
     if conf.value("USER_RESOLVER") != "session" or conf.value("INITIAL_FRAMES"):
         return None
-    if not session.session_key or session.session_key != _cookie_after(request, response):
+    if not session.session_key or session.session_key != cookie_after(request, response):
         return None
     return next((user for user in known_users(request) if is_login_of(session, user)), None)
 
 
-def _cookie_after(request: HttpRequest, response: HttpResponseBase) -> str | None:
+def cookie_after(request: HttpRequest, response: HttpResponseBase) -> str | None:
     """Return the session cookie that the browser has once it got the response."""
     name = settings.SESSION_COOKIE_NAME
     given = response.cookies.get(name)

@@ -12,7 +12,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 
-from gatepost.sending.frames import frame
+from gatepost.sending.frames import Text, frame
 from gatepost.sending.topics import topic_of
 
 #: Seconds from now that are rather a moment, given as a number.
@@ -80,5 +80,7 @@ def _first(given: Iterable[Any] | None) -> list[Any] | None:
         raise TypeError(f"frames takes a list of frames, not {type(given).__name__}")
     first = list(given)
     for one in first:
+        if isinstance(one, Text):
+            raise TypeError("a socket's first frames are JSON: Text(…) goes into stream(first=…)")
         frame(one)  # What is wrong with it is wrong here.
     return first

@@ -52,7 +52,21 @@ def text(said: Any) -> str:
     return str(said)
 
 
-def event(said: Any) -> str:
+class Text:
+    """What is sent as it is: ``Text("<progress value=0>", event="progress")``.
+
+    ``event`` is what clients of SSE know it by.
+    """
+
+    def __init__(self, said: str, event: str | None = None) -> None:
+        self.text = text(said)
+        self.event = event_name(event) if event is not None else None
+
+    def __repr__(self) -> str:
+        return f"Text({self.text!r}, event={self.event!r})"
+
+
+def event_name(said: Any) -> str:
     """Return the name of an event of SSE; raise TypeError or ValueError."""
     if not isinstance(said, str):
         raise TypeError(f"event is a name, not {type(said).__name__}")

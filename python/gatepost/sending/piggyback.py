@@ -164,6 +164,11 @@ def collecting() -> Iterator[Piggyback]:
         _current.reset(token)
 
 
+def is_collecting() -> bool:
+    """Return whether the current request came through the gateway, which reads its response."""
+    return _current.get() is not None
+
+
 _answering: ContextVar[bool] = ContextVar("gatepost.answering", default=False)
 
 

@@ -10,7 +10,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from gatepost import conf
 from gatepost.sending import frames
@@ -77,10 +77,13 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     A gateway that cannot be reached is logged, and raised only where ``FAIL_SILENTLY`` is False.
     What is no target or no JSON, or too large or too deep, raises TypeError or ValueError at once.
     """
+    if isinstance(frame, frames.Text):
+        text, event = frame.text if text is None else _refuse_both(), event or frame.event
+        frame = _MISSING
     encoded = _content(frame, text, end=end)
     options: dict[str, Any] = {
         "text": frames.text(text) if text is not None else None,
-        "event": frames.event(event) if event is not None else None,
+        "event": frames.event_name(event) if event is not None else None,
         "end": True if end else None,
         "ttl": _duration(ttl),
         "key": key,
@@ -101,8 +104,12 @@ def _content(frame: Any, text: str | None, *, end: bool) -> str | None:
             raise TypeError("notify() takes a frame, or text=")
         return None
     if text is not None:
-        raise TypeError("notify() takes a frame or text=, not both")
+        _refuse_both()
     return frames.frame(frame)
+
+
+def _refuse_both() -> NoReturn:
+    raise TypeError("notify() takes a frame or text=, not both")
 
 
 def revoke(

@@ -44,7 +44,7 @@ def verify(request: HttpRequest, body_hash: str) -> None:
     address, scheme = client(request)
     parts = signature.Parts(
         method=str(request.method),
-        target=_target(request),
+        target=target(request),
         host=request.META.get("HTTP_HOST", ""),
         address=address,
         scheme=scheme,
@@ -90,7 +90,7 @@ def _body_of_question(request: HttpRequest) -> bytes | None:
         return None
 
 
-def _target(request: HttpRequest) -> str:
+def target(request: HttpRequest) -> str:
     """Return path and query as they were on the request line, as well as the server tells."""
     told = request.META.get("HTTP_GATEPOST_TARGET")
     path = _decoded_path(request)
