@@ -15,7 +15,7 @@
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
 //! | 1 | [`config`] |
-//! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`] and [`unix_time`] |
+//! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`], [`state_folder`] and [`unix_time`] |
 
 pub mod admin;
 pub mod app;
@@ -36,6 +36,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod socket;
+pub mod state_folder;
 pub mod telemetry;
 pub mod tls;
 pub mod unix_time;

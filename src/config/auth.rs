@@ -7,9 +7,7 @@ use http::Uri;
 
 use super::document::Document;
 use super::kind::{COOKIE_NAME, DURATION, DURATION_OR_ZERO, ValueKind};
-
-/// Beside `gateway.toml`.
-const LEASE_FILE: &str = ".gatepost/leases";
+use crate::state_folder::StateFolder;
 
 /// `[auth]`: how a handshake's session is judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +55,7 @@ impl Default for AuthConfig {
             lease: Duration::from_secs(10),
             revalidate: Duration::from_mins(1),
             grace: Duration::from_mins(10),
-            lease_file: LEASE_FILE.into(),
+            lease_file: StateFolder::default().leases(),
         }
     }
 }
@@ -100,7 +98,7 @@ impl AuthConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
-        let lease_file = document.findings.folder.join(&default.lease_file);
+        let lease_file = StateFolder::beside(&document.findings.folder).leases();
         let mut section = document.section("auth");
         let url = section.value("url", &URL).unwrap_or(default.url.clone());
         // An auth view of one's own may say no where the package's batch view would say yes.

@@ -9,9 +9,8 @@ use super::document::Document;
 use super::kind::{PREFIX, SIZE, ValueKind};
 use super::limits::Limits;
 use super::section::Section;
+use crate::state_folder::StateFolder;
 
-/// Beside the file.
-const FOLDER: &str = ".gatepost";
 /// One address may use this part of what there is.
 const SHARE: u64 = 4;
 
@@ -57,7 +56,7 @@ impl Default for BufferingConfig {
             response: 1 << 20,
             memory: 64 << 20,
             disk: 1 << 30,
-            folder: BufferFolder::Default(FOLDER.into()),
+            folder: BufferFolder::Default(StateFolder::default().path().to_owned()),
             unbuffered: Vec::new(),
         }
     }
@@ -77,7 +76,6 @@ impl BufferingConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>, limits: &Limits) -> Self {
         let mut buffering = Self::default();
-        let beside = document.findings.folder.join(FOLDER);
         let mut section = document.section("buffering");
         let mut size = |field: &mut u64, key| {
             *field = section.value(key, &SIZE).unwrap_or(*field);
@@ -86,7 +84,7 @@ impl BufferingConfig {
         size(&mut buffering.response, "response");
         size(&mut buffering.memory, "memory");
         size(&mut buffering.disk, "disk");
-        buffering.folder = read_folder(&mut section, beside);
+        buffering.folder = read_folder(&mut section);
         buffering.unbuffered = section.list("unbuffered", &PREFIX).unwrap_or_default();
         buffering.check_share(document, limits);
         buffering
@@ -119,9 +117,10 @@ impl BufferingConfig {
     }
 }
 
-fn read_folder(section: &mut Section<'_, '_>, beside: PathBuf) -> BufferFolder {
+fn read_folder(section: &mut Section<'_, '_>) -> BufferFolder {
     let Some(folder) = section.value("folder", &FOLDER_OR_DEFAULT).flatten() else {
-        return BufferFolder::Default(beside);
+        let state = StateFolder::beside(&section.findings.folder);
+        return BufferFolder::Default(state.path().to_owned());
     };
     let folder = section.findings.folder.join(folder);
     if !folder.is_dir() {

@@ -14,6 +14,7 @@ use super::secret_file;
 use super::section::{Placed, Section};
 use super::upstream::{UpstreamAddress, read_upstreams};
 use crate::secret::{SHORTEST_SECRET, Secret, Secrets};
+use crate::state_folder::StateFolder;
 
 /// How a secret is made by hand.
 const MAKE_ONE: &str =
@@ -55,7 +56,7 @@ impl Default for DjangoConfig {
                 .to_vec(),
             hold: Duration::from_secs(15),
             session_cookie: None,
-            secret: SecretSource::DevelopmentFile(".gatepost/secret".into()),
+            secret: SecretSource::DevelopmentFile(StateFolder::default().secret()),
         }
     }
 }
@@ -145,7 +146,7 @@ fn read_secrets(section: &mut Section<'_, '_>, upstream: &[UpstreamAddress]) -> 
             Some(&format!("set it here and where Django runs; {MAKE_ONE}")),
         );
     }
-    SecretSource::DevelopmentFile(section.findings.folder.join(".gatepost/secret"))
+    SecretSource::DevelopmentFile(StateFolder::beside(&section.findings.folder).secret())
 }
 
 /// The secret that a variable or a file has, and the name of the variable.

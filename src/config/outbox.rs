@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::auth::{AuthUrl, URL};
 use super::document::Document;
 use super::kind::{DURATION, DURATION_OR_ZERO, ValueKind};
-
-/// Beside the file.
-const CURSOR: &str = ".gatepost/outbox";
+use crate::state_folder::StateFolder;
 
 /// `[outbox]`: the transactional outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +27,7 @@ impl Default for OutboxConfig {
             url: None,
             poll: Duration::from_secs(2),
             settle: Duration::from_secs(3),
-            cursor: CURSOR.into(),
+            cursor: StateFolder::default().cursor(),
         }
     }
 }
@@ -48,7 +46,7 @@ impl OutboxConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
-        let beside = document.findings.folder.join(&default.cursor);
+        let beside = StateFolder::beside(&document.findings.folder).cursor();
         let mut section = document.section("outbox");
         Self {
             url: section.value("url", &URL_OR_NONE).unwrap_or(default.url),

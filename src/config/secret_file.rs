@@ -5,13 +5,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read};
 use std::path::Path;
 
 use aws_lc_rs::rand;
 
 use super::error::{ConfigError, Location};
 use crate::secret::{SHORTEST_SECRET, Secret, Secrets};
+use crate::state_folder;
 
 /// More than this is no secret but a wrong file.
 const LONGEST_SECRET: u64 = 4096;
@@ -63,8 +64,6 @@ pub fn load_or_make(path: &Path) -> Result<Secrets, ConfigError> {
 }
 
 fn make(path: &Path) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
     let mut random = [0; 32];
     rand::fill(&mut random).map_err(io::Error::other)?;
     let mut text = String::with_capacity(65);
@@ -72,23 +71,8 @@ fn make(path: &Path) -> io::Result<()> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    // Made 0600 by tempfile.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    match file.persist_noclobber(path) {
-        // Somebody else was faster: theirs is as good.
-        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
-        _ => Ok(()),
-    }?;
-    keep_out_of_git(folder)
-}
-
-/// Marks the folder `.gatepost` as one that git shall not see.
-pub fn keep_out_of_git(folder: &Path) -> io::Result<()> {
-    if folder.ends_with(".gatepost") {
-        fs::write(folder.join(".gitignore"), "*\n")?;
-    }
-    Ok(())
+    // Where somebody else was faster, theirs is as good.
+    state_folder::write_new(path, text.as_bytes())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::TlsError;
+use crate::state_folder;
 
 /// The folder, while this process alone may change it.
 pub(super) struct LockedFolder {
@@ -78,5 +79,5 @@ fn make(path: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     fs::create_dir_all(path)?;
-    fs::write(path.join(".gitignore"), "*\n")
+    state_folder::keep_out_of_git(path)
 }

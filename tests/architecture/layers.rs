@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["identity", "publication", "close"],
     &["ids"],
-    &["secret", "unix_time"],
+    &["secret", "state_folder", "unix_time"],
 ];
 
 fn layer(module: &str) -> Option<usize> {

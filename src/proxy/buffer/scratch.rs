@@ -2,7 +2,7 @@
 //!
 //! Used by `spool` and `store`. Everything here that touches a disk runs on a thread for it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::state_folder;
 
 /// Where files without names are made. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -27,7 +29,7 @@ impl Scratch {
         let scratch = Self {
             folder: folder.into(),
         };
-        fs::create_dir_all(folder)?;
+        state_folder::make(folder)?;
         tempfile::tempfile_in(folder)?;
         Ok(scratch)
     }
@@ -58,7 +60,7 @@ impl Scratch {
                     return Err(error);
                 }
                 // Somebody has tidied up.
-                fs::create_dir_all(&folder)?;
+                state_folder::make(&folder)?;
                 tempfile::tempfile_in(&folder)
             })
         });
@@ -122,7 +124,7 @@ mod tests {
         written.unwrap();
         assert_eq!(file.read(3, 3).await.unwrap().unwrap(), "ell");
         assert_eq!(folder.read_dir().unwrap().count(), 0);
-        fs::remove_dir(&folder).unwrap();
+        std::fs::remove_dir(&folder).unwrap();
         scratch.create().await.unwrap();
     }
 

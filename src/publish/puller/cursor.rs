@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::config::secret_file;
+use crate::state_folder;
 
 /// Marks the file, and its form.
 const MARK: &str = "gatepost-outbox-1";
@@ -118,11 +118,7 @@ impl fmt::Display for Name {
 }
 
 fn make(path: &Path) -> io::Result<File> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    if !folder.exists() {
-        fs::create_dir_all(folder)?;
-        secret_file::keep_out_of_git(folder)?;
-    }
+    let folder = state_folder::make_for(path)?;
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(false);
     let file = options.open(path)?;

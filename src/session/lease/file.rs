@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
-use crate::config::secret_file;
 use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
 use crate::secret::Secret;
 use crate::session::lease::{Lease, LeaseKey, Leases};
+use crate::state_folder;
 use crate::unix_time::{self, milliseconds};
 
 /// What the file begins with, and its version.
@@ -106,10 +106,8 @@ impl LeaseFile {
             framed: leases.has_frames(),
             leases: sealed,
         };
-        write(
-            &self.path,
-            &seal(&content, &self.secret).map_err(io::Error::other)?,
-        )?;
+        let sealed = seal(&content, &self.secret).map_err(io::Error::other)?;
+        state_folder::write(&self.path, &sealed)?;
         Ok(content.leases.len())
     }
 
@@ -217,19 +215,6 @@ fn take(path: &Path) -> Result<Option<Vec<u8>>, SealError> {
     let mut bytes = Vec::new();
     file.take(LARGEST).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    if !folder.exists() {
-        fs::create_dir_all(folder)?;
-        secret_file::keep_out_of_git(folder)?;
-    }
-    // Made 0600 by tempfile; appears whole or not at all.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -348,7 +333,7 @@ mod tests {
                 framed: false,
                 leases: Vec::new(),
             };
-            write(&path, &seal(&content, &secret(1)).unwrap()).unwrap();
+            state_folder::write(&path, &seal(&content, &secret(1)).unwrap()).unwrap();
             let refused = file.load(&leases(&hub()), TERM);
             assert!(matches!(refused, Err(SealError::Old)), "{refused:?}");
         }
