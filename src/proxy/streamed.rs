@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -21,9 +20,12 @@ use super::idle_timeout::IdleTimeout;
 use super::upload_fault::UploadFault;
 use crate::net::drain::DrainWatch;
 use crate::web::body::BodyError;
+use crate::web::linger;
 
-/// What is thrown away of a body that nobody wants: so many bytes, while they come in such a time.
-const THROWN_AWAY: (u64, Duration) = (1 << 30, Duration::from_secs(2));
+/// So much is thrown away of a body that nobody wants; who sends still more is cut off after all.
+const MOST_THROWN_AWAY: u64 = 1 << 30;
+/// As long as no part of it takes longer than this to come.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A body that comes from the client as it is sent.
 #[derive(Debug)]
@@ -48,11 +50,13 @@ pub(super) enum Unwanted {
 
 impl Unwanted {
     /// Leaves a body, or throws its rest away.
-    pub(super) fn dispose(self, body: Incoming) {
+    pub(super) fn dispose(self, mut body: Incoming) {
         if let Self::ThrownAway(drain) = self
             && !body.is_end_stream()
         {
-            drain.spawn(throw_away(body));
+            drain.spawn(async move {
+                linger::throw_away(&mut body, MOST_THROWN_AWAY, LONGEST_PAUSE).await;
+            });
         }
     }
 
@@ -60,18 +64,6 @@ impl Unwanted {
     fn begun(&mut self) {
         if let Self::Left(drain) = self {
             *self = Self::ThrownAway(drain.clone());
-        }
-    }
-}
-
-async fn throw_away(mut body: Incoming) {
-    let (mut left, pause) = THROWN_AWAY;
-    while let Ok(Some(Ok(frame))) = tokio::time::timeout(pause, body.frame()).await {
-        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
-        left = left.saturating_sub(size);
-        if left == 0 {
-            // Who sends still more is cut off after all.
-            return;
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Answers a request early without cutting its sender off.
 //!
-//! Used by `publish` where it refuses a request whose body it has not read. A connection that is closed
-//! while its client still sends is reset, and most clients then report a broken pipe instead of the
-//! answer. The surprise: the answer leaves at once, but its last chunk only when the request's body has
-//! been thrown away, which is bounded in size and time. HTTP/1.1 needs this, HTTP/2 does not.
+//! A connection that is closed while its client still sends is reset, and most clients then report a
+//! broken pipe instead of the answer. So what is left of the request's body is thrown away, bounded in
+//! size and time. HTTP/1.1 needs this, HTTP/2 does not. `publish` has [`answer`] do it where it refuses a
+//! request; `proxy` calls [`throw_away`] behind an answer that came before the body was read. The
+//! surprise: the answer leaves at once, but its last chunk only when the body is gone.
 
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_util::{StreamExt, future, stream};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response};
@@ -21,7 +22,7 @@ const SMALL: u64 = 64 * 1024;
 const SHORTLY: Duration = Duration::from_secs(1);
 
 /// So much is thrown away behind the answer; a client that sends more is cut off.
-const MOST: usize = 64 * 1024 * 1024;
+const MOST: u64 = 64 * 1024 * 1024;
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// The answer `response`, of ready bytes, to a request with these headers and this unread rest of a body.
@@ -37,32 +38,34 @@ where
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok());
     if announced.is_some_and(|length| length.parse().is_ok_and(|length: u64| length <= SMALL)) {
-        throw_away(&mut body, SHORTLY).await;
+        throw_away_within(&mut body, SHORTLY).await;
     }
     if body.is_end_stream() {
         return response.map(ResponseBody::full);
     }
     response.map(|text| {
-        let rest = async move { throw_away(&mut body, LONGEST).await };
+        let rest = async move { throw_away_within(&mut body, LONGEST).await };
         let end = stream::once(rest).filter_map(|()| future::ready(None));
         let text = future::ready(Ok::<_, BodyError>(Frame::data(text)));
         ResponseBody::stream(StreamBody::new(stream::once(text).chain(end)))
     })
 }
 
-async fn throw_away<B: Body<Data = Bytes> + Unpin>(body: &mut B, timeout: Duration) {
-    let mut left = MOST;
-    let all = async {
-        while let Some(Ok(frame)) = body.frame().await {
-            let size = frame.data_ref().map_or(0, Buf::remaining);
-            match left.checked_sub(size) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
+async fn throw_away_within<B: Body<Data = Bytes> + Unpin>(body: &mut B, time: Duration) {
     // A body that takes longer is left where it is; the connection then ends with the answer.
-    let _ = tokio::time::timeout(timeout, all).await;
+    let _ = tokio::time::timeout(time, throw_away(body, MOST, time)).await;
+}
+
+/// Throws a body away, as long as no more than so many bytes of it come and no `pause` is longer.
+pub async fn throw_away<B: Body<Data = Bytes> + Unpin>(body: &mut B, most: u64, pause: Duration) {
+    let mut left = most;
+    while let Ok(Some(Ok(frame))) = tokio::time::timeout(pause, body.frame()).await {
+        let size = frame.data_ref().map_or(0, Bytes::len) as u64;
+        match left.checked_sub(size) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 #[cfg(test)]
