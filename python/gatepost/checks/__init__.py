@@ -1,6 +1,6 @@
 """What ``manage.py check`` says before the gateway or a browser has to.
 
-One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W032``, and a hint
+One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W043``, and a hint
 that says what to write. ``apps`` calls :func:`register_all`. A stock project with the
 few lines of the quick start gets no message at all, with DEBUG on or off, which a test proves.
 
@@ -11,6 +11,7 @@ from django.core.checks import Tags, register
 
 from gatepost.checks import (
     apps,
+    caching,
     consumers,
     cookies,
     hosts,
@@ -18,6 +19,7 @@ from gatepost.checks import (
     middleware,
     secret,
     sessions,
+    topics,
     urls,
 )
 
@@ -42,3 +44,8 @@ def register_all() -> None:
     register(apps.check_outbox, Tags.models)
     register(apps.check_tables, Tags.database)
     register(consumers.check_consumers, Tags.compatibility)
+    register(topics.check_settings, Tags.security)
+    register(topics.check_fragments, Tags.templates)
+    register(topics.check_tenants, Tags.security)
+    register(topics.check_asked_again, Tags.security)
+    register(caching.check_cache_times, Tags.caches)

@@ -22,6 +22,12 @@ NAME = "gateway.toml"
 #: The socket route of the documentation.
 SOCKET = "/ws/notifications/"
 
+#: For how many seconds the gateway keeps what it has sent, where nothing else is said.
+HISTORY_AGE = 300.0
+
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
 _ROW = re.compile(r"^  (\S+) +(.*)$", re.MULTILINE)
 
 
@@ -86,6 +92,15 @@ def session_cookie() -> str | None:
     django = _read(path).get("django") if path else None
     named = django.get("session_cookie") if isinstance(django, dict) else None
     return named if isinstance(named, str) else None
+
+
+def history_age() -> float:
+    """Return for how many seconds the gateway keeps what it has sent."""
+    path = in_force()
+    delivery = _read(path).get("delivery") if path else None
+    said = delivery.get("history_age") if isinstance(delivery, dict) else None
+    found = _DURATION.fullmatch(said) if isinstance(said, str) else None
+    return int(found[1]) * _SECONDS[found[2]] if found else HISTORY_AGE
 
 
 def _read(path: Path) -> dict[str, Any]:
