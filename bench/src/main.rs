@@ -5,6 +5,7 @@
 
 mod certificate;
 mod client;
+mod compare;
 mod fleet;
 mod http;
 mod lab;
@@ -62,6 +63,9 @@ struct Options {
     /// The gateway's binary, a release build.
     #[arg(long)]
     gateway: PathBuf,
+    /// Another gateway's binary, an older one say: each measure is taken of both in turns, and the table compares them.
+    #[arg(long)]
+    beside: Option<PathBuf>,
     /// Fewer sockets and shorter runs: to see that all works, not for figures to keep.
     #[arg(long)]
     quick: bool,
@@ -105,13 +109,15 @@ fn measure(options: &Options) -> io::Result<()> {
     let plan = plan(options)?;
     process::allow_descriptors(plan.sockets)?;
     let sockets = plan.sockets;
-    let lab = Lab::open(plan)?;
+    let mut lab = Lab::open(plan)?;
     let mut report = Report::default();
-    let done = proxy::measure(&lab, &mut report)
-        .and_then(|()| sockets::measure(&lab, &mut report))
-        .and_then(|()| stalled::measure(&lab, &mut report))
-        .and_then(|()| storm::measure(&lab, &mut report));
-    let table = report.table();
+    let (done, table) = if let Some(other) = &options.beside {
+        let mut beside = Report::default();
+        let done = compare::measure(&mut lab, &mut report, (other, &mut beside));
+        (done, report.table_beside(&beside))
+    } else {
+        (measure_all(&lab, &mut report), report.table())
+    };
     println!(
         "\n{sockets} sockets, {} repetitions\n{table}",
         options.rounds
@@ -121,6 +127,14 @@ fn measure(options: &Options) -> io::Result<()> {
         println!("written to {}", path.display());
     }
     done
+}
+
+/// Takes everything that the plan wants.
+fn measure_all(lab: &Lab, report: &mut Report) -> io::Result<()> {
+    proxy::measure(lab, report)
+        .and_then(|()| sockets::measure(lab, report))
+        .and_then(|()| stalled::measure(lab, report))
+        .and_then(|()| storm::measure(lab, report))
 }
 
 fn plan(options: &Options) -> io::Result<Plan> {
@@ -135,7 +149,9 @@ fn plan(options: &Options) -> io::Result<Plan> {
         }
     }
     let build = "build it with `cargo build --release --features jemalloc`";
-    lab::check_program(&options.gateway, build)?;
+    for gateway in std::iter::once(&options.gateway).chain(&options.beside) {
+        lab::check_program(gateway, build)?;
+    }
     let install = "install it: apt-get install nginx-light nghttp2-client";
     lab::check_program(Path::new("nginx"), install)?;
     lab::check_program(Path::new("h2load"), install)?;

@@ -269,28 +269,69 @@ impl Report {
         }
         table
     }
+
+    /// The table of two gateways that were measured in turns: this one, and `other`.
+    pub(crate) fn table_beside(&self, other: &Self) -> String {
+        let mut table = format!(
+            "{:<52} {:>9} {:>19} {:>9} {:>19} {:>6}  unit\n",
+            "measure", "other", "min - max", "this", "min - max", "ratio"
+        );
+        for measure in MEASURES {
+            let reports = [other, self].map(|report| report.samples.get(measure.name));
+            if let [Some(theirs), Some(ours)] =
+                reports.map(|samples| samples.map(|all| Spread::of(all)))
+            {
+                let [was, is] = [&theirs, &ours].map(Spread::columns);
+                let ratio = ours.median / theirs.median;
+                let (what, unit) = (measure.what, measure.unit);
+                // Writing to a String cannot fail.
+                let _ = writeln!(table, "{what:<52} {was} {is} {ratio:>6.2}  {unit}");
+            }
+        }
+        table
+    }
+}
+
+/// Where samples lie.
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(samples: &[f64]) -> Self {
+        let mut sorted = samples.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        Self {
+            least: sorted.first().copied().unwrap_or(f64::NAN),
+            median: median(&sorted),
+            most: sorted.last().copied().unwrap_or(f64::NAN),
+        }
+    }
+
+    fn columns(&self) -> String {
+        let range = format!("{} - {}", short(self.least), short(self.most));
+        format!("{:>9} {range:>19}", short(self.median))
+    }
 }
 
 impl Measure {
     fn row(&self, samples: &[f64]) -> String {
-        let mut sorted = samples.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let (least, middle) = (sorted.first().copied(), median(&sorted));
-        let range = [least, sorted.last().copied()].map(|end| short(end.unwrap_or(f64::NAN)));
+        let spread = Spread::of(samples);
         let limit = |value: Option<f64>| value.map_or(String::new(), |value| format!("<={value}"));
         let command = match self.name.split_once('.') {
             Some(_) => String::new(),
             None => format!("bench/run --only {}", self.name),
         };
         let row = format!(
-            "{:<52} {:>9} {:>19}  {:<8} {:>7} {:>6}  {:<8} {command}",
+            "{:<52} {}  {:<8} {:>7} {:>6}  {:<8} {command}",
             self.what,
-            short(middle),
-            range.join(" - "),
+            spread.columns(),
             self.unit,
             limit(self.at_first),
             limit(self.goal),
-            self.verdict(middle),
+            self.verdict(spread.median),
         );
         row.trim_end().to_owned()
     }
@@ -342,6 +383,26 @@ mod tests {
                 .count()
         });
         assert_eq!(verdicts, [1, 1, 1], "{table}");
+    }
+
+    #[test]
+    fn two_gateways_stand_side_by_side_where_both_were_measured() {
+        let (mut old, mut new) = (Report::default(), Report::default());
+        for (was, is) in [(10.0, 11.0), (12.0, 12.0), (14.0, 16.0)] {
+            old.sample("targeted", was);
+            new.sample("targeted", is);
+        }
+        new.sample("stalled", 90.0);
+        let table = new.table_beside(&old);
+        let row = table.lines().nth(1).unwrap();
+        let words: Vec<_> = row.split_whitespace().rev().take(10).collect();
+        let expected = "12.0 10.0 - 14.0 12.0 11.0 - 16.0 1.00 us";
+        assert!(row.ends_with("1.00  us"), "{row}");
+        assert_eq!(
+            words.into_iter().rev().collect::<Vec<_>>().join(" "),
+            expected
+        );
+        assert_eq!(table.lines().count(), 2, "{table}");
     }
 
     #[test]
