@@ -22,6 +22,10 @@ def frames_of(user):
     return [{"type": "unread_count", "n": 3, "since": user.date_joined}]
 
 
+def frames_like_the_gateways(user):
+    return [{"gatepost": "welcome"}, {"n": 1}]
+
+
 def wrong_groups(user):
     return "vip"
 
@@ -33,6 +37,12 @@ def test_says_who_a_session_is(ask, log_in, user):
     answer = response.json()
     assert answer.pop("expires_at") == pytest.approx(time.time() + 14 * 86400, abs=5)
     assert answer == {"v": 1, "user": str(user.pk), "groups": [], "lease": None, "frames": []}
+
+
+def test_a_first_frame_that_looks_like_the_gateways_is_left_out(ask, log_in, settings, caplog):
+    settings.GATEPOST = {**settings.GATEPOST, "INITIAL_FRAMES": frames_like_the_gateways}
+    assert ask(client=log_in()).json()["frames"] == [{"n": 1}]
+    assert "its member 'gatepost' is the gateway's own" in caplog.text
 
 
 @pytest.mark.parametrize("cookie", [None, "", "short", "0" * 32, "../../etc/passwd", "ü" * 32])

@@ -24,6 +24,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 BATCH = "/_gatepost/sessions/"
 
+#: The key of a note that nobody may see.
+FORBIDDEN = 1_000_013
+
 
 def post(body, client=None, **changes):
     body = json.dumps(body).encode()
@@ -63,7 +66,7 @@ def pair(browser, at):
 def own_note(request, pk):
     if request.GET.get("fail"):
         raise RuntimeError(request.GET["fail"])
-    if pk == 13:
+    if pk == FORBIDDEN:
         raise PermissionDenied
     note = get_object_or_404(Note, pk=pk)
     seen = {"n": note.pk, "path": request.get_full_path(), "url": request.build_absolute_uri("/")}
@@ -100,7 +103,7 @@ def test_each_pair_gets_what_it_would_get_alone(asked, log_in, note, user, clien
         pair(browser, at),
         cookie(browser),
         pair(None, at),
-        pair(browser, "/ws/13/"),
+        pair(browser, f"/ws/{FORBIDDEN}/"),
         pair(browser, "/ws/0/"),
         pair(None, f"/members/{note.pk}/"),
         pair(browser, f"/members/{note.pk}/"),

@@ -132,6 +132,7 @@ def test_first_frames_are_the_view_s_or_those_of_the_settings(at, question, log_
         ({"frames": [{"gatepost": "x"}]}, ValueError),
         ({"frames": [float("nan")]}, ValueError),
         ({"frames": [object()]}, TypeError),
+        ({"frames": ["x" * 60_000]}, ValueError),
         ({"expires": "soon"}, TypeError),
         ({"expires": True}, TypeError),
         ({"expires": 1893456000}, ValueError),
@@ -405,6 +406,19 @@ def test_a_question_costs_few_queries(at, question, log_in, user):
     assert len(own) == 2, own  # The user, and its groups.
     reads = [one["sql"] for one in queries if "django_session" in one["sql"]]
     assert len(reads) == 3, reads  # One, beside the two of this test's own storage().
+
+
+def test_the_user_is_read_once(at, question, log_in, user):
+    @gatepost.socket
+    def view(request):
+        return gatepost.listen(frames=[request.user.get_username()])
+
+    at(ws=view)
+    browser = log_in()
+    with CaptureQueriesContext(connection) as queries:
+        assert question(browser).json()["frames"] == ["ann"]
+    own = [one["sql"] for one in queries if "django_session" not in one["sql"]]
+    assert len(own) == 1, own  # The user with its groups.
 
 
 def test_without_the_middleware_it_is_much_the_same(at, question, log_in, settings, user):

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from gatepost import conf
 from gatepost.answering.logins import Login
 from gatepost.sending.calls import encode
+from gatepost.sending.frames import RESERVED
 from gatepost.sending.targets import has_named_groups
 from gatepost.throttle import Throttle
 
@@ -94,7 +95,18 @@ def _groups(login: Login) -> list[str]:
 
 def _frames(user: Any) -> list[Any]:
     made = conf.function("INITIAL_FRAMES")
-    return _list("INITIAL_FRAMES", made(user)) if made is not None else []
+    said = _list("INITIAL_FRAMES", made(user)) if made is not None else []
+    return [one for one in said if not _is_reserved(one)]
+
+
+def _is_reserved(frame: Any) -> bool:
+    """Return whether a first frame could be taken for the gateway's own word, and log that."""
+    reserved = isinstance(frame, dict) and RESERVED in frame
+    if reserved and _log_throttle.allows("reserved"):
+        logger.error(
+            "a frame of INITIAL_FRAMES is left out: its member %r is the gateway's own", RESERVED
+        )
+    return reserved
 
 
 def _list(key: str, said: Any) -> list[Any]:

@@ -12,11 +12,16 @@ from typing import Any
 from django.http import HttpResponse
 from django.utils import timezone
 
+from gatepost.answering.answers import LARGEST_ANSWER
+from gatepost.sending.calls import encode
 from gatepost.sending.frames import Text, frame
 from gatepost.sending.topics import topic_of
 
 #: Seconds from now that are rather a moment, given as a number.
 _TOO_LONG = 10 * 365 * 86_400
+
+#: What of an answer is for who it is: groups, above all.
+_FOR_IDENTITY = 8 * 1024
 
 _BARE = (
     "This view says who may listen, but nobody asked it as the gateway does: decorate it with"
@@ -50,7 +55,14 @@ def listen(
     moment, or as long from now) the view is asked again, and the subscriptions end where it does
     not say so again.
     """
-    return Listen(topic_names(topics), _first(frames), moment(expires))
+    names, first = topic_names(topics), _first(frames)
+    size = len(encode([names, first]).encode())
+    if size > LARGEST_ANSWER - _FOR_IDENTITY:
+        raise ValueError(
+            f"topics and first frames have {size} bytes, and {LARGEST_ANSWER - _FOR_IDENTITY} are"
+            " allowed: let the page fetch what is large"
+        )
+    return Listen(names, first, moment(expires))
 
 
 def topic_names(topics: Iterable[Any]) -> list[str]:

@@ -82,8 +82,17 @@ def login_of(request: HttpRequest) -> Login | None:
         if login is not None and login.expires_at is None and resolving.is_by_session() and session:
             login = replace(login, expires_at=sessions.expiry(session, session.session_key))
         setattr(request, _LOGIN, login)
+        if login is not None and resolving.is_by_session():
+            _spare_a_query(request, login.user)
     found: Login | None = getattr(request, _LOGIN)
     return found
+
+
+def _spare_a_query(request: HttpRequest, user: Any) -> None:
+    """Let ``request.user`` be the user that was just read, unless somebody has asked for it."""
+    for name in ("_cached_user", "_acached_user"):
+        if not hasattr(request, name):
+            setattr(request, name, user)
 
 
 def options_of(request: HttpRequest) -> SocketOptions | None:
