@@ -137,7 +137,7 @@ pub struct ConnectionId(u64);
 impl ConnectionId {
     /// A fresh identifier.
     pub fn random() -> Self {
-        Self(random_u64())
+        Self(u64::from_le_bytes(random()))
     }
 
     /// Half of its bits, for spreading things over connections.
@@ -195,8 +195,7 @@ pub struct NodeId(u32);
 impl NodeId {
     /// A fresh identifier.
     pub fn random() -> Self {
-        let bytes = random_u64().to_le_bytes();
-        Self(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        Self(u32::from_le_bytes(random()))
     }
 }
 
@@ -206,14 +205,15 @@ impl fmt::Display for NodeId {
     }
 }
 
+/// Bytes that nobody can guess.
 #[expect(
     clippy::expect_used,
     reason = "the system's random generator failing is not survivable"
 )]
-fn random_u64() -> u64 {
-    let mut bytes = [0; 8];
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the operating system gives random bytes");
-    u64::from_le_bytes(bytes)
+    bytes
 }
 
 #[cfg(test)]

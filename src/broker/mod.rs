@@ -13,10 +13,10 @@ mod remembered;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::rand;
 use parking_lot::Mutex;
 
 use crate::hub::{Delivery, Hub};
+use crate::ids;
 use crate::publication::{Position, Publication};
 pub use receipt::Receipt;
 use remembered::{Fingerprints, Remembered};
@@ -41,7 +41,8 @@ impl Broker {
     pub fn new(hub: Arc<Hub>, idempotency: Duration) -> Self {
         Self {
             hub,
-            generation: random_generation(),
+            // Tells this process's numbering from that of the process before it.
+            generation: u32::from_le_bytes(ids::random()),
             fingerprints: Fingerprints::default(),
             state: Mutex::new(BrokerState {
                 sequence: 0,
@@ -83,17 +84,6 @@ impl Broker {
         }
         receipt
     }
-}
-
-/// Tells this process's numbering from that of the process before it.
-#[expect(
-    clippy::expect_used,
-    reason = "the system's random generator failing is not survivable"
-)]
-fn random_generation() -> u32 {
-    let mut bytes = [0; 4];
-    rand::fill(&mut bytes).expect("the operating system gives random bytes");
-    u32::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

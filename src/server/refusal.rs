@@ -13,9 +13,7 @@ pub(super) fn in_words(head: &[u8]) -> Option<Bytes> {
     let is_bare = head.starts_with(b"HTTP/1.") && head.ends_with(b"\r\n\r\n");
     let status = head.get(9..12).filter(|_| is_bare)?;
     let problem = problem(StatusCode::from_bytes(status).ok()?)?;
-    let document = ProblemDocument::of(&problem);
-    // Texts and numbers always serialise.
-    let body = serde_json::to_string(&document).unwrap_or_default();
+    let body = ProblemDocument::of(&problem).json();
     let (code, reason) = (problem.status.as_str(), problem.status.canonical_reason());
     let text = format!(
         "HTTP/1.1 {code} {}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\

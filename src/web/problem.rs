@@ -140,6 +140,12 @@ impl<'a> ProblemDocument<'a> {
             ..Self::of(problem)
         }
     }
+
+    /// As it is sent.
+    pub fn json(&self) -> String {
+        // Texts and numbers always serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 /// What an error says, as a sentence.

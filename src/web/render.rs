@@ -137,9 +137,7 @@ fn add_fields(headers: &mut HeaderMap, shown: &page::PageContent<'_>, format: Re
 }
 
 fn json_text(shown: &page::PageContent<'_>) -> String {
-    let document = ProblemDocument::shown_to(shown.problem, shown.hint, shown.request_id);
-    // Texts and numbers always serialise.
-    serde_json::to_string(&document).unwrap_or_default()
+    ProblemDocument::shown_to(shown.problem, shown.hint, shown.request_id).json()
 }
 
 #[cfg(test)]
