@@ -98,7 +98,7 @@ fn one_range(range: &str, length: u64) -> Option<RequestedRange> {
     })
 }
 
-/// Whether a range was asked for of something that has changed since (RFC 9110 13.1.5).
+/// Whether a range is of another version than the file is now (RFC 9110 13.1.5).
 fn is_stale(validator: &HeaderValue, current: &Representation) -> bool {
     let modified = current.modified.as_ref().map(|(_, text)| text);
     ![current.etag.as_ref(), modified].contains(&Some(validator))

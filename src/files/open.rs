@@ -27,7 +27,7 @@ pub struct OpenFiles {
     open: Mutex<HashMap<FileIdentity, Weak<OpenFile>>>,
 }
 
-/// A file that is open as long as somebody is sent it.
+/// A file that stays open while it is sent to anybody.
 #[derive(Debug)]
 pub(super) struct OpenFile {
     pub(super) file: File,

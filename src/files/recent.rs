@@ -262,7 +262,7 @@ mod tests {
             self.recent.meaning(path, load).await
         }
 
-        fn kept(&self) -> (usize, usize) {
+        fn stored(&self) -> (usize, usize) {
             let inner = self.recent.lock();
             (inner.slots.len(), inner.bytes)
         }
@@ -293,7 +293,7 @@ mod tests {
         let bed = Bed::new();
         fs::rename(bed.folder.path().join("a.js"), bed.folder.path().join("b")).unwrap();
         assert!(matches!(bed.ask("a.js", "/1").await, Resolution::Nothing));
-        assert_eq!(bed.kept(), (0, 0));
+        assert_eq!(bed.stored(), (0, 0));
         fs::rename(bed.folder.path().join("b"), bed.folder.path().join("a.js")).unwrap();
         assert!(matches!(bed.ask("a.js", "/1").await, Resolution::File(_)));
     }
@@ -304,12 +304,16 @@ mod tests {
         fs::write(bed.folder.path().join("a.js"), vec![b'a'; 200 << 10]).unwrap();
         for number in 0..MOST_BYTES / (200 << 10) + 20 {
             bed.ask(&number.to_string(), "/1").await;
-            assert!(bed.kept().1 <= MOST_BYTES + (1 << 20), "{:?}", bed.kept());
+            assert!(
+                bed.stored().1 <= MOST_BYTES + (1 << 20),
+                "{:?}",
+                bed.stored()
+            );
         }
         fs::write(bed.folder.path().join("a.js"), "a").unwrap();
         for number in 0..MOST_PATHS + 20 {
             bed.ask(&number.to_string(), "/1").await;
-            assert!(bed.kept().0 <= MOST_PATHS);
+            assert!(bed.stored().0 <= MOST_PATHS);
         }
     }
 
@@ -319,10 +323,10 @@ mod tests {
         for path in ["index.html", "app.js", "app.css"] {
             bed.ask(path, "/releases/1").await;
         }
-        assert_eq!(bed.kept().0, 3);
+        assert_eq!(bed.stored().0, 3);
         bed.ask("new.js", "/releases/2").await;
-        assert_eq!(bed.kept().0, 1);
+        assert_eq!(bed.stored().0, 1);
         bed.ask("app.js", "/releases/2").await;
-        assert_eq!(bed.kept().0, 2);
+        assert_eq!(bed.stored().0, 2);
     }
 }

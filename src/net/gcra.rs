@@ -1,7 +1,7 @@
 //! How often something may be done: a rate, and how many at once (GCRA, the generic cell rate
 //! algorithm).
 //!
-//! Used wherever clients are limited to so many a second. All that is kept of a client is one moment:
+//! Used wherever clients are limited to so many a second. All that is stored of a client is one moment:
 //! when it could again do as many at once as if it had never been here.
 
 use std::hash::Hash;
@@ -27,7 +27,7 @@ pub struct Gcra {
 pub struct KeyedGcra {
     rate: Gcra,
     began: Instant,
-    /// For each the nanoseconds from `began` to the moment that is kept.
+    /// For each the nanoseconds from `began` to its moment.
     slots: HashedSlots,
 }
 
@@ -41,14 +41,15 @@ impl Gcra {
         }
     }
 
-    /// What to keep of a client of whom `kept` was kept, after one more; `None`: it is one too many.
+    /// The moment to store for a client after one more, in place of `stored`; `None`: it is one too many.
     ///
-    /// A moment is an [`Instant`], or a [`Duration`] since any; of a new client any that is past.
-    pub fn spend<T>(&self, kept: T, now: T) -> Option<T>
+    /// A moment is an [`Instant`], or the [`Duration`] since some other moment. For a new client any that
+    /// has passed will do.
+    pub fn spend<T>(&self, stored: T, now: T) -> Option<T>
     where
         T: Copy + Ord + Add<Duration, Output = T>,
     {
-        let next = kept.max(now) + self.interval;
+        let next = stored.max(now) + self.interval;
         (next <= now + self.tolerance).then_some(next)
     }
 }
@@ -66,8 +67,8 @@ impl KeyedGcra {
     /// Counts one more of a key, or says that it is one too many.
     pub fn spend(&self, key: impl Hash, now: Instant) -> bool {
         let now = now - self.began;
-        let spent = |kept| {
-            let next = self.rate.spend(Duration::from_nanos(kept), now)?;
+        let spent = |stored| {
+            let next = self.rate.spend(Duration::from_nanos(stored), now)?;
             u64::try_from(next.as_nanos()).ok()
         };
         let slot = self.slots.of(key);

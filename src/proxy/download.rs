@@ -3,7 +3,7 @@
 //! Made by `forward`. The surprise: its `flow` holds the upstream connection; read to its end it gives
 //! the connection back, dropped before (the client went away) it closes it, which tells the upstream.
 //! Where the client falls behind, `sweep` takes the connection away and this goes on with what is
-//! kept for it.
+//! stored for it.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -39,8 +39,8 @@ impl Download {
         }
     }
 
-    /// What this client does not take in time is kept for it.
-    pub(super) fn kept_by(mut self, sweeper: &Sweeper, client: IpAddr) -> Self {
+    /// What this client does not take in time is stored for it.
+    pub(super) fn stored_by(mut self, sweeper: &Sweeper, client: IpAddr) -> Self {
         self.enrolment = Some(sweeper.enrol(Arc::clone(&self.flow), client));
         self
     }

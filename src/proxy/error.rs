@@ -133,8 +133,8 @@ impl ForwardFailure {
         Self::Lost { at, source }
     }
 
-    /// Ties the request id on the public's page to the cause. An upstream that is away was told of
-    /// once, when it went; a client's fault is nobody's news.
+    /// Ties the request id on the public's page to the cause. That an upstream is away was logged once,
+    /// when it went; a client's fault is not logged.
     pub(super) fn log(&self, downstream: &Downstream) {
         let (request_id, error) = (downstream.request_id, self.why());
         match self {

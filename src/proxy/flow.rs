@@ -243,7 +243,7 @@ impl ResponseConnection {
     /// The connection of this answer, which serves again only where the whole request was read.
     pub(super) fn new(pooled: PooledConnection, sent: Sent, response: &Response<Incoming>) -> Self {
         let keep = if sent.was_heard(response.status()) {
-            reuse::keep(response)
+            reuse::idle_limit(response)
         } else {
             Duration::ZERO
         };

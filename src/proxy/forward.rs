@@ -233,7 +233,7 @@ impl Forwarder {
             return Err(ForwardFailure::BadFraming { at });
         }
         let idle_limit = liveness::idle_limit(response.headers(), self.upstream.timeout());
-        let may_be_kept = liveness::may_be_kept(response.headers());
+        let may_be_stored = liveness::may_be_stored(response.headers());
         let (mut parts, body) = response.into_parts();
         rewrite::response(&mut parts);
         let passed_on = parts.extensions.remove::<PassedOn>();
@@ -246,8 +246,8 @@ impl Forwarder {
                 connection: BodyConnection::Pooled(connection),
             };
             let mut body = Download::new(body, origin, idle_limit);
-            if may_be_kept {
-                body = body.kept_by(&self.sweeper, downstream.address);
+            if may_be_stored {
+                body = body.stored_by(&self.sweeper, downstream.address);
             }
             ResponseBody::stream(body)
         };

@@ -1,6 +1,6 @@
-//! For whoever has a say in what passes between browsers and one upstream.
+//! Lets one more part read, and add to, what passes between browsers and one upstream.
 //!
-//! Called by `forward`; `django` is the only one so far. The surprise: an answer is shown before its
+//! Called by `forward`; `django` is the only such part so far. The surprise: an answer is shown before its
 //! head goes to the browser, and also where the browser has left, so that nothing it says to the
 //! gateway is lost.
 

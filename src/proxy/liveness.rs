@@ -1,6 +1,6 @@
 //! Which answers are made to be heard at once.
 //!
-//! Asked by `forward`. The surprise: what is old in them is worth nothing, so they are kept for nobody,
+//! Asked by `forward`. The surprise: what is old in them is worth nothing, so they are stored for nobody,
 //! and an event stream may be silent for as long as it likes.
 
 use std::time::Duration;
@@ -16,8 +16,8 @@ const STREAMS: [&str; 3] = [
     "multipart/x-mixed-replace",
 ];
 
-/// Whether an answer may be kept for a client that is slow.
-pub(super) fn may_be_kept(fields: &HeaderMap) -> bool {
+/// Whether an answer may be stored for a client that is slow.
+pub(super) fn may_be_stored(fields: &HeaderMap) -> bool {
     let asked = fields
         .get("x-accel-buffering")
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no"));
@@ -44,20 +44,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_to_be_heard_at_once_is_not_kept() {
+    fn what_is_made_to_be_heard_at_once_is_not_stored() {
         for (name, value) in [
             ("content-type", "text/event-stream; charset=utf-8"),
             ("content-type", "Application/X-NDJSON"),
             ("x-accel-buffering", "no"),
         ] {
-            assert!(!may_be_kept(&fields(&[(name, value)])), "{value}");
+            assert!(!may_be_stored(&fields(&[(name, value)])), "{value}");
         }
         for (name, value) in [
             ("content-type", "text/html"),
             ("content-type", "text/event-streams"),
             ("x-accel-buffering", "yes"),
         ] {
-            assert!(may_be_kept(&fields(&[(name, value)])), "{value}");
+            assert!(may_be_stored(&fields(&[(name, value)])), "{value}");
         }
     }
 }

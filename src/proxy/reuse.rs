@@ -40,8 +40,8 @@ pub(super) fn copy(request: &Request<Upload>) -> Request<Upload> {
     copy
 }
 
-/// The request to send once more: it comes back where nothing of it was written, else `spare` serves.
-/// What is no HTTP is an answer all the same: the request was read.
+/// The request to send once more: the one that hyper gives back where nothing of it was written, else
+/// `spare`. Not where the upstream answered with something that is not HTTP: it has read the request.
 pub(super) fn again(
     error: &mut TrySendError<Request<Upload>>,
     spare: Option<Request<Upload>>,
@@ -51,8 +51,8 @@ pub(super) fn again(
 }
 
 /// Whether nobody read the request. On a new connection a repeatable request is sent once more only,
-/// for it may be what kills the server; but a server that dies over a request has read it, and its
-/// connection is closed then. Reset is one whose bytes are unread: it was waiting to be accepted.
+/// for it may be what kills the server. A server that dies over a request has read it, and its connection
+/// is then closed; a connection with bytes that nobody has read is reset: it was waiting to be accepted.
 pub(super) fn was_unread(error: &hyper::Error) -> bool {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -100,7 +100,7 @@ impl Sent {
 }
 
 /// How long the connection may idle after this answer; zero where it must not be used again.
-pub(super) fn keep<B>(response: &Response<B>) -> Duration {
+pub(super) fn idle_limit<B>(response: &Response<B>) -> Duration {
     let fields = response.headers();
     if response.version() != Version::HTTP_11
         || headers::has_token(fields, &header::CONNECTION, "close")
@@ -134,7 +134,7 @@ mod tests {
         for (name, value) in fields {
             builder = builder.header(*name, *value);
         }
-        keep(&builder.body(()).unwrap())
+        idle_limit(&builder.body(()).unwrap())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Finds the answers whose clients have fallen behind, and has them pumped.
 //!
-//! One for each forwarder; `download` enrols every answer that may be kept. The surprise: a client
+//! One for each forwarder; `download` enrols every answer that may be stored. The surprise: a client
 //! that is slow is found by looking now and then, because nobody calls when it does *not* take
 //! anything; so an answer that is taken at once costs a place in a list and nothing more.
 
@@ -106,7 +106,7 @@ impl Sweeper {
     }
 
     fn look_at(&self, enrolled: &mut Enrolled) {
-        // Who is being asked right now is not waiting for its client.
+        // An answer that is being polled right now is not waiting for its client.
         let Some(taken) = enrolled.flow.waits_for_client() else {
             enrolled.taken = None;
             return;

@@ -1,7 +1,7 @@
 //! WebSockets of others: a dev server's HMR socket, a Channels app's; the gateway sees only bytes.
 //!
-//! Called by `forward` for upgrades to upstreams that may have them; whoever called that has checked
-//! `Origin`. The surprise: dev servers leave a handshake open for ever that nothing matches, and
+//! Called by `forward` for upgrades to upstreams that may have them; `server` has checked `Origin`
+//! before. The surprise: dev servers leave a handshake open for ever that nothing matches, and
 //! Next.js refuses one with bytes that are not HTTP, so both ends are explained here.
 
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub(super) async fn open(
 
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
     drain.spawn(async move {
-        // Whoever waits for the answer learns of the error.
+        // The request that waits for the answer gets the error.
         let _ = connection.with_upgrades().await;
     });
     let answer =

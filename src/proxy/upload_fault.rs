@@ -51,7 +51,7 @@ impl UploadFault {
         )
     }
 
-    /// Whether a client is told so that could have sent the rest.
+    /// Whether the body was refused, though its client could have sent the rest.
     pub(super) fn is_refusal(&self) -> bool {
         self.is_ours() || matches!(self, Self::TooLarge(_))
     }

@@ -155,7 +155,7 @@ impl Upstream {
                 source,
             })?;
         self.shared.drain.spawn(async move {
-            // Whoever waits for the answer learns of the error, and logs it.
+            // The request that waits for the answer gets the error, and logs it.
             let _ = connection.await;
         });
         Ok(self.lend(sender, backend, permit))

@@ -33,15 +33,15 @@ use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::render::{ResponseFormat, render};
 
-/// For whoever has typed `http://` before the port of HTTPS.
+/// For a person who has typed `http://` before the port of HTTPS.
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
     Content-Type: text/plain; charset=utf-8\r\n\
     Content-Length: 65\r\n\
     Connection: close\r\n\r\n\
     This port speaks HTTPS: begin the address with https:// instead.\n";
 
-/// For a TLS handshake under way when the gateway begins to end: whoever only holds one open must
-/// not hold the end up.
+/// For a TLS handshake that is under way when the gateway begins to end: a client that only holds one
+/// open must not hold the end up.
 const HANDSHAKE_GRACE: Duration = Duration::from_secs(1);
 
 /// For each step of a client that is only told that there is no room.

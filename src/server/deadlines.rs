@@ -1,5 +1,5 @@
-//! The pace a connection must keep: notes of when what began, compared by the connection's own
-//! task.
+//! The pace a connection must keep: a record of what began when, which the connection's own task
+//! compares with the limits.
 //!
 //! Made by `connection` for each client; `wrap` fills it in. The surprise: nothing here owns a
 //! timer, so a socket that was upgraded away from HTTP keeps a small record that costs nothing
@@ -70,7 +70,7 @@ pub(super) struct Deadlines {
     written: AtomicU64,
     /// What is to be written next, as [`Leaving`].
     leaving: AtomicU8,
-    /// When a client last took something that will send nothing more, although it waits for an answer.
+    /// When a client that sends nothing more, but waits for an answer, last took a part of it.
     ended: AtomicU64,
 }
 
@@ -184,7 +184,7 @@ impl Deadlines {
         self.asked.store(self.now(), Relaxed);
     }
 
-    /// To be noted when the connection is told to go.
+    /// To be recorded when the connection is told to go.
     pub(super) fn mark(&self) -> DrainMark {
         DrainMark {
             at: self.now(),

@@ -201,7 +201,7 @@ impl Dispatch {
         response
     }
 
-    /// The last look at an answer: what nobody may keep, what is counted and logged.
+    /// The last step of every answer: takes away what a browser must not keep, counts it and logs it.
     fn finish(
         &self,
         record: &AccessRecord<'_>,

@@ -24,8 +24,8 @@ pub(super) struct Http1Stream<S> {
     deadlines: Arc<Deadlines>,
     /// Whether all that was written is on its way, so that the next bytes begin a head.
     flushed: bool,
-    /// Who reads on when the answer is out: hyper, which was told that reading is blocked, does not
-    /// try again by itself.
+    /// Wakes the reader when the answer is out: hyper was told that reading is blocked, and does not try
+    /// again by itself.
     held: Option<Waker>,
     /// What leaves in place of what hyper writes.
     instead: Option<Bytes>,

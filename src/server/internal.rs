@@ -1,9 +1,9 @@
-//! The internal listener: health and metrics for everybody who reaches it, the API for who knows the
-//! secret.
+//! The internal listener: health and metrics for everybody who reaches it, the API for callers who
+//! know the secret.
 //!
 //! The composition root serves it on `server.internal`. The surprise: it refuses browsers. Loopback is
 //! in reach of every page its user visits, so a request that a page made (`Origin`, `Sec-Fetch-Site`)
-//! or that came through a rebound DNS name is nobody's but an attacker's.
+//! or that came through a rebound DNS name is an attacker's.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -82,7 +82,7 @@ impl<A: Handler> Server<A> {
                 () = self.service.drain.draining() => return None,
                 accepted = listener.accept() => accepted,
             };
-            // Who finds no place at all is closed by that.
+            // Else the stream is dropped, which closes it: too many are being told that there is no room.
             if let Some((permit, treatment)) = self.room() {
                 let client = ServedClient::new(peer, &self.service.limits, treatment);
                 let stream = PacedStream::new(stream, Arc::clone(&client.deadlines), permit);

@@ -150,7 +150,7 @@ impl InFlight {
         Self(Arc::clone(deadlines))
     }
 
-    /// Notes that an answer of this status is about to leave.
+    /// Records that an answer of this status is about to leave.
     pub(super) fn answers(&self, status: StatusCode) {
         self.0.answers(status);
     }

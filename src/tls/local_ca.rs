@@ -50,7 +50,7 @@ impl LocalCa {
         self.directory.join("ca.pem")
     }
 
-    /// A valid certificate for `names`: the one of the last time where it still fits.
+    /// A valid certificate for `names`: the stored one where it still fits.
     pub(super) fn leaf(&self, names: &CertificateNames) -> Result<Pair, TlsError> {
         let wanted = Wanted::new(names)?;
         let folder = LockedFolder::lock(&self.directory)?;
@@ -60,7 +60,7 @@ impl LocalCa {
             Some(ca) => ca,
             None => self.make_ca(&folder, &wanted)?,
         };
-        if let Some(pair) = self.kept_leaf(&ca, &wanted) {
+        if let Some(pair) = self.stored_leaf(&ca, &wanted) {
             return Ok(pair);
         }
         if let Some(host) = wanted.hosts.iter().find(|host| !ca.covers(host)) {
@@ -76,10 +76,10 @@ impl LocalCa {
         self.make_leaf(&folder, &ca, wanted)
     }
 
-    /// The kept CA; `None` where there is none or where it ends soon.
+    /// The stored CA; `None` where there is none or where it ends soon.
     fn read_ca(&self) -> Result<Option<Ca>, TlsError> {
         let (cert, key) = (self.ca_file(), self.directory.join("ca.key"));
-        // A key alone is what a start leaves that was cut off in between.
+        // A start that was cut off in between leaves a key alone.
         if !cert.exists() {
             return Ok(None);
         }
@@ -104,8 +104,8 @@ impl LocalCa {
         Ca::read(&cert, &key).map_err(|source| TlsError::broken_ca(&self.directory, source))
     }
 
-    /// The leaf of the last time, if clients will accept it for exactly what is wanted now.
-    fn kept_leaf(&self, ca: &Ca, wanted: &Wanted) -> Option<Pair> {
+    /// The stored leaf, if clients will accept it for exactly what is wanted now.
+    fn stored_leaf(&self, ca: &Ca, wanted: &Wanted) -> Option<Pair> {
         let pair = files::load(
             &self.directory.join("leaf.pem"),
             &self.directory.join("leaf.key"),

@@ -204,7 +204,7 @@ fn server_config(
     // two.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
-    // Early data can be replayed by whoever has recorded it.
+    // Early data can be replayed by anybody who has recorded it.
     config.max_early_data_size = 0;
     Ok(config)
 }

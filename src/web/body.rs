@@ -1,6 +1,6 @@
 //! The body of every response the gateway gives.
 //!
-//! Made by whoever answers a request, consumed by `server`. The surprise: text that is ready is kept
+//! Made by the part that answers a request, consumed by `server`. The surprise: text that is ready is kept
 //! inline, so that only streamed bodies cost an allocation.
 
 use std::pin::Pin;

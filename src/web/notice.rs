@@ -29,7 +29,7 @@ const NARROWING: [HeaderName; 5] = [
     header::RANGE,
 ];
 
-/// Speaks of the page as it was.
+/// Fields about the page as it was without the notice.
 const OF_CONTENT: [HeaderName; 7] = [
     header::ETAG,
     header::LAST_MODIFIED,

@@ -1,7 +1,7 @@
 //! The path as Django will see it: decoded once, and refused where two readers could differ.
 //!
 //! Used by `admit` for every request. The surprise: bytes that are not UTF-8 after decoding become
-//! U+FFFD, which no route contains, so that they fall through to whoever answers everything.
+//! U+FFFD, which no route contains, so that they fall through to the route that answers everything.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! What the gateway knows about a request besides its HTTP form.
 //!
-//! Made once by `server` for each admitted request and handed down to whoever answers it.
+//! Made once by `server` for each admitted request and handed down to the part that answers it.
 
 use std::net::IpAddr;
 
@@ -21,8 +21,8 @@ pub struct Downstream {
     pub upgrade: Upgrade,
     /// How error pages are written.
     pub audience: ErrorPages,
-    /// The connection that the page says it has (`Gatepost-Connection`): to be checked by whoever
-    /// tells it to anybody.
+    /// The connection that the page says it has (`Gatepost-Connection`): to be checked before
+    /// anybody is told of it.
     pub claimed: Option<ConnectionId>,
 }
 

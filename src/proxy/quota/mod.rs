@@ -1,7 +1,7 @@
 //! An amount that accounts share: so much in all, and so much for one address.
 //!
-//! Permits at an upstream and the space for buffered bodies are given out here. Who finds nothing left
-//! waits: of an address its oldest claim is served first, so that what has begun can end. The
+//! Permits at an upstream and the space for buffered bodies are given out here. Where nothing is left,
+//! a claim waits: of an address its oldest claim is served first, so that what has begun can end. The
 //! surprise: claims that have a part each and all wait for more would wait for ever; the youngest of
 //! them gives way then.
 
@@ -131,8 +131,8 @@ impl Quota {
         })
     }
 
-    /// Tells the youngest of those whom `claim` waits for that it must go: of its own address where
-    /// that one has used its share up, else of all.
+    /// Sends the youngest claim away that stands in the way of `claim`: among those of its own address
+    /// where that address has used its share up, else among all.
     fn send_the_youngest_away(&self, claim: QuotaClaim) {
         let bounds = &self.shared.bounds;
         let mut ledger = self.lock();
@@ -151,7 +151,7 @@ impl Quota {
         if let Some((age, address)) = youngest
             && let Some(waiting) = ledger.remove(address, age)
         {
-            // Who is gone has given way already.
+            // A claim whose owner is gone has given way already.
             let _ = waiting.said.send(ClaimOutcome::GiveWay);
         }
     }
