@@ -130,6 +130,7 @@ impl Watch {
             news,
             told: new.and_then(is_told_of).map(|(_, answer)| answer),
             new: new.map(|new| context(asked, new.clone())),
+            asked: asked.at,
             placed,
         });
     }

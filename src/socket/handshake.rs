@@ -63,7 +63,7 @@ impl SocketRoute {
             for cookie in &settled.set_cookies {
                 fields.append(header::SET_COOKIE, cookie.clone());
             }
-            if matches!(settled.outcome, Outcome::Serve { .. }) && !settled.set_cookies.is_empty() {
+            if settled.outcome.is_of_a_session() && !settled.set_cookies.is_empty() {
                 self.parts.follow(&request, downstream, fields);
             }
         }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Request, header};
 
@@ -128,6 +128,7 @@ impl SocketParts {
             news,
             new: new.map(about),
             told: None,
+            asked: Instant::now(),
             placed: names.place.is_some(),
         });
     }

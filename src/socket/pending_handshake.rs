@@ -58,6 +58,17 @@ pub(super) enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether its session lives, as Django has just said: the browser goes on with the cookies that came
+    /// along, here or when it comes back.
+    pub(super) fn is_of_a_session(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve { .. } | Self::Close(CloseReason::SessionChanged)
+        )
+    }
+}
+
 /// What becomes of a connection, and the `Set-Cookie` fields for its 101.
 pub(super) struct Settled {
     pub(super) outcome: Outcome,

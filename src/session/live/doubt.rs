@@ -34,6 +34,8 @@ pub struct Seen<'a> {
     pub new: Option<AuthSubject>,
     /// What it said of that on the way.
     pub told: Option<&'a Answer>,
+    /// When the request went to Django.
+    pub asked: std::time::Instant,
     /// Whether Django has said where its session cookie is.
     pub placed: bool,
 }
@@ -58,8 +60,11 @@ impl Lifecycle {
             news,
             new,
             told,
+            asked,
             placed,
         } = seen;
+        let told =
+            told.filter(|answer| self.still_counts(answer, [Some(&old), new.as_ref()], asked));
         let same = new
             .as_ref()
             .is_some_and(|new| new.cookies.is_same_session(&old.cookies));
@@ -79,6 +84,19 @@ impl Lifecycle {
             }
             (_, new) => self.doubt(Doubt { old, new, placed }),
         }
+    }
+
+    /// Whether nothing has happened since a request went to Django that its answer cannot know of.
+    fn still_counts(
+        &self,
+        answer: &Answer,
+        sessions: [Option<&AuthSubject>; 2],
+        asked: std::time::Instant,
+    ) -> bool {
+        let digests = sessions.into_iter().flatten();
+        let digests = digests.flat_map(|about| self.digests(&about.cookies));
+        let identity = answer.identity(digests.collect());
+        identity.is_none_or(|identity| self.parts.hub.revoked(&identity, asked).is_none())
     }
 
     /// Asks Django whether a session still lives, unless nobody would care.

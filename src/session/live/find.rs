@@ -55,41 +55,13 @@ impl LiveSessions {
         subjects(&table, ids.collect())
     }
 
-    /// The sessions of a session cookie that would end by themselves within `time`.
-    pub(in crate::session) fn ending(
-        &self,
-        session: &SessionDigest,
-        time: Duration,
-    ) -> Vec<LiveSubject> {
+    /// Whether a session of a session cookie would end by itself within `time`.
+    pub(in crate::session) fn is_ending(&self, session: &SessionDigest, time: Duration) -> bool {
         let table = self.table();
         let horizon = SystemTime::now() + time;
-        let mut ids = table.of_session(session);
-        ids.retain(|id| {
-            let end = table.get(*id).and_then(|live| live.identity.expires_at);
-            end.is_some_and(|end| end <= horizon)
-        });
-        subjects(&table, ids)
-    }
-
-    /// Marks sessions as to be asked of soon; gives those that were not marked yet.
-    pub(in crate::session) fn await_soon(&self, sessions: Vec<LiveSubject>) -> Vec<LiveSubject> {
-        let mut table = self.table();
-        let mark = |asking: &LiveSubject| {
-            let live = table.get_mut(asking.id);
-            live.is_some_and(|live| !std::mem::replace(&mut live.awaited, true))
-        };
-        sessions.into_iter().filter(mark).collect()
-    }
-
-    /// Takes the marks away; gives what is to be asked by now.
-    pub(in crate::session) fn take_awaited(&self, sessions: &[LiveSubject]) -> Vec<LiveSubject> {
-        let mut table = self.table();
-        for session in sessions {
-            if let Some(live) = table.get_mut(session.id) {
-                live.awaited = false;
-            }
-        }
-        subjects(&table, sessions.iter().map(|session| session.id).collect())
+        let ends = table.of_session(session).into_iter();
+        let mut ends = ends.filter_map(|id| table.get(id)?.identity.expires_at);
+        ends.any(|end| end <= horizon)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::session::lease::Leases;
 use crate::session::live::asker::Asker;
 use crate::session::live::doubt::Doubts;
 use crate::session::live::throttle::Throttle;
-use crate::session::live::{LiveSessions, Renewal, SessionMember};
+use crate::session::live::{LiveSessions, LiveSubject, Renewal, SessionMember};
 use crate::session::question::AuthSubject;
 
 /// How live sessions are kept up to date.
@@ -60,7 +60,7 @@ pub struct LifecycleParts {
 pub struct Lifecycle {
     pub(super) settings: LifecycleSettings,
     pub(super) parts: LifecycleParts,
-    /// Users whose sessions were just asked of; true: once more when it is calm.
+    /// Users whose sessions were just asked about, or are when it is calm; true: (once more) then.
     calming: Mutex<HashMap<UserId, bool>>,
     pub(super) doubts: Doubts,
     pub(super) throttle: Throttle,
@@ -86,19 +86,18 @@ impl Lifecycle {
         (identity, asked): (Identity, std::time::Instant),
         connect: impl FnOnce(Arc<Identity>) -> Member,
     ) -> Result<SessionMember, CloseReason> {
-        let tab = self.parts.live.join(about, (identity, asked), connect)?;
-        if about.cookies.is_signed()
-            && let Some(came_with) = self.digest(&about.cookies)
-        {
-            self.ask_when_calm(self.parts.live.inherit(&tab, &came_with)?);
-        }
-        Ok(tab)
+        self.parts.live.join(about, (identity, asked), connect)
     }
 
-    /// The reason for which nobody may come with this session: it ended within the last minute, and
-    /// Django need not be asked.
+    /// The reason for which nobody may come with this session: it ended within the last minute, or has
+    /// just got another cookie, and Django need not be asked.
     pub fn refusal(&self, session: &SessionCookies) -> Option<CloseReason> {
-        self.parts.hub.ended(self.digest(session)?)
+        let session = self.digest(session)?;
+        let crossed = || {
+            let crossed = self.parts.live.is_crossed(&session);
+            crossed.then_some(CloseReason::SessionChanged)
+        };
+        self.parts.hub.ended(session).or_else(crossed)
     }
 
     /// What a client is told that comes while the gateway goes away.
@@ -133,35 +132,29 @@ impl Lifecycle {
         if new.cookies.is_same_session(old) {
             return self.renewed(&new.cookies, None);
         }
-        // What is signed says nothing when it changes: it does so with every write.
-        let at = (!old.is_signed()).then(Instant::now);
+        let (signed, at) = (old.is_signed(), Instant::now());
         let before = self.user_of(old, &new);
-        self.take_over(old, &new.cookies);
-        let renewal = Renewal {
-            cookies: new.cookies.clone(),
-            digests: self.digests(&new.cookies),
-        };
-        let sockets = self
-            .digest(old)
-            .map(|old| self.parts.live.replace(&old, &renewal));
-        let sockets = sockets.unwrap_or_default();
-        if let (Some(user), Some(at)) = (&before, at) {
-            self.parts
-                .hub
-                .outdate(&Audience::User(user.clone()), at.into_std());
+        let sockets = self.take_over(old, &new.cookies);
+        if let Some(user) = before.as_ref().filter(|_| !signed) {
+            let user = Audience::User(user.clone());
+            self.parts.hub.outdate(&user, at.into_std());
         }
-        if let Some(answer) = known {
-            // Said of the change itself, so newer than it.
-            let asked = Instant::now();
-            self.parts
-                .leases
-                .grant(new.session(), &answer, asked.into_std());
-            self.settle(&sockets, Ok(&answer), asked);
-            self.spawn_others(answer.user, &new.cookies, at);
-        } else if old.is_signed() {
-            self.ask_all_when_calm(sockets, before);
-        } else if !sockets.is_empty() || self.concerns_others(before.as_ref()) {
-            self.spawn_takeover(sockets, new, at);
+        match known {
+            Some(answer) => {
+                // Said of the change itself, so newer than it.
+                let asked = Instant::now();
+                self.parts
+                    .leases
+                    .grant(new.session(), &answer, asked.into_std());
+                self.settle(&sockets, Ok(&answer), asked);
+                if !signed {
+                    self.spawn_others(answer.user, &new.cookies, at);
+                }
+            }
+            // It changes with every write, seldom for a login or a new password.
+            None if signed => self.ask_when_calm(before),
+            None if sockets.is_empty() && !self.concerns_others(before.as_ref()) => {}
+            None => self.spawn_takeover(sockets, new, at),
         }
     }
 
@@ -175,7 +168,11 @@ impl Lifecycle {
         match max_age.and_then(|age| SystemTime::now().checked_add(age)) {
             Some(end) => live.extend(&session, end),
             // Otherwise its turn comes in time.
-            None => self.ask_when_calm(live.ending(&session, 2 * self.settings.revalidate)),
+            None if live.is_ending(&session, 2 * self.settings.revalidate) => {
+                self.ask_when_calm(live.user_of(&session));
+            }
+            // Its turn comes in time.
+            None => {}
         }
     }
 
@@ -227,12 +224,16 @@ impl Lifecycle {
         session.map_or_else(Box::default, |session| self.parts.live.bound_to(&session))
     }
 
-    /// The old session admits nobody any more, and the new one is good whatever was said before.
-    fn take_over(&self, old: &SessionCookies, new: &SessionCookies) {
-        for session in self.digests(new) {
-            self.parts.hub.lift(session);
+    /// The old session admits nobody any more, unless it is signed, and the new one is good whatever was
+    /// said before. Gives the sessions of the old one.
+    fn take_over(&self, old: &SessionCookies, new: &SessionCookies) -> Vec<LiveSubject> {
+        let digests = self.digests(new);
+        for session in &digests {
+            self.parts.hub.lift(*session);
         }
-        // What is signed stays good when it is written anew, in this browser's other requests too.
+        let Some(session) = self.digest(old) else {
+            return Vec::new();
+        };
         if !old.is_signed() {
             let ended = CloseReason::SessionEnded("session ended".into());
             let of = self.acquaintance(old);
@@ -240,6 +241,12 @@ impl Lifecycle {
                 self.parts.hub.supersede(session, of, &ended);
             }
         }
+        let renewal = Renewal {
+            cookies: new.clone(),
+            digests,
+            signed: old.is_signed().then_some(session),
+        };
+        self.parts.live.replace(&session, &renewal)
     }
 
     /// Whether anything is known of a session, so that its end must not be forgotten.

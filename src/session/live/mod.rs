@@ -12,8 +12,8 @@ pub(in crate::session) mod revalidate;
 
 mod answers;
 mod browsers;
+mod crossings;
 mod find;
-mod renewals;
 mod schedule;
 mod table;
 mod throttle;
@@ -33,7 +33,7 @@ use crate::publication::Audience;
 use crate::session::answer::Answer;
 use crate::session::error::AuthError;
 use crate::session::question::AuthSubject;
-pub(in crate::session) use renewals::Renewal;
+pub(in crate::session) use table::Renewal;
 use table::{LiveId, Table};
 
 /// All sessions with connections here.
@@ -51,7 +51,7 @@ pub struct LiveSessions {
 pub struct SessionMember {
     /// Dropped first: whoever finds no session finds no connection of it either.
     membership: Membership,
-    share: Share,
+    _share: Share,
 }
 
 /// A connection's share of its session.
@@ -113,7 +113,10 @@ impl LiveSessions {
                     session: id,
                     sessions: Arc::clone(self),
                 };
-                Ok(SessionMember { membership, share })
+                Ok(SessionMember {
+                    membership,
+                    _share: share,
+                })
             }
             Err(reason) => {
                 if live.connections == 0 {
@@ -136,6 +139,9 @@ impl LiveSessions {
             return Err(reason);
         }
         let digest = identity.sessions.first();
+        if digest.is_some_and(|digest| table.crossings.has_crossed(digest, asked)) {
+            return Err(CloseReason::SessionChanged);
+        }
         let known = digest.and_then(|digest| table.find(about, digest));
         if let Some(id) = known
             && let Some(live) = table.get(id)
@@ -162,6 +168,33 @@ impl LiveSessions {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether a handshake with this session cookie, which comes now, may have crossed a response that
+    /// writes it anew.
+    pub(in crate::session) fn is_crossed(&self, session: &SessionDigest) -> bool {
+        self.table().crossings.is_crossed(session)
+    }
+
+    /// Records that the browser holds these cookies now in place of those it came with. Who it is stays
+    /// open until Django is asked. Gives the sessions of the old ones.
+    pub(in crate::session) fn replace(
+        &self,
+        old: &SessionDigest,
+        renewal: &Renewal,
+    ) -> Vec<LiveSubject> {
+        let mut table = self.table();
+        let ids = table.of_session(old);
+        for id in &ids {
+            table.set_cookies(*id, renewal);
+        }
+        if let Some(new) = renewal.digests.first() {
+            table.crossings.forget(new);
+        }
+        if renewal.signed.is_some() {
+            table.crossings.record(*old);
+        }
+        find::subjects(&table, ids)
     }
 
     /// Closes the sessions of a session cookie. Returns how many connections were closed.

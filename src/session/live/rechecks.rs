@@ -168,7 +168,7 @@ impl Lifecycle {
         self: &Arc<Self>,
         sockets: Vec<LiveSubject>,
         new: AuthSubject,
-        at: Option<Instant>,
+        at: Instant,
     ) {
         let this = Arc::clone(self);
         self.parts.drain.spawn(async move {
@@ -181,52 +181,58 @@ impl Lifecycle {
         });
     }
 
-    /// Asks of a user's other sessions at once, and then not more often than when it is calm. What Django
-    /// said of them before `at` counts no more.
+    /// Asks about a user's other sessions at once, and then not more often than when it is calm. What
+    /// Django said of them before `at` counts no more.
     pub(super) fn spawn_others(
         self: &Arc<Self>,
         user: Option<UserId>,
         except: &SessionCookies,
-        at: Option<Instant>,
+        at: Instant,
     ) {
         let Some(user) = user else { return };
-        if let Some(at) = at {
-            self.parts
-                .hub
-                .outdate(&Audience::User(user.clone()), at.into_std());
-        }
+        let outdated = Audience::User(user.clone());
+        self.parts.hub.outdate(&outdated, at.into_std());
         let mut others = self.parts.live.of_user(&user);
         others.retain(|session| !session.about.cookies.is_same_session(except));
-        if others.is_empty() {
-            return;
+        if !others.is_empty() {
+            self.spawn_calming(user, others);
         }
-        if self.is_calming(&user) {
-            return;
-        }
-        let this = Arc::clone(self);
-        self.parts.drain.spawn(async move {
-            while !others.is_empty() {
-                this.ask_at_once(&others).await;
-                if !this.is_calm_again().await {
-                    return;
-                }
-                others = this.once_more(&user);
-            }
-        });
     }
 
-    /// Whether the user's sessions were just asked of; they will be once more then.
-    fn is_calming(&self, user: &UserId) -> bool {
+    /// Asks about a user's sessions once, however much happens to them until it is calm.
+    pub(super) fn ask_when_calm(self: &Arc<Self>, user: Option<UserId>) {
+        let user = user.filter(|user| self.parts.hub.online(user) > 0);
+        if let Some(user) = user {
+            self.spawn_calming(user, Vec::new());
+        }
+    }
+
+    /// Asks about these sessions of a user now, unless they were just asked about; then about all of the
+    /// user's when it is calm. None: only then.
+    fn spawn_calming(self: &Arc<Self>, user: UserId, now: Vec<LiveSubject>) {
         match self.calming().entry(user.clone()) {
             Entry::Occupied(mut again) => {
                 again.insert(true);
-                true
+                return;
             }
             Entry::Vacant(first) => {
-                first.insert(false);
-                false
+                first.insert(now.is_empty());
             }
         }
+        let this = Arc::clone(self);
+        self.parts.drain.spawn(async move {
+            let mut sessions = now;
+            loop {
+                this.ask_at_once(&sessions).await;
+                if !this.is_over(CALM).await {
+                    return;
+                }
+                sessions = this.once_more(&user);
+                if sessions.is_empty() {
+                    return;
+                }
+            }
+        });
     }
 
     /// The sessions of a user that are to be asked of once more; none: it is calm.
@@ -242,43 +248,6 @@ impl Lifecycle {
             calming.remove(user);
         }
         sessions
-    }
-
-    /// Asks of sessions once, when nothing has happened to them for the last time in a while.
-    pub(super) fn ask_when_calm(self: &Arc<Self>, sessions: Vec<LiveSubject>) {
-        self.spawn_when_calm(sessions, None);
-    }
-
-    /// The same for sessions whose signed cookie was written anew, and for their user's others: it may have
-    /// been a password change.
-    pub(super) fn ask_all_when_calm(
-        self: &Arc<Self>,
-        sessions: Vec<LiveSubject>,
-        user: Option<UserId>,
-    ) {
-        self.spawn_when_calm(sessions, user);
-    }
-
-    fn spawn_when_calm(self: &Arc<Self>, sessions: Vec<LiveSubject>, user: Option<UserId>) {
-        let sessions = self.parts.live.await_soon(sessions);
-        if sessions.is_empty() {
-            return;
-        }
-        let this = Arc::clone(self);
-        self.parts.drain.spawn(async move {
-            if !this.is_calm_again().await {
-                return;
-            }
-            let sessions = this.parts.live.take_awaited(&sessions);
-            this.ask(&sessions).await;
-            if let Some(session) = sessions.first() {
-                this.spawn_others(user, &session.about.cookies, None);
-            }
-        });
-    }
-
-    async fn is_calm_again(&self) -> bool {
-        self.is_over(CALM).await
     }
 
     /// Waits; false when the gateway goes away meanwhile.

@@ -9,12 +9,15 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use super::browsers::{Browser, Browsers};
-use super::renewals::{Renewal, Renewals};
+use super::crossings::Crossings;
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::session::cookie::SessionCookies;
 use crate::session::question::AuthSubject;
+
+/// With more, the oldest are forgotten: a browser has only so many requests under way.
+const MOST_ALIASES: usize = 16;
 
 /// One live session of this process.
 pub(super) type LiveId = u64;
@@ -24,10 +27,8 @@ pub(super) type LiveId = u64;
 pub(super) struct Live {
     pub(super) identity: Arc<Identity>,
     pub(super) cookies: SessionCookies,
-    /// The digests of its cookies, where these are others than Django's last judgement was of.
-    renamed: Option<Box<[SessionDigest]>>,
-    /// What its cookie was at first, where it is signed and was written anew.
-    first: Option<SessionDigest>,
+    /// The first bits of further digests that it is found by.
+    aliases: Vec<u64>,
     browser: Arc<Browser>,
     address: std::net::IpAddr,
     /// When Django was asked for what is known.
@@ -37,8 +38,15 @@ pub(super) struct Live {
     pub(super) connections: u32,
     /// Whether it was asked since and gave no judgement.
     pub(super) failed: bool,
-    /// Whether somebody will ask soon.
-    pub(super) awaited: bool,
+}
+
+/// The cookies that took another one's place.
+#[derive(Clone, Debug)]
+pub(in crate::session) struct Renewal {
+    pub(in crate::session) cookies: SessionCookies,
+    pub(in crate::session) digests: Box<[SessionDigest]>,
+    /// The old one, where it is signed: it stays good.
+    pub(in crate::session) signed: Option<SessionDigest>,
 }
 
 #[derive(Debug, Default)]
@@ -51,18 +59,37 @@ pub(super) struct Table {
     ends: BTreeSet<(SystemTime, LiveId)>,
     browsers: Browsers,
     next: LiveId,
-    pub(super) renewals: Renewals,
+    pub(super) crossings: Crossings,
     /// Whether Django gave no judgement when it was asked last.
     pub(super) is_away: bool,
 }
 
 impl Live {
-    /// What it is found by: the old names too, until Django was asked of the new ones.
+    /// What it is found by: the digests of the cookies that Django was asked about, and its aliases.
     fn names(&self) -> impl Iterator<Item = u64> {
-        let renamed = self.renamed.iter().flatten();
-        let digests = self.identity.sessions.iter().chain(renamed);
-        let digests = digests.chain(&self.first);
-        digests.map(SessionDigest::first_bits)
+        let sessions = self.identity.sessions.iter().map(SessionDigest::first_bits);
+        sessions.chain(self.aliases.iter().copied())
+    }
+
+    /// Gives it other cookies. Requests of one browser overlap, and several responses may each write the
+    /// same signed cookie anew: a session is found by what such a cookie was of late, too.
+    fn rename(&mut self, renewal: &Renewal) {
+        self.cookies = renewal.cookies.clone();
+        let Some(old) = &renewal.signed else {
+            self.aliases = renewal
+                .digests
+                .iter()
+                .map(SessionDigest::first_bits)
+                .collect();
+            return;
+        };
+        for digest in [old].into_iter().chain(&renewal.digests) {
+            let bits = digest.first_bits();
+            self.aliases.retain(|alias| *alias != bits);
+            self.aliases.push(bits);
+        }
+        let surplus = self.aliases.len().saturating_sub(MOST_ALIASES);
+        self.aliases.drain(..surplus);
     }
 
     /// Why it closes where Django knows nobody any more.
@@ -105,15 +132,13 @@ impl Table {
         let live = Live {
             identity: Arc::new(identity),
             cookies: about.cookies.clone(),
-            renamed: None,
-            first: None,
+            aliases: Vec::new(),
             browser,
             address: about.address,
             asked,
             checked: now,
             connections: 0,
             failed: false,
-            awaited: false,
         };
         self.sessions.insert(id, Box::new(live));
         self.index(id);
@@ -141,18 +166,9 @@ impl Table {
 
     /// The sessions of this session cookie, or of what it was before it was written anew.
     pub(super) fn of_session(&self, digest: &SessionDigest) -> Vec<LiveId> {
-        let named = |digest: &SessionDigest| {
-            let bits = digest.first_bits();
-            let range = self.by_digest.range((bits, 0)..=(bits, LiveId::MAX));
-            range.map(|(_, id)| *id)
-        };
-        let mut ids: Vec<_> = named(digest).collect();
-        if let Some(first) = self.renewals.first(digest) {
-            ids.extend(named(&first));
-            ids.sort_unstable();
-            ids.dedup();
-        }
-        ids
+        let bits = digest.first_bits();
+        let named = self.by_digest.range((bits, 0)..=(bits, LiveId::MAX));
+        named.map(|(_, id)| *id).collect()
     }
 
     /// The session of which Django would be asked just so.
@@ -172,35 +188,21 @@ impl Table {
     ) -> Option<Arc<Identity>> {
         self.unindex(id);
         let live = self.sessions.get_mut(&id)?;
-        live.renamed.take_if(|names| **names == *identity.sessions);
+        let sessions = identity.sessions.iter().map(SessionDigest::first_bits);
+        let sessions: Vec<_> = sessions.collect();
+        live.aliases.retain(|alias| !sessions.contains(alias));
         let old = std::mem::replace(&mut live.identity, identity);
         self.index(id);
         Some(old)
     }
 
     /// Gives a session other cookies, of which Django was not asked yet.
-    pub(super) fn set_cookies(
-        &mut self,
-        id: LiveId,
-        renewal: &Renewal,
-        first: Option<SessionDigest>,
-    ) {
+    pub(super) fn set_cookies(&mut self, id: LiveId, renewal: &Renewal) {
         self.unindex(id);
         if let Some(live) = self.sessions.get_mut(&id) {
-            live.cookies = renewal.cookies.clone();
-            live.renamed = Some(renewal.digests.clone());
-            live.first = first.or(live.first);
+            live.rename(renewal);
             // What Django is answering just now it says of the old ones.
             live.asked = Instant::now();
-        }
-        self.index(id);
-    }
-
-    /// Lets a session be found by what its cookie was at first, too.
-    pub(super) fn set_first(&mut self, id: LiveId, first: SessionDigest) {
-        self.unindex(id);
-        if let Some(live) = self.sessions.get_mut(&id) {
-            live.first = Some(first);
         }
         self.index(id);
     }

@@ -43,6 +43,7 @@ fn sees(stage: &Stage, session: &str, line: &str, placed: bool) {
         old,
         news,
         told: None,
+        asked: tokio::time::Instant::now().into_std(),
         placed,
     });
 }

@@ -8,11 +8,30 @@ use super::scripted::{Stage, about, answer, closed, cookies, digest, in_group};
 use crate::close::CloseReason;
 use crate::ids::UserId;
 use crate::publication::Audience;
-use crate::session::Answer;
+use crate::session::lease::Lookup;
+use crate::session::{About, Answer, Change, News, Seen};
 
 /// Lets what was spawned run to its end.
 async fn settled() {
     sleep(Duration::from_millis(10)).await;
+}
+
+/// A page that gives this session another cookie.
+fn seen(old: &str, new: &str) -> Seen<'static> {
+    Seen {
+        old: about(old),
+        new: Some(about(new)),
+        news: News {
+            change: Change::Set {
+                value: new.into(),
+                max_age: None,
+            },
+            about: About::This,
+        },
+        told: None,
+        asked: tokio::time::Instant::now().into_std(),
+        placed: true,
+    }
 }
 
 fn codes(tabs: &[&crate::session::SessionMember]) -> Vec<Option<u16>> {
@@ -134,11 +153,7 @@ async fn signed_sessions_are_asked_of_once_in_a_while_and_stay() {
     assert_eq!(stage.django.calls().len(), 1);
     assert_eq!(own.member().identity().sessions[0], digest("s:40"));
     // The old values stay good: another request of the browser may still be under way with one.
-    assert!(
-        stage
-            .join_asked("s:3", &answer("1"), Instant::now())
-            .is_ok()
-    );
+    assert!(stage.join("s:3", &answer("1")).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -330,39 +345,41 @@ async fn a_session_that_is_renewed_while_its_user_is_asked_of_again_stays_open()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handshake_with_a_signed_cookie_that_was_written_anew_meanwhile_is_the_new_ones() {
+async fn a_handshake_that_crosses_a_signed_cookie_written_anew_is_told_to_come_back() {
     let stage = Stage::new();
-    let asked = Instant::now();
-    for n in 0..=3 {
-        stage.django.says(&format!("s:{n}"), &answer("1"));
+    let replaced = |n| {
+        let (old, new) = (format!("s:{n}"), format!("s:{}", n + 1));
+        stage.django.says(&new, &answer("1"));
+        stage
+            .lifecycle
+            .replaced(&cookies(&old), about(&new), Some(answer("1")));
+    };
+    let join = |cookie: &str, asked| {
+        let joined = stage.join_asked(cookie, &answer("1"), asked);
+        joined.map(drop).map_err(|reason| reason.code())
+    };
+    let now = || tokio::time::Instant::now().into_std();
+    // Whether or not the session has sockets: one that came in would not hear of the logout.
+    for n in [0, 10] {
+        let before = now();
+        let tab = (n > 0).then(|| stage.tab("s:10", "1"));
+        sleep(Duration::from_millis(1)).await;
+        replaced(n);
+        replaced(n + 1);
+        let (old, newest) = (format!("s:{n}"), format!("s:{}", n + 2));
+        for asked in [before, now()] {
+            assert_eq!(join(&old, asked), Err(1013));
+        }
+        let changed = Some(CloseReason::SessionChanged);
+        assert_eq!(stage.lifecycle.refusal(&cookies(&old)), changed);
+        assert_eq!(join(&newest, now()), Ok(()));
+        sleep(Duration::from_secs(3)).await;
+        // A browser that never had the response has the old value still, and Django takes it.
+        assert_eq!(stage.lifecycle.refusal(&cookies(&old)), None);
+        assert_eq!(join(&old, now()), Ok(()));
+        assert_eq!(join(&old, before), Err(1013));
+        drop(tab);
     }
-    for n in 0..3 {
-        let old = cookies(&format!("s:{n}"));
-        let new = about(&format!("s:{}", n + 1));
-        stage.lifecycle.replaced(&old, new, None);
-    }
-    let late = stage.join_asked("s:0", &answer("1"), asked).unwrap();
-    sleep(Duration::from_secs(6)).await;
-    assert_eq!(late.member().identity().sessions[0], digest("s:3"));
-    assert_eq!(stage.lifecycle.ended(&cookies("s:3"), "logged out"), 1);
-    assert_eq!(codes(&[&late]), [Some(4001)]);
-    // The logout may be faster than the handshake.
-    let later = stage.join_asked("s:1", &answer("1"), asked).unwrap_err();
-    assert_eq!(later.code(), 4001);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handshake_with_a_signed_cookie_that_became_another_users_closes() {
-    let stage = Stage::new();
-    let asked = Instant::now();
-    stage.django.says("s:0", &answer("1"));
-    stage.django.says("s:1", &answer("2"));
-    stage
-        .lifecycle
-        .replaced(&cookies("s:0"), about("s:1"), None);
-    let late = stage.join_asked("s:0", &answer("1"), asked).unwrap();
-    sleep(Duration::from_secs(6)).await;
-    assert_eq!(codes(&[&late]), [Some(1013)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -381,6 +398,10 @@ async fn responses_that_each_write_a_signed_cookie_anew_lose_no_socket() {
     assert_eq!(own.member().identity().sessions[0], digest("s:3"));
     // One that took long.
     replaced("s:0", "s:4");
+    for _ in 0..100 {
+        replaced("s:4", "s:5");
+        replaced("s:0", "s:4");
+    }
     sleep(Duration::from_secs(6)).await;
     assert_eq!(closed(&own), None);
     assert_eq!(stage.lifecycle.ended(&cookies("s:4"), "logged out"), 1);
@@ -413,4 +434,48 @@ async fn a_handshake_that_asked_before_its_session_was_found_ended_is_not_let_in
     assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), now), 1);
     let late = stage.join_asked("s", &answer("1"), asked.into_std());
     assert_eq!(late.unwrap_err().code(), 1013);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_page_says_that_was_asked_for_before_a_recheck_does_not_count_against_it() {
+    for (old, new) in [("s:0", "s:1"), ("old", "new")] {
+        let stage = Stage::new();
+        let own = stage.tab(old, "1");
+        let asked = tokio::time::Instant::now().into_std();
+        sleep(Duration::from_secs(1)).await;
+        // The user is deactivated while a page of theirs is made, which found them active.
+        stage.django.says(old, &Answer::default());
+        let recheck = stage.lifecycle.recheck_user(&UserId::new("1"));
+        let said = answer("1");
+        stage.lifecycle.follow(Seen {
+            told: Some(&said),
+            asked,
+            ..seen(old, new)
+        });
+        recheck.await;
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(codes(&[&own]), [Some(4001)], "{new}");
+        let lease = stage.leases.key(about(new).session());
+        assert!(matches!(stage.leases.find(&lease), Lookup::Miss), "{new}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signed_cookie_that_changes_while_its_session_waits_for_a_question_has_the_others_asked_about()
+ {
+    let stage = Stage::new();
+    let soon = Answer {
+        expires_at: Some(SystemTime::now() + Duration::from_mins(1)),
+        ..answer("1")
+    };
+    let (own, phone) = (stage.join("s:0", &soon).unwrap(), stage.tab("phone:0", "1"));
+    stage.django.says("s:0", &answer("1"));
+    stage.django.says("s:1", &answer("1"));
+    stage.lifecycle.renewed(&cookies("s:0"), None);
+    stage.django.says("phone:0", &Answer::default());
+    stage
+        .lifecycle
+        .replaced(&cookies("s:0"), about("s:1"), None);
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(codes(&[&own, &phone]), [None, Some(4001)]);
 }

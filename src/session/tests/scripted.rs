@@ -33,6 +33,7 @@ pub(super) struct Stage {
     pub(super) hub: Arc<Hub>,
     pub(super) django: Arc<Script>,
     pub(super) live: Arc<LiveSessions>,
+    pub(super) leases: Arc<Leases>,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) drain: Drain,
 }
@@ -66,10 +67,11 @@ impl Stage {
             lease: Duration::from_secs(10),
             grace: settings.grace,
         };
+        let leases = Arc::new(Leases::new(terms, secrets(), Arc::clone(&hub)));
         let parts = LifecycleParts {
             live: Arc::clone(&live),
             asker: Arc::clone(&django) as _,
-            leases: Arc::new(Leases::new(terms, secrets(), Arc::clone(&hub))),
+            leases: Arc::clone(&leases),
             hub: Arc::clone(&hub),
             secrets: secrets(),
             drain: drain.watch(),
@@ -79,6 +81,7 @@ impl Stage {
             hub,
             django,
             live,
+            leases,
             drain,
         }
     }
