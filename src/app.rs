@@ -103,7 +103,7 @@ impl Gateway {
     /// not end within `limits.drain_timeout` and were aborted.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> usize {
         OwnAddresses::of(&self.config).watch(&self.store, &self.hosts, &self.drain);
-        self.drain.watch().spawn(Arc::clone(&self.lifecycle).run());
+        self.drain.watch().spawn(self.lifecycle.run());
         // All listeners are bound, and whoever is answered from here on shall hear so.
         self.readiness.set_ready();
         self.serve();

@@ -41,11 +41,12 @@ pub use error::AuthError;
 pub use lease::file::{LeaseFile, SealError, Survivors};
 pub use lease::{LeaseKey, LeaseTerms, Leases};
 pub use live::asker::Asker;
-pub use live::doubt::Seen;
-pub use live::lifecycle::{Lifecycle, LifecycleParts, LifecycleSettings};
+pub use live::follow::Seen;
+pub use live::lifecycle::Lifecycle;
+pub use live::parts::{LifecycleParts, LifecycleSettings};
 pub use live::{LiveSessions, SessionMember};
 pub use naming::{CookieNames, Naming};
-pub use question::{AuthSubject, Question};
+pub use question::{AuthSubject, Judged, Question};
 pub use set_cookie::{About, Change, News, Scope};
 
 #[cfg(test)]

@@ -7,9 +7,11 @@
 //! query. With the picked cookies (at most 8 KiB) a question is below 14 KiB.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
+use crate::identity::Identity;
 use crate::ids::RequestId;
 use crate::session::cookie::{SessionAt, SessionCookies};
 
@@ -44,6 +46,15 @@ pub struct Question {
     pub target: Box<str>,
     /// Names the handshake.
     pub request_id: RequestId,
+}
+
+/// Who a session is, as Django said.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// Who it is.
+    pub identity: Identity,
+    /// When Django was asked: what happened since, it may not know of.
+    pub asked: Instant,
 }
 
 impl AuthSubject {

@@ -18,7 +18,9 @@ use crate::close::CloseReason;
 use crate::hub::Member;
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
-use crate::session::{AuthError, AuthSubject, CookieNames, LoggedIn, SessionMember, Verdict};
+use crate::session::{
+    AuthError, AuthSubject, CookieNames, Judged, LoggedIn, SessionMember, Verdict,
+};
 
 /// What a client may say before it is judged; then it has to wait.
 const EARLY: usize = 4096;
@@ -168,8 +170,11 @@ impl PendingHandshake {
     /// or since the handshake came.
     fn register(&self, found: LoggedIn) -> (&'static str, Outcome) {
         let connect = |who| Member::new(who, Arc::clone(&self.path), self.about.address);
-        let who = (found.identity, self.began.min(found.asked));
-        match self.parts.lifecycle.join(&self.about, who, connect) {
+        let judged = Judged {
+            identity: found.identity,
+            asked: self.began.min(found.asked),
+        };
+        match self.parts.lifecycle.join(&self.about, judged, connect) {
             Ok(tab) => (
                 "accepted",
                 Outcome::Serve {

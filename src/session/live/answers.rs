@@ -1,12 +1,12 @@
 //! What Django said of sessions when it was asked again.
 //!
-//! Made by `rechecks` and `doubt`.
+//! Made by `rechecks` and `follow`.
 
 use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use super::LiveSubject;
+use super::session::LiveSubject;
 use crate::session::answer::Answer;
 use crate::session::error::AuthError;
 use crate::session::question::AuthSubject;

@@ -1,98 +1,67 @@
 //! What becomes of the sockets of a session when something happens to the session.
 //!
-//! `django` calls it for the cookies on Django's responses, `publish` for Django's wishes, `revalidate`
-//! for those whose turn it is. The surprise: a cookie that is replaced says nothing of who is logged in
-//! now (a password change, a login and a logout all replace it), so Django is asked once, and only the
-//! user decides.
+//! `django` calls it for the cookies on Django's responses, `publish` for what Django wants. The surprise: a
+//! cookie that is replaced says nothing of who is logged in now (a password change, a login and a logout
+//! all replace it), so Django is asked once, and only the user decides.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::close::CloseReason;
-use crate::hub::{Acquaintance, Hub, Member};
+use crate::hub::{Acquaintance, Member};
 use crate::identity::Identity;
 use crate::ids::{SessionDigest, UserId};
-use crate::net::drain::DrainWatch;
 use crate::publication::Audience;
-use crate::secret::Secrets;
 use crate::session::answer::Answer;
-use crate::session::cookie::SessionAt;
-use crate::session::cookie::SessionCookies;
-use crate::session::lease::Leases;
-use crate::session::live::asker::Asker;
-use crate::session::live::doubt::Doubts;
-use crate::session::live::throttle::Throttle;
-use crate::session::live::{LiveSessions, LiveSubject, Renewal, SessionMember};
-use crate::session::question::AuthSubject;
-
-/// How live sessions are kept up to date.
-#[derive(Clone, Copy, Debug)]
-pub struct LifecycleSettings {
-    /// `auth.revalidate`: how often Django is asked again of each.
-    pub revalidate: Duration,
-    /// `auth.grace`: how long they are kept while Django gives no judgement.
-    pub grace: Duration,
-}
-
-/// Whom the lifecycle talks to.
-#[derive(Clone, Debug)]
-pub struct LifecycleParts {
-    /// The sessions with connections here.
-    pub live: Arc<LiveSessions>,
-    /// Asks Django.
-    pub asker: Arc<dyn Asker>,
-    /// What is relied upon without asking.
-    pub leases: Arc<Leases>,
-    /// Their connections.
-    pub hub: Arc<Hub>,
-    /// Key the digests.
-    pub secrets: Secrets,
-    /// Runs what takes a while.
-    pub drain: DrainWatch,
-}
+use crate::session::cookie::{SessionAt, SessionCookies};
+use crate::session::live::SessionMember;
+use crate::session::live::doubts::Doubts;
+use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
+use crate::session::live::rechecks::Rechecks;
+use crate::session::live::revalidate;
+use crate::session::live::session::{LiveSubject, Renewal};
+use crate::session::question::{AuthSubject, Judged};
 
 /// Follows what happens to sessions.
 #[derive(Debug)]
 pub struct Lifecycle {
-    pub(super) settings: LifecycleSettings,
     pub(super) parts: LifecycleParts,
-    /// Users whose sessions were just asked about, or are when it is calm; true: (once more) then.
-    calming: Mutex<HashMap<UserId, bool>>,
+    pub(in crate::session) rechecks: Arc<Rechecks>,
     pub(super) doubts: Doubts,
-    pub(super) throttle: Throttle,
 }
 
 impl Lifecycle {
     /// Follows the sessions of these parts.
     pub fn new(settings: LifecycleSettings, parts: LifecycleParts) -> Self {
         Self {
-            settings,
+            rechecks: Arc::new(Rechecks::new(settings, parts.clone())),
             parts,
-            calming: Mutex::default(),
             doubts: Doubts::default(),
-            throttle: Throttle::default(),
         }
     }
 
-    /// Makes a connection of a session with a user, of which Django was asked at `asked`, unless that
-    /// was revoked or overtaken since. `about` is what Django was asked of, and will be again.
+    /// Keeps live sessions up to date until the gateway goes away.
+    pub fn run(&self) -> impl Future<Output = ()> + Send + use<> {
+        revalidate::run(Arc::clone(&self.rechecks))
+    }
+
+    /// Makes a connection of a session with a user, unless what Django said was revoked or overtaken since.
+    /// `about` is what Django was asked about, and will be again.
     pub fn join(
-        self: &Arc<Self>,
+        &self,
         about: &AuthSubject,
-        (identity, asked): (Identity, std::time::Instant),
+        judged: Judged,
         connect: impl FnOnce(Arc<Identity>) -> Member,
     ) -> Result<SessionMember, CloseReason> {
-        self.parts.live.join(about, (identity, asked), connect)
+        self.parts.live.join(about, judged, connect)
     }
 
     /// The reason for which nobody may come with this session: it ended within the last minute, or has
     /// just got another cookie, and Django need not be asked.
     pub fn refusal(&self, session: &SessionCookies) -> Option<CloseReason> {
-        let session = self.digest(session)?;
+        let session = self.parts.digest(session)?;
         let crossed = || {
             let crossed = self.parts.live.is_crossed(&session);
             crossed.then_some(CloseReason::SessionChanged)
@@ -118,17 +87,12 @@ impl Lifecycle {
             // Those to be bound to it are as much its own.
             bound + self.parts.live.end(&session, &reason)
         };
-        self.digests(old).into_iter().map(close).sum()
+        self.parts.digests(old).into_iter().map(close).sum()
     }
 
-    /// Django put another session in the place of this one. `new` is what it will be asked of from now
-    /// on; `known` is what it said of the new one on the way, where it did.
-    pub fn replaced(
-        self: &Arc<Self>,
-        old: &SessionCookies,
-        new: AuthSubject,
-        known: Option<Answer>,
-    ) {
+    /// Django put another session in the place of this one. `new` is what it will be asked about from
+    /// now on; `known` is what it said of the new one on the way, where it did.
+    pub fn replaced(&self, old: &SessionCookies, new: AuthSubject, known: Option<Answer>) {
         if new.cookies.is_same_session(old) {
             return self.renewed(&new.cookies, None);
         }
@@ -146,21 +110,21 @@ impl Lifecycle {
                 self.parts
                     .leases
                     .grant(new.session(), &answer, asked.into_std());
-                self.settle(&sockets, Ok(&answer), asked);
+                self.rechecks.settle(&sockets, Ok(&answer), asked);
                 if !signed {
-                    self.spawn_others(answer.user, &new.cookies, at);
+                    self.rechecks.spawn_others(answer.user, &new.cookies, at);
                 }
             }
             // It changes with every write, seldom for a login or a new password.
-            None if signed => self.ask_when_calm(before),
+            None if signed => self.rechecks.ask_when_calm(before),
             None if sockets.is_empty() && !self.concerns_others(before.as_ref()) => {}
-            None => self.spawn_takeover(sockets, new, at),
+            None => self.rechecks.spawn_takeover(sockets, new, at),
         }
     }
 
     /// Django set the same session once more.
-    pub fn renewed(self: &Arc<Self>, cookies: &SessionCookies, max_age: Option<Duration>) {
-        let Some(session) = self.digest(cookies) else {
+    pub fn renewed(&self, cookies: &SessionCookies, max_age: Option<Duration>) {
+        let Some(session) = self.parts.digest(cookies) else {
             return;
         };
         self.parts.hub.lift(session);
@@ -168,8 +132,8 @@ impl Lifecycle {
         match max_age.and_then(|age| SystemTime::now().checked_add(age)) {
             Some(end) => live.extend(&session, end),
             // Otherwise its turn comes in time.
-            None if live.is_ending(&session, 2 * self.settings.revalidate) => {
-                self.ask_when_calm(live.user_of(&session));
+            None if live.is_ending(&session, 2 * self.rechecks.settings.revalidate) => {
+                self.rechecks.ask_when_calm(live.user_of(&session));
             }
             // Its turn comes in time.
             None => {}
@@ -178,16 +142,13 @@ impl Lifecycle {
 
     /// Asks Django again of every session of a user, and closes those that are no longer good, whether
     /// or not somebody waits for it. Gives how many connections were closed.
-    pub fn recheck_user(
-        self: &Arc<Self>,
-        user: &UserId,
-    ) -> impl Future<Output = usize> + Send + use<> {
+    pub fn recheck_user(&self, user: &UserId) -> impl Future<Output = usize> + Send + use<> {
         self.recheck_all(&[Audience::User(user.clone())])
     }
 
     /// Asks Django again of all who are in one of these audiences. Otherwise as [`Self::recheck_user`].
     pub fn recheck_all(
-        self: &Arc<Self>,
+        &self,
         audiences: &[Audience],
     ) -> impl Future<Output = usize> + Send + use<> {
         let at = Instant::now().into_std();
@@ -195,20 +156,24 @@ impl Lifecycle {
             self.parts.hub.outdate(audience, at);
         }
         let closed = match audiences {
-            [Audience::User(user)] => self.spawn_user_recheck(user),
-            _ => self.spawn_recheck(self.parts.live.of_all(audiences)),
+            [Audience::User(user)] => self.rechecks.spawn_user_recheck(user),
+            _ => self
+                .rechecks
+                .spawn_recheck(self.parts.live.of_all(audiences)),
         };
         async move { closed.await.unwrap_or_default() }
     }
 
     /// Asks Django again of one session. Otherwise as [`Self::recheck_user`].
     pub fn recheck_session(
-        self: &Arc<Self>,
+        &self,
         session: &SessionDigest,
     ) -> impl Future<Output = usize> + Send + use<> {
         let audience = Audience::Session(*session);
         self.parts.hub.outdate(&audience, Instant::now().into_std());
-        let closed = self.spawn_recheck(self.parts.live.of_session(session));
+        let closed = self
+            .rechecks
+            .spawn_recheck(self.parts.live.of_session(session));
         async move { closed.await.unwrap_or_default() }
     }
 
@@ -220,24 +185,24 @@ impl Lifecycle {
 
     /// The sessions to which this one's connections here are bound; none: it has no connections here.
     pub fn bound_to(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
-        let session = self.digest(cookies);
+        let session = self.parts.digest(cookies);
         session.map_or_else(Box::default, |session| self.parts.live.bound_to(&session))
     }
 
     /// The old session admits nobody any more, unless it is signed, and the new one is good whatever was
     /// said before. Gives the sessions of the old one.
     fn take_over(&self, old: &SessionCookies, new: &SessionCookies) -> Vec<LiveSubject> {
-        let digests = self.digests(new);
+        let digests = self.parts.digests(new);
         for session in &digests {
             self.parts.hub.lift(*session);
         }
-        let Some(session) = self.digest(old) else {
+        let Some(session) = self.parts.digest(old) else {
             return Vec::new();
         };
         if !old.is_signed() {
             let ended = CloseReason::SessionEnded("session ended".into());
             let of = self.acquaintance(old);
-            for session in self.digests(old) {
+            for session in self.parts.digests(old) {
                 self.parts.hub.supersede(session, of, &ended);
             }
         }
@@ -255,7 +220,7 @@ impl Lifecycle {
             let live = &self.parts.live;
             live.user_of(&session).is_some() || self.parts.leases.knows(&session)
         };
-        if self.digest(session).is_some_and(known) {
+        if self.parts.digest(session).is_some_and(known) {
             Acquaintance::Known
         } else {
             Acquaintance::Stranger
@@ -270,7 +235,7 @@ impl Lifecycle {
 
     /// Whose session this is, as far as is known here.
     fn user_of(&self, session: &SessionCookies, at: &AuthSubject) -> Option<UserId> {
-        let digest = self.digest(session)?;
+        let digest = self.parts.digest(session)?;
         let live = self.parts.live.user_of(&digest);
         live.or_else(|| {
             self.parts.leases.user_of(SessionAt {
@@ -278,17 +243,5 @@ impl Lifecycle {
                 cookies: session,
             })
         })
-    }
-
-    pub(super) fn digest(&self, cookies: &SessionCookies) -> Option<SessionDigest> {
-        self.digests(cookies).first().copied()
-    }
-
-    pub(super) fn digests(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
-        cookies.digests(&self.parts.secrets)
-    }
-
-    pub(super) fn calming(&self) -> MutexGuard<'_, HashMap<UserId, bool>> {
-        self.calming.lock()
     }
 }

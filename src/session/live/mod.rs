@@ -1,40 +1,51 @@
 //! The sessions that have connections here: each once, however many tabs it has.
 //!
-//! `socket` joins a connection to its session and keeps the [`SessionMember`]; `lifecycle` and `revalidate` tell
-//! what Django says of the sessions since. The surprise: one lock is held from looking a session up to
-//! the end of what follows from it in the hub, so that no connection joins in between and is missed.
+//! `socket` joins a connection to its session and keeps the [`SessionMember`]; `lifecycle` follows what happens
+//! to sessions, and `rechecks` what Django says of them since. Its files, top first; a file uses only those under it:
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `follow` | what a response does to a session's cookie |
+//! | `lifecycle` | what happened to a session, and what follows |
+//! | `revalidate` | when each has its turn to be asked about |
+//! | `rechecks` | asking Django again, and acting upon the answer |
+//! | `doubts`, `throttle`, `calming` | what is asked about no more often than so |
+//! | `find` and this one | the sessions, as the others see them |
+//! | `locked` | table and hub under one lock |
+//! | `table` | the sessions and their indexes |
 
 pub(in crate::session) mod asker;
-pub(in crate::session) mod doubt;
+pub(in crate::session) mod follow;
 pub(in crate::session) mod lifecycle;
+pub(in crate::session) mod parts;
 pub(in crate::session) mod rechecks;
-pub(in crate::session) mod revalidate;
 
 mod answers;
 mod browsers;
+mod calming;
 mod crossings;
+mod doubts;
 mod find;
-mod schedule;
+mod locked;
+mod revalidate;
+mod session;
 mod table;
 mod throttle;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::close::CloseReason;
 use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
-use crate::publication::Audience;
-use crate::session::answer::Answer;
-use crate::session::error::AuthError;
-use crate::session::question::AuthSubject;
-pub(in crate::session) use table::Renewal;
-use table::{LiveId, Table};
+use crate::session::question::{AuthSubject, Judged};
+use locked::{Locked, RecheckResult};
+use session::{LiveId, LiveSubject, Renewal};
+use table::Table;
 
 /// All sessions with connections here.
 #[derive(Debug)]
@@ -61,24 +72,6 @@ struct Share {
     sessions: Arc<LiveSessions>,
 }
 
-/// A live session of which Django is asked.
-#[derive(Clone, Debug)]
-pub(in crate::session) struct LiveSubject {
-    pub(in crate::session) id: LiveId,
-    pub(in crate::session) about: AuthSubject,
-}
-
-/// What Django said of a session when it was asked again.
-#[derive(Debug)]
-pub(in crate::session) struct RecheckResult<'a> {
-    pub(in crate::session) answer: Result<&'a Answer, &'a AuthError>,
-    /// The digests of the cookies that it was asked of.
-    pub(in crate::session) sessions: Box<[SessionDigest]>,
-    pub(in crate::session) asked: Instant,
-    /// How long a session is kept of which Django gives no judgement.
-    pub(in crate::session) grace: Duration,
-}
-
 impl LiveSessions {
     /// No sessions yet.
     pub fn new(hub: Arc<Hub>) -> Self {
@@ -93,12 +86,12 @@ impl LiveSessions {
     pub(in crate::session) fn join(
         self: &Arc<Self>,
         about: &AuthSubject,
-        (identity, asked): (Identity, std::time::Instant),
+        judged: Judged,
         connect: impl FnOnce(Arc<Identity>) -> Member,
     ) -> Result<SessionMember, CloseReason> {
-        let mut table = self.table();
-        let id = self.session_of(&mut table, about, (identity, asked.into()))?;
-        let Some(live) = table.get_mut(id) else {
+        let (mut locked, asked) = (self.locked(), judged.asked);
+        let id = locked.session_of(about, judged)?;
+        let Some(live) = locked.table.get_mut(id) else {
             return Err(CloseReason::SessionChanged);
         };
         match self
@@ -107,7 +100,7 @@ impl LiveSessions {
         {
             Ok(membership) => {
                 live.connections += 1;
-                drop(table);
+                drop(locked);
                 self.some.notify_one();
                 let share = Share {
                     session: id,
@@ -120,60 +113,11 @@ impl LiveSessions {
             }
             Err(reason) => {
                 if live.connections == 0 {
-                    table.remove(id);
+                    locked.table.remove(id);
                 }
                 Err(reason)
             }
         }
-    }
-
-    /// The session that a handshake belongs to, which knows what the handshake learned.
-    fn session_of(
-        &self,
-        table: &mut Table,
-        about: &AuthSubject,
-        (identity, asked): (Identity, Instant),
-    ) -> Result<LiveId, CloseReason> {
-        // Before anything is changed: what is out of date must not become known.
-        if let Some(reason) = self.hub.revoked(&identity, asked.into()) {
-            return Err(reason);
-        }
-        let digest = identity.sessions.first();
-        if digest.is_some_and(|digest| table.crossings.has_crossed(digest, asked)) {
-            return Err(CloseReason::SessionChanged);
-        }
-        let known = digest.and_then(|digest| table.find(about, digest));
-        if let Some(id) = known
-            && let Some(live) = table.get(id)
-        {
-            let same = live.identity.user == identity.user;
-            match (same, live.asked > asked) {
-                (true, true) => return Ok(id),
-                (true, false) => {
-                    self.confirm(table, id, (identity, asked));
-                    return Ok(id);
-                }
-                (false, true) => return Err(CloseReason::SessionChanged),
-                (false, false) => self.close(table, id, &CloseReason::AnotherUser),
-            };
-        }
-        Ok(table.insert(about, identity, asked))
-    }
-
-    /// How many sessions there are.
-    pub fn len(&self) -> usize {
-        self.table().len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether a handshake with this session cookie, which comes now, may have crossed a response that
-    /// writes it anew.
-    pub(in crate::session) fn is_crossed(&self, session: &SessionDigest) -> bool {
-        self.table().crossings.is_crossed(session)
     }
 
     /// Records that the browser holds these cookies now in place of those it came with. Who it is stays
@@ -183,45 +127,19 @@ impl LiveSessions {
         old: &SessionDigest,
         renewal: &Renewal,
     ) -> Vec<LiveSubject> {
-        let mut table = self.table();
-        let ids = table.of_session(old);
-        for id in &ids {
-            table.set_cookies(*id, renewal);
-        }
-        if let Some(new) = renewal.digests.first() {
-            table.crossings.forget(new);
-        }
-        if renewal.signed.is_some() {
-            table.crossings.record(*old);
-        }
-        find::subjects(&table, ids)
+        self.locked().table.replace(old, renewal)
     }
 
     /// Closes the sessions of a session cookie. Returns how many connections were closed.
     pub(in crate::session) fn end(&self, session: &SessionDigest, reason: &CloseReason) -> usize {
-        let mut table = self.table();
-        let ids = table.of_session(session);
-        ids.into_iter()
-            .map(|id| self.close(&mut table, id, reason))
-            .sum()
+        let mut locked = self.locked();
+        let ids = locked.table.of_session(session).into_iter();
+        ids.map(|id| locked.close(id, reason)).sum()
     }
 
     /// Lets the sessions of a session cookie live until `end`, where they would end before.
     pub(in crate::session) fn extend(&self, session: &SessionDigest, end: SystemTime) {
-        let mut table = self.table();
-        for id in table.of_session(session) {
-            let Some(live) = table.get(id) else { continue };
-            if live.identity.expires_at.is_some_and(|old| old < end) {
-                let mut identity = Identity::clone(&live.identity);
-                identity.expires_at = Some(end);
-                let identity = Arc::new(identity);
-                if let Some(old) = table.set_identity(id, Arc::clone(&identity)) {
-                    // Nothing new is said of who it is: whoever revoked it since has closed it.
-                    let now = Instant::now().into_std();
-                    self.hub.rebind(&old, &identity, now);
-                }
-            }
-        }
+        self.locked().extend(session, end);
     }
 
     /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.
@@ -230,80 +148,45 @@ impl LiveSessions {
         subject: &LiveSubject,
         result: RecheckResult<'_>,
     ) -> usize {
-        let mut table = self.table();
-        table.is_away = result.answer.is_err();
-        let Some(live) = table.get_mut(subject.id) else {
-            return 0;
-        };
-        if live.cookies != subject.about.cookies || live.asked > result.asked {
-            return 0;
-        }
-        let Ok(answer) = result.answer else {
-            live.failed = true;
-            let over = live.asked.elapsed() >= result.grace;
-            return if over {
-                self.close(&mut table, subject.id, &CloseReason::DjangoUnreachable)
-            } else {
-                0
-            };
-        };
-        let user = live.identity.user.clone();
-        match answer.identity(result.sessions) {
-            Some(identity) if identity.user == user => {
-                let overtaken = self.hub.revoked(&identity, result.asked.into());
-                if overtaken == Some(CloseReason::SessionChanged) {
-                    // Whoever said so asks again.
-                    return 0;
-                }
-                self.confirm(&mut table, subject.id, (identity, result.asked));
-                0
-            }
-            other => {
-                let reason = other.map_or_else(|| live.end(), |_| CloseReason::AnotherUser);
-                for session in &live.identity.sessions {
-                    // Handshakes that asked before come too late.
-                    let session = Audience::Session(*session);
-                    self.hub.outdate(&session, result.asked.into());
-                }
-                self.close(&mut table, subject.id, &reason)
-            }
-        }
+        self.locked().settle(subject, result)
     }
 
-    /// Makes known what Django said of a session whose user is the same, and when.
-    fn confirm(&self, table: &mut Table, id: LiveId, (identity, asked): (Identity, Instant)) {
-        let Some(live) = table.get_mut(id) else {
-            return;
-        };
-        (live.asked, live.failed) = (asked, false);
-        if *live.identity == identity {
-            return;
-        }
-        let identity = Arc::new(identity);
-        if let Some(old) = table.set_identity(id, Arc::clone(&identity)) {
-            self.hub.rebind(&old, &identity, asked.into());
-        }
+    /// Takes up to `most` sessions whose turn it is to be asked about.
+    pub(in crate::session) fn take_turn(&self, most: usize) -> Vec<LiveSubject> {
+        self.locked().table.take_turn(most)
     }
 
-    /// Forgets a session and closes its connections.
-    fn close(&self, table: &mut Table, id: LiveId, reason: &CloseReason) -> usize {
-        table
-            .remove(id)
-            .map_or(0, |live| self.hub.close_bound(&live.identity, reason))
+    /// Ends the turn of sessions that were asked about without it; those about which Django gave no
+    /// judgement are next.
+    pub(in crate::session) fn end_turn(&self, sessions: &[LiveSubject], interval: Duration) {
+        self.locked().table.end_turn(sessions, interval);
+    }
+
+    /// Takes up to `most` sessions whose end has come, each once: it may have been put off.
+    pub(in crate::session) fn take_ended(&self, most: usize) -> Vec<LiveSubject> {
+        self.locked().table.take_ended(SystemTime::now(), most)
+    }
+
+    /// Closes the sessions about which Django has given no judgement for longer than `grace`.
+    pub(in crate::session) fn give_up(&self, grace: Duration) {
+        self.locked().give_up(grace);
     }
 
     fn leave(&self, id: LiveId) {
-        let mut table = self.table();
-        if let Some(live) = table.get_mut(id) {
+        let mut locked = self.locked();
+        if let Some(live) = locked.table.get_mut(id) {
             live.connections -= 1;
             if live.connections == 0 {
-                table.remove(id);
+                locked.table.remove(id);
             }
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.table.lock()
+    fn locked(&self) -> Locked<'_> {
+        Locked {
+            table: self.table.lock(),
+            hub: &self.hub,
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! Asking Django again because something happened, and acting upon what it says.
 //!
-//! Called by `lifecycle` and `revalidate`. The surprise: what happens in bursts (a signed session is written anew
-//! with every request) is asked of once it is calm, never for each time.
+//! Called by `lifecycle` and `revalidate`. The surprise: an answer counts only when it was asked for after
+//! what happened. So what happens while a question is under way is asked about once more, and what happens in
+//! bursts when it is calm, never each time.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +16,11 @@ use crate::session::answer::Answer;
 use crate::session::cookie::SessionCookies;
 use crate::session::error::AuthError;
 use crate::session::live::answers::{RecheckAnswers, is_nobody, questions};
-use crate::session::live::lifecycle::Lifecycle;
-use crate::session::live::throttle::SPACING;
-use crate::session::live::{LiveSubject, RecheckResult};
+use crate::session::live::calming::Calming;
+use crate::session::live::locked::RecheckResult;
+use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
+use crate::session::live::session::LiveSubject;
+use crate::session::live::throttle::{SPACING, Throttle};
 use crate::session::question::AuthSubject;
 
 /// What may happen many times in a row is acted upon once in this time.
@@ -27,19 +29,38 @@ const CALM: Duration = Duration::from_secs(5);
 /// Longer than a response takes from Django's database to the browser.
 const LATE_RESPONSE: Duration = Duration::from_secs(1);
 
-impl Lifecycle {
+/// Asks Django again.
+#[derive(Debug)]
+pub(in crate::session) struct Rechecks {
+    pub(super) settings: LifecycleSettings,
+    pub(super) parts: LifecycleParts,
+    calming: Calming,
+    throttle: Throttle,
+}
+
+impl Rechecks {
+    /// Asks about the sessions of these parts.
+    pub(super) fn new(settings: LifecycleSettings, parts: LifecycleParts) -> Self {
+        Self {
+            settings,
+            parts,
+            calming: Calming::default(),
+            throttle: Throttle::default(),
+        }
+    }
+
     /// Asks Django again of sessions, and acts upon what it says. Returns how many connections were closed.
     pub(super) async fn ask(&self, sessions: &[LiveSubject]) -> usize {
-        self.act(&self.hear(sessions).await)
+        self.act(&self.question(sessions).await)
     }
 
     /// The same without anybody's wish. Whom Django does not know any more is closed a moment later, unless
     /// the session has another cookie by then: a password change deletes the old session before
     /// its response, which names the new one, has come.
     pub(super) async fn ask_in_turn(self: &Arc<Self>, sessions: &[LiveSubject]) {
-        let heard = self.hear(sessions).await;
-        let asked = heard.asked;
-        let (nobodies, others) = heard
+        let said = self.question(sessions).await;
+        let asked = said.asked;
+        let (nobodies, others) = said
             .answers
             .into_iter()
             .partition(|(_, answer)| is_nobody(answer));
@@ -55,14 +76,14 @@ impl Lifecycle {
         }
         let this = Arc::clone(self);
         self.parts.drain.spawn(async move {
-            if this.is_over(LATE_RESPONSE).await {
+            if this.parts.is_over(LATE_RESPONSE).await {
                 this.act(&nobodies);
             }
         });
     }
 
     /// What Django says of sessions; each way of asking is asked once.
-    pub(super) async fn hear(&self, sessions: &[LiveSubject]) -> RecheckAnswers {
+    pub(super) async fn question(&self, sessions: &[LiveSubject]) -> RecheckAnswers {
         let (questions, places) = questions(sessions);
         let asked = Instant::now();
         let answers = self.parts.asker.recheck(&questions).await;
@@ -136,7 +157,7 @@ impl Lifecycle {
                 for waiter in waiters {
                     let _ = waiter.send(count);
                 }
-                let goes_on = this.is_over(SPACING).await;
+                let goes_on = this.parts.is_over(SPACING).await;
                 match this.throttle.next(&user) {
                     Some(next) if goes_on => waiters = next,
                     _ => return,
@@ -154,7 +175,7 @@ impl Lifecycle {
     ) -> usize {
         let heard = |session: &LiveSubject| RecheckResult {
             answer,
-            sessions: self.digests(&session.about.cookies),
+            sessions: self.parts.digests(&session.about.cookies),
             asked,
             grace: self.settings.grace,
         };
@@ -210,51 +231,16 @@ impl Lifecycle {
     /// Asks about these sessions of a user now, unless they were just asked about; then about all of the
     /// user's when it is calm. None: only then.
     fn spawn_calming(self: &Arc<Self>, user: UserId, now: Vec<LiveSubject>) {
-        match self.calming().entry(user.clone()) {
-            Entry::Occupied(mut again) => {
-                again.insert(true);
-                return;
-            }
-            Entry::Vacant(first) => {
-                first.insert(now.is_empty());
-            }
+        if !self.calming.begin(&user, !now.is_empty()) {
+            return;
         }
         let this = Arc::clone(self);
         self.parts.drain.spawn(async move {
-            let mut sessions = now;
-            loop {
+            this.ask_at_once(&now).await;
+            while this.parts.is_over(CALM).await && this.calming.next(&user) {
+                let sessions = this.parts.live.of_user(&user);
                 this.ask_at_once(&sessions).await;
-                if !this.is_over(CALM).await {
-                    return;
-                }
-                sessions = this.once_more(&user);
-                if sessions.is_empty() {
-                    return;
-                }
             }
         });
-    }
-
-    /// The sessions of a user that are to be asked of once more; none: it is calm.
-    fn once_more(&self, user: &UserId) -> Vec<LiveSubject> {
-        let mut calming = self.calming();
-        let again = calming.get_mut(user).is_some_and(std::mem::take);
-        let sessions = if again {
-            self.parts.live.of_user(user)
-        } else {
-            Vec::new()
-        };
-        if sessions.is_empty() {
-            calming.remove(user);
-        }
-        sessions
-    }
-
-    /// Waits; false when the gateway goes away meanwhile.
-    pub(super) async fn is_over(&self, time: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(time) => true,
-            () = self.parts.drain.draining() => false,
-        }
     }
 }

@@ -1,8 +1,8 @@
-//! Asks Django again of live sessions, all of them within `auth.revalidate`, and of each when its time
-//! is over: it may have got more meanwhile.
+//! Asks Django again about live sessions, about all of them within `auth.revalidate`, and about each when its
+//! time is over: it may have got more meanwhile.
 //!
-//! Run by the composition root. The surprise: nothing is planned for a session. The row always has the
-//! one first that Django was not asked of for longest, and the pace only says when the next batch
+//! Run by `lifecycle`. The surprise: nothing is planned for a session. The row always has the one first
+//! that Django was not asked about for longest, and the pace only says when the next batch
 //! leaves; so an outage or a crowd that comes at once never makes Django be asked faster.
 
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::net::jitter::jitter;
-use crate::session::live::lifecycle::Lifecycle;
+use crate::session::live::rechecks::Rechecks;
 
 /// How often is looked whether something is due, where nothing is sooner.
 const LOOK: Duration = Duration::from_secs(1);
 /// Both ways, of the interval or of the time between two batches.
 const JITTER: f64 = 0.2;
-/// Of the interval: whoever was asked of so recently has no turn yet. A crowd that has just come was
-/// asked of one by one a moment ago, and Django has enough to do.
+/// Of the interval: what was asked about so recently has no turn yet. A crowd that has just come was
+/// asked about one by one a moment ago, and Django has enough to do.
 const SOONEST: f64 = 0.25;
 
 /// When the next batch leaves.
@@ -32,53 +32,51 @@ struct RevalidationPace {
     jitter: f64,
 }
 
-impl Lifecycle {
-    /// Keeps live sessions up to date until the gateway goes away.
-    pub async fn run(self: Arc<Self>) {
-        tokio::select! {
-            () = self.revalidate() => {}
-            () = self.ask_of_ends() => {}
-            () = self.give_up_in_time() => {}
-            () = self.parts.drain.draining() => {}
+/// Keeps live sessions up to date until the gateway goes away.
+pub(super) async fn run(rechecks: Arc<Rechecks>) {
+    tokio::select! {
+        () = revalidate(&rechecks) => {}
+        () = ask_about_ends(&rechecks) => {}
+        () = give_up_in_time(&rechecks) => {}
+        () = rechecks.parts.drain.draining() => {}
+    }
+}
+
+async fn revalidate(rechecks: &Arc<Rechecks>) {
+    let (live, interval) = (&rechecks.parts.live, rechecks.settings.revalidate);
+    let mut pace = RevalidationPace::new(interval);
+    loop {
+        tokio::time::sleep(LOOK.min(interval / 20)).await;
+        if live.is_empty() {
+            live.some.notified().await;
+            pace = RevalidationPace::new(interval);
+        }
+        let most = rechecks.parts.asker.at_once();
+        let (count, age) = live.row();
+        if pace.is_due(count, age, most) {
+            let sessions = live.take_turn(most);
+            rechecks.ask_in_turn(&sessions).await;
         }
     }
+}
 
-    async fn revalidate(self: &Arc<Self>) {
-        let (live, interval) = (&self.parts.live, self.settings.revalidate);
-        let mut pace = RevalidationPace::new(interval);
-        loop {
-            tokio::time::sleep(LOOK.min(interval / 20)).await;
-            if live.is_empty() {
-                live.some.notified().await;
-                pace = RevalidationPace::new(interval);
-            }
-            let most = self.parts.asker.at_once();
-            let (count, age) = live.row();
-            if pace.is_due(count, age, most) {
-                let sessions = live.take_turn(most);
-                self.ask_in_turn(&sessions).await;
-            }
-        }
+/// Asks about sessions at the second at which they end.
+async fn ask_about_ends(rechecks: &Rechecks) {
+    let live = &rechecks.parts.live;
+    loop {
+        let ended = live.take_ended(rechecks.parts.asker.at_once());
+        rechecks.ask_at_once(&ended).await;
+        let next = live.next_end().unwrap_or(LOOK);
+        tokio::time::sleep(next.clamp(Duration::from_millis(1), LOOK)).await;
     }
+}
 
-    /// Asks of sessions at the second at which they end.
-    async fn ask_of_ends(&self) {
-        let live = &self.parts.live;
-        loop {
-            let ended = live.take_ended(self.parts.asker.at_once());
-            self.ask_at_once(&ended).await;
-            let next = live.next_end().unwrap_or(LOOK);
-            tokio::time::sleep(next.clamp(Duration::from_millis(1), LOOK)).await;
-        }
-    }
-
-    /// Closes sessions that nobody vouches for any more.
-    async fn give_up_in_time(&self) {
-        let grace = self.settings.grace;
-        loop {
-            self.parts.live.give_up(grace);
-            tokio::time::sleep(LOOK.min(grace)).await;
-        }
+/// Closes sessions that nobody vouches for any more.
+async fn give_up_in_time(rechecks: &Rechecks) {
+    let grace = rechecks.settings.grace;
+    loop {
+        rechecks.parts.live.give_up(grace);
+        tokio::time::sleep(LOOK.min(grace)).await;
     }
 }
 

@@ -4,57 +4,23 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::browsers::{Browser, Browsers};
+use super::browsers::Browsers;
 use super::crossings::Crossings;
-use crate::close::CloseReason;
+use super::session::{Live, LiveId, LiveSubject, Renewal};
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
-use crate::session::cookie::SessionCookies;
 use crate::session::question::AuthSubject;
-
-/// With more, the oldest are forgotten: a browser has only so many requests under way.
-const MOST_ALIASES: usize = 16;
-
-/// One live session of this process.
-pub(super) type LiveId = u64;
-
-/// A session with connections here, however many.
-#[derive(Debug)]
-pub(super) struct Live {
-    pub(super) identity: Arc<Identity>,
-    pub(super) cookies: SessionCookies,
-    /// The first bits of further digests that it is found by.
-    aliases: Vec<u64>,
-    browser: Arc<Browser>,
-    address: std::net::IpAddr,
-    /// When Django was asked for what is known.
-    pub(super) asked: Instant,
-    /// When it joined the row or was asked of last, whatever came of it; the key of its turn.
-    checked: Instant,
-    pub(super) connections: u32,
-    /// Whether it was asked since and gave no judgement.
-    pub(super) failed: bool,
-}
-
-/// The cookies that took another one's place.
-#[derive(Clone, Debug)]
-pub(in crate::session) struct Renewal {
-    pub(in crate::session) cookies: SessionCookies,
-    pub(in crate::session) digests: Box<[SessionDigest]>,
-    /// The old one, where it is signed: it stays good.
-    pub(in crate::session) signed: Option<SessionDigest>,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
     sessions: HashMap<LiveId, Box<Live>>,
     /// By the first bits of its digest: with other cookies or at another host it is another session.
     by_digest: BTreeSet<(u64, LiveId)>,
-    /// The one that Django was not asked of for longest goes first.
+    /// The one that Django was not asked about for longest goes first.
     turns: BTreeSet<(Instant, LiveId)>,
     ends: BTreeSet<(SystemTime, LiveId)>,
     browsers: Browsers,
@@ -64,58 +30,12 @@ pub(super) struct Table {
     pub(super) is_away: bool,
 }
 
-impl Live {
-    /// What it is found by: the digests of the cookies that Django was asked about, and its aliases.
-    fn names(&self) -> impl Iterator<Item = u64> {
-        let sessions = self.identity.sessions.iter().map(SessionDigest::first_bits);
-        sessions.chain(self.aliases.iter().copied())
-    }
-
-    /// Gives it other cookies. Requests of one browser overlap, and several responses may each write the
-    /// same signed cookie anew: a session is found by what such a cookie was of late, too.
-    fn rename(&mut self, renewal: &Renewal) {
-        self.cookies = renewal.cookies.clone();
-        let Some(old) = &renewal.signed else {
-            self.aliases = renewal
-                .digests
-                .iter()
-                .map(SessionDigest::first_bits)
-                .collect();
-            return;
-        };
-        for digest in [old].into_iter().chain(&renewal.digests) {
-            let bits = digest.first_bits();
-            self.aliases.retain(|alias| *alias != bits);
-            self.aliases.push(bits);
-        }
-        let surplus = self.aliases.len().saturating_sub(MOST_ALIASES);
-        self.aliases.drain(..surplus);
-    }
-
-    /// Why it closes where Django knows nobody any more.
-    pub(super) fn end(&self) -> CloseReason {
-        let end = self.identity.expires_at;
-        let expired = end.is_some_and(|end| end <= SystemTime::now());
-        let text = if expired {
-            "session expired"
-        } else {
-            "session ended"
-        };
-        CloseReason::SessionEnded(text.into())
-    }
-
-    /// What it takes to ask Django again.
-    pub(super) fn question(&self) -> AuthSubject {
-        self.browser.subject(self.cookies.clone(), self.address)
-    }
-}
-
 impl Table {
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
     }
 
-    /// Adds a session without connections.
+    /// Adds a session without connections, as Django said of it at `asked`.
     pub(super) fn insert(
         &mut self,
         about: &AuthSubject,
@@ -128,12 +48,11 @@ impl Table {
         // survived a restart would all be due at once.
         let now = Instant::now();
         self.turns.insert((now, id));
-        let browser = self.browsers.of(about);
         let live = Live {
             identity: Arc::new(identity),
             cookies: about.cookies.clone(),
             aliases: Vec::new(),
-            browser,
+            browser: self.browsers.of(about),
             address: about.address,
             asked,
             checked: now,
@@ -171,7 +90,7 @@ impl Table {
         named.map(|(_, id)| *id).collect()
     }
 
-    /// The session of which Django would be asked just so.
+    /// The session that Django would be asked about just so.
     pub(super) fn find(&self, about: &AuthSubject, digest: &SessionDigest) -> Option<LiveId> {
         self.of_session(digest).into_iter().find(|id| {
             self.get(*id).is_some_and(|live| {
@@ -196,34 +115,55 @@ impl Table {
         Some(old)
     }
 
-    /// Gives a session other cookies, of which Django was not asked yet.
-    pub(super) fn set_cookies(&mut self, id: LiveId, renewal: &Renewal) {
-        self.unindex(id);
-        if let Some(live) = self.sessions.get_mut(&id) {
-            live.rename(renewal);
-            // What Django is answering just now it says of the old ones.
-            live.asked = Instant::now();
+    /// Takes the cookies of a session for those that its browser holds now in place of old ones. Who it is
+    /// stays open until Django is asked. Gives the sessions of the old ones.
+    pub(super) fn replace(&mut self, old: &SessionDigest, renewal: &Renewal) -> Vec<LiveSubject> {
+        let ids = self.of_session(old);
+        for id in &ids {
+            self.set_cookies(*id, renewal);
         }
-        self.index(id);
+        if let Some(new) = renewal.digests.first() {
+            self.crossings.forget(new);
+        }
+        if renewal.signed.is_some() {
+            self.crossings.record(*old);
+        }
+        self.subjects(ids)
     }
 
-    /// Notes when Django was asked last.
-    pub(super) fn set_checked(&mut self, id: LiveId, at: Instant) {
-        if let Some(live) = self.sessions.get_mut(&id) {
-            self.turns.remove(&(live.checked, id));
-            live.checked = at;
-            self.turns.insert((at, id));
+    /// What Django is asked about these sessions.
+    pub(super) fn subjects(&self, ids: impl IntoIterator<Item = LiveId>) -> Vec<LiveSubject> {
+        let subject = |id| {
+            let about = self.get(id)?.question();
+            Some(LiveSubject { id, about })
+        };
+        ids.into_iter().filter_map(subject).collect()
+    }
+
+    /// Takes up to `most` sessions whose turn it is, and puts them at the end of the row.
+    pub(super) fn take_turn(&mut self, most: usize) -> Vec<LiveSubject> {
+        let ids: Vec<_> = self.turns.iter().take(most).map(|(_, id)| *id).collect();
+        let now = Instant::now();
+        for id in &ids {
+            self.set_checked(*id, now);
+        }
+        self.subjects(ids)
+    }
+
+    /// Puts sessions that were asked about out of turn at the end of the row; those about which Django
+    /// gave no judgement at its front, as if nobody had asked for twice the interval.
+    pub(super) fn end_turn(&mut self, sessions: &[LiveSubject], interval: Duration) {
+        let now = Instant::now();
+        for session in sessions {
+            let failed = self.get(session.id).is_some_and(|live| live.failed);
+            let front = now.checked_sub(2 * interval).filter(|_| failed);
+            self.set_checked(session.id, front.unwrap_or(now));
         }
     }
 
-    /// Since when nobody asked of the one whose turn is next.
+    /// Since when nobody asked about the one whose turn is next.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.turns.first().map(|(checked, _)| *checked)
-    }
-
-    /// Those whose turn is next.
-    pub(super) fn next(&self, most: usize) -> Vec<LiveId> {
-        self.turns.iter().take(most).map(|(_, id)| *id).collect()
     }
 
     /// When the first session ends by itself.
@@ -232,13 +172,33 @@ impl Table {
     }
 
     /// Takes those out whose end has come, the first ones first, until they get another end.
-    pub(super) fn take_ended(&mut self, now: SystemTime, most: usize) -> Vec<LiveId> {
+    pub(super) fn take_ended(&mut self, now: SystemTime, most: usize) -> Vec<LiveSubject> {
         let ended = self.ends.range(..=(now, LiveId::MAX)).take(most);
         let ended: Vec<_> = ended.copied().collect();
         for end in &ended {
             self.ends.remove(end);
         }
-        ended.into_iter().map(|(_, id)| id).collect()
+        self.subjects(ended.into_iter().map(|(_, id)| id))
+    }
+
+    /// Records when Django was asked last.
+    fn set_checked(&mut self, id: LiveId, at: Instant) {
+        if let Some(live) = self.sessions.get_mut(&id) {
+            self.turns.remove(&(live.checked, id));
+            live.checked = at;
+            self.turns.insert((at, id));
+        }
+    }
+
+    /// Gives a session other cookies, about which Django was not asked yet.
+    fn set_cookies(&mut self, id: LiveId, renewal: &Renewal) {
+        self.unindex(id);
+        if let Some(live) = self.sessions.get_mut(&id) {
+            live.rename(renewal);
+            // What Django is answering just now is about the old ones.
+            live.asked = Instant::now();
+        }
+        self.index(id);
     }
 
     fn index(&mut self, id: LiveId) {

@@ -416,10 +416,19 @@ async fn what_django_said_before_a_newer_answer_closes_nobody() {
     let own = stage.tab("s", "1");
     let sessions = stage.live.of_session(&digest("s"));
     let nobody = Answer::default();
-    assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), asked), 0);
+    assert_eq!(
+        stage
+            .lifecycle
+            .rechecks
+            .settle(&sessions, Ok(&nobody), asked),
+        0
+    );
     assert_eq!(codes(&[&own]), [None]);
     let now = tokio::time::Instant::now();
-    assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), now), 1);
+    assert_eq!(
+        stage.lifecycle.rechecks.settle(&sessions, Ok(&nobody), now),
+        1
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -431,7 +440,10 @@ async fn a_handshake_that_asked_before_its_session_was_found_ended_is_not_let_in
     let nobody = Answer::default();
     let sessions = stage.live.of_session(&digest("s"));
     let now = tokio::time::Instant::now();
-    assert_eq!(stage.lifecycle.settle(&sessions, Ok(&nobody), now), 1);
+    assert_eq!(
+        stage.lifecycle.rechecks.settle(&sessions, Ok(&nobody), now),
+        1
+    );
     let late = stage.join_asked("s", &answer("1"), asked.into_std());
     assert_eq!(late.unwrap_err().code(), 1013);
 }

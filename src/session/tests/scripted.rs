@@ -19,8 +19,8 @@ use crate::secret::{Secret, Secrets};
 use crate::session::diagnosis::Unreachable;
 use crate::session::live::asker::{Answers, Asker};
 use crate::session::{
-    Answer, AuthError, AuthSubject, CookieNames, LeaseTerms, Leases, Lifecycle, LifecycleParts,
-    LifecycleSettings, LiveSessions, Question, SessionCookies, SessionMember,
+    Answer, AuthError, AuthSubject, CookieNames, Judged, LeaseTerms, Leases, Lifecycle,
+    LifecycleParts, LifecycleSettings, LiveSessions, Question, SessionCookies, SessionMember,
 };
 
 /// A follower of sessions of which nobody is ever asked.
@@ -88,7 +88,7 @@ impl Stage {
 
     /// Starts the row and the watch over ends.
     pub(super) fn run(&self) {
-        self.drain.watch().spawn(Arc::clone(&self.lifecycle).run());
+        self.drain.watch().spawn(self.lifecycle.run());
     }
 
     /// A new connection of a session that Django says is this user's, asked just now.
@@ -112,7 +112,7 @@ impl Stage {
         let identity = identity(cookie, answer);
         let connect = |who| Member::new(who, "/ws/".into(), Ipv4Addr::LOCALHOST.into());
         self.lifecycle
-            .join(&about(cookie), (identity, asked), connect)
+            .join(&about(cookie), Judged { identity, asked }, connect)
     }
 }
 

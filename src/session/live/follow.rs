@@ -1,21 +1,19 @@
 //! What follows from a response that changes the session's cookie, or perhaps another one of its name.
 //!
 //! Called by `django` and `socket`. The surprise: what only may be about this session closes nothing and
-//! refuses nothing; Django, which knows whether the session still lives, is asked once. Of signed cookies
-//! it does not know that, and then the browser is: it comes back, with what it has.
+//! refuses nothing; Django, which knows whether the session still lives, is asked once. Whether a signed
+//! cookie is still in the browser Django cannot know: then the browser is told to come back with what it has.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::close::CloseReason;
 use crate::ids::SessionDigest;
 use crate::session::answer::Answer;
 use crate::session::live::answers::RecheckAnswers;
+use crate::session::live::doubts::Doubt;
 use crate::session::live::lifecycle::Lifecycle;
 use crate::session::question::AuthSubject;
 use crate::session::set_cookie::{About, Change, News};
@@ -39,18 +37,6 @@ pub struct Seen<'a> {
     /// Whether Django has said where its session cookie is.
     pub placed: bool,
 }
-
-/// A session that may have ended, and what may have taken its place.
-#[derive(Clone, Debug)]
-struct Doubt {
-    old: AuthSubject,
-    new: Option<AuthSubject>,
-    placed: bool,
-}
-
-/// Sessions of which it was just asked, each with what came up since.
-#[derive(Debug, Default)]
-pub(super) struct Doubts(Mutex<HashMap<SessionDigest, Option<Doubt>>>);
 
 impl Lifecycle {
     /// Follows a session where a response changes its cookie.
@@ -94,14 +80,14 @@ impl Lifecycle {
         asked: std::time::Instant,
     ) -> bool {
         let digests = sessions.into_iter().flatten();
-        let digests = digests.flat_map(|about| self.digests(&about.cookies));
+        let digests = digests.flat_map(|about| self.parts.digests(&about.cookies));
         let identity = answer.identity(digests.collect());
         identity.is_none_or(|identity| self.parts.hub.revoked(&identity, asked).is_none())
     }
 
     /// Asks Django whether a session still lives, unless nobody would care.
     fn doubt(self: &Arc<Self>, doubt: Doubt) {
-        let Some(session) = self.digest(&doubt.old.cookies) else {
+        let Some(session) = self.parts.digest(&doubt.old.cookies) else {
             return;
         };
         let parts = &self.parts;
@@ -118,7 +104,7 @@ impl Lifecycle {
             let mut next = Some(first);
             while let Some(doubt) = next {
                 this.resolve(&session, doubt).await;
-                if !this.is_over(SELDOM).await {
+                if !this.parts.is_over(SELDOM).await {
                     return;
                 }
                 next = this.doubts.next(&session);
@@ -136,50 +122,18 @@ impl Lifecycle {
             let answers = self.parts.asker.recheck(std::slice::from_ref(&old)).await;
             RecheckAnswers::of_nobody(answers, asked)
         } else {
-            self.hear(&sockets).await
+            self.rechecks.question(&sockets).await
         };
         match (told.is_end(), new) {
             (true, Some(new)) => self.replaced(&old.cookies, new, None),
             (true, None) => drop(self.ended(&old.cookies, "logged out")),
             (false, new) => {
-                self.act(&told);
-                live.end_turn(&sockets, self.settings.revalidate);
+                self.rechecks.act(&told);
+                live.end_turn(&sockets, self.rechecks.settings.revalidate);
                 if new.is_none() && !placed && old.cookies.is_signed() {
                     live.end(session, &CloseReason::SessionChanged);
                 }
             }
         }
-    }
-}
-
-impl Doubts {
-    /// Notes a doubt. Gives it back where it is to be asked of now, and [`Self::next`] called later.
-    fn begin(&self, session: SessionDigest, doubt: Doubt) -> Option<Doubt> {
-        match self.lock().entry(session) {
-            Entry::Vacant(first) => {
-                first.insert(None);
-                Some(doubt)
-            }
-            Entry::Occupied(mut waiting) => {
-                let before = waiting.get_mut().take();
-                let new = doubt.new.or_else(|| before.and_then(|before| before.new));
-                waiting.insert(Some(Doubt { new, ..doubt }));
-                None
-            }
-        }
-    }
-
-    /// What came up since; nothing: it is over.
-    fn next(&self, session: &SessionDigest) -> Option<Doubt> {
-        let mut doubts = self.lock();
-        let next = doubts.get_mut(session).and_then(Option::take);
-        if next.is_none() {
-            doubts.remove(session);
-        }
-        next
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionDigest, Option<Doubt>>> {
-        self.0.lock()
     }
 }

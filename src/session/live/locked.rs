@@ -1,0 +1,166 @@
+//! The table under its lock, together with the hub: what happens to a session happens to its connections.
+//!
+//! Made by [`LiveSessions`](super::LiveSessions). The surprise: the lock is held from looking a session up to
+//! the end of what follows from it in the hub, so that no connection joins in between and is missed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use parking_lot::MutexGuard;
+use tokio::time::Instant;
+
+use super::session::{LiveId, LiveSubject};
+use super::table::Table;
+use crate::close::CloseReason;
+use crate::hub::Hub;
+use crate::identity::Identity;
+use crate::ids::SessionDigest;
+use crate::publication::Audience;
+use crate::session::answer::Answer;
+use crate::session::error::AuthError;
+use crate::session::question::{AuthSubject, Judged};
+
+/// Table and hub.
+pub(super) struct Locked<'a> {
+    pub(super) table: MutexGuard<'a, Table>,
+    pub(super) hub: &'a Arc<Hub>,
+}
+
+/// What Django said of a session when it was asked again.
+#[derive(Debug)]
+pub(in crate::session) struct RecheckResult<'a> {
+    pub(in crate::session) answer: Result<&'a Answer, &'a AuthError>,
+    /// The digests of the cookies that it was asked about.
+    pub(in crate::session) sessions: Box<[SessionDigest]>,
+    pub(in crate::session) asked: Instant,
+    /// How long a session is kept about which Django gives no judgement.
+    pub(in crate::session) grace: Duration,
+}
+
+impl Locked<'_> {
+    /// The session that a handshake belongs to, which knows what the handshake learned.
+    pub(super) fn session_of(
+        &mut self,
+        about: &AuthSubject,
+        judged: Judged,
+    ) -> Result<LiveId, CloseReason> {
+        let Judged { identity, asked } = &judged;
+        // Before anything is changed: what is out of date must not become known.
+        if let Some(reason) = self.hub.revoked(identity, *asked) {
+            return Err(reason);
+        }
+        let (digest, asked) = (identity.sessions.first(), Instant::from(*asked));
+        if digest.is_some_and(|digest| self.table.crossings.has_crossed(digest, asked)) {
+            return Err(CloseReason::SessionChanged);
+        }
+        let known = digest.and_then(|digest| self.table.find(about, digest));
+        if let Some(id) = known
+            && let Some(live) = self.table.get(id)
+        {
+            let same = live.identity.user == identity.user;
+            match (same, live.asked > asked) {
+                (true, true) => return Ok(id),
+                (true, false) => {
+                    self.confirm(id, judged);
+                    return Ok(id);
+                }
+                (false, true) => return Err(CloseReason::SessionChanged),
+                (false, false) => self.close(id, &CloseReason::AnotherUser),
+            };
+        }
+        Ok(self.table.insert(about, judged.identity, asked))
+    }
+
+    /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.
+    pub(super) fn settle(&mut self, subject: &LiveSubject, result: RecheckResult<'_>) -> usize {
+        self.table.is_away = result.answer.is_err();
+        let Some(live) = self.table.get_mut(subject.id) else {
+            return 0;
+        };
+        if live.cookies != subject.about.cookies || live.asked > result.asked {
+            return 0;
+        }
+        let Ok(answer) = result.answer else {
+            live.failed = true;
+            let over = live.asked.elapsed() >= result.grace;
+            return if over {
+                self.close(subject.id, &CloseReason::DjangoUnreachable)
+            } else {
+                0
+            };
+        };
+        let (user, asked) = (live.identity.user.clone(), result.asked.into());
+        match answer.identity(result.sessions) {
+            Some(identity) if identity.user == user => {
+                // Whoever outdated it asks again.
+                if self.hub.revoked(&identity, asked) != Some(CloseReason::SessionChanged) {
+                    self.confirm(subject.id, Judged { identity, asked });
+                }
+                0
+            }
+            other => {
+                let reason = other.map_or_else(|| live.end(), |_| CloseReason::AnotherUser);
+                for session in &live.identity.sessions {
+                    // Handshakes that asked before come too late.
+                    self.hub.outdate(&Audience::Session(*session), asked);
+                }
+                self.close(subject.id, &reason)
+            }
+        }
+    }
+
+    /// Lets the sessions of a session cookie live until `end`, where they would end before.
+    pub(super) fn extend(&mut self, session: &SessionDigest, end: SystemTime) {
+        for id in self.table.of_session(session) {
+            let Some(live) = self.table.get(id) else {
+                continue;
+            };
+            if live.identity.expires_at.is_some_and(|old| old < end) {
+                let mut identity = Identity::clone(&live.identity);
+                identity.expires_at = Some(end);
+                // Nothing new is said of who it is: whoever revoked it since has closed it.
+                let asked = Instant::now().into_std();
+                self.bind(id, Judged { identity, asked });
+            }
+        }
+    }
+
+    /// Closes the sessions about which Django has given no judgement for longer than `grace`. When it is
+    /// back, they wait for their turn like all others.
+    pub(super) fn give_up(&mut self, grace: Duration) {
+        if !self.table.is_away {
+            return;
+        }
+        let sessions = self.table.iter();
+        let over = sessions.filter(|(_, live)| live.failed && live.asked.elapsed() >= grace);
+        for id in over.map(|(id, _)| id).collect::<Vec<_>>() {
+            self.close(id, &CloseReason::DjangoUnreachable);
+        }
+    }
+
+    /// Forgets a session and closes its connections.
+    pub(super) fn close(&mut self, id: LiveId, reason: &CloseReason) -> usize {
+        self.table
+            .remove(id)
+            .map_or(0, |live| self.hub.close_bound(&live.identity, reason))
+    }
+
+    /// Records what Django said of a session whose user is the same, and when.
+    fn confirm(&mut self, id: LiveId, judged: Judged) {
+        let Some(live) = self.table.get_mut(id) else {
+            return;
+        };
+        (live.asked, live.failed) = (judged.asked.into(), false);
+        if *live.identity != judged.identity {
+            self.bind(id, judged);
+        }
+    }
+
+    /// Binds a session and its connections to another identity.
+    fn bind(&mut self, id: LiveId, judged: Judged) {
+        let identity = Arc::new(judged.identity);
+        if let Some(old) = self.table.set_identity(id, Arc::clone(&identity)) {
+            self.hub.rebind(&old, &identity, judged.asked);
+        }
+    }
+}

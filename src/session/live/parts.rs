@@ -1,0 +1,61 @@
+//! What following sessions is made of, and its terms.
+//!
+//! Made by the composition root; shared by `lifecycle` and `rechecks`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::LiveSessions;
+use super::asker::Asker;
+use crate::hub::Hub;
+use crate::ids::SessionDigest;
+use crate::net::drain::DrainWatch;
+use crate::secret::Secrets;
+use crate::session::cookie::SessionCookies;
+use crate::session::lease::Leases;
+
+/// How live sessions are kept up to date.
+#[derive(Clone, Copy, Debug)]
+pub struct LifecycleSettings {
+    /// `auth.revalidate`: how often Django is asked again about each.
+    pub revalidate: Duration,
+    /// `auth.grace`: how long they are kept while Django gives no judgement.
+    pub grace: Duration,
+}
+
+/// Whom the lifecycle talks to.
+#[derive(Clone, Debug)]
+pub struct LifecycleParts {
+    /// The sessions with connections here.
+    pub live: Arc<LiveSessions>,
+    /// Asks Django.
+    pub asker: Arc<dyn Asker>,
+    /// What is relied upon without asking.
+    pub leases: Arc<Leases>,
+    /// Their connections.
+    pub hub: Arc<Hub>,
+    /// Key the digests.
+    pub secrets: Secrets,
+    /// Runs what takes a while.
+    pub drain: DrainWatch,
+}
+
+impl LifecycleParts {
+    /// What names the session of these cookies in logs, leases and the hub.
+    pub(super) fn digest(&self, cookies: &SessionCookies) -> Option<SessionDigest> {
+        self.digests(cookies).first().copied()
+    }
+
+    /// The same under the secret and the one before.
+    pub(super) fn digests(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
+        cookies.digests(&self.secrets)
+    }
+
+    /// Waits; false when the gateway goes away meanwhile.
+    pub(super) async fn is_over(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(time) => true,
+            () = self.drain.draining() => false,
+        }
+    }
+}
