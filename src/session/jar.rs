@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use cookie::Cookie;
 use http::HeaderValue;
 
+use super::change::{Change, Scope};
 use super::naming::CookiePlace;
-use super::set_cookie::{Change, Scope};
 
 /// Where a browser puts what a line says.
 pub(super) enum Placement {

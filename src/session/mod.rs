@@ -18,6 +18,7 @@
 mod answer;
 mod ask;
 mod authority;
+mod change;
 mod cookie;
 mod diagnosis;
 mod error;
@@ -35,6 +36,7 @@ pub use ask::client::Reachability;
 pub use ask::diagnose::refused_signature;
 pub use ask::diagnoses::Diagnoses;
 pub use authority::{Authority, LoggedIn, PendingVerdict, Verdict};
+pub use change::{About, Change, News, Scope};
 pub use cookie::{NoSession, SessionAt, SessionCookies};
 pub use diagnosis::{Diagnosis, DiagnosisKind, Unreachable};
 pub use error::AuthError;
@@ -47,7 +49,6 @@ pub use live::parts::{LifecycleParts, LifecycleSettings};
 pub use live::{LiveSessions, SessionMember};
 pub use naming::{CookieNames, Naming};
 pub use question::{AuthSubject, Judged, Question};
-pub use set_cookie::{About, Change, News, Scope};
 
 #[cfg(test)]
 pub(crate) mod tests;

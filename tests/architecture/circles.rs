@@ -31,7 +31,6 @@ fn circles(sources: &Sources) -> Vec<String> {
         reached
     };
     let circles: BTreeSet<Vec<usize>> = (0..graph.len())
-        .filter(|start| !sources.files[*start].is_under_work())
         .map(circle_of)
         .filter(|circle| circle.len() > 1)
         .collect();

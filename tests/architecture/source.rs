@@ -7,10 +7,6 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Item, UseTree};
 
-/// Where the rules of this folder do not hold yet: the cut of `Lifecycle` and `LiveSessions` is to come.
-/// Their layers and their lengths are held like all others.
-pub(crate) const UNDER_WORK: &[&str] = &["session"];
-
 /// A path of names below the crate: `["session", "live", "Table"]`.
 pub(crate) type Names = Vec<String>;
 
@@ -112,11 +108,6 @@ impl Source {
             imports,
             used,
         }
-    }
-
-    /// Whether circles, types in pieces and tuples are let pass here.
-    pub(crate) fn is_under_work(&self) -> bool {
-        UNDER_WORK.contains(&self.top())
     }
 
     /// The module right below the crate.

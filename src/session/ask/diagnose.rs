@@ -6,27 +6,11 @@
 
 mod redirect;
 
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
+use crate::session::ask::response::{Response, is_html, name_of, printable};
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
-use crate::web::hosts::split_authority;
-use crate::web::media_type;
-
-/// A response to an auth call, and what was asked.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::session) struct Response<'a> {
-    /// Its status.
-    pub(in crate::session) status: StatusCode,
-    /// Its fields.
-    pub(in crate::session) headers: &'a HeaderMap,
-    /// Its body, or the beginning of it.
-    pub(in crate::session) body: &'a [u8],
-    /// The host that was asked for, with its port.
-    pub(in crate::session) host: &'a HeaderValue,
-    /// The path that was asked for.
-    pub(in crate::session) path: &'a str,
-}
 
 /// What is wrong, where this is neither an answer nor "anonymous".
 pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
@@ -263,25 +247,8 @@ fn debug_page(response: &Response<'_>) -> Option<(String, String)> {
     ))
 }
 
-pub(in crate::session) fn is_html(headers: &HeaderMap) -> bool {
-    media_type::is(headers, "text/html")
-}
-
 fn contains(body: &[u8], text: &str) -> bool {
     body.windows(text.len()).any(|part| part == text.as_bytes())
-}
-
-/// The host's name as `ALLOWED_HOSTS` has it.
-fn name_of(host: &HeaderValue) -> String {
-    let host = host.to_str().unwrap_or_default();
-    split_authority(host)
-        .map_or(host, |(name, _)| name)
-        .to_ascii_lowercase()
-}
-
-/// Text from Django, short and on one line.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 use http::{HeaderMap, StatusCode, header};
 
 use crate::session::answer::Answer;
-use crate::session::ask::diagnose::{Response, diagnose, is_html, is_refused, not_json};
+use crate::session::ask::diagnose::{diagnose, is_refused, not_json};
+use crate::session::ask::response::{Response, is_html};
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::web::media_type;
 

@@ -9,3 +9,4 @@ pub(in crate::session) mod diagnose;
 pub(in crate::session) mod diagnoses;
 pub(in crate::session) mod meaning;
 pub(in crate::session) mod offer;
+pub(in crate::session) mod response;

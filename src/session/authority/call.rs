@@ -13,8 +13,8 @@ use crate::session::ask::auth_view::{Answered, AuthCall};
 use crate::session::ask::batch_view::{Batched, Frames, Together};
 use crate::session::authority::scheduler::CallPermit;
 use crate::session::authority::single_flight::{Judgement, SingleFlight};
+use crate::session::change::Scope;
 use crate::session::error::AuthError;
-use crate::session::set_cookie::Scope;
 
 impl CallPermit {
     /// Asks these questions, at least one.

@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
 use crate::secret::Secret;
-use crate::session::lease::{Lease, LeaseKey, Leases};
+use crate::session::lease::Leases;
+use crate::session::lease::entry::{Lease, LeaseKey, Validity};
 use crate::state_folder;
 use crate::unix_time::{self, milliseconds};
 
@@ -129,7 +130,9 @@ impl LeaseFile {
         let mut count = 0;
         for sealed in content.leases {
             let asked = now.checked_sub(age + Duration::from_millis(sealed.age));
-            if let Some((key, lease)) = asked.and_then(|asked| sealed.lease((asked, until))) {
+            if let Some((key, lease)) =
+                asked.and_then(|asked| sealed.lease(Validity { asked, until }))
+            {
                 leases.put(key, lease);
                 count += 1;
             }
@@ -155,7 +158,7 @@ impl SealedLease {
         })
     }
 
-    fn lease(self, (asked, until): (Instant, Instant)) -> Option<(LeaseKey, Lease)> {
+    fn lease(self, valid: Validity) -> Option<(LeaseKey, Lease)> {
         let sessions = self.sessions.iter().map(|digest| digest.parse().ok());
         let identity = Identity {
             user: UserId::new(&self.user),
@@ -172,8 +175,8 @@ impl SealedLease {
         let lease = Lease {
             identity: Some(identity),
             frames: Box::default(),
-            asked,
-            until,
+            asked: valid.asked,
+            until: valid.until,
         };
         Some((LeaseKey(self.key), lease))
     }

@@ -5,48 +5,32 @@
 //! so that nobody who revokes has to think of leases.
 
 pub(in crate::session) mod cache;
+pub(in crate::session) mod entry;
 pub(in crate::session) mod file;
 pub(in crate::session) mod shard;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::hub::Hub;
-use crate::identity::Identity;
 use crate::ids::{DigestKey, SessionDigest, UserId};
-use crate::publication::Frame;
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::cookie::SessionAt;
-use crate::session::lease::shard::{LARGEST, SessionKey, Shard};
+pub(in crate::session) use crate::session::lease::entry::Lease;
+pub use crate::session::lease::entry::LeaseKey;
+use crate::session::lease::entry::{SessionKey, Validity};
+use crate::session::lease::shard::{LARGEST, Shard};
 use crate::web::hosts::canonical_authority;
 
 /// Every page of a session may grant a lease, so the lock is split; a power of two.
 const SHARDS: usize = 16;
 /// The port of an origin that names none.
 const HTTPS: u16 = 443;
-
-/// Keyed hashes of all that Django is sent to tell a session by: half of the session's digest, and half
-/// of a hash of the host and the picked cookies.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LeaseKey(pub(in crate::session) [u8; 32]);
-
-/// One answer that is relied upon.
-#[derive(Clone, Debug)]
-pub(in crate::session) struct Lease {
-    /// Who it is; `None` is nobody.
-    pub(in crate::session) identity: Option<Identity>,
-    /// What a new connection gets first.
-    pub(in crate::session) frames: Box<[Frame]>,
-    /// When Django was asked, so when this was certainly true.
-    pub(in crate::session) asked: Instant,
-    /// Until when nobody asks again.
-    pub(in crate::session) until: Instant,
-}
 
 /// What is known of a session.
 #[derive(Clone, Debug)]
@@ -98,7 +82,8 @@ impl Leases {
     /// Relies upon what Django said of a session: on a page, or when it was asked again. `asked` is
     /// when the request went to Django; a newer answer is never replaced by an older one.
     pub fn grant(&self, session: SessionAt<'_>, answer: &Answer, asked: Instant) {
-        self.store(session, answer, (asked, asked + self.terms.of(answer)));
+        let until = asked + self.terms.of(answer);
+        self.store(session, answer, Validity { asked, until });
     }
 
     /// Relies upon what Django said when it was asked again, and not for what a new connection gets:
@@ -115,7 +100,8 @@ impl Leases {
         } else {
             Duration::ZERO
         };
-        self.store(session, answer, (asked, asked + term));
+        let until = asked + term;
+        self.store(session, answer, Validity { asked, until });
     }
 
     /// Whether Django ever said something to a new connection.
@@ -123,7 +109,7 @@ impl Leases {
         self.frames.load(Ordering::Relaxed)
     }
 
-    fn store(&self, session: SessionAt<'_>, answer: &Answer, (asked, until): (Instant, Instant)) {
+    fn store(&self, session: SessionAt<'_>, answer: &Answer, valid: Validity) {
         if !answer.frames.is_empty() {
             self.frames.store(true, Ordering::Relaxed);
         }
@@ -131,8 +117,8 @@ impl Leases {
         let lease = Lease {
             identity: answer.identity(session.cookies.digests(&self.secrets)),
             frames: frames.unwrap_or_default(),
-            asked,
-            until,
+            asked: valid.asked,
+            until: valid.until,
         };
         if lease.weight() <= LARGEST {
             self.put(self.key(session), lease);
@@ -254,37 +240,5 @@ impl LeaseTerms {
             Duration::ZERO
         };
         answer.lease.unwrap_or(default).min(self.longest())
-    }
-}
-
-impl LeaseKey {
-    /// The part that all leases of a session share.
-    pub(in crate::session) fn session(&self) -> SessionKey {
-        let (halves, _) = self.0.as_chunks::<16>();
-        halves[0]
-    }
-}
-
-impl Lease {
-    /// Its groups and frames in bytes.
-    pub(in crate::session) fn weight(&self) -> usize {
-        let groups = self.identity.iter().flat_map(|identity| &identity.groups);
-        let groups = groups.map(|name| name.as_str().len() + 32);
-        groups.chain(self.frames.iter().map(Frame::size)).sum()
-    }
-
-    /// Whether it admits nobody any more, not even while Django cannot be reached.
-    pub(in crate::session) fn is_over(&self, now: Instant, grace: Duration) -> bool {
-        let expired = |end| end <= SystemTime::now();
-        let Some(identity) = &self.identity else {
-            return self.until <= now;
-        };
-        self.until.max(self.asked + grace) <= now || identity.expires_at.is_some_and(expired)
-    }
-}
-
-impl std::fmt::Debug for LeaseKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LeaseKey(…)")
     }
 }

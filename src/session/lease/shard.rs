@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::ids::UserId;
 use crate::session::lease::cache::BoundedCache;
-use crate::session::lease::{Lease, LeaseKey};
+use crate::session::lease::entry::{Lease, LeaseKey, SessionKey};
 
 /// Sessions with a user that are kept. Only Django can make them.
 const MOST_SESSIONS: usize = 8192;
@@ -21,9 +21,6 @@ const MOST_WAYS: usize = 4;
 pub(in crate::session) const LARGEST: usize = 4096;
 /// Leases of one user: a sixteenth of all. Beyond it Django is asked.
 const MOST_OF_USER: usize = MOST_SESSIONS / 16;
-
-/// What a session is kept under: the part of its leases' keys that they share.
-pub(in crate::session) type SessionKey = [u8; 16];
 
 /// Leases of some sessions.
 #[derive(Debug)]

@@ -12,11 +12,11 @@ use tokio::time::Instant;
 use crate::close::CloseReason;
 use crate::ids::SessionDigest;
 use crate::session::answer::Answer;
+use crate::session::change::{About, Change, News};
 use crate::session::live::answers::RecheckAnswers;
 use crate::session::live::doubts::Doubt;
 use crate::session::live::lifecycle::Lifecycle;
 use crate::session::question::AuthSubject;
-use crate::session::set_cookie::{About, Change, News};
 
 /// Sites that take a namesake away do so with every page; Django is asked no more often than this.
 const SELDOM: Duration = Duration::from_secs(1);

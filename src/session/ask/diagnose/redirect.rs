@@ -5,7 +5,7 @@
 
 use http::{Uri, header};
 
-use super::{Response, name_of, printable};
+use crate::session::ask::response::{Response, name_of, printable};
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 
 /// What is wrong, by where Django sends the auth call.

@@ -1,3 +1,5 @@
+use http::HeaderMap;
+
 use super::*;
 use crate::close::LONGEST_REASON;
 
