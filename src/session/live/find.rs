@@ -73,6 +73,13 @@ impl LiveSessions {
         ends.any(|end| end <= horizon)
     }
 
+    /// Whether Django gave no judgement of one of these sessions when it was asked last.
+    pub(in crate::session) fn lack_judgement(&self, sessions: &[LiveSubject]) -> bool {
+        let table = self.table.lock();
+        let mut live = sessions.iter().filter_map(|session| table.get(session.id));
+        live.any(|live| live.failed)
+    }
+
     /// Whether a handshake with this session cookie, which comes now, may have crossed a response that
     /// writes it anew.
     pub(in crate::session) fn is_crossed(&self, session: &SessionDigest) -> bool {

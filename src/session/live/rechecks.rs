@@ -153,7 +153,11 @@ impl Rechecks {
         self.parts.drain.spawn(async move {
             let mut waiters = vec![first];
             loop {
-                let count = this.ask_at_once(&this.parts.live.of_user(&user)).await;
+                let sessions = this.parts.live.of_user(&user);
+                let count = this.ask_at_once(&sessions).await;
+                if this.parts.live.lack_judgement(&sessions) {
+                    this.ask_when_calm(Some(user.clone()));
+                }
                 for waiter in waiters {
                     let _ = waiter.send(count);
                 }
@@ -198,7 +202,13 @@ impl Rechecks {
             let Some(answer) = answers.pop() else { return };
             this.settle(&sockets, answer.as_ref(), asked);
             this.parts.live.end_turn(&sockets, this.settings.revalidate);
-            this.spawn_others(answer.ok().and_then(|answer| answer.user), &new.cookies, at);
+            let new_session = this.parts.digest(&new.cookies);
+            let user = match answer {
+                Ok(answer) => answer.user,
+                // Then whose it was before.
+                Err(_) => new_session.and_then(|session| this.parts.live.user_of(&session)),
+            };
+            this.spawn_others(user, &new.cookies, at);
         });
     }
 
@@ -236,10 +246,17 @@ impl Rechecks {
         }
         let this = Arc::clone(self);
         self.parts.drain.spawn(async move {
-            this.ask_at_once(&now).await;
-            while this.parts.is_over(CALM).await && this.calming.next(&user) {
-                let sessions = this.parts.live.of_user(&user);
+            let mut sessions = now;
+            loop {
                 this.ask_at_once(&sessions).await;
+                if this.parts.live.lack_judgement(&sessions) {
+                    this.calming.begin(&user, false);
+                }
+                let goes_on = this.parts.is_over(CALM).await;
+                if !this.calming.next(&user) || !goes_on {
+                    return;
+                }
+                sessions = this.parts.live.of_user(&user);
             }
         });
     }

@@ -491,3 +491,36 @@ async fn a_signed_cookie_that_changes_while_its_session_waits_for_a_question_has
     sleep(Duration::from_secs(6)).await;
     assert_eq!(codes(&[&own, &phone]), [None, Some(4001)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_cookie_while_django_is_away_for_long_has_the_others_asked_about_when_it_is_back() {
+    for (old, new) in [("s:0", "s:1"), ("old", "new")] {
+        let stage = Stage::new();
+        stage.run();
+        let (own, phone) = (stage.tab(old, "1"), stage.tab("phone", "1"));
+        stage.django.says(new, &answer("1"));
+        stage.django.says("phone", &Answer::default());
+        stage.django.go(true);
+        stage.lifecycle.replaced(&cookies(old), about(new), None);
+        sleep(Duration::from_secs(12)).await;
+        assert_eq!(codes(&[&own, &phone]), [None, None], "{new}");
+        stage.django.go(false);
+        sleep(Duration::from_secs(7)).await;
+        assert_eq!(codes(&[&own, &phone]), [None, Some(4001)], "{new}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recheck_while_django_is_away_for_long_is_made_up_for_when_it_is_back() {
+    let stage = Stage::new();
+    stage.run();
+    let own = stage.tab("a", "1");
+    stage.django.says("a", &Answer::default());
+    stage.django.go(true);
+    assert_eq!(stage.lifecycle.recheck_user(&UserId::new("1")).await, 0);
+    sleep(Duration::from_secs(12)).await;
+    assert_eq!(codes(&[&own]), [None]);
+    stage.django.go(false);
+    sleep(Duration::from_secs(7)).await;
+    assert_eq!(codes(&[&own]), [Some(4001)]);
+}
