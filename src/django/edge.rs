@@ -120,7 +120,7 @@ impl Intercept for Edge {
         status: StatusCode,
         fields: &HeaderMap,
     ) -> Option<PassedOn> {
-        self.naming.hear(fields);
+        self.naming.observe(fields);
         let passed_on = self.farewell.begin(asked, status, fields);
         self.deliver(fields);
         self.watch.see(asked, fields, &self.piggyback);

@@ -3,7 +3,7 @@
 //! Used by the handshake. The surprise: duplicates and quotes are kept as they came, and what names the
 //! session is what Django reads of it, which is the last one without its quotes; so one session has one
 //! digest however it is spelled. More than 8 KiB, which is more than gunicorn takes in one field, is
-//! nothing to ask Django of: each waiting handshake keeps a copy.
+//! nothing to ask Django about: each waiting handshake keeps a copy.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -32,7 +32,7 @@ pub struct SessionCookies {
     unquoted: Option<Arc<Zeroizing<Box<[u8]>>>>,
 }
 
-/// Why there is no session to ask Django of.
+/// Why there is no session to ask Django about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoSession {
     /// There is no session cookie, or an empty one.
@@ -127,7 +127,7 @@ impl SessionCookies {
         })
     }
 
-    /// No cookies at all: what Django is asked of to hear of it for the first time.
+    /// No cookies at all: the question that learns what Django calls its session cookie.
     pub fn none() -> Self {
         Self {
             header: HeaderValue::from_static(""),

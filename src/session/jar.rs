@@ -21,7 +21,7 @@ pub(super) enum Placement {
     Unknown,
 }
 
-/// Where a browser puts a cookie of which a response to this request speaks.
+/// Where a browser puts a cookie that a response to this request sets or deletes.
 pub(super) fn reach(cookie: &Cookie<'_>, scope: Scope<'_>, sockets: &[String]) -> Placement {
     let domain = cookie.domain().filter(|domain| !domain.is_empty());
     let path = cookie.path().filter(|path| path.starts_with('/'));

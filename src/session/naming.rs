@@ -47,7 +47,7 @@ pub struct Naming {
     told: ArcSwapOption<HeaderValue>,
     /// `django.session_cookie`, where it is written.
     configured: Option<String>,
-    /// Whether Django's word is still to be heard.
+    /// Whether Django has not said it yet.
     open: AtomicBool,
 }
 
@@ -97,8 +97,8 @@ impl Naming {
         self.current.load_full()
     }
 
-    /// Hears what an answer of Django's says, where it says something.
-    pub fn hear(&self, fields: &HeaderMap) {
+    /// Takes over what an answer of Django's says of the cookie, where it says something.
+    pub fn observe(&self, fields: &HeaderMap) {
         let Some(told) = fields.get(SESSION_COOKIE) else {
             return;
         };
@@ -122,12 +122,12 @@ impl Naming {
     }
 
     /// The same of an answer about sessions: one that says nothing is not the package's, and none will.
-    pub(super) fn hear_judgement(&self, fields: &HeaderMap) {
-        self.hear(fields);
+    pub(super) fn observe_judgement(&self, fields: &HeaderMap) {
+        self.observe(fields);
         self.open.store(false, Ordering::Relaxed);
     }
 
-    /// Whether Django was not heard yet, so that its session cookie may have another name.
+    /// Whether Django has not said yet what its session cookie is called.
     pub fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
     }
@@ -194,7 +194,7 @@ mod tests {
                 naming.names().session,
                 configured.unwrap_or(CookieNames::DEFAULT)
             );
-            naming.hear(&says("__Secure-sessionid; Path=/app/; Domain=.Example.com"));
+            naming.observe(&says("__Secure-sessionid; Path=/app/; Domain=.Example.com"));
             let names = naming.names();
             assert_eq!(names.session, "__Secure-sessionid");
             assert_eq!(names.others, ["tenant"]);
@@ -208,9 +208,9 @@ mod tests {
     #[test]
     fn an_answer_about_sessions_that_does_not_say_it_settles_it_too() {
         let naming = naming(None);
-        naming.hear(&HeaderMap::new());
+        naming.observe(&HeaderMap::new());
         assert!(naming.is_open());
-        naming.hear_judgement(&HeaderMap::new());
+        naming.observe_judgement(&HeaderMap::new());
         assert!(!naming.is_open());
         assert_eq!(naming.names().place, None);
     }
@@ -225,10 +225,10 @@ mod tests {
             "a=b",
             &"x".repeat(LONGEST + 1),
         ] {
-            naming.hear(&says(field));
+            naming.observe(&says(field));
             assert_eq!(naming.names().session, "sessionid", "{field}");
         }
-        naming.hear(&says("sid"));
+        naming.observe(&says("sid"));
         assert_eq!(naming.names().place, Some(CookiePlace::of(None, "/")));
     }
 }

@@ -1,4 +1,4 @@
-//! What Django is told of a session when it is asked who that is.
+//! What Django is asked about: a session, its browser, and the handshake that it comes with.
 //!
 //! A handshake makes a [`Question`]; of its [`AuthSubject`], which is all that is needed to ask again later,
 //! a live session keeps a copy. The surprise: values are copied out of the handshake's head, which a
@@ -20,7 +20,7 @@ const LONGEST_FIELD: usize = 1024;
 /// A longer target loses its query; its path is a socket route's.
 const LONGEST_TARGET: usize = 2048;
 
-/// What it takes to ask Django of a session again.
+/// What it takes to ask Django about a session again.
 #[derive(Clone, Debug)]
 pub struct AuthSubject {
     /// The picked cookies.

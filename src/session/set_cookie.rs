@@ -2,7 +2,7 @@
 //! the browser's jar.
 //!
 //! Used by `django` for every response, and by `socket` for what an auth answer sets. The surprise: a
-//! cookie is a name, a domain and a path, of which a request shows the name alone. A line is certainly
+//! cookie is a name, a domain and a path, and a request shows the name alone. A line is certainly
 //! about the session only where Django itself said that its session cookie is of just this domain and
 //! path; one that may be about another cookie of the name is only a reason to ask.
 
@@ -69,7 +69,7 @@ impl CookieNames {
             (Some(change), _) => (Some(change), About::This),
             (None, perhaps) => (perhaps, About::Perhaps),
         };
-        // Of two that the browser sends, nobody knows which one is where.
+        // Where the browser sends two, it cannot be seen which one is where.
         let several = scope
             .cookies
             .is_some_and(|all| SessionCookies::count(all, name) > 1);

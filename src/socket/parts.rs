@@ -91,7 +91,7 @@ impl SocketParts {
                 let Some(wrong) = wrong.or_else(|| self.naming.conflict()) else {
                     return Err(Refusal::new("no_cookie", CloseReason::NotLoggedIn, None));
                 };
-                self.authority.tell(&wrong, host);
+                self.authority.log(&wrong, host);
                 let reason = CloseReason::Misconfigured(wrong.reason().to_owned().into());
                 Err(Refusal::new("misconfigured", reason, None))
             }

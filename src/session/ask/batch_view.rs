@@ -115,7 +115,7 @@ impl BatchView {
                 Ok((address, response))
             });
             let (address, response) = called.await?;
-            naming.hear(response.headers());
+            naming.observe(response.headers());
             self.read(address, response, question.sessions.len()).await
         });
         let took_too_long = || Err(unreachable(self.client.first(), Unreachable::TimedOut));

@@ -1,4 +1,4 @@
-//! Makes the calls to Django, and tells people how they go.
+//! Makes the calls to Django, and records how they go.
 //!
 //! Used by `authority`, which decides when.
 
@@ -59,7 +59,7 @@ impl AuthClient {
     pub(in crate::session) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
         let answered = self.auth_view.ask(call).await;
         if let Ok(Answered { headers, .. }) = &answered {
-            self.naming.hear_judgement(headers);
+            self.naming.observe_judgement(headers);
         }
         let said = answered
             .as_ref()
@@ -130,7 +130,7 @@ impl AuthClient {
         &self.diagnoses
     }
 
-    /// Tells people how a call went.
+    /// Records how a call went: for the log, the pages of developers, and `reach`.
     fn record(&self, said: Result<Whose, &AuthError>, host: &HeaderValue) {
         let mut reach = Reachability::Reachable;
         match said {

@@ -1,4 +1,4 @@
-//! What is known to be wrong just now, told once.
+//! What is known to be wrong just now, logged once.
 //!
 //! Written after every call to Django, read by the developer's pages. The surprise: a good answer mends
 //! everything but what concerns others only: another host name, anonymous visitors behind a
@@ -16,7 +16,7 @@ use crate::telemetry::metrics::{KindLabel, Metrics};
 
 /// How many are remembered: a host name is the client's to choose.
 const MOST: usize = 32;
-/// What comes and goes all the time is told so often...
+/// What comes and goes all the time is logged so often...
 const LINES: u32 = 5;
 /// ...in this time.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -79,7 +79,7 @@ impl Diagnoses {
         Some(Arc::clone(&last.diagnosis))
     }
 
-    /// Counts what is wrong with a call for this host, and tells the log where that is news.
+    /// Counts what is wrong with a call for this host, and logs it where that is news.
     pub(in crate::session) fn log(&self, diagnosis: &Diagnosis, place: &str, host: &HeaderValue) {
         let kind = diagnosis.kind.label();
         self.metrics
@@ -123,7 +123,7 @@ impl Diagnoses {
         true
     }
 
-    /// Notes a good answer to a question for this host.
+    /// Records a good answer to a question for this host.
     pub(in crate::session) fn answered(&self, host: &HeaderValue, whose: Whose) {
         if self.mend(host, whose) {
             tracing::info!("the auth view answers again");

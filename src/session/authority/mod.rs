@@ -1,6 +1,6 @@
 //! Says who a session is: from a lease, or by asking Django.
 //!
-//! Called by `socket` for each handshake, and by whoever keeps live sessions. The surprise: it never waits
+//! Called by `socket` for each handshake, and by `live` to ask again. The surprise: it never waits
 //! by itself. What has to be asked becomes a [`PendingVerdict`], which the caller awaits before or after it has
 //! accepted the client.
 
@@ -155,8 +155,8 @@ impl Authority {
         &self.leases
     }
 
-    /// Notes what is wrong with a handshake of which Django is not asked.
-    pub fn tell(&self, diagnosis: &Diagnosis, host: &HeaderValue) {
+    /// Logs what is wrong with a handshake that Django is not asked about.
+    pub fn log(&self, diagnosis: &Diagnosis, host: &HeaderValue) {
         self.diagnoses().log(diagnosis, "the handshake", host);
     }
 

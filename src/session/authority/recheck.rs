@@ -1,6 +1,6 @@
 //! Asks again for sessions that are connected: in batches, and only when no handshake waits.
 //!
-//! Called by whoever keeps live sessions, through the authority. The surprise: nothing is tried twice here.
+//! Called by `live`, through the authority. The surprise: nothing is tried twice here.
 //! While Django is away each session gets that for an answer at once, and its keeper decides how long
 //! it may go on.
 

@@ -43,7 +43,7 @@ pub(in crate::session) struct Scheduler {
     pub(in crate::session) freed: Notify,
 }
 
-/// What somebody finds who has a question.
+/// What a question finds.
 pub(in crate::session) enum Joined {
     /// The answer.
     Known(Arc<Lease>),
@@ -75,7 +75,7 @@ impl Scheduler {
         }
     }
 
-    /// Waits for the answer to a question, with whoever waits for it already.
+    /// Waits for the answer to a question, together with all who wait for it already.
     pub(in crate::session) fn join(&self, key: LeaseKey, question: &Question) -> Joined {
         let mut state = self.state();
         if state.is_over() {
@@ -125,7 +125,7 @@ impl Scheduler {
                 () = drain.draining() => {}
             }
         }
-        // Whoever waits learns of it by the end of its flight.
+        // Those who wait learn of it by the end of their flight.
         self.state().end();
     }
 

@@ -1,7 +1,7 @@
 //! One question that is under way to Django, and those who wait for its answer.
 //!
-//! Made and ended by `scheduler`. The surprise: nobody owns a flight. It goes on as long as somebody waits,
-//! whoever began it, and is given up when the last one has left.
+//! Made and ended by `scheduler`. The surprise: a flight has no owner. It goes on as long as anybody waits,
+//! even when the one who began it has left, and is given up when the last one has.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -19,7 +19,7 @@ pub(in crate::session) struct Lease {
     pub(in crate::session) frames: Box<[Frame]>,
     /// When Django was asked, so when this was certainly true.
     pub(in crate::session) asked: Instant,
-    /// Until when nobody asks again.
+    /// Until when Django is not asked again.
     pub(in crate::session) until: Instant,
 }
 

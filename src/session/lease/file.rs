@@ -35,7 +35,7 @@ pub struct LeaseFile {
     secret: Secret,
 }
 
-/// The leases at the beginning of a shutdown, of which those are saved that survive it.
+/// The leases at the beginning of a shutdown; those that survive it are saved.
 #[derive(Debug)]
 pub struct Survivors {
     keys: HashSet<LeaseKey>,

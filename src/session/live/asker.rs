@@ -1,4 +1,4 @@
-//! Whoever is asked again of live sessions: the authority, or a test's script.
+//! What asks Django again about live sessions: the authority, or a test's script.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -9,21 +9,21 @@ use crate::session::authority::Authority;
 use crate::session::error::AuthError;
 use crate::session::question::AuthSubject;
 
-/// What one call to the batch view asks of at most.
+/// What one call to the batch view asks about at most.
 const BATCH: usize = 500;
-/// Where there is none, so many are asked of one by one before the next look at the pace.
+/// Where there is none, so many are asked about one by one before the next look at the pace.
 const FEW: usize = 20;
 
-/// What Django says, in the order of the sessions it was asked of.
+/// What Django says, in the order of the sessions that it was asked about.
 pub(in crate::session) type Answers<'a> =
     Pin<Box<dyn Future<Output = Vec<Result<Answer, AuthError>>> + Send + 'a>>;
 
-/// Asks Django again of sessions.
+/// Asks Django again about sessions.
 pub trait Asker: Debug + Send + Sync {
     /// Asks who these sessions are, whatever leases say.
     fn recheck<'a>(&'a self, sessions: &'a [AuthSubject]) -> Answers<'a>;
 
-    /// Of how many sessions it is asked at once when nobody is in a hurry.
+    /// How many sessions it is asked about together when there is no hurry.
     fn at_once(&self) -> usize;
 }
 

@@ -1,4 +1,4 @@
-//! What browsers say of themselves, kept once for all sessions that share it.
+//! What browsers say of themselves, stored once for all sessions that share it.
 //!
 //! Used by `table`. The surprise: a `User-Agent` alone is as large as all else of a session.
 
@@ -11,7 +11,7 @@ use http::HeaderValue;
 use crate::session::cookie::SessionCookies;
 use crate::session::question::AuthSubject;
 
-/// Kinds of browsers that are kept before the first look for those that nobody uses any more.
+/// Kinds of browsers that are stored before the first look for those that no session uses any more.
 const FEW: usize = 64;
 
 /// What a browser says of itself to Django.
@@ -27,7 +27,7 @@ pub(super) struct Browser {
 #[derive(Debug, Default)]
 pub(super) struct Browsers {
     known: HashSet<Arc<Browser>>,
-    /// How many there may be before it is looked which nobody uses any more.
+    /// How many there may be before the next look for those that no session uses any more.
     look: usize,
 }
 

@@ -28,7 +28,7 @@ pub struct Seen<'a> {
     pub old: AuthSubject,
     /// What it says of the cookie.
     pub news: News,
-    /// What Django can be asked of from now on.
+    /// What Django can be asked about from now on.
     pub new: Option<AuthSubject>,
     /// What it said of that on the way.
     pub told: Option<&'a Answer>,
@@ -85,7 +85,7 @@ impl Lifecycle {
         identity.is_none_or(|identity| self.parts.hub.revoked(&identity, asked).is_none())
     }
 
-    /// Asks Django whether a session still lives, unless nobody would care.
+    /// Asks Django whether a session still lives, where the session is known here.
     fn doubt(self: &Arc<Self>, doubt: Doubt) {
         let Some(session) = self.parts.digest(&doubt.old.cookies) else {
             return;

@@ -131,7 +131,6 @@ impl Lifecycle {
         let live = &self.parts.live;
         match max_age.and_then(|age| SystemTime::now().checked_add(age)) {
             Some(end) => live.extend(&session, end),
-            // Otherwise its turn comes in time.
             None if live.is_ending(&session, 2 * self.rechecks.settings.revalidate) => {
                 self.rechecks.ask_when_calm(live.user_of(&session));
             }
@@ -140,13 +139,13 @@ impl Lifecycle {
         }
     }
 
-    /// Asks Django again of every session of a user, and closes those that are no longer good, whether
-    /// or not somebody waits for it. Gives how many connections were closed.
+    /// Asks Django again about every session of a user, and closes those that are no longer good, whether
+    /// or not the future is awaited. Gives how many connections were closed.
     pub fn recheck_user(&self, user: &UserId) -> impl Future<Output = usize> + Send + use<> {
         self.recheck_all(&[Audience::User(user.clone())])
     }
 
-    /// Asks Django again of all who are in one of these audiences. Otherwise as [`Self::recheck_user`].
+    /// Asks Django again about all who are in one of these audiences. Otherwise as [`Self::recheck_user`].
     pub fn recheck_all(
         &self,
         audiences: &[Audience],
@@ -164,7 +163,7 @@ impl Lifecycle {
         async move { closed.await.unwrap_or_default() }
     }
 
-    /// Asks Django again of one session. Otherwise as [`Self::recheck_user`].
+    /// Asks Django again about one session. Otherwise as [`Self::recheck_user`].
     pub fn recheck_session(
         &self,
         session: &SessionDigest,
@@ -227,7 +226,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether somebody is connected here whose other session this might have been.
+    /// Whether a user is connected here whose other session this might have been.
     fn concerns_others(&self, user: Option<&UserId>) -> bool {
         let hub = &self.parts.hub;
         user.map_or(!hub.is_empty(), |user| hub.online(user) > 0)

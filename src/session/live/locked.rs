@@ -92,7 +92,7 @@ impl Locked<'_> {
         let (user, asked) = (live.identity.user.clone(), result.asked.into());
         match answer.identity(result.sessions) {
             Some(identity) if identity.user == user => {
-                // Whoever outdated it asks again.
+                // What outdated it has it asked about again.
                 if self.hub.revoked(&identity, asked) != Some(CloseReason::SessionChanged) {
                     self.confirm(subject.id, Judged { identity, asked });
                 }
@@ -118,7 +118,7 @@ impl Locked<'_> {
             if live.identity.expires_at.is_some_and(|old| old < end) {
                 let mut identity = Identity::clone(&live.identity);
                 identity.expires_at = Some(end);
-                // Nothing new is said of who it is: whoever revoked it since has closed it.
+                // Nothing new is said of who it is, and a revocation since then has closed it.
                 let asked = Instant::now().into_std();
                 self.bind(id, Judged { identity, asked });
             }

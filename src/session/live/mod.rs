@@ -60,7 +60,7 @@ pub struct LiveSessions {
 /// takes the session with it.
 #[derive(Debug)]
 pub struct SessionMember {
-    /// Dropped first: whoever finds no session finds no connection of it either.
+    /// Dropped first: where there is no session, there is no connection of it either.
     membership: Membership,
     _share: Share,
 }

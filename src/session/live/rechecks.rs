@@ -49,14 +49,14 @@ impl Rechecks {
         }
     }
 
-    /// Asks Django again of sessions, and acts upon what it says. Returns how many connections were closed.
+    /// Asks Django again about sessions, and acts upon what it says. Returns how many connections were closed.
     pub(super) async fn ask(&self, sessions: &[LiveSubject]) -> usize {
         self.act(&self.question(sessions).await)
     }
 
-    /// The same without anybody's wish. Whom Django does not know any more is closed a moment later, unless
-    /// the session has another cookie by then: a password change deletes the old session before
-    /// its response, which names the new one, has come.
+    /// The same because it is their turn. A session that Django does not know any more is closed a moment
+    /// later, unless it has another cookie by then: a password change deletes the old session before its
+    /// response, which names the new one, has come.
     pub(super) async fn ask_in_turn(self: &Arc<Self>, sessions: &[LiveSubject]) {
         let said = self.question(sessions).await;
         let asked = said.asked;
@@ -132,7 +132,7 @@ impl Rechecks {
         } else {
             let this = Arc::clone(self);
             self.parts.drain.spawn(async move {
-                // An error means that nobody waits any more.
+                // An error means that the caller has left.
                 let _ = done.send(this.ask_at_once(&sessions).await);
             });
         }
@@ -187,7 +187,7 @@ impl Rechecks {
         sessions.iter().map(settle).sum()
     }
 
-    /// Asks Django of the new session, binds or closes the sockets of the old one, then asks of the
+    /// Asks Django about the new session, binds or closes the sockets of the old one, then asks about the
     /// user's other sessions.
     pub(super) fn spawn_takeover(
         self: &Arc<Self>,

@@ -71,7 +71,7 @@ async fn ask_about_ends(rechecks: &Rechecks) {
     }
 }
 
-/// Closes sessions that nobody vouches for any more.
+/// Closes sessions about which Django has given no judgement for too long.
 async fn give_up_in_time(rechecks: &Rechecks) {
     let grace = rechecks.settings.grace;
     loop {
@@ -90,7 +90,7 @@ impl RevalidationPace {
         }
     }
 
-    /// Whether a batch of `most` is to leave now, of `count` sessions the first of which has waited for
+    /// Whether a batch of `most` is to leave now. There are `count` sessions, and the first has waited for
     /// `age`.
     fn is_due(&mut self, count: usize, age: Duration, most: usize) -> bool {
         let (now, most) = (Instant::now(), as_float(most));

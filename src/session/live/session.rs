@@ -32,10 +32,10 @@ pub(super) struct Live {
     pub(super) address: std::net::IpAddr,
     /// When Django was asked for what is known.
     pub(super) asked: Instant,
-    /// When it joined the row or was asked of last, whatever came of it; the key of its turn.
+    /// When it joined the row or was asked about last, whatever came of it; the key of its turn.
     pub(super) checked: Instant,
     pub(super) connections: u32,
-    /// Whether it was asked since and gave no judgement.
+    /// Whether Django was asked since and gave no judgement.
     pub(super) failed: bool,
 }
 
@@ -83,7 +83,7 @@ impl Live {
         self.aliases.drain(..surplus);
     }
 
-    /// Why it closes where Django knows nobody any more.
+    /// Why it closes where Django says that nobody is logged in.
     pub(super) fn end(&self) -> CloseReason {
         let end = self.identity.expires_at;
         let expired = end.is_some_and(|end| end <= SystemTime::now());

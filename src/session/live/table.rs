@@ -151,7 +151,7 @@ impl Table {
     }
 
     /// Puts sessions that were asked about out of turn at the end of the row; those about which Django
-    /// gave no judgement at its front, as if nobody had asked for twice the interval.
+    /// gave no judgement at its front, as if they had waited for twice the interval.
     pub(super) fn end_turn(&mut self, sessions: &[LiveSubject], interval: Duration) {
         let now = Instant::now();
         for session in sessions {
@@ -161,7 +161,7 @@ impl Table {
         }
     }
 
-    /// Since when nobody asked about the one whose turn is next.
+    /// When Django was last asked about the one whose turn is next.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.turns.first().map(|(checked, _)| *checked)
     }

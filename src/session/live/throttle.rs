@@ -1,6 +1,6 @@
 //! At most one question a second about a user, however often one is asked for.
 //!
-//! Used by `lifecycle`. A project may save its users with every request, and each save may ask for a
+//! Used by `rechecks`. A project may save its users with every request, and each save may ask for a
 //! recheck. The first is made at once; those that come within a second of it are one more, at its end.
 
 use std::collections::HashMap;
@@ -45,7 +45,7 @@ impl Throttle {
         }
     }
 
-    /// Those who came meanwhile; `None`: nobody, and the user may be asked about at once again.
+    /// The wishes that came meanwhile; `None`: there are none, and the user may be asked about at once again.
     pub(super) fn next(&self, user: &UserId) -> Option<Waiters> {
         let mut recent = self.recent.lock();
         let waiters = std::mem::take(recent.get_mut(user)?);

@@ -156,7 +156,7 @@ async fn a_site_that_deletes_a_namesake_with_each_page_has_django_asked_once_a_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_session_that_nobody_uses_nobody_is_asked() {
+async fn a_session_that_has_no_sockets_is_not_asked_about() {
     let stage = Stage::new();
     sees(&stage, "unknown", NAMESAKE_DELETED, true);
     settled().await;

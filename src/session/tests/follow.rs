@@ -59,7 +59,7 @@ async fn a_logout_closes_every_tab_of_the_session_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_cookie_of_the_same_user_keeps_the_sockets_and_has_the_other_sessions_asked_of() {
+async fn a_new_cookie_of_the_same_user_keeps_the_sockets_and_has_the_other_sessions_asked_about() {
     let stage = Stage::new();
     let (own, phone, bob) = (
         stage.tab("old", "1"),
@@ -125,7 +125,7 @@ async fn a_handshake_under_way_with_the_old_cookie_is_told_to_come_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_nobody_is_connected_nobody_is_asked() {
+async fn django_is_not_asked_about_who_is_not_connected() {
     let stage = Stage::new();
     stage
         .lifecycle
@@ -137,7 +137,7 @@ async fn where_nobody_is_connected_nobody_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn signed_sessions_are_asked_of_once_in_a_while_and_stay() {
+async fn signed_sessions_are_asked_about_once_in_a_while_and_stay() {
     let stage = Stage::new();
     let own = stage.tab("s:0", "1");
     for n in 1..=40 {
@@ -157,7 +157,7 @@ async fn signed_sessions_are_asked_of_once_in_a_while_and_stay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signed_session_that_may_have_a_new_password_has_the_users_others_asked_of() {
+async fn a_signed_session_that_may_have_a_new_password_has_the_users_others_asked_about() {
     let stage = Stage::new();
     let (own, phone) = (stage.tab("s:0", "1"), stage.tab("phone:0", "1"));
     stage.django.says("s:1", &answer("1"));
@@ -238,7 +238,7 @@ async fn a_user_who_is_saved_with_each_request_is_asked_about_once_a_second() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_django_is_away_the_new_cookie_is_asked_of_as_soon_as_it_is_back() {
+async fn where_django_is_away_the_new_cookie_is_asked_about_as_soon_as_it_is_back() {
     let stage = Stage::new();
     stage.run();
     let (own, thief) = (stage.tab("old", "1"), stage.tab("other", "1"));
@@ -323,7 +323,7 @@ fn sessions_that_come_go_and_change_at_once_leave_nothing_behind() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_renewed_while_its_user_is_asked_of_again_stays_open() {
+async fn a_session_that_is_renewed_while_its_user_is_asked_about_again_stays_open() {
     let stage = Stage::new();
     let ends_in = |hours| Answer {
         expires_at: Some(SystemTime::now() + Duration::from_hours(hours)),

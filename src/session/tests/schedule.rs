@@ -22,7 +22,7 @@ async fn ten_thousand_sessions_are_twenty_requests_spread_over_the_interval() {
     let calls = stage.django.calls();
     assert!((194..=202).contains(&calls.len()), "{}", calls.len());
     assert!(calls.iter().all(|(_, sessions)| *sessions == 500));
-    // All were asked of just now: a quarter of the interval is theirs.
+    // All were asked about just now: a quarter of the interval is theirs.
     let first = (calls[0].0 - begun).as_secs();
     assert!((15..=18).contains(&first), "{first}");
     let pauses = calls.windows(2).map(|two| two[1].0 - two[0].0);
@@ -75,7 +75,7 @@ async fn who_was_admitted_by_an_old_lease_waits_for_its_turn_as_all_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_asked_of_sessions_that_have_gone() {
+async fn nobody_is_asked_about_sessions_that_have_gone() {
     let stage = Stage::new();
     stage.run();
     drop(stage.tab("s", "1"));
@@ -212,7 +212,7 @@ async fn asked(stage: &Stage, times: usize) {
 }
 
 #[tokio::test]
-async fn a_session_that_got_more_time_is_asked_of_once_at_its_end_and_stays() {
+async fn a_session_that_got_more_time_is_asked_about_once_at_its_end_and_stays() {
     let stage = Stage::new();
     stage.run();
     let later = SystemTime::now() + Duration::from_hours(1);

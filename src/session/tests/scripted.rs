@@ -1,4 +1,4 @@
-//! A Django of which only the answers matter, and the sessions that it judges.
+//! A scripted Django, and the sessions that it judges.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -23,7 +23,7 @@ use crate::session::{
     LifecycleParts, LifecycleSettings, LiveSessions, Question, SessionCookies, SessionMember,
 };
 
-/// A follower of sessions of which nobody is ever asked.
+/// A follower of sessions that never asks.
 pub(crate) fn lifecycle(hub: &Arc<Hub>) -> Arc<Lifecycle> {
     Stage::of(Arc::clone(hub)).lifecycle
 }
@@ -42,7 +42,7 @@ pub(super) struct Stage {
 #[derive(Debug, Default)]
 pub(super) struct Script {
     answers: Mutex<HashMap<String, Answer>>,
-    /// When it was asked, and of how many.
+    /// When it was asked, and about how many.
     calls: Mutex<Vec<(Instant, usize)>>,
     away: AtomicBool,
 }

@@ -105,7 +105,7 @@ async fn a_login_as_another_user_closes_and_so_does_a_session_of_nobodys() {
 }
 
 #[tokio::test]
-async fn the_users_other_sessions_are_asked_of_at_once() {
+async fn the_users_other_sessions_are_asked_about_at_once() {
     let (django, gateway) = stage().await;
     let ann = gateway.browser_of("anns-session");
     let mut here = ann.socket(NOTIFICATIONS).await;
