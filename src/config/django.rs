@@ -12,6 +12,7 @@ use super::kind::{COOKIE_NAME, DURATION_OR_ZERO, PREFIX, ValueKind};
 use super::routes::Claims;
 use super::secret_file;
 use super::section::{Placed, Section};
+use super::server::ServerConfig;
 use super::upstream::{UpstreamAddress, read_upstreams};
 use crate::secret::{SHORTEST_SECRET, Secret, Secrets};
 use crate::state_folder::StateFolder;
@@ -76,10 +77,15 @@ const VARIABLE: ValueKind<String> = ValueKind {
 
 impl DjangoConfig {
     /// Reads the section.
-    pub(super) fn read(document: &mut Document<'_>, claims: &mut Claims) -> Self {
+    pub(super) fn read(
+        document: &mut Document<'_>,
+        claims: &mut Claims,
+        server: &ServerConfig,
+    ) -> Self {
         let default = Self::default();
         let mut section = document.section("django");
         let upstream = read_upstreams(&mut section).unwrap_or(default.upstream);
+        server.refuse_itself(&mut section, &upstream);
         let paths = section.placed_list("paths", &PREFIX);
         let hold = section
             .value("hold", &DURATION_OR_ZERO)

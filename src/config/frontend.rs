@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use super::document::Document;
 use super::kind::ValueKind;
 use super::routes::{Claims, check_folder};
+use super::server::ServerConfig;
 use super::upstream::{UpstreamAddress, read_upstreams};
 
 /// `[frontend]`: what answers everything that no other route does.
@@ -40,13 +41,18 @@ impl FrontendConfig {
     pub const FALLBACK: &str = "index.html";
 
     /// Reads the section; one without keys is none.
-    pub(super) fn read(document: &mut Document<'_>, claims: &mut Claims) -> Option<Self> {
+    pub(super) fn read(
+        document: &mut Document<'_>,
+        claims: &mut Claims,
+        server: &ServerConfig,
+    ) -> Option<Self> {
         let mut section = document.section("frontend");
         let upstream = if section.has("upstream") {
             read_upstreams(&mut section)
         } else {
             None
         };
+        server.refuse_itself(&mut section, upstream.as_deref().unwrap_or_default());
         let root = section.path("root");
         let fallback = section.optional("fallback", &FALLBACK);
         if upstream.is_some() && root.is_some() {

@@ -114,10 +114,10 @@ fn read_sections(document: &mut Document<'_>) -> Config {
         TlsConfig::Files { .. } => Mode::Production,
     };
     let (server, mode) = ServerConfig::read(document, usual);
-    let frontend = FrontendConfig::read(document, &mut claims);
-    let django = DjangoConfig::read(document, &mut claims);
+    let frontend = FrontendConfig::read(document, &mut claims, &server);
+    let django = DjangoConfig::read(document, &mut claims, &server);
     let files = FolderConfig::read_all(document, &mut claims);
-    let upstreams = UpstreamRoute::read_all(document, &mut claims);
+    let upstreams = UpstreamRoute::read_all(document, &mut claims, &server);
     let sockets = SocketConfig::read_all(document, &mut claims, &server);
     let limits = Limits::read(document);
     Config {

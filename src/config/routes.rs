@@ -8,6 +8,7 @@ use super::document::Document;
 use super::error::Location;
 use super::kind::PREFIX;
 use super::section::{Placed, Section};
+use super::server::ServerConfig;
 use super::upstream::{UpstreamAddress, read_upstreams};
 
 /// `[[files]]`: a folder served by the gateway.
@@ -98,7 +99,11 @@ impl FolderConfig {
 
 impl UpstreamRoute {
     /// Reads every entry.
-    pub(super) fn read_all(document: &mut Document<'_>, claims: &mut Claims) -> Vec<Self> {
+    pub(super) fn read_all(
+        document: &mut Document<'_>,
+        claims: &mut Claims,
+        server: &ServerConfig,
+    ) -> Vec<Self> {
         let mut routes = Vec::new();
         for entry in document.entries("upstreams") {
             let mut section = document.entry(entry);
@@ -107,6 +112,7 @@ impl UpstreamRoute {
             });
             let place: Location = section.place("path");
             let upstream = required(&mut section, "upstream", read_upstreams);
+            server.refuse_itself(&mut section, upstream.as_deref().unwrap_or_default());
             if let Some(path) = path {
                 routes.extend(upstream.map(|upstream| Self {
                     path: path.clone(),

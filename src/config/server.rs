@@ -11,7 +11,7 @@ use super::document::Document;
 use super::kind::{ADDRESS, HOST, ValueKind};
 use super::listen::{Exposure, ListenAt, PLACE, PLACE_OR_NOWHERE};
 use super::section::Section;
-use super::upstream::{check_unix_path, unix_path};
+use super::upstream::{UpstreamAddress, check_unix_path, unix_path};
 
 /// `[server]`: addresses and names of the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +100,41 @@ impl ServerConfig {
     /// Whether HTTPS is served to this machine alone.
     pub fn is_on_loopback(&self) -> bool {
         self.https.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// Refuses upstreams that are the gateway itself: what is meant for them would go round in circles.
+    pub(super) fn refuse_itself(&self, section: &mut Section<'_, '_>, all: &[UpstreamAddress]) {
+        for upstream in all {
+            if let Some(key) = self.key_of(upstream) {
+                let message =
+                    format!("{upstream} is where this gateway itself listens (server.{key})");
+                let hint =
+                    format!("give `{key}` of [server] another port, or let that server have one");
+                section.refuse("upstream", &message, Some(&hint));
+            }
+        }
+    }
+
+    /// The key that has the gateway listen at an upstream's address.
+    fn key_of(&self, upstream: &UpstreamAddress) -> Option<&'static str> {
+        let UpstreamAddress::Tcp { host, port } = upstream else {
+            return None;
+        };
+        let named = host.parse::<IpAddr>().ok();
+        let is_it = |own: &SocketAddr| {
+            let answers_loopback =
+                own.ip().is_unspecified() || own.ip().is_loopback() && named.is_none();
+            let is_here = named == Some(own.ip()) || upstream.is_on_loopback() && answers_loopback;
+            own.port() == *port && is_here
+        };
+        let is_internal = matches!(&self.internal, InternalAddress::Tcp(own) if is_it(own));
+        let keys = [
+            ("https", self.https.iter().any(is_it)),
+            ("http", self.http.iter().any(is_it)),
+            ("internal", is_internal),
+        ];
+        keys.into_iter()
+            .find_map(|(key, listens)| listens.then_some(key))
     }
 
     fn check(&self, section: &mut Section<'_, '_>) {
