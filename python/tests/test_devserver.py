@@ -387,6 +387,27 @@ def test_a_dev_server_that_pages_call_by_its_address_takes_no_path(decided):
     assert made.environment == {}
 
 
+def test_a_dev_server_gets_no_port_that_the_gateway_is_about_to_take(decided, monkeypatch):
+    monkeypatch.setattr(ports, "is_free", lambda host, port: True)
+    rows = [
+        ("https", "127.0.0.1:5173, [::1]:5173"),
+        ("http", "127.0.0.1:5174, redirects to https"),
+        ("internal", "127.0.0.1:5175"),
+        ("/", "Django at http://127.0.0.1:8000"),
+    ]
+    made = decided(*rows)
+    made.django = "127.0.0.1:5176"
+    made.decide_frontend(FRONTEND, asked=True)
+    assert made.frontend_port == 5177
+
+
+def test_where_pages_expect_it_at_the_redirects_port_that_gives_way(decided):
+    made = decided(("http", f"127.0.0.1:{FRONTEND.port}, redirects to https"))
+    made.decide_frontend(replace(FRONTEND, has_pages=False), asked=True)
+    assert made.environment == {"GATEPOST_SERVER__HTTP": ""}
+    assert any("plain http is not redirected" in note for note in made.notes)
+
+
 def test_paths_of_djangos_that_the_file_does_not_know_are_said(decided, monkeypatch):
     monkeypatch.setattr(
         "gatepost.program.draft.paths", lambda _: ["/admin/", "/new/", "/static/shop/"]

@@ -193,6 +193,17 @@ def test_a_frontend_gets_what_django_does_not_answer(settings, project, urlpatte
     assert "[frontend]" not in drafted("--no-frontend")
 
 
+def test_the_redirect_leaves_a_dev_server_its_port(settings, project):
+    settings.DEBUG = True
+    package = {"scripts": {"serve": "vue"}, "devDependencies": {"@vue/cli-service": "5"}}
+    (project / "package.json").write_text(json.dumps(package))
+    said = lines()
+    assert said[said.index("[frontend]") + 1] == 'upstream = "http://127.0.0.1:8080"'
+    assert 'http = "8081"' in said
+    settings.DEBUG = False
+    assert not any(line.startswith("http =") for line in lines())
+
+
 # Which dev server a package.json means
 
 

@@ -27,6 +27,10 @@ _DEV_SERVER = re.compile(r"dev server at http://(\S+)$")
 _UPSTREAM = re.compile(r"^upstream at http://(\S+)$")
 
 
+#: As ``gatepost check`` writes the address of a listener.
+_ADDRESS = re.compile(r"\S+:\d+")
+
+
 class PlanError(Exception):
     """It cannot be started like this; the text says why and what to do."""
 
@@ -124,12 +128,10 @@ class Plan:
             if chosen != usual:
                 chosen_places = ",".join(ports.join(host, chosen) for host in hosts)
                 self.environment["GATEPOST_SERVER__HTTPS"] = chosen_places
-        redirects = configured.get("http", "off").partition(", redirects")[0]
-        if redirects != "off" and not all(
-            ports.is_free(*ports.split(address)) for address in redirects.split(", ")
-        ):
+        redirects = _addresses(configured, "http")
+        if not all(ports.is_free(*ports.split(address)) for address in redirects):
             self.environment["GATEPOST_SERVER__HTTP"] = ""
-            self.notes.append(f"{redirects} is taken: plain http is not redirected")
+            self.notes.append(f"{', '.join(redirects)} is taken: plain http is not redirected")
 
     def decide_frontend(self, chosen: Frontend | None, *, asked: bool) -> None:
         """Start a dev server where the configuration has one, or where one is asked for."""
@@ -152,15 +154,29 @@ class Plan:
         if has_one and ports.listens(host, port):
             self.notes.append(f"the frontend at {has_one[1]} runs already")
             return
-        self.frontend, self.frontend_port = chosen, ports.this_or_near("127.0.0.1", port)
+        promised = self._promised_ports(answers)
+        self.frontend = chosen
+        self.frontend_port = ports.this_or_near("127.0.0.1", port, promised=promised)
         upstream = f"http://127.0.0.1:{self.frontend_port}"
         self.environment["GATEPOST_FRONTEND__UPSTREAM"] = upstream
         if not has_one and (paths := draft.paths(chosen)):
             self.environment["GATEPOST_DJANGO__PATHS"] = ",".join(paths)
 
+    def _promised_ports(self, answers: dict[str, str]) -> set[int]:
+        """Return where the gateway and Django are about to listen: it shows nowhere else yet."""
+        places = [address for key in ("https", "http") for address in _addresses(answers, key)]
+        internal = [answers["internal"]] if _ADDRESS.fullmatch(answers.get("internal", "")) else []
+        return {ports.split(address)[1] for address in [*places, *internal, self.django]}
+
     def _decide_beside(self, chosen: Frontend) -> None:
         """Start a dev server that pages call by its own address, where they expect it."""
         self.frontend, self.frontend_port = chosen, chosen.port
+        redirects = _addresses(self.effective(), "http")
+        if any(ports.split(address)[1] == chosen.port for address in redirects):
+            self.environment["GATEPOST_SERVER__HTTP"] = ""
+            self.notes.append(
+                f"port {chosen.port} is the dev server's: plain http is not redirected"
+            )
         self.notes.append(
             f"the frontend's files come from http://localhost:{chosen.port}, past the gateway: with"
             " a `base` such as /static/ they could come through it"
@@ -222,6 +238,12 @@ class Plan:
             return gateway_toml.effective(self.binary, self.config, self.environment)
         except gateway_toml.RefusedError as error:
             raise PlanError(f"the gateway cannot be started:\n{error}") from error
+
+
+def _addresses(answers: dict[str, str], key: str) -> list[str]:
+    """Return where one of the public listeners is to be, as ``gatepost check`` says."""
+    said = answers.get(key, "").partition(", redirects")[0]
+    return [address for address in said.split(", ") if _ADDRESS.fullmatch(address)]
 
 
 def _is_routed(path: str, answers: dict[str, str]) -> bool:

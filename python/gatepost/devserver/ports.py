@@ -7,7 +7,7 @@ that wanted it says so and ends, and ``rungateway`` with it.
 import contextlib
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import ip_address
 
 #: How many ports above a taken one are tried before any free one is good enough: people can guess
@@ -34,11 +34,14 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def this_or_near(host: str | Sequence[str], port: int) -> int:
-    """Return the port if it is free at a host, or at all of several, or the next one that is."""
+def this_or_near(host: str | Sequence[str], port: int, *, promised: Collection[int] = ()) -> int:
+    """Return the port if it is free at a host, or at all of several, or the next one that is.
+
+    Those that are ``promised`` to a server that is only about to start are not.
+    """
     hosts = [host] if isinstance(host, str) else host
     for candidate in range(port, min(port + _NEIGHBOURS, 65536)):
-        if all(is_free(each, candidate) for each in hosts):
+        if candidate not in promised and all(is_free(each, candidate) for each in hosts):
             return candidate
     return any_free(hosts[0])
 

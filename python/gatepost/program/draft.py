@@ -23,6 +23,8 @@ from gatepost.program.static_files import is_local_prefix
 from gatepost.sending import client
 
 _DEFAULT_URL = "http://127.0.0.1:9400"
+#: Where the gateway redirects to https by default, and Vue CLI and webpack serve.
+_REDIRECT_PORT = 8080
 _HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\]")
 
 #: How far a route's first segment is literal: ``shop/<int:pk>/`` or ``^shop/(?P<pk>…)``.
@@ -37,7 +39,7 @@ def gateway_config(folder: Path, frontend: Frontend | None) -> str:
     parts = [
         f"# Written by `manage.py gateway_config` from {module}. `gatepost check` says what answers"
         "\n# which path.",
-        "\n".join(_server()),
+        "\n".join(_server(frontend)),
         "\n".join(_django(frontend)),
         *_frontend(folder, frontend),
         *_static(folder, frontend),
@@ -61,12 +63,14 @@ def paths(frontend: Frontend | None) -> list[str]:
     return sorted(path for path in found if not path.startswith("/_gatepost/"))
 
 
-def _server() -> Iterator[str]:
+def _server(frontend: Frontend | None) -> Iterator[str]:
     yield "[server]"
     hosts, wildcards = _hosts()
     if wildcards:
         yield f"# ALLOWED_HOSTS has {', '.join(wildcards)}: list every name that people type."
     yield f"hosts = {_quoted(hosts)}"
+    if settings.DEBUG and frontend is not None and frontend.port == _REDIRECT_PORT:
+        yield f'http = "{_REDIRECT_PORT + 1}"   # the dev server has {_REDIRECT_PORT}'
     if not settings.DEBUG:
         yield '# https = "0.0.0.0:443"  http = "0.0.0.0:80"   # ports below 1024 need a right'
     internal = internal_address(client.urls()[0])
