@@ -12,7 +12,7 @@ from harness.wait import wait_until
 
 WRITERS = 6
 TRANSACTIONS = 60
-RESYNC = {"type": "resync"}
+RESYNC = {"gatepost": "resync"}
 
 
 @pytest.fixture(scope="module", params=[Sqlite, Postgres, MariaDb])

@@ -3,6 +3,8 @@
 //! Used everywhere. The one surprise: a [`SessionDigest`] is all that the gateway ever keeps of a
 //! session key outside the call that carries the cookie to Django; it is safe to log.
 
+mod topic;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use aws_lc_rs::{hmac, rand};
 
 use crate::secret::Secret;
+pub use topic::TopicName;
 
 /// A Django user's primary key, as Django spells it (`"42"`, a UUID, …).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

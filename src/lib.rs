@@ -15,7 +15,7 @@
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
 //! | 1 | [`config`] |
-//! | 0 | the vocabulary: [`identity`], [`publication`] and [`close`] over [`ids`] over [`secret`], [`state_folder`] and [`unix_time`] |
+//! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`] over [`secret`], [`state_folder`] and [`unix_time`] |
 
 pub mod admin;
 pub mod app;
@@ -39,6 +39,8 @@ pub mod socket;
 pub mod state_folder;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod unix_time;
 pub mod upcall;
 pub mod web;
+pub mod words;

@@ -5,11 +5,12 @@
 //! receivers.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Instant;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::ids::{ConnectionId, GroupName, SessionDigest, UserId};
+use crate::ids::{ConnectionId, GroupName, SessionDigest, TopicName, UserId};
 
 /// Whom a publication addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +23,8 @@ pub enum Audience {
     Session(SessionDigest),
     /// One connection.
     Connection(ConnectionId),
+    /// Every connection that listens to a topic.
+    Topic(TopicName),
     /// Every connection.
     Everyone,
 }
@@ -73,8 +76,54 @@ pub struct Position {
     pub sequence: u64,
 }
 
+impl FromStr for Position {
+    type Err = NotAPosition;
+
+    fn from_str(text: &str) -> Result<Self, NotAPosition> {
+        let (generation, sequence) = text.split_once('.').ok_or(NotAPosition)?;
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if generation.len() != 8 || !is_number(generation) || !is_number(sequence) {
+            return Err(NotAPosition);
+        }
+        Ok(Self {
+            generation: u32::from_str_radix(generation, 16).map_err(|_| NotAPosition)?,
+            sequence: sequence.parse().map_err(|_| NotAPosition)?,
+        })
+    }
+}
+
+/// The text is no position of a gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a position, such as \"5b2f0e6c.1\"")]
+pub struct NotAPosition;
+
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}.{}", self.generation, self.sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_survives_its_text_form_and_has_one_spelling() {
+        let position = Position {
+            generation: 0x5b_2f_0e_6c,
+            sequence: u64::MAX,
+        };
+        assert_eq!(position.to_string().parse(), Ok(position));
+        for text in [
+            "",
+            "5b2f0e6c",
+            "5b2f0e6c.",
+            "+b2f0e6c.1",
+            "5b2f0e6c.+1",
+            "1.1",
+            "5b2f0e6c.1.1",
+        ] {
+            assert_eq!(text.parse::<Position>(), Err(NotAPosition), "{text}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::error::StartError;
 use super::sessions;
+use crate::broker::Broker;
 use crate::config::{Config, ConfigError, SecretSource, secret_file};
 use crate::files::open::OpenFiles;
 use crate::hub::{Hub, OutboxLimits};
@@ -63,9 +64,10 @@ impl SharedParts {
             },
         );
         let lifecycle = Arc::new(lifecycle);
+        let broker = Broker::new(Arc::clone(&hub), config.delivery.idempotency);
         let intake = Intake::new(
             &config.delivery,
-            Arc::clone(&hub),
+            Arc::new(broker),
             Arc::clone(&lifecycle),
             Arc::clone(&metrics),
         );

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::hub::{Delivery, Hub};
+use crate::hub::{Delivery, Hub, TopicRevocation};
 use crate::ids;
 use crate::publication::{Position, Publication};
 pub use receipt::Receipt;
@@ -83,6 +83,18 @@ impl Broker {
             state.remembered.amend(fingerprint, receipt);
         }
         receipt
+    }
+
+    /// Takes a topic away. Whatever is published from then on, nobody hears it who lost it. Returns how many
+    /// connections did.
+    pub fn revoke_topic(&self, revocation: &TopicRevocation) -> usize {
+        let _nothing_is_published = self.state.lock();
+        self.hub.revoke_topic(revocation)
+    }
+
+    /// To whom it delivers.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 }
 

@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::revocations::Superseding;
-use super::{Acquaintance, ConnectionSnapshot, Hub, Member};
+use super::{
+    Acquaintance, ConnectionSnapshot, Grant, Hub, Member, NotHeard, TopicRevocation, Waiting,
+};
 use crate::close::CloseReason;
 use crate::identity::Identity;
-use crate::ids::{SessionDigest, UserId};
-use crate::publication::Audience;
+use crate::ids::{ConnectionId, SessionDigest, TopicName, UserId};
+use crate::publication::{Audience, Frame};
+use crate::words::Word;
 
 impl Hub {
     /// Binds the connections of one identity to another, of which Django was asked at `asked`.
@@ -76,9 +79,64 @@ impl Hub {
         self.revocations.ended(session)
     }
 
+    /// Lets a connection hear a topic that was granted to its user, until it leaves. The caller sees to it
+    /// that nothing is delivered meanwhile.
+    pub fn subscribe(&self, connection: ConnectionId, grant: &Grant) -> Result<(), NotHeard> {
+        let member = self.registry.find(connection).ok_or(NotHeard::Gone)?;
+        let Grant { topic, issued } = grant;
+        self.registry
+            .subscribe(&member, topic, self.topics_per_connection)?;
+        // Looked up afterwards: a revocation either finds the subscription or is found here.
+        let user = &member.identity().user;
+        if self.revoked_topics.cover(topic, user, *issued) {
+            self.registry.unsubscribe(&member, topic);
+            return Err(NotHeard::Revoked);
+        }
+        Ok(())
+    }
+
+    /// Takes a topic away from a user's connections, or from all, which are told; refuses tokens that were
+    /// issued before. Returns how many connections heard it.
+    pub fn revoke_topic(&self, revocation: &TopicRevocation) -> usize {
+        self.revoked_topics.record(revocation);
+        let TopicRevocation { topic, user, .. } = revocation;
+        let audience = match user {
+            Some(user) => Audience::User(user.clone()),
+            None => Audience::Topic(topic.clone()),
+        };
+        let mut members = Vec::new();
+        self.registry
+            .each(&audience, |member| members.push(Arc::clone(member)));
+        members.retain(|member| self.registry.lose(member, topic));
+        let word = Word::unsubscribed(&[topic.as_str()], "revoked").frame();
+        let word = Waiting::of_word(word);
+        for member in &members {
+            member.outbox.push(&word, self.limits);
+        }
+        members.len()
+    }
+
+    /// Gives one connection a word of the gateway's own, in order with its frames.
+    pub fn say(&self, connection: ConnectionId, word: Frame) {
+        if let Some(member) = self.registry.find(connection) {
+            member.outbox.push(&Waiting::of_word(word), self.limits);
+        }
+    }
+
+    /// Lets a connection hear a topic no more, whatever granted it. Whether it did.
+    pub fn unsubscribe(&self, connection: ConnectionId, topic: &TopicName) -> bool {
+        let member = self.registry.find(connection);
+        member.is_some_and(|member| self.registry.unsubscribe(&member, topic))
+    }
+
     /// How many connections a user has.
     pub fn online(&self, user: &UserId) -> usize {
-        self.registry.of_user(user)
+        self.registry.count(&Audience::User(user.clone()))
+    }
+
+    /// How many connections listen to a topic.
+    pub fn listeners(&self, topic: &TopicName) -> usize {
+        self.registry.count(&Audience::Topic(topic.clone()))
     }
 
     /// The connections of an audience, at most so many.

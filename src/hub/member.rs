@@ -11,8 +11,9 @@ use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::outbox::Outbox;
+use super::subscriptions::Subscriptions;
 use crate::identity::Identity;
-use crate::ids::ConnectionId;
+use crate::ids::{ConnectionId, TopicName};
 
 /// Where a connection stands in the order in which all came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +33,17 @@ pub struct Member {
     /// What waits for it.
     pub outbox: Outbox,
     identity: ArcSwap<Identity>,
-    /// Where it stands in the indexes while it is in them. Locked before any shard of theirs.
-    standing: Mutex<Option<JoinOrder>>,
+    /// Locked before any shard of the indexes.
+    standing: Mutex<Standing>,
+}
+
+/// Where a connection stands in the indexes.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// While it is in them.
+    pub(super) place: Option<JoinOrder>,
+    /// What it listens to besides what its identity is in.
+    pub(super) topics: Subscriptions,
 }
 
 impl Member {
@@ -65,7 +75,12 @@ impl Member {
         self.identity.store(identity);
     }
 
-    pub(super) fn standing(&self) -> MutexGuard<'_, Option<JoinOrder>> {
+    /// The topics that it listens to.
+    pub fn topics(&self) -> Vec<TopicName> {
+        self.standing().topics.heard().cloned().collect()
+    }
+
+    pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock()
     }
 }

@@ -10,6 +10,8 @@ mod member;
 mod outbox;
 mod registry;
 mod revocations;
+mod subscriptions;
+mod topic_revocations;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,15 +30,20 @@ use crate::publication::{Audience, Publication};
 use registry::Registry;
 pub use revocations::Acquaintance;
 use revocations::Revocations;
+pub use subscriptions::{Grant, NotHeard};
+pub use topic_revocations::TopicRevocation;
+use topic_revocations::TopicRevocations;
 
 /// All connections of this process.
 #[derive(Debug)]
 pub struct Hub {
     registry: Registry,
     revocations: Revocations,
+    revoked_topics: TopicRevocations,
     holds: Arc<Holds>,
     limits: OutboxLimits,
     connections_per_user: usize,
+    topics_per_connection: usize,
 }
 
 /// Keeps a connection registered; dropping it takes the connection out of every index.
@@ -75,9 +82,11 @@ impl Hub {
         Self {
             registry: Registry::new(),
             revocations: Revocations::new(Duration::ZERO),
+            revoked_topics: TopicRevocations::default(),
             holds: Arc::default(),
             limits,
             connections_per_user: usize::MAX,
+            topics_per_connection: usize::MAX,
         }
     }
 
@@ -85,6 +94,13 @@ impl Hub {
     #[must_use]
     pub fn with_connections_per_user(mut self, limit: Option<usize>) -> Self {
         self.connections_per_user = limit.unwrap_or(usize::MAX);
+        self
+    }
+
+    /// Lets no connection listen to more topics than so many.
+    #[must_use]
+    pub fn with_topics_per_connection(mut self, limit: usize) -> Self {
+        self.topics_per_connection = limit;
         self
     }
 

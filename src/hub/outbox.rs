@@ -198,6 +198,15 @@ impl Waiting {
             expires: publication.expires,
         })
     }
+
+    /// A word of the gateway's own, which nothing takes the place of.
+    pub(super) fn of_word(frame: Frame) -> Arc<Self> {
+        Arc::new(Self {
+            frame,
+            key: None,
+            expires: None,
+        })
+    }
 }
 
 impl FrameQueue {

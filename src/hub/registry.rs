@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::member::{JoinOrder, Member};
+use super::subscriptions::NotHeard;
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, UserId};
+use crate::ids::{ConnectionId, TopicName, UserId};
 use crate::publication::Audience;
 
 /// Connects and disconnects write, so the lock is split; a power of two.
@@ -59,7 +60,7 @@ impl Registry {
     pub(super) fn insert(&self, member: &Arc<Member>) -> JoinOrder {
         let place = JoinOrder(self.next.fetch_add(1, Ordering::Relaxed));
         let mut standing = member.standing();
-        *standing = Some(place);
+        standing.place = Some(place);
         for audience in audiences(&member.identity()) {
             self.add(audience, place, member);
         }
@@ -72,11 +73,14 @@ impl Registry {
 
     /// Takes a connection out of every index.
     pub(super) fn remove(&self, member: &Member) {
-        let Some(place) = member.standing().take() else {
+        let mut standing = member.standing();
+        let Some(place) = standing.place.take() else {
             return;
         };
-        // Without a standing nobody moves it any more, so its identity stays what it is.
-        for audience in audiences(&member.identity()) {
+        let topics = standing.topics.take().map(Audience::Topic);
+        drop(standing);
+        // Without a place nobody moves it any more, so its identity stays what it is.
+        for audience in audiences(&member.identity()).chain(topics) {
             self.take_out(audience, place);
         }
         self.connection_shard(member.id).remove(&member.id);
@@ -88,11 +92,17 @@ impl Registry {
     /// Makes a connection somebody else. An audience that is both the old and the new one's misses
     /// nothing meanwhile.
     pub(super) fn rebind(&self, member: &Arc<Member>, identity: &Arc<Identity>) {
-        let standing = member.standing();
-        let Some(place) = *standing else {
+        let mut standing = member.standing();
+        let Some(place) = standing.place else {
             return;
         };
         let old = member.identity();
+        if old.user != identity.user {
+            // What was granted to one user is nothing to another.
+            for topic in standing.topics.take() {
+                self.take_out(Audience::Topic(topic), place);
+            }
+        }
         if old.user == identity.user
             && old.groups == identity.groups
             && old.sessions == identity.sessions
@@ -108,6 +118,41 @@ impl Registry {
         for audience in left.difference(&joined) {
             self.take_out(audience.clone(), place);
         }
+    }
+
+    /// Lets a connection hear a topic, one of `most`.
+    pub(super) fn subscribe(
+        &self,
+        member: &Arc<Member>,
+        topic: &TopicName,
+        most: usize,
+    ) -> Result<(), NotHeard> {
+        let mut standing = member.standing();
+        let place = standing.place.ok_or(NotHeard::Gone)?;
+        if standing.topics.add(topic, most)? {
+            self.add(Audience::Topic(topic.clone()), place, member);
+        }
+        Ok(())
+    }
+
+    /// Lets a connection hear a topic no more. Whether it did.
+    pub(super) fn unsubscribe(&self, member: &Member, topic: &TopicName) -> bool {
+        let mut standing = member.standing();
+        let heard = standing.topics.remove(topic);
+        if heard && let Some(place) = standing.place {
+            self.take_out(Audience::Topic(topic.clone()), place);
+        }
+        heard
+    }
+
+    /// Takes a topic away from a connection for good. Whether it heard it.
+    pub(super) fn lose(&self, member: &Member, topic: &TopicName) -> bool {
+        let mut standing = member.standing();
+        let heard = standing.topics.lose(topic);
+        if heard && let Some(place) = standing.place {
+            self.take_out(Audience::Topic(topic.clone()), place);
+        }
+        heard
     }
 
     fn add(&self, audience: Audience, place: JoinOrder, member: &Arc<Member>) {
@@ -149,10 +194,14 @@ impl Registry {
         }
     }
 
-    /// How many connections a user has.
-    pub(super) fn of_user(&self, user: &UserId) -> usize {
-        let audience = Audience::User(user.clone());
-        match self.audience_shard(&audience).get(&audience) {
+    /// A connection.
+    pub(super) fn find(&self, id: ConnectionId) -> Option<Arc<Member>> {
+        self.connection_shard(id).get(&id).cloned()
+    }
+
+    /// How many connections a user, a group, a session or a topic has.
+    pub(super) fn count(&self, audience: &Audience) -> usize {
+        match self.audience_shard(audience).get(audience) {
             Some(AudienceMembers::One(..)) => 1,
             Some(AudienceMembers::Many(members)) => members.len(),
             None => 0,

@@ -19,7 +19,7 @@ use super::call::{ApiCall, JSON, NDJSON, Resource};
 use super::caller::Authenticator;
 use super::connections;
 use super::error::PublishError;
-use super::intake::Intake;
+use super::intake::{Intake, RevocationCount};
 use super::publication::Decoded;
 use super::query;
 use super::wake::Wake;
@@ -162,8 +162,12 @@ impl Api {
     }
 
     fn revoke(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
-        let closed = self.intake.revoke(body)?;
-        let answer = format!(r#"{{"closed":{closed}}}"#);
+        let answer = match self.intake.revoke(body)? {
+            RevocationCount::Connections(closed) => format!(r#"{{"closed":{closed}}}"#),
+            RevocationCount::Subscriptions(ended) => {
+                format!(r#"{{"closed":0,"unsubscribed":{ended}}}"#)
+            }
+        };
         Ok(response(StatusCode::OK, JSON, answer.into_bytes()))
     }
 

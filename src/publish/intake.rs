@@ -12,7 +12,7 @@ use futures_util::future::Either;
 use super::json::DecodeError;
 use super::publication::{self, Decoded};
 use super::recheck::{self, Recheck};
-use super::revocation;
+use super::revocation::{self, RevocationRequest};
 use crate::broker::{Broker, Receipt};
 use crate::config::DeliveryConfig;
 use crate::hub::Hub;
@@ -20,10 +20,17 @@ use crate::publication::{Audience, Frame, Publication};
 use crate::session::Lifecycle;
 use crate::telemetry::metrics::Metrics;
 
+/// How many of what a revocation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RevocationCount {
+    Connections(usize),
+    Subscriptions(usize),
+}
+
 /// Takes in publications and revocations.
 #[derive(Debug)]
 pub struct Intake {
-    broker: Broker,
+    broker: Arc<Broker>,
     hub: Arc<Hub>,
     lifecycle: Arc<Lifecycle>,
     pub(super) metrics: Arc<Metrics>,
@@ -32,16 +39,16 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// An intake in front of `hub`.
+    /// An intake in front of `broker`.
     pub fn new(
         delivery: &DeliveryConfig,
-        hub: Arc<Hub>,
+        broker: Arc<Broker>,
         lifecycle: Arc<Lifecycle>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            broker: Broker::new(Arc::clone(&hub), delivery.idempotency),
-            hub,
+            hub: Arc::clone(broker.hub()),
+            broker,
             lifecycle,
             metrics,
             frame_size: delivery.outbox_size,
@@ -84,14 +91,22 @@ impl Intake {
         self.metrics.frames.inc_by(frames);
     }
 
-    /// Carries out a revocation in the form of `POST /v1/revoke`; returns how many connections it
-    /// closed.
-    pub(super) fn revoke(&self, text: &[u8]) -> Result<usize, DecodeError> {
-        let revocation = revocation::decode(text)?;
-        let closed = self.hub.close(&revocation.audience, &revocation.reason);
-        let code = revocation.reason.code();
-        tracing::info!(closed, code, "connections revoked");
-        Ok(closed)
+    /// Carries out a revocation in the form of `POST /v1/revoke`.
+    pub(super) fn revoke(&self, text: &[u8]) -> Result<RevocationCount, DecodeError> {
+        match revocation::decode(text)? {
+            RevocationRequest::Connections { audience, reason } => {
+                let closed = self.hub.close(&audience, &reason);
+                let code = reason.code();
+                tracing::info!(closed, code, "connections revoked");
+                Ok(RevocationCount::Connections(closed))
+            }
+            RevocationRequest::Topic(revocation) => {
+                let subscriptions = self.broker.revoke_topic(&revocation);
+                let topic = revocation.topic.as_str();
+                tracing::info!(subscriptions, topic, "topic revoked");
+                Ok(RevocationCount::Subscriptions(subscriptions))
+            }
+        }
     }
 
     /// Has Django asked again about users, a group or a session, in the form of `POST /v1/recheck`. Gives how many

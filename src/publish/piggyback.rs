@@ -142,6 +142,7 @@ mod tests {
 
     use super::super::publication;
     use super::*;
+    use crate::broker::Broker;
     use crate::config::DeliveryConfig;
     use crate::hub::{Hub, OutboxLimits};
     use crate::session::tests::scripted::lifecycle;
@@ -157,7 +158,7 @@ mod tests {
         };
         Piggyback::new(Arc::new(Intake::new(
             &delivery,
-            Arc::clone(&hub),
+            Arc::new(Broker::new(Arc::clone(&hub), delivery.idempotency)),
             lifecycle(&hub),
             Arc::default(),
         )))

@@ -11,8 +11,13 @@ use serde_json::value::RawValue;
 
 use super::json::{self, DecodeError, Object, TextPosition};
 use super::text;
-use crate::ids::{ConnectionId, GroupName, SessionDigest, UserId};
+use crate::ids::{ConnectionId, GroupName, SessionDigest, TopicName, UserId};
 use crate::publication::{Audience, Frame, Publication};
+use crate::words;
+
+/// Why a frame is refused that could be taken for the gateway's own.
+const WORD: &str =
+    "`frame` is an object with the member `gatepost`: only the gateway itself says such";
 
 /// A publication, with the id that makes it idempotent.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ struct TargetText {
     session: Option<SessionDigest>,
     #[serde(default, deserialize_with = "text::connection")]
     connection: Option<ConnectionId>,
+    #[serde(default, deserialize_with = "text::topic")]
+    topic: Option<TopicName>,
     #[serde(default, deserialize_with = "text::only_true")]
     everyone: Option<()>,
 }
@@ -77,6 +84,12 @@ pub(super) fn decode(text: &[u8], frame_size: usize, now: Instant) -> Result<Dec
     if let Some(offset) = json::too_deep(frame) {
         return Err(DecodeError::TooDeep(place(offset)));
     }
+    if words::is_one(frame) {
+        return Err(DecodeError::Refused {
+            message: WORD.to_owned(),
+            place: place(0),
+        });
+    }
     Ok(Decoded {
         id: wire.id,
         publication: Publication {
@@ -100,6 +113,7 @@ impl<'de> Deserialize<'de> for Target {
             text.group.map(|group| vec![Audience::Group(group)]),
             text.session.map(|session| vec![Audience::Session(session)]),
             text.connection.map(|id| vec![Audience::Connection(id)]),
+            text.topic.map(|topic| vec![Audience::Topic(topic)]),
             text.everyone.map(|()| vec![Audience::Everyone]),
         ];
         let mut named = named.into_iter().flatten();
@@ -107,7 +121,7 @@ impl<'de> Deserialize<'de> for Target {
             (Some(to), None) => Ok(Self(to)),
             (first, _) => Err(D::Error::custom(format_args!(
                 "`to` names {}, expected exactly one of user, users, group, session, connection, \
-                 everyone",
+                 topic, everyone",
                 first.map_or("nobody", |_| "more than one audience")
             ))),
         }

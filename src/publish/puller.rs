@@ -20,11 +20,11 @@ use super::json::DecodeError;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::net::drain::DrainWatch;
-use crate::publication::Frame;
 use crate::telemetry::metrics::OutcomeLabel;
 use crate::telemetry::seldom::OnChange;
 use crate::unix_time;
 use crate::upcall::ClientError;
+use crate::words::Word;
 use cursor::{Cursor, CursorFile, StoredCursor};
 use pace::PullSchedule;
 use page::{OutboxItem, Page, Stored};
@@ -32,8 +32,6 @@ use source::{OutboxSource, SourceError};
 
 pub use source::SourceSettings;
 
-/// What clients get when they may have missed something: they fetch anew.
-const RESYNC: &str = r#"{"type":"resync"}"#;
 /// How often a cursor file that cannot be had is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(2);
 
@@ -225,7 +223,7 @@ impl Puller {
              fetch anew"
         );
         self.intake.metrics.outbox.resyncs.inc();
-        self.intake.send_everyone(Frame::new(RESYNC));
+        self.intake.send_everyone(Word::resync().frame());
     }
 
     fn record(&mut self, pulled: &Result<bool, PullError>) {

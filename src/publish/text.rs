@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
 use crate::config::duration;
-use crate::ids::{ConnectionId, GroupName, SessionDigest, UserId};
+use crate::ids::{ConnectionId, GroupName, SessionDigest, TopicName, UserId};
 
 /// No id, name or path is longer, in bytes.
 const LONGEST: usize = 255;
@@ -36,6 +36,15 @@ pub(super) fn users<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<UserId
 pub(super) fn group<'de, D: Deserializer<'de>>(d: D) -> Result<Option<GroupName>, D::Error> {
     let make = |text: &str| bounded(text).map(GroupName::new);
     text(d, "a group name (text of 1 to 255 bytes)", make)
+}
+
+/// A topic's name.
+pub(super) fn topic<'de, D: Deserializer<'de>>(d: D) -> Result<Option<TopicName>, D::Error> {
+    text(
+        d,
+        "a topic's name, such as \"shop.order:17\" or \"news\"",
+        TopicName::new,
+    )
 }
 
 /// A session's digest.

@@ -15,7 +15,8 @@ const LAYERS: &[&[&str]] = &[
     &["tls", "net", "web"],
     &["telemetry"],
     &["config"],
-    &["identity", "publication", "close"],
+    &["words"],
+    &["identity", "publication", "close", "token"],
     &["ids"],
     &["secret", "state_folder", "unix_time"],
 ];

@@ -13,7 +13,7 @@ use crate::harness::socket::Socket;
 use crate::harness::{Answer, Django, Gateway, PATIENCE, eventually, eventually_some};
 
 const OUTBOX: &str = "/_gatepost/outbox/";
-const RESYNC: &str = r#"{"type":"resync"}"#;
+const RESYNC: &str = r#"{"gatepost":"resync"}"#;
 
 /// What Django has stored, and how it hands it out.
 struct Outbox {

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::broker::Broker;
 use crate::config::DeliveryConfig;
 use crate::hub::OutboxLimits;
 use crate::secret::Secret;
@@ -37,7 +38,7 @@ fn api() -> Api {
     let parts = ApiParts {
         intake: Arc::new(Intake::new(
             &delivery,
-            Arc::clone(&hub),
+            Arc::new(Broker::new(Arc::clone(&hub), delivery.idempotency)),
             lifecycle(&hub),
             Arc::default(),
         )),
@@ -341,6 +342,14 @@ async fn a_body_that_stalls_is_given_up() {
     >());
     let said = ask(&api(), post("/v1/publish", JSON).body(stalled).unwrap()).await;
     assert_eq!(said.status, 408);
+}
+
+#[tokio::test]
+async fn revoking_a_topic_closes_nobody_and_says_how_many_heard_it() {
+    let body = r#"{"topic":"shop.order:17","user":"42","at":1794000000123,"max_age":43200}"#;
+    let said = ask(&api(), request("/v1/revoke", JSON, body)).await;
+    let expected = r#"{"closed":0,"unsubscribed":0}"#;
+    assert_eq!((said.status, said.text.as_str()), (200, expected));
 }
 
 #[tokio::test]

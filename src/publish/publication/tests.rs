@@ -64,6 +64,13 @@ fn every_audience_is_understood() {
         )])
     );
     assert_eq!(
+        addressed(r#"{"topic":"shop.order:17"}"#),
+        Ok(vec![Audience::Topic(
+            TopicName::new("shop.order:17").unwrap()
+        )])
+    );
+    assert!(addressed(r#"{"topic":"two words"}"#).is_err());
+    assert_eq!(
         addressed(r#"{"everyone":true}"#),
         Ok(vec![Audience::Everyone])
     );
@@ -217,6 +224,19 @@ fn a_frame_that_fits_no_outbox_is_refused() {
     };
     let (size, limit) = (FRAME_SIZE + 1, FRAME_SIZE);
     assert_eq!(error, DecodeError::FrameTooLarge { size, limit, place });
+}
+
+#[test]
+fn a_frame_that_could_be_taken_for_the_gateways_own_word_is_refused() {
+    let text = |frame: &str| format!(r#"{{"to":{{"user":"1"}},"frame":{frame}}}"#);
+    for frame in [r#"{"gatepost":"resync"}"#, r#"{"a":1,"g\u0061tepost":{}}"#] {
+        let (message, line, column) = refused(&text(frame));
+        assert!(message.contains("`gatepost`"), "{message}");
+        assert_eq!((line, column), (1, 28));
+    }
+    for frame in [r#"["gatepost"]"#, r#"{"a":{"gatepost":1}}"#] {
+        assert!(decoded(&text(frame)).is_ok(), "{frame}");
+    }
 }
 
 #[test]

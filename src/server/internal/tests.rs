@@ -5,6 +5,7 @@ use http_body_util::{BodyExt, Empty, Full};
 
 use super::*;
 use crate::admin::health::{DjangoState, Readiness};
+use crate::broker::Broker;
 use crate::config::DeliveryConfig;
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::drain::Drain;
@@ -40,7 +41,7 @@ fn internal() -> Internal {
             ApiParts {
                 intake: Arc::new(Intake::new(
                     &delivery,
-                    Arc::clone(&hub),
+                    Arc::new(Broker::new(Arc::clone(&hub), delivery.idempotency)),
                     lifecycle(&hub),
                     metrics,
                 )),

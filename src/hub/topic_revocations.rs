@@ -1,0 +1,213 @@
+//! Revocations of topics, which tokens that were issued before must not slip past.
+//!
+//! Written by [`Hub::revoke_topic`](super::Hub::revoke_topic), read when a connection subscribes. The surprise: all
+//! moments are of Django's clock, in unix milliseconds: it issues the tokens and says when it revoked. Only
+//! when a revocation may be forgotten the gateway's clock decides, as it does when a token expires.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use crate::ids::{TopicName, UserId};
+use crate::unix_time;
+
+/// By how much the clocks of Django's machines may differ, in milliseconds.
+const SPARE: u64 = 2000;
+/// Remembered at most, in some 15 MB. Beyond it no token counts that is older than the older half.
+const MOST: usize = 65_536;
+/// Forgetting walks all, so it is done at most so often.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
+
+/// Takes a topic away, from one user or from all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRevocation {
+    /// What nobody hears any more by older grants.
+    pub topic: TopicName,
+    /// Who; `None` is all.
+    pub user: Option<UserId>,
+    /// When, by Django's clock in unix milliseconds.
+    pub at: u64,
+    /// How long tokens live that were issued before.
+    pub max_age: Duration,
+}
+
+/// Which tokens count no more.
+#[derive(Debug, Default)]
+pub(super) struct TopicRevocations {
+    table: Mutex<RevokedTopics>,
+}
+
+#[derive(Debug, Default)]
+struct RevokedTopics {
+    by_topic: HashMap<RevokedTopic, OlderTokens>,
+    /// What was forgotten because there was too much.
+    forgotten: Option<OlderTokens>,
+    swept: Option<Instant>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RevokedTopic {
+    topic: TopicName,
+    user: Option<UserId>,
+}
+
+/// Tokens that were issued before a moment. Both in unix milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct OlderTokens {
+    than: u64,
+    /// When the last of them has expired by itself.
+    until: u64,
+}
+
+impl TopicRevocations {
+    pub(super) fn record(&self, revocation: &TopicRevocation) {
+        let kept = unix_time::milliseconds(revocation.max_age);
+        let than = revocation.at.saturating_add(SPARE);
+        let older = OlderTokens {
+            than,
+            until: than.saturating_add(kept),
+        };
+        let revoked = RevokedTopic {
+            topic: revocation.topic.clone(),
+            user: revocation.user.clone(),
+        };
+        self.table.lock().put(revoked, older, unix_now());
+    }
+
+    /// Whether a token for a topic counts no more for a user, that was issued at `issued`.
+    pub(super) fn cover(&self, topic: &TopicName, user: &UserId, issued: u64) -> bool {
+        let table = self.table.lock();
+        if table.forgotten.is_some_and(|older| issued < older.than) {
+            return true;
+        }
+        if table.by_topic.is_empty() {
+            return false;
+        }
+        [None, Some(user.clone())].into_iter().any(|user| {
+            let topic = topic.clone();
+            let older = table.by_topic.get(&RevokedTopic { topic, user });
+            older.is_some_and(|older| issued < older.than)
+        })
+    }
+}
+
+impl RevokedTopics {
+    fn put(&mut self, revoked: RevokedTopic, older: OlderTokens, now: u64) {
+        self.sweep(now);
+        if self.by_topic.len() >= MOST && !self.by_topic.contains_key(&revoked) {
+            self.forget_older_half();
+        }
+        let known = self.by_topic.entry(revoked).or_insert(older);
+        *known = known.and(older);
+    }
+
+    /// Makes room, and refuses every token that what is forgotten may be about.
+    fn forget_older_half(&mut self) {
+        let mut moments: Vec<_> = self.by_topic.values().map(|older| older.than).collect();
+        let middle = moments.len() / 2;
+        let (_, than, _) = moments.select_nth_unstable(middle);
+        let than = *than;
+        let mut forgotten = self.forgotten;
+        self.by_topic.retain(|_, older| {
+            let is_old = older.than <= than;
+            if is_old {
+                forgotten = Some(forgotten.map_or(*older, |known| known.and(*older)));
+            }
+            !is_old
+        });
+        self.forgotten = forgotten;
+    }
+
+    fn sweep(&mut self, now: u64) {
+        if self
+            .swept
+            .is_some_and(|swept| swept.elapsed() < BETWEEN_SWEEPS)
+        {
+            return;
+        }
+        self.swept = Some(Instant::now());
+        self.by_topic.retain(|_, older| now < older.until);
+        self.forgotten = self.forgotten.filter(|older| now < older.until);
+    }
+}
+
+impl OlderTokens {
+    /// Those that are of either kind.
+    fn and(self, other: Self) -> Self {
+        Self {
+            than: self.than.max(other.than),
+            until: self.until.max(other.until),
+        }
+    }
+}
+
+fn unix_now() -> u64 {
+    unix_time::milliseconds(unix_time::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_hours(1);
+
+    fn topic(name: &str) -> TopicName {
+        TopicName::new(name).unwrap()
+    }
+
+    fn revocation(name: &str, user: Option<&str>, at: u64) -> TopicRevocation {
+        TopicRevocation {
+            topic: topic(name),
+            user: user.map(UserId::new),
+            at,
+            max_age: HOUR,
+        }
+    }
+
+    #[test]
+    fn tokens_that_are_older_count_no_more_with_two_seconds_to_spare() {
+        let now = unix_now();
+        let revocations = TopicRevocations::default();
+        revocations.record(&revocation("a.b:1", None, now));
+        revocations.record(&revocation("a.b:2", Some("42"), now));
+        let cover =
+            |name, user, issued| revocations.cover(&topic(name), &UserId::new(user), issued);
+        assert!(cover("a.b:1", "1", now + 1999) && cover("a.b:1", "2", 0));
+        assert!(!cover("a.b:1", "1", now + 2000));
+        assert!(cover("a.b:2", "42", now + 1999));
+        assert!(!cover("a.b:2", "43", now));
+        assert!(!cover("a.b:3", "42", 0));
+        // An older one that comes late takes nothing back.
+        revocations.record(&revocation("a.b:1", None, now - 5000));
+        assert!(cover("a.b:1", "1", now + 1999));
+    }
+
+    #[test]
+    fn it_is_remembered_until_the_last_older_token_has_expired() {
+        let now = unix_now();
+        let revocations = TopicRevocations::default();
+        let hour = unix_time::milliseconds(HOUR);
+        revocations.record(&revocation("a.b:1", None, now - hour - 2000));
+        revocations.record(&revocation("a.b:2", None, now - hour + 60_000));
+        revocations.table.lock().swept = None;
+        revocations.record(&revocation("a.b:3", None, now));
+        assert_eq!(revocations.table.lock().by_topic.len(), 2);
+        assert!(revocations.cover(&topic("a.b:2"), &UserId::new("1"), 0));
+    }
+
+    #[test]
+    fn where_memory_is_full_every_token_that_is_older_than_what_was_forgotten_is_refused() {
+        let now = unix_now();
+        let revocations = TopicRevocations::default();
+        for n in 0..70_000 {
+            revocations.record(&revocation(&format!("a.b:{n}"), None, now + n));
+        }
+        assert!(revocations.table.lock().by_topic.len() <= MOST);
+        let cover = |name, issued| revocations.cover(&topic(name), &UserId::new("1"), issued);
+        let oldest_known = now + 32_769;
+        assert!(cover("other", oldest_known + SPARE - 2));
+        assert!(!cover("other", oldest_known + SPARE));
+        assert!(cover("a.b:69999", now + 69_999 + SPARE - 1));
+    }
+}
