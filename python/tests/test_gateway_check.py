@@ -158,3 +158,15 @@ def test_what_a_killed_rungateway_left_is_said(settings, tmp_path, gateway):
     code, said = check()
     assert code == 0
     assert "has ended" in said
+
+
+def test_a_view_that_fails_is_not_called_out_of_reach_alone(gateway, monkeypatch):
+    monkeypatch.setattr(
+        "gatepost.program.probe.handshake",
+        lambda *args, **options: Close(1013, "Django cannot be reached, try again later"),
+    )
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    code, said = check("--url", "https://localhost:8443/ws/")
+    assert code == 4
+    assert "cannot reach the auth view, or it fails: Django cannot be reached" in said
+    assert "is everything migrated?" in said.replace("\n", " ")

@@ -25,6 +25,12 @@ _ASKS_FOR_NOBODY = "/v1/connections?user=-"
 _NOT_LOGGED_IN = 4001
 _TRY_LATER = 1013
 
+#: The reason of that close is the same whatever keeps Django from answering.
+_LOG = (
+    "The gateway's log says which. A view that fails (500) has its traceback in Django's log: is"
+    " everything migrated?"
+)
+
 
 class Command(BaseCommand):
     """Says of each thing whether it is fine, and goes on as far as it can."""
@@ -121,8 +127,10 @@ class Command(BaseCommand):
             self._wrong(f"No WebSocket at {url}: {error}.", "See `gatepost check`.")
             return UNREACHABLE
         if close.code != _NOT_LOGGED_IN:
-            what = "cannot reach" if close.code == _TRY_LATER else "gets no answer from"
-            self._wrong(f"The gateway {what} the auth view: {close.reason} ({close.code}).")
+            what, hint = "gets no answer from the auth view", None
+            if close.code == _TRY_LATER:
+                what, hint = "cannot reach the auth view, or it fails", _LOG
+            self._wrong(f"The gateway {what}: {close.reason} ({close.code}).", hint)
             return AUTH
         self._fine(f"the gateway at {url} asks Django who a session is")
         return 0
