@@ -232,6 +232,10 @@ def rename(group):
     group.save()
 
 
+def rename_by_hand(group):
+    Group(pk=group.pk, name="team").save()
+
+
 def rename_alone(group):
     group.name = "team"
     group.save(update_fields=["name"])
@@ -242,6 +246,7 @@ CHANGES = {
     "deleted by a queryset": lambda group: Group.objects.filter(name="staff").delete(),
     "renamed": rename,
     "renamed by its field": rename_alone,
+    "renamed by an object made by hand": rename_by_hand,
     "replaced": lambda group: Group.objects.update_or_create(pk=group.pk, defaults={"name": "x"}),
 }
 

@@ -156,9 +156,12 @@ def membership_changed(
 def group_is_saved(
     sender: Any, instance: Any = None, raw: bool = False, update_fields: Any = None, **kwargs: Any
 ) -> None:
-    """Receive ``pre_save`` of a group: the last moment in which its old name is known."""
+    """Receive ``pre_save`` of a group: the last moment in which its old name is known.
+
+    One that was made by hand, with a key that is stored, is an update too.
+    """
     is_same = update_fields is not None and "name" not in update_fields
-    known = _is_on() and not raw and not is_same and not instance._state.adding
+    known = _is_on() and not raw and not is_same and instance.pk is not None
     instance._state.gatepost_name = _stored_name(instance) if known else None
 
 
