@@ -25,6 +25,7 @@ use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::Drain;
 use crate::publish::puller::Puller;
 use crate::server::dispatch::Dispatch;
+use crate::server::health::Checked;
 use crate::server::internal::Internal;
 use crate::server::serve::Server;
 use crate::session::{Authority, Lifecycle};
@@ -43,7 +44,7 @@ use shared::SharedParts;
 pub struct Gateway {
     config: Config,
     listeners: Listeners,
-    store: Arc<CertificateStore>,
+    store: Option<Arc<CertificateStore>>,
     hosts: Arc<Hosts>,
     shares: DescriptorShares,
     hub: Arc<Hub>,
@@ -63,16 +64,21 @@ impl Gateway {
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let (drain, internal_drain) = (Drain::new(), Drain::new());
         let names = CertificateNames {
-            hosts: config.server.hosts.clone(),
+            hosts: [&config.server.hosts[..], &config.server.redirect_hosts].concat(),
             addresses: OwnAddresses::of(&config).now(),
         };
-        let store = Arc::new(CertificateStore::load(&config.tls, &names)?);
+        let load = |tls| CertificateStore::load(tls, &names).map(Arc::new);
+        let store = config.tls.as_ref().map(load).transpose()?;
         let room = limits::share(&config);
-        let shared = SharedParts::build(&config, names, room, drain.watch())?;
+        let own = names.addresses.clone();
+        let shared = SharedParts::build(&config, own, room, drain.watch())?;
         let readiness = Readiness::new();
+        let listeners = Listeners::bind(&config.server)?;
+        let redirect = public::redirect(config.mode, &listeners, &shared.hosts);
+        let dispatch = public::dispatch(&shared, &config, redirect);
         Ok(Self {
-            listeners: Listeners::bind(&config.server)?,
-            dispatch: Arc::new(public::dispatch(&shared, &config)),
+            listeners,
+            dispatch: Arc::new(dispatch),
             internal: Arc::new(internal::internal(&shared, &config, readiness.clone())),
             puller: outbox::puller(&shared, &config)?,
             inheritance: Inheritance::accept(&config, &shared.secrets, shared.authority.leases()),
@@ -96,13 +102,17 @@ impl Gateway {
 
     /// The local CA's certificate, where there is one: for those who shall trust it.
     pub fn ca_file(&self) -> Option<&Path> {
-        self.store.ca_file()
+        self.store.as_ref()?.ca_file()
     }
 
     /// Serves until `shutdown` completes, then ends everything in order. Returns how many tasks did
     /// not end within `limits.drain_timeout` and were aborted.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> usize {
-        OwnAddresses::of(&self.config).watch(&self.store, &self.hosts, &self.drain);
+        let own = OwnAddresses::of(&self.config);
+        if let Some(store) = &self.store {
+            own.keep_certificate(store, &self.drain);
+        }
+        own.keep_hosts(&self.hosts, &self.drain);
         self.drain.watch().spawn(self.lifecycle.run());
         // All listeners are bound, and whoever is answered from here on shall hear so.
         self.readiness.set_ready();
@@ -112,6 +122,8 @@ impl Gateway {
             watch.spawn(puller.run(watch.clone()));
         }
         shutdown.await;
+        self.readiness.set_leaving();
+        self.wait_for_balancers().await;
         tracing::info!(connections = self.hub.len(), "draining");
         let timeout = self.config.limits.drain_timeout;
         let spread = self.config.limits.drain_spread.min(timeout);
@@ -129,11 +141,28 @@ impl Gateway {
         left
     }
 
+    /// Gives those who ask about health the time to send traffic elsewhere.
+    async fn wait_for_balancers(&self) {
+        let delay = self.config.server.shutdown_delay;
+        if !delay.is_zero() {
+            tracing::info!(
+                ?delay,
+                "health and readiness say so; all goes on as before until then"
+            );
+            tokio::time::sleep(delay).await;
+        }
+    }
+
     /// Starts the accept loops.
     fn serve(&mut self) {
         let [limits, own] = limits::of_listeners(&self.config.limits, self.shares);
         let listeners = std::mem::take(&mut self.listeners);
-        let redirect = public::redirect(self.config.mode, &listeners, &self.hosts);
+        let plain = Arc::new(public::plain(&self.dispatch, &self.config));
+        let check = public::health_check(&self.config, &self.readiness);
+        let server = &self.config.server;
+        let introducing = server
+            .proxy_protocol
+            .then(|| server.proxies.trusted.clone());
 
         let watch = self.internal_drain.watch();
         let internal = Arc::new(Server::new(Arc::clone(&self.internal), own, watch.clone()));
@@ -143,18 +172,19 @@ impl Gateway {
 
         let watch = self.drain.watch();
         watch.spawn(self.authority.run(watch.clone()));
-        let public = Arc::new(Server::new(
-            Arc::clone(&self.dispatch),
-            limits,
-            watch.clone(),
-        ));
-        let redirect = Server::new(Arc::new(redirect), limits, watch.clone()).sharing(&public);
-        let redirect = Arc::new(redirect);
+        let dispatch = Checked::new(Arc::clone(&self.dispatch), check.clone());
+        let public = Server::new(Arc::new(dispatch), limits, watch.clone());
+        let public = Arc::new(public.introduced_by(introducing.clone()));
+        let plain = Checked::new(plain, check);
+        let plain = Server::new(Arc::new(plain), limits, watch.clone()).sharing(&public);
+        let plain = Arc::new(plain.introduced_by(introducing));
         for listener in listeners.http {
-            watch.spawn(Arc::clone(&redirect).run_plain(listener));
+            watch.spawn(Arc::clone(&plain).run_plain(listener));
         }
         for listener in listeners.https {
-            watch.spawn(Arc::clone(&public).run_tls(listener, Arc::clone(&self.store)));
+            if let Some(store) = &self.store {
+                watch.spawn(Arc::clone(&public).run_tls(listener, Arc::clone(store)));
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use gatepost::web::admit::{Admission, AdmitLimits};
+use gatepost::web::forwarded::Proxies;
 use gatepost::web::hosts::Hosts;
 use gatepost::web::path;
 use http::{HeaderName, HeaderValue, Request};
@@ -37,7 +38,8 @@ fuzz_target!(|text: &str| {
         return;
     };
     let hosts = Arc::new(Hosts::new(vec!["localhost".to_owned()], Vec::new()));
-    let Ok(admitted) = Admission::new(hosts, LIMITS).admit(&mut request) else {
+    let client = Proxies::default().client(None, request.headers_mut());
+    let Ok(admitted) = Admission::new(hosts, LIMITS).admit(&mut request, &client) else {
         return;
     };
     assert!(admitted.path.starts_with('/') || admitted.path == "*");

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
@@ -13,9 +13,14 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
 
-/// Set once all listeners are bound; handed to whoever binds them.
+/// Whether traffic is welcome; handed to whoever binds the listeners, and closes them.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<AtomicU8>);
+
+/// The listeners are not bound yet, are bound, are about to be closed.
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const LEAVING: u8 = 2;
 
 /// Whether Django answered when it was last asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +48,20 @@ impl Readiness {
 
     /// All listeners are bound.
     pub fn set_ready(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.store(READY, Ordering::Release);
     }
 
-    fn is_ready(&self) -> bool {
+    /// The gateway is about to end: whoever sends traffic should send it elsewhere.
+    pub fn set_leaving(&self) {
+        self.0.store(LEAVING, Ordering::Release);
+    }
+
+    /// Whether traffic is welcome.
+    pub fn is_welcoming(&self) -> bool {
+        self.state() == READY
+    }
+
+    fn state(&self) -> u8 {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -72,12 +87,11 @@ impl Health {
 
     /// The answer to `/ready`: traffic is welcome, or not.
     pub fn ready(&self) -> Response<ResponseBody> {
-        let (status, text) = if self.drain.is_draining() {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining")
-        } else if self.readiness.is_ready() {
-            (StatusCode::OK, "ready")
-        } else {
-            (StatusCode::SERVICE_UNAVAILABLE, "starting")
+        let (status, text) = match self.readiness.state() {
+            _ if self.drain.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+            STARTING => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+            READY => (StatusCode::OK, "ready"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         };
         let django = match (self.django)() {
             DjangoState::Reachable => "reachable",
@@ -132,6 +146,9 @@ mod tests {
         readiness.set_ready();
         let ready = r#"{"status":"ready","django":"unreachable"}"#;
         assert_eq!(said(health.ready()).await, (200, ready.into()));
+        let draining = r#"{"status":"draining","django":"unreachable"}"#;
+        readiness.set_leaving();
+        assert_eq!(said(health.ready()).await, (503, draining.into()));
         drain.drain(Duration::ZERO).await;
         let draining = r#"{"status":"draining","django":"unreachable"}"#;
         assert_eq!(said(health.ready()).await, (503, draining.into()));

@@ -41,8 +41,8 @@ impl OwnAddresses {
         }
     }
 
-    /// Keeps certificate and hosts in step with them.
-    pub(super) fn watch(self, store: &Arc<CertificateStore>, hosts: &Arc<Hosts>, drain: &Drain) {
+    /// Keeps the certificate in step with them.
+    pub(super) fn keep_certificate(self, store: &Arc<CertificateStore>, drain: &Drain) {
         let (store, draining) = (Arc::clone(store), drain.watch());
         drain.watch().spawn(async move {
             tokio::select! {
@@ -50,6 +50,10 @@ impl OwnAddresses {
                 () = draining.draining() => {}
             }
         });
+    }
+
+    /// Keeps the hosts in step with them.
+    pub(super) fn keep_hosts(self, hosts: &Arc<Hosts>, drain: &Drain) {
         let (hosts, draining) = (Arc::clone(hosts), drain.watch());
         drain.watch().spawn(async move {
             loop {

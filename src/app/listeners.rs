@@ -5,8 +5,8 @@
 
 use std::net::SocketAddr;
 
-use crate::config::{InternalAddress, ServerConfig};
-use crate::net::listener::{ListenError, Listener};
+use crate::config::{ListenAddress, ServerConfig};
+use crate::net::listener::{ListenError, Listener, OpenedBy};
 
 /// The bound listeners.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Listeners {
 pub struct BoundAddresses {
     /// The origin itself.
     pub https: Vec<SocketAddr>,
-    /// Redirects to it.
+    /// Redirects to it, and is the origin for trusted proxies; without Unix sockets.
     pub http: Vec<SocketAddr>,
     /// The internal listener, unless it is a Unix socket.
     pub internal: Option<SocketAddr>,
@@ -31,10 +31,10 @@ impl Listeners {
     pub(super) fn bind(config: &ServerConfig) -> Result<Self, ListenError> {
         Ok(Self {
             https: bind_all(&config.https)?,
-            http: bind_all(&config.http)?,
+            http: bind_plain(&config.http)?,
             internal: Some(match &config.internal {
-                InternalAddress::Tcp(address) => Listener::bind(*address)?,
-                InternalAddress::Unix(path) => Listener::bind_unix(path)?,
+                ListenAddress::Tcp(address) => Listener::bind(*address)?,
+                ListenAddress::Unix(path) => Listener::bind_unix(path, OpenedBy::Owner)?,
             }),
         })
     }
@@ -52,6 +52,20 @@ impl Listeners {
             internal: self.internal.as_ref().and_then(Listener::local_address),
         }
     }
+}
+
+/// Binds where plain HTTP is served.
+fn bind_plain(addresses: &[ListenAddress]) -> Result<Vec<Listener>, ListenError> {
+    let mut tcp = Vec::new();
+    let mut bound = Vec::new();
+    for address in addresses {
+        match address {
+            ListenAddress::Tcp(address) => tcp.push(*address),
+            ListenAddress::Unix(path) => bound.push(Listener::bind_unix(path, OpenedBy::Group)?),
+        }
+    }
+    bound.extend(bind_all(&tcp)?);
+    Ok(bound)
 }
 
 /// Binds every address, but for IPv6 ones that a machine without IPv6 does not have.

@@ -21,7 +21,7 @@ pub(super) fn puller(shared: &SharedParts, config: &Config) -> Result<Option<Pul
         url,
         upstream: config.django.upstream.clone(),
         connect_timeout: config.limits.upstream_connect_timeout,
-        host: config.server.hosts.first().cloned().unwrap_or_default(),
+        host: canonical_host(config),
         frame_size: config.delivery.outbox_size,
         secrets: shared.secrets.clone(),
     };
@@ -32,4 +32,10 @@ pub(super) fn puller(shared: &SharedParts, config: &Config) -> Result<Option<Pul
         cursor: config.outbox.cursor.clone(),
     };
     Puller::build(settings, shared.wake.clone(), Arc::clone(&shared.intake)).map(Some)
+}
+
+/// The first host; where it stands for many, what they end in, which Django allows with them.
+fn canonical_host(config: &Config) -> String {
+    let first = config.server.hosts.first().map_or("", String::as_str);
+    first.trim_start_matches("*.").to_owned()
 }

@@ -7,17 +7,21 @@ use std::sync::Arc;
 use super::listeners::Listeners;
 use super::routes::{self, Routes};
 use super::shared::SharedParts;
+use crate::admin::health::Readiness;
 use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
 use crate::server::dispatch::{Dispatch, DispatchParts, DispatchSettings};
+use crate::server::health::HealthCheck;
+use crate::server::plain::PlainHttp;
 use crate::server::redirect::{Lasts, Redirect};
 use crate::server::unrouted::Unrouted;
 use crate::web::admit::{Admission, AdmitLimits};
+use crate::web::forwarded::Proxies;
 use crate::web::hosts::Hosts;
 use crate::web::request::ErrorPages;
 
 /// What the origin itself answers with.
-pub(super) fn dispatch(shared: &SharedParts, config: &Config) -> Dispatch {
+pub(super) fn dispatch(shared: &SharedParts, config: &Config, redirect: Arc<Redirect>) -> Dispatch {
     let limits = AdmitLimits {
         uri_size: config.limits.uri_size,
         headers: config.limits.headers,
@@ -39,7 +43,9 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config) -> Dispatch {
         sockets.collect(),
     );
     let parts = DispatchParts {
+        proxies: Proxies::new(config.server.proxies.clone()),
         admission,
+        redirect,
         routes,
         metrics: Arc::clone(&shared.metrics),
         unrouted,
@@ -47,13 +53,28 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config) -> Dispatch {
     Dispatch::new(settings, parts).showing(shown)
 }
 
-/// What plain HTTP is answered with: the way to where HTTPS listens.
-pub(super) fn redirect(mode: Mode, listeners: &Listeners, hosts: &Arc<Hosts>) -> Redirect {
+/// The way to where HTTPS listens.
+pub(super) fn redirect(mode: Mode, listeners: &Listeners, hosts: &Arc<Hosts>) -> Arc<Redirect> {
     let lasts = match mode {
         Mode::Dev => Lasts::JustNow,
         Mode::Production => Lasts::ForGood,
     };
     let address = listeners.https.iter().find_map(Listener::local_address);
     let port = address.map_or(443, |address| address.port());
-    Redirect::new(port, Arc::clone(hosts), lasts)
+    Arc::new(Redirect::new(port, Arc::clone(hosts), lasts))
+}
+
+/// What plain HTTP is answered with.
+pub(super) fn plain(origin: &Arc<Dispatch>, config: &Config) -> PlainHttp {
+    let proxies = Proxies::new(config.server.proxies.clone());
+    PlainHttp::new(Arc::clone(origin), proxies)
+}
+
+/// What load balancers are answered.
+pub(super) fn health_check(config: &Config, readiness: &Readiness) -> Option<HealthCheck> {
+    let path = config.server.health.as_deref()?;
+    Some(HealthCheck {
+        path: path.into(),
+        readiness: readiness.clone(),
+    })
 }

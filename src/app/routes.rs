@@ -18,7 +18,7 @@ use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
 use crate::publish::piggyback::Piggyback;
-use crate::server::dispatch::Route;
+use crate::server::route::Route;
 use crate::socket::{
     ConnectionLimits, LoginThrottle, OriginRule, SocketParts, SocketRoute, SocketSettings,
 };

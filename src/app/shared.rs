@@ -3,12 +3,13 @@
 //! Made once by the composition root. The surprise: the order matters, since the hub remembers as long as
 //! leases live and the lifecycle asks through the authority.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::error::StartError;
 use super::sessions;
 use crate::broker::Broker;
-use crate::config::{Config, ConfigError, SecretSource, secret_file};
+use crate::config::{Config, ConfigError, SecretSource, ServerConfig, secret_file};
 use crate::files::open::OpenFiles;
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::descriptors::DescriptorShares;
@@ -19,7 +20,6 @@ use crate::publish::wake::Wake;
 use crate::secret::Secrets;
 use crate::session::{Authority, LeaseTerms, Lifecycle, LifecycleParts, LiveSessions, Naming};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::names::CertificateNames;
 use crate::web::hosts::Hosts;
 
 /// What several parts are made of.
@@ -41,7 +41,7 @@ pub(super) struct SharedParts {
 impl SharedParts {
     pub(super) fn build(
         config: &Config,
-        names: CertificateNames,
+        own_addresses: Vec<IpAddr>,
         shares: DescriptorShares,
         drain: DrainWatch,
     ) -> Result<Self, StartError> {
@@ -73,7 +73,7 @@ impl SharedParts {
         );
         Ok(Self {
             secrets,
-            hosts: Arc::new(Hosts::new(names.hosts, names.addresses)),
+            hosts: Arc::new(hosts(&config.server, own_addresses)),
             naming,
             authority,
             lifecycle,
@@ -93,6 +93,10 @@ fn secrets(config: &Config) -> Result<Secrets, ConfigError> {
         SecretSource::Given(secrets) => Ok(secrets.clone()),
         SecretSource::DevelopmentFile(path) => secret_file::load_or_make(path),
     }
+}
+
+fn hosts(server: &ServerConfig, own_addresses: Vec<IpAddr>) -> Hosts {
+    Hosts::new(server.hosts.clone(), own_addresses).redirecting(server.redirect_hosts.clone())
 }
 
 fn hub(config: &Config, terms: LeaseTerms) -> Hub {

@@ -8,16 +8,16 @@ use std::path::Path;
 
 use super::CommandError;
 use crate::config::{
-    AuthUrl, Config, FrontendConfig, InternalAddress, Mode, SecretSource, SocketConfig, TlsConfig,
+    AuthUrl, Config, FrontendConfig, Mode, SecretSource, ServerConfig, SocketConfig, TlsConfig,
 };
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
 
 /// Prints what the configuration amounts to, or fails where its certificate cannot be used.
 pub(super) fn check(path: &Path, config: &Config) -> Result<(), CommandError> {
-    if let TlsConfig::Files { .. } = &config.tls {
+    if let Some(tls @ TlsConfig::Files { .. }) = &config.tls {
         let names = CertificateNames::default();
-        CertificateStore::load(&config.tls, &names)
+        CertificateStore::load(tls, &names)
             .map_err(|error| CommandError::Unusable(Box::new(error)))?;
     }
     // Nobody may be reading; the exit code says it all then.
@@ -32,28 +32,38 @@ pub(super) fn check(path: &Path, config: &Config) -> Result<(), CommandError> {
 
 fn summary(config: &Config) -> String {
     let server = &config.server;
-    let redirect = joined(&server.http) + ", redirects to https";
-    let http = if server.http.is_empty() {
-        "off".to_owned()
-    } else {
-        redirect
-    };
     let rows = [
         ("mode", mode(config)),
         ("hosts", server.hosts.join(", ")),
-        ("https", joined(&server.https)),
-        ("http", http),
-        ("internal", internal(&server.internal)),
+        ("https", https(server)),
+        ("http", http(server)),
+        ("internal", server.internal.to_string()),
         ("secret", secret(&config.django.secret)),
     ];
     format!("{}\n{}", table(&rows), table(&routes(config)))
 }
 
-fn internal(address: &InternalAddress) -> String {
-    match address {
-        InternalAddress::Tcp(address) => address.to_string(),
-        InternalAddress::Unix(path) => format!("unix:{}", path.display()),
+fn https(server: &ServerConfig) -> String {
+    if server.https.is_empty() {
+        "off, proxies in front end TLS".to_owned()
+    } else {
+        joined(&server.https)
     }
+}
+
+fn http(server: &ServerConfig) -> String {
+    if server.http.is_empty() {
+        return "off".to_owned();
+    }
+    let trusted = &server.proxies.trusted;
+    let what = match (trusted.is_empty(), trusted.trusts_everybody()) {
+        (true, _) => "redirects to https",
+        (false, false) => "serves trusted proxies, redirects others to https",
+        (false, true) => {
+            "serves everybody who claims to be a proxy: server.trusted_proxies is the whole Internet"
+        }
+    };
+    format!("{}, {what}", joined(&server.http))
 }
 
 fn secret(source: &SecretSource) -> String {
@@ -73,11 +83,14 @@ fn mode(config: &Config) -> String {
         Mode::Production => "production",
     };
     match &config.tls {
-        TlsConfig::LocalCa { directory } => format!(
+        None => format!("{mode}, without a certificate"),
+        Some(TlsConfig::LocalCa { directory }) => format!(
             "{mode}, certificate from a local CA in {}",
             directory.display()
         ),
-        TlsConfig::Files { cert, .. } => format!("{mode}, certificate from {}", cert.display()),
+        Some(TlsConfig::Files { cert, .. }) => {
+            format!("{mode}, certificate from {}", cert.display())
+        }
     }
 }
 

@@ -9,20 +9,35 @@ use tracing::field::display;
 use tracing::{info, warn};
 
 use crate::app::Gateway;
-use crate::config::{InternalAddress, Mode, ServerConfig};
+use crate::config::{ListenAddress, Mode, ServerConfig};
 use crate::net::interfaces;
+
+/// Of a gateway that anybody can lie to.
+const TRUSTS_EVERYBODY: &str = "server.trusted_proxies is the whole Internet: everybody can claim to be anybody, \
+    which is right only where nothing but a proxy reaches this gateway";
 
 /// Says that the gateway is ready.
 pub(super) fn log(gateway: &Gateway, mode: Mode, server: &ServerConfig) {
     let addresses = gateway.addresses();
-    let internal = match (addresses.internal, &server.internal) {
-        (Some(address), _) => address.to_string(),
-        (None, InternalAddress::Tcp(address)) => address.to_string(),
-        (None, InternalAddress::Unix(path)) => format!("unix:{}", path.display()),
+    let internal = match addresses.internal {
+        Some(address) => address.to_string(),
+        None => server.internal.to_string(),
     };
-    let (https, http) = (joined(&addresses.https), joined(&addresses.http));
+    let sockets = server
+        .http
+        .iter()
+        .filter(|at| matches!(at, ListenAddress::Unix(_)));
+    let http = addresses.http.iter().map(ToString::to_string);
+    let http: Vec<_> = http.chain(sockets.map(ToString::to_string)).collect();
+    let (https, http) = (joined(&addresses.https), http.join(","));
     let ca = gateway.ca_file().map(|ca| display(ca.display()));
-    let url = url(server.hosts.first(), addresses.https.first());
+    let url = url(
+        server.hosts.iter().find(|host| !host.starts_with("*.")),
+        addresses.https.first(),
+    );
+    if server.proxies.trusted.trusts_everybody() {
+        warn!("{TRUSTS_EVERYBODY}");
+    }
     let named = match mode {
         Mode::Dev => "dev",
         Mode::Production => "production",
@@ -81,7 +96,8 @@ fn open_to_network(listeners: &[SocketAddr], own: &[IpAddr]) -> Vec<SocketAddr> 
 
 /// What to type into a browser.
 fn url(host: Option<&String>, address: Option<&SocketAddr>) -> Option<String> {
-    let (host, port) = (host?, address?.port());
+    // Without HTTPS of its own it is a proxy's, at the usual port.
+    let (host, port) = (host?, address.map_or(443, SocketAddr::port));
     let host = match host.parse() {
         Ok(IpAddr::V6(address)) => format!("[{address}]"),
         _ => host.clone(),

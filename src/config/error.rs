@@ -66,6 +66,11 @@ impl ConfigError {
         self
     }
 
+    pub(super) fn is_about(&self, key: &str) -> bool {
+        let rest = self.message.strip_prefix(key);
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    }
+
     pub(super) fn place(&self) -> &Location {
         &self.place
     }

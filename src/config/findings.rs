@@ -41,6 +41,11 @@ impl Findings<'_> {
                 .push(ConfigError::new(place, message).hint(hint));
         }
     }
+
+    /// Whether something is wrong with a key, `section.key`: what only follows from that is not worth saying.
+    pub(super) fn are_about(&self, key: &str) -> bool {
+        self.errors.iter().any(|error| error.is_about(key))
+    }
 }
 
 /// A text as an error shows it.

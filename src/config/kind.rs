@@ -3,7 +3,7 @@
 //! Used by the sections' readers. The surprise: a kind's parser fails with a hint only; what was
 //! expected and found is said in one place, in `section`.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -109,62 +109,6 @@ pub(super) const COOKIE_NAME: ValueKind<String> = ValueKind {
     },
 };
 
-/// A host of the origin: lower case, an IPv6 address in brackets.
-pub(super) const HOST: ValueKind<String> = ValueKind {
-    expected: "a host name or IP address without scheme, port and path",
-    parse: |text| {
-        let text = text.to_lowercase();
-        if let Some(address) = bracketed(&text) {
-            return Ok(format!("[{address}]"));
-        }
-        if is_host_name(&text) {
-            Ok(text)
-        } else {
-            Err(host_hint(&text))
-        }
-    },
-};
-
-pub(super) fn bracketed(text: &str) -> Option<Ipv6Addr> {
-    text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
-}
-
-/// Letters, digits, hyphens and, as container names have them, underscores; labels by dots.
-pub(super) fn is_host_name(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-    };
-    text.len() <= 253 && text.split('.').all(label)
-}
-
-fn host_hint(text: &str) -> Hint {
-    if let Ok(address) = text.parse::<Ipv6Addr>() {
-        return Some(format!(
-            "write an IPv6 address in brackets: \"[{address}]\""
-        ));
-    }
-    if !text.is_ascii() {
-        return Some("write the name in its ASCII form, which starts with \"xn--\"".to_owned());
-    }
-    if text.contains('*') {
-        return Some("wildcards are not known here: list every name".to_owned());
-    }
-    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    let name = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let name = match name.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => name,
-    };
-    let name = name.trim_end_matches('.');
-    (is_host_name(name) || bracketed(name).is_some())
-        .then(|| format!("write \"{name}\": scheme and port come from where the gateway listens"))
-}
-
 /// A prefix of paths.
 pub(super) const PREFIX: ValueKind<String> = ValueKind {
     expected: "a path that starts and ends with a slash such as \"/api/\"",
@@ -240,21 +184,6 @@ mod tests {
 
     fn hint<T: std::fmt::Debug>(kind: &ValueKind<T>, text: &str) -> String {
         (kind.parse)(text).unwrap_err().unwrap_or_default()
-    }
-
-    #[test]
-    fn a_host_is_a_name_alone() {
-        assert_eq!((HOST.parse)("App.Example.com").unwrap(), "app.example.com");
-        assert_eq!((HOST.parse)("[::1]").unwrap(), "[::1]");
-        assert_eq!((HOST.parse)("192.168.1.5").unwrap(), "192.168.1.5");
-        assert!(hint(&HOST, "https://a.test:8443/x").starts_with("write \"a.test\""));
-        assert!(hint(&HOST, "a.test:8443").starts_with("write \"a.test\""));
-        assert!(hint(&HOST, "::1").contains("[::1]"));
-        assert!(hint(&HOST, "*.a.test").contains("wildcards"));
-        assert!(hint(&HOST, "bücher.test").contains("xn--"));
-        for text in ["", "a b", "-a", "a..b", "a@b"] {
-            assert!((HOST.parse)(text).is_err(), "{text:?}");
-        }
     }
 
     #[test]

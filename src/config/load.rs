@@ -122,8 +122,8 @@ fn read_sections(document: &mut Document<'_>) -> Config {
     let limits = Limits::read(document);
     Config {
         mode,
+        tls: Some(tls).filter(|_| !server.https.is_empty()),
         server,
-        tls,
         django,
         frontend,
         files,

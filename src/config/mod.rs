@@ -15,15 +15,19 @@ mod environment;
 mod error;
 mod findings;
 mod frontend;
+mod health;
+mod host;
 mod kind;
 mod known;
 mod limits;
 mod listen;
 pub mod load;
 mod log;
+mod network;
 mod origin;
 mod outbox;
 mod pattern;
+mod proxies;
 mod routes;
 pub mod secret_file;
 mod section;
@@ -31,6 +35,7 @@ mod server;
 mod size;
 mod sockets;
 mod tls;
+mod trusted;
 mod unknown;
 mod upstream;
 
@@ -42,12 +47,15 @@ pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
 pub use frontend::FrontendConfig;
 pub use limits::Limits;
+pub use listen::ListenAddress;
 pub use log::{AccessLog, LogConfig, LogFormat};
 pub use outbox::OutboxConfig;
+pub use proxies::{ClientAddress, ProxiesConfig};
 pub use routes::{FolderConfig, UpstreamRoute};
-pub use server::{InternalAddress, ServerConfig};
+pub use server::ServerConfig;
 pub use sockets::SocketConfig;
 pub use tls::TlsConfig;
+pub use trusted::TrustedProxies;
 pub use upstream::UpstreamAddress;
 
 /// Everything `gateway.toml` decides.
@@ -57,8 +65,8 @@ pub struct Config {
     pub mode: Mode,
     /// `[server]`
     pub server: ServerConfig,
-    /// `[tls]`
-    pub tls: TlsConfig,
+    /// `[tls]`; `None` where HTTPS is served nowhere.
+    pub tls: Option<TlsConfig>,
     /// `[django]`
     pub django: DjangoConfig,
     /// `[frontend]`

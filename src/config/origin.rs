@@ -3,7 +3,8 @@
 //! Used by `[[sockets]]`. The surprise: apps and extensions have origins too, with schemes of their
 //! own, and `null` is one that every site can have.
 
-use super::kind::{Hint, ValueKind, bracketed, is_host_name};
+use super::host::{bracketed, is_host_name};
+use super::kind::{Hint, ValueKind};
 
 pub(super) const ORIGIN: ValueKind<String> = ValueKind {
     expected: "an origin as browsers write it such as \"https://app.example.com\"",

@@ -4,39 +4,44 @@
 //! without it the certificate decides; and where a port alone listens depends on it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::time::Duration;
 
 use super::Mode;
 use super::document::Document;
-use super::kind::{ADDRESS, HOST, ValueKind};
-use super::listen::{Exposure, ListenAt, PLACE, PLACE_OR_NOWHERE};
+use super::health::HEALTH;
+use super::host::{HOST, HOST_OR_WILDCARD};
+use super::kind::{ADDRESS, DURATION_OR_ZERO, ValueKind};
+use super::listen::{Exposure, ListenAddress, ListenAt, PLAIN_PLACE, TLS_PLACE};
+use super::proxies::ProxiesConfig;
 use super::section::Section;
 use super::upstream::{UpstreamAddress, check_unix_path, unix_path};
 
 /// `[server]`: addresses and names of the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where HTTPS is served. Never empty.
+    /// Where HTTPS is served; empty, where a proxy in front ends TLS.
     pub https: Vec<SocketAddr>,
-    /// Where requests are redirected to HTTPS; may be empty.
-    pub http: Vec<SocketAddr>,
+    /// Where trusted proxies are served that ended TLS, and all others redirected to HTTPS; may be empty
+    /// where `https` is not.
+    pub http: Vec<ListenAddress>,
     /// Lower-case names of this origin, the canonical one first. Never empty; an IPv6 address is in
-    /// brackets, as in `Host`.
+    /// brackets, as in `Host`; `*.` in front stands for one label or more.
     pub hosts: Vec<String>,
+    /// Names that are redirected to the first of `hosts`.
+    pub redirect_hosts: Vec<String>,
+    /// The path at which everybody hears whether the gateway is well.
+    pub health: Option<String>,
+    /// For how long health says that the gateway ends before it does.
+    pub shutdown_delay: Duration,
     /// Whether a developer's gateway is for the network too: ports are open to it, and this machine's
     /// own addresses count as hosts.
     pub lan: bool,
+    /// What proxies in front may say.
+    pub proxies: ProxiesConfig,
+    /// Whether connections of trusted proxies begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Where the internal listener is.
-    pub internal: InternalAddress,
-}
-
-/// Where the internal listener is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InternalAddress {
-    /// A TCP address, on loopback unless the user says else.
-    Tcp(SocketAddr),
-    /// A Unix socket, made with mode 0600.
-    Unix(PathBuf),
+    pub internal: ListenAddress,
 }
 
 const HTTPS: ListenAt = ListenAt::Port(8443);
@@ -52,54 +57,97 @@ const MODE: ValueKind<Mode> = ValueKind {
     },
 };
 
-const INTERNAL: ValueKind<InternalAddress> = ValueKind {
+const INTERNAL: ValueKind<ListenAddress> = ValueKind {
     expected: "an IP address and a port such as \"127.0.0.1:9400\", or \"unix:/run/gatepost.sock\"",
     parse: |text| match text.strip_prefix("unix:") {
-        Some(path) => unix_path(path).map(InternalAddress::Unix),
+        Some(path) => unix_path(path).map(ListenAddress::Unix),
         None => match text.strip_prefix("http://") {
             // It is written as GATEPOST["URL"] on Django's side.
             Some(bare) => Err(Some(format!("write \"{}\"", bare.trim_end_matches('/')))),
-            None => (ADDRESS.parse)(text).map(InternalAddress::Tcp),
+            None => (ADDRESS.parse)(text).map(ListenAddress::Tcp),
         },
     },
 };
 
-impl ServerConfig {
-    /// Reads the section, and the mode, which is `usual` unless it is set.
-    pub(super) fn read(document: &mut Document<'_>, usual: Mode) -> (Self, Mode) {
-        let mut section = document.section("server");
+/// Where the origin listens, and what decides that.
+struct Listening {
+    mode: Mode,
+    lan: bool,
+    https: Vec<SocketAddr>,
+    http: Vec<ListenAddress>,
+}
+
+impl Listening {
+    fn read(section: &mut Section<'_, '_>, usual: Mode) -> Self {
+        let https = section.list("https", &TLS_PLACE).unwrap_or(vec![HTTPS]);
+        let http = section.list("http", &PLAIN_PLACE).unwrap_or(vec![HTTP]);
+        let ends_tls = https
+            .iter()
+            .any(|place| !matches!(place, ListenAt::Nowhere));
+        let usual = if ends_tls { usual } else { Mode::Production };
         let mode = section.optional("mode", &MODE).unwrap_or(usual);
         let lan = section.flag("lan").unwrap_or(false);
         let exposure = match mode {
             Mode::Dev if !lan => Exposure::ThisMachine,
             Mode::Dev | Mode::Production => Exposure::Everybody,
         };
-        let listen = |places: Option<Vec<ListenAt>>, usual| {
-            let places = places.unwrap_or_else(|| vec![usual]).into_iter();
-            places.flat_map(|place| place.addresses(exposure)).collect()
-        };
-        let mut server = Self {
-            https: listen(section.list("https", &PLACE), HTTPS),
-            http: listen(section.list("http", &PLACE_OR_NOWHERE), HTTP),
-            hosts: section
-                .list("hosts", &HOST)
-                .unwrap_or_else(|| vec!["localhost".to_owned()]),
+        let folder = &section.findings.folder;
+        let https = https.iter().flat_map(|place| place.addresses(exposure));
+        let http = http
+            .into_iter()
+            .flat_map(|place| place.listeners(exposure, folder));
+        Self {
+            mode,
             lan,
+            https: https.collect(),
+            http: http.collect(),
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Reads the section, and the mode, which is `usual` unless it is set, or TLS ends in front.
+    pub(super) fn read(document: &mut Document<'_>, usual: Mode) -> (Self, Mode) {
+        let mut section = document.section("server");
+        let folder = section.findings.folder.clone();
+        let listening = Listening::read(&mut section, usual);
+        let mut server = Self {
+            https: listening.https,
+            http: listening.http,
+            lan: listening.lan,
+            hosts: section
+                .list("hosts", &HOST_OR_WILDCARD)
+                .unwrap_or_else(|| vec!["localhost".to_owned()]),
+            redirect_hosts: section.list("redirect_hosts", &HOST).unwrap_or_default(),
+            health: section.value("health", &HEALTH).flatten(),
+            shutdown_delay: section
+                .value("shutdown_delay", &DURATION_OR_ZERO)
+                .unwrap_or_default(),
+            proxies: ProxiesConfig::read(&mut section),
+            proxy_protocol: section.flag("proxy_protocol").unwrap_or(false),
             internal: section
                 .value("internal", &INTERNAL)
-                .unwrap_or(InternalAddress::Tcp(INTERNAL_DEFAULT)),
+                .unwrap_or(ListenAddress::Tcp(INTERNAL_DEFAULT)),
         };
-        if let InternalAddress::Unix(path) = &mut server.internal {
-            *path = section.findings.folder.join(&path);
-            check_unix_path(&mut section, "internal", path);
+        if let ListenAddress::Unix(path) = &mut server.internal {
+            *path = folder.join(&path);
+        }
+        if server.proxy_protocol {
+            let proxies = &server.proxies;
+            proxies.require_trust(&mut section, "proxy_protocol", "is true");
         }
         server.check(&mut section);
-        (server, mode)
+        (server, listening.mode)
     }
 
-    /// Whether HTTPS is served to this machine alone.
+    /// Whether the origin is served to this machine alone.
     pub fn is_on_loopback(&self) -> bool {
-        self.https.iter().all(|address| address.ip().is_loopback())
+        let is_local = |at: &ListenAddress| match at {
+            ListenAddress::Tcp(address) => address.ip().is_loopback(),
+            ListenAddress::Unix(_) => true,
+        };
+        let https = self.https.iter().all(|address| address.ip().is_loopback());
+        https && (self.proxies.trusted.is_empty() || self.http.iter().all(is_local))
     }
 
     /// Refuses upstreams that are the gateway itself: what is meant for them would go round in circles.
@@ -117,29 +165,31 @@ impl ServerConfig {
 
     /// The key that has the gateway listen at an upstream's address.
     fn key_of(&self, upstream: &UpstreamAddress) -> Option<&'static str> {
-        let UpstreamAddress::Tcp { host, port } = upstream else {
-            return None;
+        let https = self.https.iter().any(|own| is_at(upstream, *own));
+        let is_it = |own: &ListenAddress| match (own, upstream) {
+            (ListenAddress::Tcp(own), _) => is_at(upstream, *own),
+            (ListenAddress::Unix(own), UpstreamAddress::Unix(path)) => own == path,
+            (ListenAddress::Unix(_), UpstreamAddress::Tcp { .. }) => false,
         };
-        let named = host.parse::<IpAddr>().ok();
-        let is_it = |own: &SocketAddr| {
-            let answers_loopback =
-                own.ip().is_unspecified() || own.ip().is_loopback() && named.is_none();
-            let is_here = named == Some(own.ip()) || upstream.is_on_loopback() && answers_loopback;
-            own.port() == *port && is_here
-        };
-        let is_internal = matches!(&self.internal, InternalAddress::Tcp(own) if is_it(own));
         let keys = [
-            ("https", self.https.iter().any(is_it)),
+            ("https", https),
             ("http", self.http.iter().any(is_it)),
-            ("internal", is_internal),
+            ("internal", is_it(&self.internal)),
         ];
         keys.into_iter()
             .find_map(|(key, listens)| listens.then_some(key))
     }
 
     fn check(&self, section: &mut Section<'_, '_>) {
-        if self.https.is_empty() {
-            section.refuse("https", "is empty, but something must be served", None);
+        if self.https.is_empty() && self.http.is_empty() {
+            section.refuse(
+                "https",
+                "is empty, and server.http too, but something must be served",
+                None,
+            );
+        } else if self.https.is_empty() {
+            let what = "is empty, so that only trusted proxies are served";
+            self.proxies.require_trust(section, "https", what);
         }
         if self.hosts.is_empty() {
             let hint = "name the host that people type, such as [\"localhost\"]";
@@ -149,18 +199,19 @@ impl ServerConfig {
                 Some(hint),
             );
         }
-        let internal = match &self.internal {
-            InternalAddress::Tcp(address) => Some(address),
-            InternalAddress::Unix(_) => None,
-        };
-        let keys = self.https.iter().map(|address| ("https", address));
-        let keys = keys.chain(self.http.iter().map(|address| ("http", address)));
-        let all: Vec<_> = keys
-            .chain(internal.map(|address| ("internal", address)))
-            .collect();
+        self.check_redirect_hosts(section);
+        let https = self.https.iter().copied().map(ListenAddress::Tcp);
+        let keys = https.map(|address| ("https", address));
+        let keys = keys.chain(self.http.iter().map(|address| ("http", address.clone())));
+        let all: Vec<_> = keys.chain([("internal", self.internal.clone())]).collect();
         for (number, (key, address)) in all.iter().enumerate() {
+            if let ListenAddress::Unix(path) = address {
+                check_unix_path(section, key, path);
+                self.check_trust_in_socket(section, key);
+            }
+            let is_any_port = matches!(address, ListenAddress::Tcp(tcp) if tcp.port() == 0);
             let taken = all[..number].iter().find(|(_, other)| other == address);
-            if let Some((other, _)) = taken.filter(|_| address.port() != 0) {
+            if let Some((other, _)) = taken.filter(|_| !is_any_port) {
                 section.refuse(
                     key,
                     &format!("{address} is taken by server.{other} already"),
@@ -169,4 +220,52 @@ impl ServerConfig {
             }
         }
     }
+
+    fn check_redirect_hosts(&self, section: &mut Section<'_, '_>) {
+        if self.redirect_hosts.is_empty() {
+            return;
+        }
+        if self
+            .hosts
+            .first()
+            .is_some_and(|host| host.starts_with("*."))
+        {
+            let hint = "put the name that they are redirected to first in server.hosts";
+            let message = "is set, but the first of server.hosts stands for many names";
+            section.refuse("redirect_hosts", message, Some(hint));
+        }
+        let both = self
+            .redirect_hosts
+            .iter()
+            .find(|host| self.hosts.contains(host));
+        if let Some(host) = both {
+            let message = format!("{host} is one of server.hosts, too");
+            section.refuse(
+                "redirect_hosts",
+                &message,
+                Some("leave it out of one of the two"),
+            );
+        }
+    }
+
+    /// Over a Unix socket nobody but a proxy comes.
+    fn check_trust_in_socket(&self, section: &mut Section<'_, '_>, key: &str) {
+        if key == "http" && !self.proxies.trusted.trusts(None) {
+            let hint =
+                "add \"unix\" to server.trusted_proxies: whoever may open the socket is believed";
+            let message = "is a Unix socket, but who comes by it is only redirected, as nobody there is trusted";
+            section.refuse(key, message, Some(hint));
+        }
+    }
+}
+
+/// Whether whoever listens at an address answers to an upstream's.
+fn is_at(upstream: &UpstreamAddress, own: SocketAddr) -> bool {
+    let UpstreamAddress::Tcp { host, port } = upstream else {
+        return false;
+    };
+    let named = host.parse::<IpAddr>().ok();
+    let answers_loopback = own.ip().is_unspecified() || own.ip().is_loopback() && named.is_none();
+    let is_here = named == Some(own.ip()) || upstream.is_on_loopback() && answers_loopback;
+    own.port() == *port && is_here
 }

@@ -209,10 +209,27 @@ fn dev_means_a_certificate_of_the_local_ca_unless_said() {
 }
 
 #[test]
+fn where_tls_ends_in_front_there_is_no_certificate_and_the_mode_is_production() {
+    let text = "[server]\nhttps = \"\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n";
+    let config = parsed(text, &[]).unwrap();
+    assert_eq!((config.mode, config.tls), (Mode::Production, None));
+    assert_eq!(config.server.http.len(), 2);
+    assert!(!config.server.is_on_loopback());
+    let dev = parsed(&format!("{text}mode = \"dev\"\n"), &[]).unwrap();
+    assert!(dev.mode == Mode::Dev && dev.server.is_on_loopback());
+    let by_variable = [
+        ("GATEPOST_SERVER__HTTPS", ""),
+        ("GATEPOST_SERVER__TRUSTED_PROXIES", "10.0.0.0/8, unix"),
+    ];
+    assert_eq!(parsed("", &by_variable).unwrap().tls, None);
+}
+
+#[test]
 fn a_port_alone_is_for_this_machine_in_dev_unless_the_network_may_come() {
     let listens = |text: &str| {
         let server = parsed(text, &[]).unwrap().server;
-        format!("{:?} {:?}", server.https, server.http)
+        let http: Vec<_> = server.http.iter().map(ToString::to_string).collect();
+        format!("{:?} [{}]", server.https, http.join(", "))
     };
     let own = "[127.0.0.1:8443, [::1]:8443] [127.0.0.1:8080, [::1]:8080]";
     let open = "[0.0.0.0:8443, [::]:8443] [0.0.0.0:8080, [::]:8080]";

@@ -5,7 +5,8 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use super::kind::{Hint, ValueKind, is_host_name};
+use super::host::is_host_name;
+use super::kind::{Hint, ValueKind};
 use super::section::Section;
 
 /// The longest path of a Unix socket on Linux, whose `sun_path` has 108 bytes with a final NUL.

@@ -6,8 +6,8 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -34,6 +34,16 @@ pub enum Peer {
     Unix,
 }
 
+impl Peer {
+    /// Its IP address, where it has one.
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Unix => None,
+        }
+    }
+}
+
 /// Why an address cannot be listened at.
 #[derive(Debug, Error)]
 pub enum ListenError {
@@ -53,6 +63,15 @@ pub enum ListenError {
         /// Why not.
         source: io::Error,
     },
+}
+
+/// Who may open a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenedBy {
+    /// The gateway's user alone.
+    Owner,
+    /// Its group too: a proxy is another user.
+    Group,
 }
 
 /// A bound socket.
@@ -119,14 +138,14 @@ impl Listener {
             .map_err(|source| ListenError::Tcp { address, source })
     }
 
-    /// Listens on a Unix socket that only this user may open. The file of a gateway that is gone is
+    /// Listens on a Unix socket that nobody else may open. The file of a gateway that is gone is
     /// replaced; one that answers is left alone.
-    pub fn bind_unix(path: &Path) -> Result<Self, ListenError> {
+    pub fn bind_unix(path: &Path, opened_by: OpenedBy) -> Result<Self, ListenError> {
         let refused = |source| ListenError::Unix {
             path: path.to_owned(),
             source,
         };
-        let listener = bind_unix(path).map_err(refused)?;
+        let listener = bind_unix(path, opened_by).map_err(refused)?;
         let file = SocketFile {
             path: path.to_owned(),
             inode: inode(path),
@@ -211,15 +230,20 @@ fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+fn bind_unix(path: &Path, opened_by: OpenedBy) -> io::Result<UnixListener> {
+    let owner = Mode::RUSR | Mode::WUSR;
+    let (mode, bits) = match opened_by {
+        OpenedBy::Owner => (owner, 0o600),
+        OpenedBy::Group => (owner | Mode::RGRP | Mode::WGRP, 0o660),
+    };
     remove_stale(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // Linux gives the file the mode of the socket, so that it is never open to others; elsewhere it
     // is closed right after.
-    rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    rustix::fs::fchmod(&socket, mode)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    fs::set_permissions(path, PermissionsExt::from_mode(bits))?;
     socket.listen(BACKLOG)?;
     UnixListener::from_std(socket.into())
 }

@@ -12,4 +12,5 @@ pub mod jitter;
 pub mod listener;
 mod patience;
 pub mod per_address;
+pub mod proxy_protocol;
 pub mod stream;

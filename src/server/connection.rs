@@ -53,21 +53,69 @@ const REFUSAL_IDLE: Duration = Duration::from_millis(500);
 pub(super) async fn run_tls<A: Handler>(
     service: Arc<Service<A>>,
     store: Arc<CertificateStore>,
-    stream: PacedStream,
-    client: ServedClient,
+    mut stream: PacedStream,
+    mut client: ServedClient,
 ) {
-    let handshake = handshake(store.server_config(), stream);
-    drop(store);
-    let limit = client.treatment.limit(service.limits.tls_timeout);
-    let handshake = tokio::time::timeout(limit, handshake);
-    let secured = tokio::select! {
-        secured = handshake => secured,
-        () = late(&service.drain) => return,
+    let beginning = async {
+        let peer = introduce(&service, &mut stream, client.peer).await?;
+        let (stream, protocol) = handshake(store.server_config(), stream).await?;
+        Ok((stream, protocol, peer))
     };
-    match secured {
-        Ok(Ok((stream, protocol))) => serve_http(service, stream, protocol, client).await,
-        Ok(Err(error)) => tracing::debug!(%error, "the TLS handshake failed"),
-        Err(_) => tracing::debug!("the TLS handshake lasts too long"),
+    let begun = begin(&service, &client, beginning).await;
+    drop(store);
+    if let Some((stream, protocol, peer)) = begun {
+        client.peer = peer;
+        serve_http(service, stream, protocol, client).await;
+    }
+}
+
+/// Serves a client over plain HTTP.
+pub(super) async fn run_plain<A: Handler>(
+    service: Arc<Service<A>>,
+    mut stream: PacedStream,
+    mut client: ServedClient,
+) {
+    if service.introductions.is_some() {
+        let beginning = introduce(&service, &mut stream, client.peer);
+        match begin(&service, &client, beginning).await {
+            Some(peer) => client.peer = peer,
+            None => return,
+        }
+    }
+    serve_http(service, stream, Protocol::Http1, client).await;
+}
+
+/// Does what comes before the first request: within its time, and not for long while the gateway ends.
+async fn begin<A, T>(
+    service: &Service<A>,
+    client: &ServedClient,
+    beginning: impl Future<Output = io::Result<T>>,
+) -> Option<T> {
+    let limit = client.treatment.limit(service.limits.tls_timeout);
+    let begun = tokio::select! {
+        begun = tokio::time::timeout(limit, beginning) => begun,
+        () = late(&service.drain) => return None,
+    };
+    match begun {
+        Ok(Ok(begun)) => return Some(begun),
+        Ok(Err(error)) => tracing::debug!(%error, "the handshake failed"),
+        Err(_) => tracing::debug!("the handshake lasts too long"),
+    }
+    None
+}
+
+/// Who is behind the connection.
+async fn introduce<A>(
+    service: &Service<A>,
+    stream: &mut PacedStream,
+    peer: Peer,
+) -> io::Result<Peer> {
+    match &service.introductions {
+        Some(introductions) => {
+            let read = introductions.read(stream, peer).await;
+            read.map_err(io::Error::other)
+        }
+        None => Ok(peer),
     }
 }
 

@@ -4,7 +4,6 @@
 //! is only passed through to an upstream has its Origin checked here too, since the servers behind
 //! (Vite, many Channels apps) do not.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -13,13 +12,13 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::access::AccessRecord;
+use super::redirect::Redirect;
+use super::route::Route;
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
 use crate::config::AccessLog;
-use crate::files::folder::Folder;
 use crate::ids::{NodeId, RequestId};
-use crate::proxy::forward::Forwarder;
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
 use crate::socket::{HandshakeError, OriginRule, SocketRoute};
@@ -27,34 +26,20 @@ use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::telemetry::span;
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
+use crate::web::client::Client;
+use crate::web::forwarded::Proxies;
 use crate::web::kept;
 use crate::web::notice;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::render::{ResponseFormat, render};
 use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
 
-/// What answers a path.
-#[derive(Debug)]
-pub enum Route {
-    /// The gateway ends WebSockets here.
-    Socket(SocketRoute),
-    /// A server behind the gateway.
-    Upstream(Forwarder),
-    /// A folder, mounted at a prefix.
-    Folder {
-        /// The prefix, with slashes at both ends.
-        prefix: String,
-        /// The folder.
-        folder: Folder,
-    },
-    /// Paths that the outside never gets an answer from.
-    Reserved,
-}
-
 /// Answers the public listener.
 #[derive(Debug)]
 pub struct Dispatch {
+    proxies: Proxies,
     admission: Admission,
+    redirect: Arc<Redirect>,
     routes: RouteTable<Arc<Route>>,
     settings: DispatchSettings,
     node: NodeId,
@@ -76,8 +61,12 @@ pub struct DispatchSettings {
 /// What requests meet.
 #[derive(Debug)]
 pub struct DispatchParts {
+    /// Reads what proxies in front say.
+    pub proxies: Proxies,
     /// Refuses what is no request of this origin's.
     pub admission: Admission,
+    /// Sends on what is asked of hosts that moved.
+    pub redirect: Arc<Redirect>,
     /// What answers which path.
     pub routes: RouteTable<Arc<Route>>,
     /// Counts.
@@ -86,22 +75,13 @@ pub struct DispatchParts {
     pub unrouted: Unrouted,
 }
 
-impl Route {
-    /// Whether WebSockets go on from here; `None` where the gateway itself decides about them.
-    fn takes_websockets(&self) -> Option<bool> {
-        match self {
-            Self::Upstream(forwarder) => Some(forwarder.takes_websockets()),
-            Self::Folder { .. } => Some(false),
-            Self::Socket(_) | Self::Reserved => None,
-        }
-    }
-}
-
 impl Dispatch {
     /// Answers by the routes among these parts.
     pub fn new(settings: DispatchSettings, parts: DispatchParts) -> Self {
         Self {
+            proxies: parts.proxies,
             admission: parts.admission,
+            redirect: parts.redirect,
             routes: parts.routes,
             settings,
             node: NodeId::random(),
@@ -124,6 +104,11 @@ impl Dispatch {
         let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
         span::record("request_id", || id);
         id
+    }
+
+    /// Shows the way to here.
+    pub(super) fn redirect(&self) -> &Redirect {
+        &self.redirect
     }
 
     /// What the page that is asked for should show; the request is then changed so that it can.
@@ -227,46 +212,67 @@ impl Dispatch {
     }
 }
 
-impl Handler for Dispatch {
-    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+impl Dispatch {
+    /// Answers a request of this client's over HTTPS, which a proxy may have ended.
+    pub async fn answer_to(
+        &self,
+        client: Client,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
         let id = self.name_request();
-        let address = address_of(peer);
         let (asked, begun) = (ResponseFormat::of(&request), Instant::now());
         let (uri, method) = (request.uri().clone(), request.method().clone());
-        let audience = self.settings.pages;
-        let answered = match self.admission.admit(&mut request) {
-            Err(problem) => Err(problem),
-            Ok(admitted) => {
-                let downstream = Downstream {
-                    address,
+        let response = match self.serve(id, &client, request).await {
+            Ok(answer) => answer,
+            Err(problem) => {
+                let reader = Reader {
                     request_id: id,
-                    host: admitted.host,
-                    upgrade: admitted.upgrade,
-                    audience,
-                    claimed: admitted.claimed,
+                    audience: self.settings.pages,
                 };
-                let shown = self.to_show(&mut request, &downstream.host);
-                let answered = self.route(request, &admitted.path, &downstream).await;
-                answered.map(|answer| shown::add(shown.as_ref(), answer))
+                render(&problem, asked, Some(reader))
             }
         };
-        let response = answered.unwrap_or_else(|problem| {
-            let reader = Reader {
-                request_id: id,
-                audience,
-            };
-            render(&problem, asked, Some(reader))
-        });
         self.finish(
             &AccessRecord {
                 method,
                 path: uri.path(),
-                address,
+                address: client.address,
                 id,
                 begun,
             },
             response,
         )
+    }
+
+    async fn serve(
+        &self,
+        id: RequestId,
+        client: &Client,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let admitted = self.admission.admit(&mut request, client)?;
+        if admitted.is_moved {
+            let (method, uri) = (request.method(), request.uri());
+            return Ok(self.redirect.to_canonical(client, method, uri));
+        }
+        let downstream = Downstream {
+            address: client.address,
+            request_id: id,
+            host: admitted.host,
+            upgrade: admitted.upgrade,
+            audience: self.settings.pages,
+            claimed: admitted.claimed,
+        };
+        let shown = self.to_show(&mut request, &downstream.host);
+        let answer = self.route(request, &admitted.path, &downstream).await?;
+        Ok(shown::add(shown.as_ref(), answer))
+    }
+}
+
+impl Handler for Dispatch {
+    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+        let client = self.proxies.client(peer.address(), request.headers_mut());
+        self.answer_to(client, request).await
     }
 }
 
@@ -274,13 +280,6 @@ impl Handler for Dispatch {
 fn check_origin(request: &Request<Incoming>, downstream: &Downstream) -> Result<(), Problem> {
     let own = OriginRule::default().check(request.headers(), &downstream.host);
     own.map_err(|error| error.to_problem())
-}
-
-fn address_of(peer: Peer) -> IpAddr {
-    match peer {
-        Peer::Tcp(address) => address.ip().to_canonical(),
-        Peer::Unix => Ipv4Addr::LOCALHOST.into(),
-    }
 }
 
 fn not_found(why: &str) -> Problem {

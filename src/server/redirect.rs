@@ -1,17 +1,16 @@
-//! The plain HTTP listener: the way to the same place over HTTPS.
+//! Redirects: the way to the same place over HTTPS, under the name that people should use.
 //!
-//! The composition root serves it on `server.http`. The surprise: only a host of this origin is
+//! Used by `plain`, which serves `server.http`, and by `dispatch` for hosts that moved. The surprise: only a host of this origin is
 //! sent on, so that nobody can borrow the gateway to send people elsewhere.
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 
-use super::service::{Handler, Peer};
 use crate::web::body::ResponseBody;
-use crate::web::hosts::{Hosts, is_same_authority, split_authority};
+use crate::web::client::{Client, ToldScheme};
+use crate::web::hosts::{HostStanding, Hosts, is_same_authority, split_authority};
 use crate::web::problem::Problem;
 use crate::web::render::{ResponseFormat, render};
 
@@ -43,46 +42,107 @@ impl Redirect {
         Self { port, hosts, lasts }
     }
 
-    /// The answer to a request, whose body is not looked at.
-    pub fn respond<B>(&self, request: &Request<B>) -> Response<ResponseBody> {
-        match self.location(request) {
-            Ok(location) => {
-                let mut response = Response::new(ResponseBody::empty());
-                response.headers_mut().insert(LOCATION, location);
+    /// The answer to a request of this client's, whose body is not read.
+    pub fn respond<B>(&self, client: &Client, request: &Request<B>) -> Response<ResponseBody> {
+        // A body that nobody reads is not worth keeping the connection for.
+        let body = [CONTENT_LENGTH, TRANSFER_ENCODING];
+        let has_body = body.iter().any(|name| request.headers().contains_key(name));
+        let mut response = self.judge(client, request);
+        if has_body {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
+    }
+
+    fn judge<B>(&self, client: &Client, request: &Request<B>) -> Response<ResponseBody> {
+        match self.host(client, request) {
+            Ok((_, HostStanding::Moved)) => {
+                self.to_canonical(client, request.method(), request.uri())
+            }
+            Ok((host, _)) => {
                 // Unlike 301 and 302, both keep the method and the body of a form.
-                *response.status_mut() = match self.lasts {
+                let status = match self.lasts {
                     Lasts::ForGood => StatusCode::PERMANENT_REDIRECT,
-                    Lasts::JustNow => {
-                        let fields = response.headers_mut();
-                        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                        StatusCode::TEMPORARY_REDIRECT
-                    }
+                    Lasts::JustNow => StatusCode::TEMPORARY_REDIRECT,
                 };
-                response
+                self.to(&self.origin(host, client), request.uri(), status)
             }
             Err(problem) => render(&problem, ResponseFormat::of(request), None),
         }
     }
 
-    fn location<B>(&self, request: &Request<B>) -> Result<HeaderValue, Problem> {
-        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
-            return Err(Problem::method_not_allowed(request.method(), METHODS).closing());
+    /// The answer to a request for a host that moved: the way to the canonical one.
+    pub fn to_canonical(
+        &self,
+        client: &Client,
+        method: &Method,
+        uri: &Uri,
+    ) -> Response<ResponseBody> {
+        // Of 301 every program has heard; but it makes a GET of a form that is posted.
+        let status = match *method {
+            Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
+            _ => StatusCode::PERMANENT_REDIRECT,
+        };
+        let host = self.hosts.canonical().unwrap_or_default();
+        self.to(&self.origin(host, client), uri, status)
+    }
+
+    fn origin(&self, host: &str, client: &Client) -> String {
+        // Where a proxy speaks HTTPS, only it knows; nearly always it is the usual port.
+        match (self.port, client.scheme) {
+            (port, ToldScheme::Untrusted) if port != HTTPS => format!("https://{host}:{port}"),
+            _ => format!("https://{host}"),
         }
-        let host = self.host(request)?;
-        let path = match request.uri().path_and_query() {
+    }
+
+    fn to(&self, origin: &str, uri: &Uri, status: StatusCode) -> Response<ResponseBody> {
+        let path = match uri.path_and_query() {
             Some(path) if path.as_str().starts_with('/') => path.as_str(),
             _ => "/",
         };
-        let port = match self.port {
-            HTTPS => String::new(),
-            port => format!(":{port}"),
-        };
-        HeaderValue::try_from(format!("https://{host}{port}{path}"))
-            .map_err(|_| bad_request("bad_target", "The request's target cannot be understood."))
+        let mut response = Response::new(ResponseBody::empty());
+        *response.status_mut() = status;
+        if self.lasts == Lasts::JustNow {
+            let no_store = HeaderValue::from_static("no-store");
+            response.headers_mut().insert(CACHE_CONTROL, no_store);
+        }
+        // A target that `http` has read, and a host without strange characters, are a field's value.
+        if let Ok(location) = HeaderValue::try_from(format!("{origin}{path}")) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
     }
 
     /// The one host that the request names, without its port.
-    fn host<'a, B>(&self, request: &'a Request<B>) -> Result<&'a str, Problem> {
+    fn host<'a, B>(
+        &self,
+        client: &'a Client,
+        request: &'a Request<B>,
+    ) -> Result<(&'a str, HostStanding), Problem> {
+        if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+            return Err(Problem::method_not_allowed(request.method(), METHODS).closing());
+        }
+        let host = match &client.host {
+            // Broken or not, it is none of ours.
+            Some(told) => {
+                let told = told.to_str().ok().and_then(split_authority);
+                told.map(|(host, _)| host).unwrap_or_default()
+            }
+            None => Self::own_host(request)?,
+        };
+        match self.hosts.standing(host) {
+            HostStanding::Foreign => Err(Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown_host",
+                "This server does not serve the requested host.",
+            )
+            .with_hint("add it to `server.hosts`")),
+            standing => Ok((host, standing)),
+        }
+    }
+
+    fn own_host<B>(request: &Request<B>) -> Result<&str, Problem> {
         let mut named = request.headers().get_all(HOST).iter();
         let (Some(host), None) = (named.next(), named.next()) else {
             return Err(bad_request(
@@ -97,34 +157,8 @@ impl Redirect {
             .ok()
             .filter(|host| target.is_none_or(|target| is_same_authority(target, host, HTTP)))
             .and_then(split_authority);
-        let Some((host, _)) = host else {
-            return Err(bad_request("bad_host", "The request's Host is malformed."));
-        };
-        if !self.hosts.contains(host) {
-            return Err(Problem::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                "unknown_host",
-                "This server does not serve the requested host.",
-            )
-            .with_hint("add it to `server.hosts`"));
-        }
-        Ok(host)
-    }
-}
-
-impl Handler for Redirect {
-    async fn answer(&self, request: Request<Incoming>, _: Peer) -> Response<ResponseBody> {
-        // A body that nobody reads is not worth keeping the connection for.
-        let body = [CONTENT_LENGTH, TRANSFER_ENCODING];
-        let has_body = body.iter().any(|name| request.headers().contains_key(name));
-        let mut response = self.respond(&request);
-        if has_body {
-            let close = HeaderValue::from_static("close");
-            response
-                .headers_mut()
-                .insert(http::header::CONNECTION, close);
-        }
-        response
+        host.map(|(host, _)| host)
+            .ok_or_else(|| bad_request("bad_host", "The request's Host is malformed."))
     }
 }
 
@@ -141,6 +175,49 @@ mod tests {
         Redirect::new(port, Arc::new(hosts), Lasts::ForGood)
     }
 
+    fn direct() -> Client {
+        Client {
+            peer: None,
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            scheme: ToldScheme::Untrusted,
+            host: None,
+        }
+    }
+
+    #[test]
+    fn behind_a_proxy_the_port_is_the_usual_one_and_the_host_the_one_it_names() {
+        let client = Client {
+            scheme: ToldScheme::Other,
+            host: Some(HeaderValue::from_static("app.test:8080")),
+            ..direct()
+        };
+        let answer = redirect(8443).respond(&client, &ask("/p", &["internal.test"]));
+        assert_eq!(answer.headers()[LOCATION], "https://app.test/p");
+        for host in ["evil.test", "app.test, app.test", ""] {
+            let host = Some(HeaderValue::from_static(host));
+            let client = Client {
+                host,
+                ..client.clone()
+            };
+            let answer = redirect(8443).respond(&client, &ask("/", &["app.test"]));
+            assert_eq!(answer.status(), 421);
+        }
+    }
+
+    #[test]
+    fn a_host_that_moved_is_sent_to_the_first_in_one_hop() {
+        let hosts = Hosts::new(vec!["app.test".into()], Vec::new());
+        let hosts = hosts.redirecting(vec!["old.test".into()]);
+        let redirect = Redirect::new(443, Arc::new(hosts), Lasts::ForGood);
+        for (method, status) in [(Method::GET, 301), (Method::HEAD, 301), (Method::POST, 308)] {
+            let mut request = ask("/a?b", &["old.test:8080"]);
+            *request.method_mut() = method;
+            let answer = redirect.respond(&direct(), &request);
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()[LOCATION], "https://app.test/a?b");
+        }
+    }
+
     #[test]
     fn a_browser_keeps_the_way_in_production_and_forgets_it_in_dev() {
         let answer = |lasts| {
@@ -148,7 +225,7 @@ mod tests {
                 lasts,
                 ..redirect(8443)
             };
-            redirect.respond(&ask("/", &["app.test"]))
+            redirect.respond(&direct(), &ask("/", &["app.test"]))
         };
         let for_good = answer(Lasts::ForGood);
         assert_eq!(for_good.status(), 308);
@@ -167,13 +244,13 @@ mod tests {
     }
 
     fn location(port: u16, target: &str, host: &str) -> String {
-        let response = redirect(port).respond(&ask(target, &[host]));
+        let response = redirect(port).respond(&direct(), &ask(target, &[host]));
         assert_eq!(response.status(), StatusCode::PERMANENT_REDIRECT);
         response.headers()[LOCATION].to_str().unwrap().to_owned()
     }
 
     fn status(request: &Request<()>) -> u16 {
-        let response = redirect(8443).respond(request);
+        let response = redirect(8443).respond(&direct(), request);
         assert!(!response.headers().contains_key(LOCATION));
         response.status().as_u16()
     }

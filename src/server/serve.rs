@@ -12,13 +12,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
 
 use super::connection::{self, ServedClient, Treatment};
+use super::introduce::Introductions;
 use super::service::{Handler, ServerLimits, Service};
 use super::wrap::PacedStream;
+use crate::config::TrustedProxies;
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Listener;
 use crate::telemetry::seldom::Seldom;
 use crate::telemetry::span;
-use crate::tls::accept::Protocol;
 use crate::tls::store::CertificateStore;
 
 /// The least time between two log lines about a full gateway, which stays full for a while.
@@ -46,6 +47,16 @@ impl<A: Handler> Server<A> {
         }
     }
 
+    /// Has these proxies introduce their clients by the PROXY protocol.
+    #[must_use]
+    pub fn introduced_by(mut self, proxies: Option<TrustedProxies>) -> Self {
+        // Nobody shares it before the first listener is served.
+        if let Some(service) = Arc::get_mut(&mut self.service) {
+            service.introductions = proxies.map(Introductions::new);
+        }
+        self
+    }
+
     /// Takes its connections from those of `other`, so that the two together keep to one limit.
     #[must_use]
     pub fn sharing<B>(mut self, other: &Server<B>) -> Self {
@@ -69,7 +80,7 @@ impl<A: Handler> Server<A> {
         while let Some((stream, client)) = self.next(&mut listener).await {
             let service = Arc::clone(&self.service);
             let span = span::connection(client.peer);
-            let connection = connection::serve_http(service, stream, Protocol::Http1, client);
+            let connection = connection::run_plain(service, stream, client);
             self.service.drain.spawn(connection.instrument(span));
         }
     }

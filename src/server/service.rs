@@ -10,6 +10,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::http_config::{HeaderLimits, HttpConfig};
+use super::introduce::Introductions;
 use crate::config::Limits;
 use crate::net::drain::DrainWatch;
 pub use crate::net::listener::Peer;
@@ -69,6 +70,8 @@ pub(super) struct Service<A> {
     pub(super) limits: ServerLimits,
     pub(super) drain: DrainWatch,
     pub(super) http: HttpConfig,
+    /// Where proxies introduce their clients by the PROXY protocol.
+    pub(super) introductions: Option<Introductions>,
 }
 
 impl<A> Service<A> {
@@ -82,6 +85,7 @@ impl<A> Service<A> {
             http: HttpConfig::new(headers, &drain),
             limits,
             drain,
+            introductions: None,
         }
     }
 }

@@ -16,6 +16,8 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::names::CertifiedName;
+
 const DAY: Duration = Duration::from_hours(24);
 /// Apple refuses leaves of more than 398 days.
 const LEAF_DAYS: u32 = 396;
@@ -50,7 +52,7 @@ pub(super) struct Issued {
 }
 
 /// Makes a CA that may vouch for local names and for `names`, and for nothing else.
-pub(super) fn ca(owner: &str, names: &[ServerName<'static>]) -> Result<Issued, rcgen::Error> {
+pub(super) fn ca(owner: &str, names: &[CertifiedName]) -> Result<Issued, rcgen::Error> {
     let mut params = dated(CA_DAYS);
     params
         .distinguished_name
@@ -70,7 +72,7 @@ pub(super) fn ca(owner: &str, names: &[ServerName<'static>]) -> Result<Issued, r
     })
 }
 
-fn permitted(names: &[ServerName<'static>]) -> Vec<GeneralSubtree> {
+fn permitted(names: &[CertifiedName]) -> Vec<GeneralSubtree> {
     let mut domains = LOCAL_NAMES.map(str::to_owned).to_vec();
     let networks = LOCAL_NETWORKS.iter();
     let mut networks: Vec<Network> = networks
@@ -82,9 +84,9 @@ fn permitted(names: &[ServerName<'static>]) -> Vec<GeneralSubtree> {
         })
         .collect();
     for name in names {
-        match name {
-            ServerName::DnsName(name) if !is_local(name.as_ref()) => {
-                domains.push(name.as_ref().to_owned());
+        match &name.checked {
+            ServerName::DnsName(_) if !is_local(&name.written) => {
+                domains.push(name.domain().to_owned());
             }
             ServerName::IpAddress(address) => {
                 let address = (*address).into();
@@ -128,10 +130,15 @@ impl Network {
 /// Makes a server's certificate.
 pub(super) fn leaf(
     issuer: &Issuer<'_, KeyPair>,
-    names: &[ServerName<'static>],
+    names: &[CertifiedName],
 ) -> Result<(CertificateDer<'static>, Issued), rcgen::Error> {
     let mut params = dated(LEAF_DAYS);
-    let subject = CertificateParams::new(names.iter().map(written).collect::<Vec<_>>())?;
+    let subject = CertificateParams::new(
+        names
+            .iter()
+            .map(|name| name.written.clone())
+            .collect::<Vec<_>>(),
+    )?;
     params.subject_alt_names = subject.subject_alt_names;
     params
         .distinguished_name
@@ -158,16 +165,11 @@ fn dated(days: u32) -> CertificateParams {
     params
 }
 
-/// A name as certificates and configuration write it.
-pub(super) fn written(name: &ServerName<'static>) -> String {
-    name.to_str().into_owned()
-}
-
 /// Whether a TLS client that trusts `ca` accepts `leaf` for every one of `names`.
 pub(super) fn accepts(
     ca: &CertificateDer<'static>,
     leaf: &CertificateDer<'static>,
-    names: &[ServerName<'static>],
+    names: &[CertifiedName],
 ) -> Result<(), rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add(ca.clone())?;
@@ -175,7 +177,7 @@ pub(super) fn accepts(
         .build()
         .map_err(|source| rustls::Error::General(source.to_string()))?;
     for name in names {
-        verifier.verify_server_cert(leaf, &[], name, &[], UnixTime::now())?;
+        verifier.verify_server_cert(leaf, &[], &name.checked, &[], UnixTime::now())?;
     }
     Ok(())
 }

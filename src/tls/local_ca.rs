@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::extensions::GeneralName;
 
 use super::error::TlsError;
 use super::files::{self, Pair};
 use super::folder::{LockedFolder, Readers};
 use super::issue::{self, Issued};
-use super::names::CertificateNames;
+use super::names::{CertificateNames, CertifiedName};
 
 /// A certificate that ends sooner is made anew.
 pub(super) const RENEWAL: Duration = Duration::from_hours(30 * 24);
@@ -35,8 +35,8 @@ struct Ca {
 
 /// What the certificate shall name.
 struct Wanted {
-    hosts: Vec<ServerName<'static>>,
-    addresses: Vec<ServerName<'static>>,
+    hosts: Vec<CertifiedName>,
+    addresses: Vec<CertifiedName>,
 }
 
 impl LocalCa {
@@ -64,7 +64,7 @@ impl LocalCa {
             return Ok(pair);
         }
         if let Some(host) = wanted.hosts.iter().find(|host| !ca.covers(host)) {
-            let (host, file) = (issue::written(host), self.ca_file());
+            let (host, file) = (&host.written, self.ca_file());
             tracing::warn!(
                 host,
                 ca = %file.display(),
@@ -113,7 +113,7 @@ impl LocalCa {
         .ok()?;
         let leaf = pair.chain.first()?;
         let wanted = wanted.all();
-        let fits = named(leaf)? == wanted.iter().map(issue::written).collect()
+        let fits = named(leaf)? == wanted.iter().map(|name| name.written.clone()).collect()
             && !ends_soon(leaf)
             && issue::accepts(&ca.cert, leaf, &wanted).is_ok();
         fits.then_some(pair)
@@ -128,7 +128,7 @@ impl LocalCa {
         wanted.addresses.retain(|address| {
             let covered = ca.covers(address);
             if !covered {
-                let address = issue::written(address);
+                let address = &address.written;
                 tracing::warn!(
                     address,
                     "the local CA may not vouch for this address, which is left out of the \
@@ -157,7 +157,7 @@ impl Ca {
     }
 
     /// Whether clients that trust this CA accept its word for `name`.
-    fn covers(&self, name: &ServerName<'static>) -> bool {
+    fn covers(&self, name: &CertifiedName) -> bool {
         let names = std::slice::from_ref(name);
         issue::leaf(&self.issuer, names)
             .is_ok_and(|(probe, _)| issue::accepts(&self.cert, &probe, names).is_ok())
@@ -167,15 +167,13 @@ impl Ca {
 impl Wanted {
     fn new(names: &CertificateNames) -> Result<Self, TlsError> {
         let host = |host: &String| {
-            ServerName::try_from(host.trim_matches(['[', ']']))
-                .map(|name| name.to_owned())
-                .map_err(|_| TlsError::Name { host: host.clone() })
+            CertifiedName::of(host).ok_or_else(|| TlsError::Name { host: host.clone() })
         };
         let hosts: Vec<_> = names.hosts.iter().map(host).collect::<Result<_, _>>()?;
         let loopback = ["127.0.0.1", "::1"].iter().filter_map(|a| a.parse().ok());
-        let mut addresses: Vec<ServerName<'static>> = Vec::new();
+        let mut addresses: Vec<CertifiedName> = Vec::new();
         for address in loopback.chain(names.addresses.iter().copied()) {
-            let name = ServerName::from(address);
+            let name = CertifiedName::from(address);
             if !hosts.contains(&name) && !addresses.contains(&name) {
                 addresses.push(name);
             }
@@ -183,7 +181,7 @@ impl Wanted {
         Ok(Self { hosts, addresses })
     }
 
-    fn all(&self) -> Vec<ServerName<'static>> {
+    fn all(&self) -> Vec<CertifiedName> {
         self.hosts.iter().chain(&self.addresses).cloned().collect()
     }
 }

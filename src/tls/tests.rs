@@ -224,10 +224,31 @@ async fn the_name_constraints_hold_against_the_ca_s_own_key() {
             "openssl: {name}"
         );
         let root = CertificateDer::from_pem_file(folder.path().join("ca.pem")).unwrap();
-        let server = [ServerName::try_from(name.to_owned()).unwrap()];
+        let server = [super::names::CertifiedName::of(name).unwrap()];
         let accepted = super::issue::accepts(&root, leaf.der(), &server);
         assert_eq!(accepted.is_ok(), expected, "webpki: {name}: {accepted:?}");
     }
+}
+
+#[tokio::test]
+async fn a_star_is_named_and_kept_for_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = names(&["app.test", "*.app.test", "*.shop.example"], &[]);
+    let store = local(folder.path(), &names);
+    let leaf = fs::read(folder.path().join("leaf.pem")).unwrap();
+    let ca = store.ca_file().unwrap();
+    for (name, accepted) in [
+        ("a.app.test", true),
+        ("app.test", true),
+        ("b.shop.example", true),
+        ("a.b.app.test", false),
+        ("shop.example", false),
+    ] {
+        let (client, _) = meet(&store, client(ca, BOTH, &[]), name).await;
+        assert_eq!(client.is_ok(), accepted, "{name}");
+    }
+    local(folder.path(), &names);
+    assert_eq!(fs::read(folder.path().join("leaf.pem")).unwrap(), leaf);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Version};
 
+use super::client::Client;
 use super::headers;
-use super::hosts::{Hosts, is_same_authority, split_authority};
+use super::hosts::{HostStanding, Hosts, is_same_authority, split_authority};
 use super::path;
 use super::problem::Problem;
 use super::request::Upgrade;
@@ -19,6 +20,9 @@ use crate::ids::ConnectionId;
 
 /// How a page names its own connection, and how Django hears of it.
 pub const CONNECTION_CLAIM: HeaderName = HeaderName::from_static("gatepost-connection");
+
+/// Of a host that is no name.
+const LONGEST_SHOWN: usize = 100;
 
 /// Judges requests.
 #[derive(Clone, Debug)]
@@ -43,6 +47,8 @@ pub struct Admitted {
     pub host: HeaderValue,
     /// The path, decoded once.
     pub path: String,
+    /// Whether the request is to be sent on to the canonical host.
+    pub is_moved: bool,
     /// What the connection is to become.
     pub upgrade: Upgrade,
     /// The connection that the client says it has, taken out of the request: no more than a claim.
@@ -55,12 +61,12 @@ impl Admission {
         Self { hosts, limits }
     }
 
-    /// Judges a request and removes from it what a client may not say.
-    pub fn admit<B>(&self, request: &mut Request<B>) -> Result<Admitted, Problem> {
+    /// Judges a request of this client's, and removes from it what a client may not say.
+    pub fn admit<B>(&self, request: &mut Request<B>, client: &Client) -> Result<Admitted, Problem> {
         check_method(request.method())?;
         check_framing(request.version(), request.headers())?;
         let path = self.check_target(request)?;
-        let host = self.check_host(request)?;
+        let (host, standing) = self.check_host(request, client)?;
         check_expect(request.headers())?;
 
         let fields = request.headers_mut();
@@ -74,6 +80,7 @@ impl Admission {
         Ok(Admitted {
             host,
             path,
+            is_moved: standing == HostStanding::Moved,
             upgrade,
             claimed,
         })
@@ -95,16 +102,36 @@ impl Admission {
             .map_err(|error| bad_request("bad_path", &error.to_string()))
     }
 
-    fn check_host<B>(&self, request: &mut Request<B>) -> Result<HeaderValue, Problem> {
-        let host = authority(request)?;
-        let (name, _port) = split(&host)?;
-        if !self.hosts.contains(name) {
-            return Err(misdirected(name));
-        }
-        if request.version() >= Version::HTTP_2 {
+    fn check_host<B>(
+        &self,
+        request: &mut Request<B>,
+        client: &Client,
+    ) -> Result<(HeaderValue, HostStanding), Problem> {
+        let sent = authority(request)?;
+        let (host, standing) = if let Some(told) = &client.host {
+            (told.clone(), self.standing_of_told(told)?)
+        } else {
+            let (name, _port) = split(&sent)?;
+            let standing = self.hosts.standing(name);
+            if standing == HostStanding::Foreign {
+                return Err(misdirected(name));
+            }
+            (sent, standing)
+        };
+        if request.version() >= Version::HTTP_2 || client.host.is_some() {
             request.headers_mut().insert(header::HOST, host.clone());
         }
-        Ok(host)
+        Ok((host, standing))
+    }
+
+    /// Of a host that a proxy names in place of `Host`.
+    fn standing_of_told(&self, told: &HeaderValue) -> Result<HostStanding, Problem> {
+        let text = told.to_str().unwrap_or_default();
+        let name = split_authority(text).map(|(name, _port)| name);
+        match name.map(|name| self.hosts.standing(name)) {
+            None | Some(HostStanding::Foreign) => Err(misdirected_by_proxy(text)),
+            Some(standing) => Ok(standing),
+        }
     }
 }
 
@@ -248,6 +275,15 @@ fn too_many_fields(limit: usize) -> Problem {
 fn misdirected(name: &str) -> Problem {
     let detail = format!("\"{name}\" is not a host of this origin.");
     let hint = format!("Add \"{name}\" to `hosts` of [server] in gateway.toml, and restart.");
+    Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail).with_hint(hint)
+}
+
+fn misdirected_by_proxy(told: &str) -> Problem {
+    let told: String = told.chars().take(LONGEST_SHOWN).collect();
+    let told = told.escape_debug();
+    let detail = format!("\"{told}\" is not a host of this origin.");
+    let hint = "a proxy in front names it as the request's host, since `forwarded_host` of [server] is on in \
+                gateway.toml: it has to name one of `hosts`, once";
     Problem::new(StatusCode::MISDIRECTED_REQUEST, "unknown_host", detail).with_hint(hint)
 }
 

@@ -12,26 +12,63 @@ use arc_swap::ArcSwap;
 #[derive(Debug)]
 pub struct Hosts {
     names: Vec<String>,
+    /// What the names with a star in front end in, the dot included.
+    domains: Vec<String>,
+    moved: Vec<String>,
     literals: Vec<IpAddr>,
     addresses: ArcSwap<Vec<IpAddr>>,
 }
 
 impl Hosts {
-    /// `names` are lower-case; `addresses` are those of this machine that
-    /// count as hosts too.
+    /// `names` are lower-case, the canonical one first, `*.` in front of one standing for any label or more;
+    /// `addresses` are those of this machine that count as hosts too.
     pub fn new(names: Vec<String>, addresses: Vec<IpAddr>) -> Self {
+        let domains = names.iter().filter_map(|name| name.strip_prefix('*'));
+        let domains = domains.map(str::to_owned).collect();
         let literals = names.iter().filter_map(|name| address(name)).collect();
         Self {
             names,
+            domains,
+            moved: Vec::new(),
             literals,
             addresses: ArcSwap::new(Arc::new(addresses)),
+        }
+    }
+
+    /// Requests for these names are sent on to the canonical one.
+    #[must_use]
+    pub fn redirecting(mut self, moved: Vec<String>) -> Self {
+        self.moved = moved;
+        self
+    }
+
+    /// The name that people should use.
+    pub fn canonical(&self) -> Option<&str> {
+        self.names.first().map(String::as_str)
+    }
+
+    /// What a host without port is to us. An IPv6 address may have brackets.
+    pub fn standing(&self, host_without_port: &str) -> HostStanding {
+        let name = without_root(host_without_port);
+        if self
+            .moved
+            .iter()
+            .any(|moved| moved.eq_ignore_ascii_case(name))
+        {
+            HostStanding::Moved
+        } else if self.contains(host_without_port) {
+            HostStanding::Own
+        } else {
+            HostStanding::Foreign
         }
     }
 
     /// Whether a host without port is one of ours. An IPv6 address may have brackets.
     pub fn contains(&self, host_without_port: &str) -> bool {
         let name = without_root(host_without_port);
-        if self.names.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        if self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
+            || self.domains.iter().any(|domain| is_below(name, domain))
+        {
             return true;
         }
         address(host_without_port).is_some_and(|address| {
@@ -43,6 +80,28 @@ impl Hosts {
     pub fn set_addresses(&self, addresses: Vec<IpAddr>) {
         self.addresses.store(Arc::new(addresses));
     }
+}
+
+/// What a host is to this origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostStanding {
+    /// One of its own.
+    Own,
+    /// One that it has no more.
+    Moved,
+    /// None of its.
+    Foreign,
+}
+
+/// Whether a name has a label or more in front of a domain, which begins with a dot.
+fn is_below(name: &str, domain: &str) -> bool {
+    let Some(end) = name.len().checked_sub(domain.len()) else {
+        return false;
+    };
+    let (Some(front), Some(rest)) = (name.get(..end), name.get(end..)) else {
+        return false;
+    };
+    rest.eq_ignore_ascii_case(domain) && front.split('.').all(|label| !label.is_empty())
 }
 
 fn address(host: &str) -> Option<IpAddr> {
@@ -174,6 +233,56 @@ mod tests {
             "010.0.0.7",
         ] {
             assert!(!hosts.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_one_label_or_more() {
+        let hosts = Hosts::new(
+            vec!["www.example.com".into(), "*.example.com".into()],
+            Vec::new(),
+        );
+        for ours in [
+            "a.example.com",
+            "A.Example.COM.",
+            "a.b.example.com",
+            "www.example.com",
+        ] {
+            assert!(hosts.contains(ours), "{ours}");
+        }
+        for foreign in [
+            "example.com",
+            ".example.com",
+            "..example.com",
+            "a..example.com",
+            "aexample.com",
+            "a.example.com.evil.test",
+            "a.example.co",
+            "*.example.com.",
+            "é.example.org",
+            "1.2.3.4",
+            "",
+        ] {
+            let is_star = foreign.starts_with('*');
+            assert!(!hosts.contains(foreign) || is_star, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_moved_is_none_of_ours_even_below_a_star() {
+        let hosts = Hosts::new(
+            vec!["www.example.com".into(), "*.example.com".into()],
+            Vec::new(),
+        );
+        let hosts = hosts.redirecting(vec!["old.example.com".into(), "example.com".into()]);
+        assert_eq!(hosts.canonical(), Some("www.example.com"));
+        for (name, standing) in [
+            ("Old.Example.com.", HostStanding::Moved),
+            ("example.com", HostStanding::Moved),
+            ("new.example.com", HostStanding::Own),
+            ("evil.test", HostStanding::Foreign),
+        ] {
+            assert_eq!(hosts.standing(name), standing, "{name}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 pub mod admit;
 pub mod body;
+pub mod client;
+pub mod forwarded;
 pub mod headers;
 pub mod hosts;
 pub mod kept;

@@ -11,7 +11,7 @@ use crate::ids::{ConnectionId, RequestId};
 /// Where an admitted request comes from. All of it but `claimed` is the gateway's own knowledge.
 #[derive(Clone, Debug)]
 pub struct Downstream {
-    /// The client's address.
+    /// The client's address, see [`Client`](super::client::Client).
     pub address: IpAddr,
     /// Names the request in the log, towards upstreams and on error pages.
     pub request_id: RequestId,

@@ -27,6 +27,7 @@
     reason = "the harness is read like a library but is none"
 )]
 
+mod behind;
 mod buffering;
 mod cli;
 mod config_errors;

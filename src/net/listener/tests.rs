@@ -97,9 +97,13 @@ async fn an_address_of_another_machine_is_refused() {
 async fn a_unix_socket_is_closed_to_others_and_goes_with_its_listener() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gatepost.sock");
-    let mut listener = Listener::bind_unix(&path).unwrap();
+    let mut listener = Listener::bind_unix(&path, OpenedBy::Owner).unwrap();
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+    let shared = folder.path().join("shared.sock");
+    let _shared = Listener::bind_unix(&shared, OpenedBy::Group).unwrap();
+    let mode = fs::metadata(&shared).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
     let mut client = UnixStream::connect(&path).await.unwrap();
     client.write_all(b"hello").await.unwrap();
     let (mut stream, peer) = listener.accept().await;
@@ -116,8 +120,10 @@ async fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     let path = folder.path().join("gatepost.sock");
     // std leaves the file behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    let _live = Listener::bind_unix(&path).unwrap();
-    let error = Listener::bind_unix(&path).unwrap_err().to_string();
+    let _live = Listener::bind_unix(&path, OpenedBy::Owner).unwrap();
+    let error = Listener::bind_unix(&path, OpenedBy::Owner)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("another gateway serves there"), "{error}");
     assert!(path.exists());
 }
@@ -127,7 +133,9 @@ async fn a_file_in_the_place_of_a_socket_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notes.txt");
     fs::write(&path, "dear").unwrap();
-    let error = Listener::bind_unix(&path).unwrap_err().to_string();
+    let error = Listener::bind_unix(&path, OpenedBy::Owner)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("the file there is no socket"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "dear");
 }

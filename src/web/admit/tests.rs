@@ -1,6 +1,7 @@
 use http::HeaderName;
 
 use super::*;
+use crate::web::forwarded::Proxies;
 
 fn admission() -> Admission {
     let hosts = Hosts::new(
@@ -12,6 +13,10 @@ fn admission() -> Admission {
         headers: 10,
     };
     Admission::new(Arc::new(hosts), limits)
+}
+
+fn direct() -> Client {
+    Proxies::default().client(None, &mut HeaderMap::new())
 }
 
 fn request(target: &str, fields: &[(&str, &str)]) -> Request<()> {
@@ -35,16 +40,38 @@ fn with_host(fields: &[(&str, &str)]) -> Request<()> {
 
 fn status(mut request: Request<()>) -> u16 {
     admission()
-        .admit(&mut request)
+        .admit(&mut request, &direct())
         .map_or_else(|problem| problem.status.as_u16(), |_| 200)
 }
 
 #[test]
 fn a_plain_request_keeps_its_host_and_path() {
     let mut request = request("/a%20b?q=1", &[("host", "LocalHost:8443")]);
-    let admitted = admission().admit(&mut request).unwrap();
+    let admitted = admission().admit(&mut request, &direct()).unwrap();
     assert_eq!(admitted.host, "LocalHost:8443");
     assert_eq!(admitted.path, "/a b");
+}
+
+#[test]
+fn a_host_that_a_proxy_names_stands_in_place_of_the_request_s_own() {
+    let told = |host: &'static str| Client {
+        host: Some(HeaderValue::from_static(host)),
+        ..direct()
+    };
+    let mut request = request("/", &[("host", "internal.test")]);
+    let admitted = admission().admit(&mut request, &told("LocalHost:8443"));
+    assert_eq!(admitted.unwrap().host, "LocalHost:8443");
+    assert_eq!(request.headers()["host"], "LocalHost:8443");
+    for host in [
+        "evil.test",
+        "localhost, localhost",
+        "localhost/",
+        "u@localhost",
+        "",
+    ] {
+        let problem = admission().admit(&mut request, &told(host)).unwrap_err();
+        assert_eq!(problem.status, 421, "{host}");
+    }
 }
 
 #[test]
@@ -98,7 +125,7 @@ fn an_absolute_target_must_agree_with_host() {
 fn http_2_may_name_the_host_in_the_authority_alone() {
     let mut request = request("https://localhost:8443/x", &[]);
     *request.version_mut() = Version::HTTP_2;
-    let admitted = admission().admit(&mut request).unwrap();
+    let admitted = admission().admit(&mut request, &direct()).unwrap();
     assert_eq!(admitted.host, "localhost:8443");
     assert_eq!(request.headers()["host"], "localhost:8443");
 }
@@ -132,7 +159,7 @@ fn framing_has_one_reading_or_is_refused() {
 
 #[test]
 fn a_refusal_that_leaves_the_framing_in_doubt_ends_the_connection() {
-    let refused = admission().admit(&mut with_host(&[("content-length", "5, 5")]));
+    let refused = admission().admit(&mut with_host(&[("content-length", "5, 5")]), &direct());
     assert!(refused.unwrap_err().ends_connection);
 }
 
@@ -191,12 +218,12 @@ fn claims_and_foreign_upgrades_are_removed() {
         ("http2-settings", "AAMAAABkAAQAAP__"),
         ("connection", "Upgrade, HTTP2-Settings"),
     ]);
-    admission().admit(&mut request).unwrap();
+    admission().admit(&mut request, &direct()).unwrap();
     for name in ["x-forwarded-for", "x_user", "upgrade", "http2-settings"] {
         assert!(!request.headers().contains_key(name), "{name}");
     }
     let mut socket = with_host(&[("upgrade", "websocket"), ("connection", "Upgrade")]);
-    admission().admit(&mut socket).unwrap();
+    admission().admit(&mut socket, &direct()).unwrap();
     assert!(socket.headers().contains_key("upgrade"));
 }
 
@@ -207,7 +234,7 @@ fn the_connection_a_client_claims_is_kept_aside_and_never_passed_on() {
         let mut fields = fields.to_vec();
         fields.push(("host", "localhost:8443"));
         let mut request = request("/", &fields);
-        let claimed = admission().admit(&mut request).unwrap().claimed;
+        let claimed = admission().admit(&mut request, &direct()).unwrap().claimed;
         assert_eq!(request.headers().len(), 1, "{:?}", request.headers());
         claimed
     };

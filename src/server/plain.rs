@@ -1,0 +1,60 @@
+//! Plain HTTP: the origin itself for trusted proxies that ended TLS, the way to HTTPS for all others.
+//!
+//! The composition root serves it on `server.http`. The surprise: a trusted proxy that does not say by
+//! which scheme its client came is redirected like everybody else, which its client sees as a loop; so
+//! the log says once what to set there.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::dispatch::Dispatch;
+use super::service::{Handler, Peer};
+use crate::telemetry::seldom::Once;
+use crate::web::body::ResponseBody;
+use crate::web::client::{Client, ToldScheme};
+use crate::web::forwarded::Proxies;
+
+/// Answers plain HTTP.
+#[derive(Debug)]
+pub struct PlainHttp {
+    origin: Arc<Dispatch>,
+    proxies: Proxies,
+    loops: Once,
+}
+
+impl PlainHttp {
+    /// Serves `origin` to trusted proxies whose clients came by HTTPS.
+    pub fn new(origin: Arc<Dispatch>, proxies: Proxies) -> Self {
+        Self {
+            origin,
+            proxies,
+            loops: Once::default(),
+        }
+    }
+
+    fn complain(&self, client: &Client) {
+        if !self.loops.is_first() {
+            return;
+        }
+        let field = self.proxies.scheme_field();
+        tracing::warn!(
+            proxy = client.peer.map(tracing::field::display),
+            "a trusted proxy does not say by which scheme its client came, so the client is redirected to https, \
+             for ever if that is how it came: have the proxy set {field}"
+        );
+    }
+}
+
+impl Handler for PlainHttp {
+    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+        let client = self.proxies.client(peer.address(), request.headers_mut());
+        match client.scheme {
+            ToldScheme::Https => return self.origin.answer_to(client, request).await,
+            ToldScheme::Missing => self.complain(&client),
+            ToldScheme::Other | ToldScheme::Untrusted => {}
+        }
+        self.origin.redirect().respond(&client, &request)
+    }
+}

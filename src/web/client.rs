@@ -1,0 +1,34 @@
+//! Who sent a request: decided once, where it arrives, before anything else of it is read.
+//!
+//! Made by [`Proxies`](super::forwarded::Proxies), handed down by `server`. The surprise: what is not
+//! said by somebody who may say it is not in here at all, so nobody below can believe it by mistake.
+
+use std::net::IpAddr;
+
+use http::HeaderValue;
+
+/// Who sent a request, as far as anybody says who is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Who is connected: the client itself, or the last proxy. `None`: somebody over a Unix socket.
+    pub peer: Option<IpAddr>,
+    /// Whose request it is. Loopback, where somebody over a Unix socket says nothing else.
+    pub address: IpAddr,
+    /// How it came to the first proxy.
+    pub scheme: ToldScheme,
+    /// What stands in place of `Host`, where a proxy's word for that counts; not checked yet.
+    pub host: Option<HeaderValue>,
+}
+
+/// What a proxy says of the scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ToldScheme {
+    /// Whoever is connected is not asked.
+    Untrusted,
+    /// A trusted proxy says nothing.
+    Missing,
+    /// The client speaks HTTPS.
+    Https,
+    /// It speaks something else.
+    Other,
+}
