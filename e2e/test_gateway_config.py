@@ -40,7 +40,7 @@ def test_of_a_project_in_production(project):
 
     said = rows(check(project))
 
-    assert said["hosts"] == "example.com, example.org, 10.0.0.5, [::1]"
+    assert said["hosts"] == "example.com, example.org, 10.0.0.5, [::1], *.example.org"
     assert said["internal"] == "unix:/run/gatepost.sock"
     assert said["/static/"] == f"files in {project.folder / 'collected'}"
     assert "s" * 40 not in (project.folder / "gateway.toml").read_text()

@@ -97,7 +97,10 @@ def test_no_secret_is_ever_written(settings):
     [
         (["localhost", "127.0.0.1", "example.com"], '["example.com", "localhost", "127.0.0.1"]'),
         (["https://Example.com:8443/", "[::1]"], '["example.com", "[::1]"]'),
-        ([".example.com"], '["example.com"]'),
+        ([".example.com"], '["example.com", "*.example.com"]'),
+        ([".b.test", "a.test"], '["b.test", "a.test", "*.b.test"]'),
+        ([".internal"], '["internal"]'),
+        ([".10.0.0.1"], '["10.0.0.1"]'),
         (["*"], '["localhost"]'),
         ([], '["localhost"]'),
     ],
@@ -105,8 +108,10 @@ def test_no_secret_is_ever_written(settings):
 def test_hosts(settings, allowed, hosts):
     settings.ALLOWED_HOSTS = allowed
     assert f"hosts = {hosts}" in drafted()
-    wildcards = [host for host in allowed if host[0] in "*."]
-    assert all(f"ALLOWED_HOSTS has {host}" in drafted() for host in wildcards)
+    unknown = [host for host in allowed if host in ("*", ".internal", ".10.0.0.1")]
+    assert [line for line in drafted().splitlines() if "ALLOWED_HOSTS has" in line] == [
+        f"# ALLOWED_HOSTS has {host}: list every name that people type." for host in unknown
+    ]
 
 
 def test_while_developing_localhost_comes_first(settings):

@@ -81,19 +81,26 @@ def _server(frontend: Frontend | None) -> Iterator[str]:
 
 
 def _hosts() -> tuple[list[str], list[str]]:
-    """Return the names of the origin, and the wildcards, which stand for unlisted names."""
-    names, wildcards = ["localhost"] if settings.DEBUG else [], []
+    """Return the names of the origin, and the wildcards of which the gateway knows no form."""
+    names, stars, wildcards = ["localhost"] if settings.DEBUG else [], [], []
     for entry in map(str, settings.ALLOWED_HOSTS):
         host = host_alone(entry).lower()
-        if host == "*" or host.startswith("."):
+        name = host.removeprefix(".")
+        if _HOST_NAME.fullmatch(name):
+            names.append(name)
+        if host.startswith(".") and name in names and _has_subdomains(name):
+            stars.append(f"*.{name}")
+        elif host == "*" or host.startswith("."):
             wildcards.append(entry)
-        host = host.removeprefix(".")
-        if _HOST_NAME.fullmatch(host):
-            names.append(host)
     # The first is the canonical one: localhost only while developing.
     if not settings.DEBUG:
         names.sort(key=lambda name: name == "localhost" or not name.strip("[]0123456789.:"))
-    return list(dict.fromkeys(names)) or ["localhost"], wildcards
+    return [*dict.fromkeys(names or ["localhost"]), *dict.fromkeys(stars)], wildcards
+
+
+def _has_subdomains(name: str) -> bool:
+    """Whether there may be a star in front of a name: browsers take none before a single label."""
+    return "." in name and bool(name.strip("0123456789."))
 
 
 def internal_address(url: str) -> str | None:
