@@ -65,7 +65,7 @@ class Site:
         command = [gateway_binary(), "run", "--config", config, "--log-format", "json"]
         self.gateway = Process("gatepost", command, self.folder, {"GATEPOST_SECRET": self.secret})
         ready = self.gateway.wait_for_line(ready_addresses, "the line that says it is ready")
-        self.https_port, self.http_port = ready["https"], ready["http"]
+        self.https_port, self.http_port = ready.get("https"), ready.get("http")
         if "internal" in ready:
             self._internal = f"http://127.0.0.1:{ready['internal']}"
         self.prepare()

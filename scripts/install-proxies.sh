@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# What the tests of a gateway behind others need: nginx and HAProxy, which the tests start themselves in
+# folders of their own, and openssl, which makes their certificates.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/apt.sh
+PATH="$PATH:/usr/sbin"
+
+missing=()
+command -v nginx >/dev/null || missing+=(nginx-light)
+command -v haproxy >/dev/null || missing+=(haproxy)
+command -v openssl >/dev/null || missing+=(openssl)
+if [ "${#missing[@]}" -gt 0 ]; then
+    apt_install "${missing[@]}"
+fi
