@@ -35,6 +35,14 @@ impl Hub {
         bound.len()
     }
 
+    /// Gives the connections of one identity another end. Nothing new is said of who they are, and they can
+    /// be found all the while, so a revocation has closed them, or will.
+    pub fn prolong(&self, from: &Arc<Identity>, to: &Arc<Identity>) {
+        for member in &self.bound_to(from) {
+            self.registry.rebind(member, to);
+        }
+    }
+
     /// Closes the connections of one identity. Returns how many it closed.
     pub fn close_bound(&self, identity: &Arc<Identity>, reason: &CloseReason) -> usize {
         let bound = self.bound_to(identity);

@@ -118,9 +118,10 @@ impl Locked<'_> {
             if live.identity.expires_at.is_some_and(|old| old < end) {
                 let mut identity = Identity::clone(&live.identity);
                 identity.expires_at = Some(end);
-                // Nothing new is said of who it is, and a revocation since then has closed it.
-                let asked = Instant::now().into_std();
-                self.bind(id, Judged { identity, asked });
+                let identity = Arc::new(identity);
+                if let Some(old) = self.table.set_identity(id, Arc::clone(&identity)) {
+                    self.hub.prolong(&old, &identity);
+                }
             }
         }
     }
@@ -151,13 +152,9 @@ impl Locked<'_> {
             return;
         };
         (live.asked, live.failed) = (judged.asked.into(), false);
-        if *live.identity != judged.identity {
-            self.bind(id, judged);
+        if *live.identity == judged.identity {
+            return;
         }
-    }
-
-    /// Binds a session and its connections to another identity.
-    fn bind(&mut self, id: LiveId, judged: Judged) {
         let identity = Arc::new(judged.identity);
         if let Some(old) = self.table.set_identity(id, Arc::clone(&identity)) {
             self.hub.rebind(&old, &identity, judged.asked);

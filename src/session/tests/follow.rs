@@ -524,3 +524,22 @@ async fn a_recheck_while_django_is_away_for_long_is_made_up_for_when_it_is_back(
     sleep(Duration::from_secs(7)).await;
     assert_eq!(codes(&[&own]), [Some(4001)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_new_session_that_is_prolonged_before_django_has_judged_it_keeps_its_sockets() {
+    for (old, new) in [("s:0", "s:1"), ("old", "new")] {
+        let stage = Stage::new();
+        let ends_in = |hours| Answer {
+            expires_at: Some(SystemTime::now() + Duration::from_hours(hours)),
+            ..answer("1")
+        };
+        let own = stage.join(old, &ends_in(1)).unwrap();
+        stage.django.says(new, &ends_in(2));
+        stage.lifecycle.replaced(&cookies(old), about(new), None);
+        let later = Some(Duration::from_hours(2));
+        stage.lifecycle.renewed(&cookies(new), later);
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(codes(&[&own]), [None], "{new}");
+        assert_eq!(own.member().identity().sessions[0], digest(new));
+    }
+}
