@@ -1,7 +1,7 @@
 //! The folder `.gatepost/` beside `gateway.toml`: what the gateway keeps from one run to the next, and
 //! shares with Django's package on the same machine.
 //!
-//! All that is in it has its path from here, and is written by [`write`]. The folder is the gateway's
+//! All that is in it has its path from here, and is written by [`write()`]. The folder is the gateway's
 //! user's alone, and keeps itself out of the project's repository. The package's half is
 //! `python/gatepost/state.py`; `rungateway.json` is its own.
 
