@@ -30,7 +30,7 @@ def gatepost_outbox() -> Iterator[Any]:
 
 
 @pytest.fixture
-def gatepost_sockets() -> list[str] | None:
+def gatepost_sockets() -> list[Any] | None:
     """Name the live gateway's socket routes; override it where gateway.toml does not say."""
     return None
 
@@ -48,7 +48,7 @@ class _WithDjango:
     def live_gateway(
         self,
         live_server: Any,
-        gatepost_sockets: list[str] | None,
+        gatepost_sockets: list[Any] | None,
         gatepost_environment: dict[str, str],
     ) -> Iterator[Any]:
         """Run the real gateway in front of ``live_server``: a ``gatepost.testing.LiveGateway``."""

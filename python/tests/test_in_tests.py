@@ -145,5 +145,6 @@ def test_a_locmem_mail_backend_is_no_test(monkeypatch):
     """A development server may have one, and mail.outbox with it."""
     assert environment.is_testing()
     monkeypatch.delattr(sys.modules["django.test.utils"]._TestState, "saved_data")
+    monkeypatch.setattr(environment, "_runs_tests", False)
     assert mail.outbox is not None
     assert not environment.is_testing()

@@ -217,3 +217,17 @@ def test_a_gateway_that_nobody_stopped_ends_with_its_process():
     )
     with pytest.raises(ProcessLookupError):
         os.kill(int(ran.stdout), 0)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="no tomllib")
+def test_what_is_said_of_a_socket_route_reaches_the_gateway(settings, tmp_path):
+    settings.BASE_DIR = tmp_path
+    said = 'path = "/ws/orders/{pk}/"\nview = true\nanonymous = true\n'
+    route = f"[[sockets]]\n{said}presence = false\n"
+    (tmp_path / "gateway.toml").write_text(route)
+    ours = {"path": "/ws/a/", "presence": True}
+    for gateway, expected in (
+        (LiveGateway(NOBODY), route.removesuffix("presence = false\n")),
+        (LiveGateway(NOBODY, sockets=[ours]), '[[sockets]]\npath = "/ws/a/"\npresence = true\n'),
+    ):
+        assert gateway._configuration().endswith(expected)

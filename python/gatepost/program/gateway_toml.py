@@ -57,12 +57,17 @@ def in_force() -> Path | None:
 
 def sockets() -> list[str]:
     """Return the paths of the socket routes; none where they are not known."""
+    return [route["path"] for route in socket_routes()]
+
+
+def socket_routes() -> list[dict[str, Any]]:
+    """Return the socket routes as they are written; none where they are not known."""
     path = in_force()
     routes = _read(path).get("sockets") if path else None
     if not isinstance(routes, list):
         return []
-    paths = [route.get("path") for route in routes if isinstance(route, dict)]
-    return [path for path in paths if isinstance(path, str)]
+    tables = [route for route in routes if isinstance(route, dict)]
+    return [route for route in tables if isinstance(route.get("path"), str)]
 
 
 class RefusedError(Exception):

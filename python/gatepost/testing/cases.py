@@ -52,7 +52,7 @@ class LiveGatewayMixin:
     """
 
     #: The paths of the socket routes; without them, those of the project's gateway.toml.
-    gateway_sockets: ClassVar[Sequence[str] | None] = None
+    gateway_sockets: ClassVar[Sequence[str | Mapping[str, Any]] | None] = None
     #: Further keys of the configuration, such as ``{"GATEPOST_LIMITS__MESSAGE_RATE": "100/s"}``.
     gateway_environment: ClassVar[Mapping[str, str]] = {}
 

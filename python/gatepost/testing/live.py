@@ -65,6 +65,9 @@ _SOCKET = """
 path = {path}
 """
 
+#: What else may be said of a socket route, and matters to a test.
+_OF_SOCKETS = ("view", "anonymous", "presence")
+
 
 class LiveGatewayError(Exception):
     """The gateway did not start; says why, and what to do."""
@@ -73,7 +76,8 @@ class LiveGatewayError(Exception):
 class LiveGateway:
     """A gateway in front of a Django at ``django_url``, from ``start()`` to ``stop()``.
 
-    ``sockets`` are the paths of the socket routes; without them, those of the project's
+    ``sockets`` are the paths of the socket routes, or what is said of each:
+    ``{"path": "/ws/orders/{pk}/", "view": True}``; without them, those of the project's
     gateway.toml. ``environment`` sets further keys, such as ``GATEPOST_LIMITS__MESSAGE_RATE``.
     """
 
@@ -81,11 +85,14 @@ class LiveGateway:
         self,
         django_url: str,
         *,
-        sockets: Sequence[str] | None = None,
+        sockets: Sequence[str | Mapping[str, Any]] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._django = django_url
-        self.sockets = list(sockets or gateway_toml.sockets() or [gateway_toml.SOCKET])
+        named: Sequence[Any] = sockets or gateway_toml.socket_routes()
+        routes = named or [gateway_toml.SOCKET]
+        self._routes = [{"path": one} if isinstance(one, str) else dict(one) for one in routes]
+        self.sockets = [str(route["path"]) for route in self._routes]
         self._environment = dict(environment or {})
         self._process: _Process | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -190,7 +197,7 @@ class LiveGateway:
             cookie=_quoted(settings.SESSION_COOKIE_NAME),
             auth=_quoted(auth),
         )
-        return said + "".join(_SOCKET.format(path=_quoted(path)) for path in self.sockets)
+        return said + "".join(map(_socket, self._routes))
 
     def _settings(self, secret: str) -> dict[str, Any]:
         ours = {"URL": self.internal_url, "SECRET": secret, "BACKEND": http.Backend}
@@ -272,6 +279,11 @@ def _address(url: str) -> str:
     parts = urlsplit(url)
     host = "127.0.0.1" if parts.hostname == "localhost" else parts.hostname
     return f"{parts.scheme}://{host}:{parts.port}"
+
+
+def _socket(route: Mapping[str, Any]) -> str:
+    said = [f"{name} = true\n" for name in _OF_SOCKETS if route.get(name) is True]
+    return _SOCKET.format(path=_quoted(str(route["path"]))) + "".join(said)
 
 
 def _quoted(text: str) -> str:
