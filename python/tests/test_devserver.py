@@ -275,6 +275,15 @@ def test_free_public_ports_are_as_configured(decided):
     assert made.notes == []
 
 
+def test_where_tls_ends_in_front_in_production_it_ends_here_while_developing(decided):
+    said = "127.0.0.1:0, serves trusted proxies, redirects others to https"
+    made = decided(("https", "off, proxies in front end TLS"), ("http", said))
+    made.decide_public(None)
+    host, port = ports.split(made.environment["GATEPOST_SERVER__HTTPS"])
+    assert host == "127.0.0.1"
+    assert port == 8443 or not ports.is_free(host, 8443)
+
+
 def test_a_port_that_was_asked_for_must_be_free(decided, taken):
     made = decided(("https", "127.0.0.1:0"), ("http", "off"))
     with pytest.raises(plan.PlanError, match=f"port {taken} is in use"):
@@ -290,6 +299,7 @@ def test_a_port_that_was_asked_for_must_be_free(decided, taken):
         ("0.0.0.0:8443, [::]:8443", None),
         ("127.0.0.1:8443, [::1]:8443", "8443"),
         ("127.0.0.1:0", "0.0.0.0:0"),
+        ("off, proxies in front end TLS", "8443"),
     ],
 )
 def test_the_network_is_let_in_where_that_is_asked_for(decided, configured, told):

@@ -150,6 +150,33 @@ def test_the_running_rungateway_is_what_is_checked(settings, tmp_path, gateway, 
     assert asked == [("https://localhost:8444/ws/", tmp_path)]
 
 
+@pytest.mark.parametrize(
+    ("hosts", "https", "url"),
+    [
+        ("*.shop.test, www.shop.test", "0.0.0.0:8444", "https://www.shop.test:8444/ws/"),
+        ("www.shop.test", "off, proxies in front end TLS", "https://www.shop.test/ws/"),
+    ],
+)
+def test_the_address_is_the_first_hosts_and_that_of_a_proxy_which_ends_tls(
+    tmp_path, gateway, monkeypatch, hosts, https, url
+):
+    (tmp_path / "gateway.toml").touch()
+    program = tmp_path / "gatepost"
+    rows = f"  hosts  {hosts}\n  https  {https}\n  /ws/  WebSocket, sessions judged by x\n"
+    program.write_text(f"#!/bin/sh\nprintf '{rows}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("GATEPOST_BIN", str(program))
+    asked = []
+    monkeypatch.setattr(
+        "gatepost.program.probe.handshake",
+        lambda url, cookie, **options: asked.append((url, options["ca"])) or Close(4001, ""),
+    )
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    code, said = check()
+    assert code == 0, said
+    assert asked == [(url, None)]
+
+
 def test_what_a_killed_rungateway_left_is_said(settings, tmp_path, gateway):
     settings.DEBUG = True
     gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2

@@ -108,7 +108,7 @@ class Plan:
     def open_to_network(self) -> None:
         """Let the gateway listen beyond this machine, even where the file keeps it there."""
         self.environment["GATEPOST_SERVER__LAN"] = "true"
-        places = [ports.split(at) for at in self.effective().get("https", "").split(", ")]
+        places = _public_places(self.effective())
         if all(ports.is_loopback(host) for host, _ in places):
             port = places[0][1]
             self.environment["GATEPOST_SERVER__HTTPS"] = str(port) if port else "0.0.0.0:0"
@@ -116,7 +116,10 @@ class Plan:
     def decide_public(self, port: int | None) -> None:
         """Let the gateway serve at a free port; without a choice, at the configured one."""
         configured = self.effective()
-        places = [ports.split(address) for address in configured.get("https", "").split(", ")]
+        places = _public_places(configured)
+        if not _addresses(configured, "https"):
+            # TLS ends in front of the gateway, says the file; while developing nobody is there.
+            self.environment["GATEPOST_SERVER__HTTPS"] = ports.join(*places[0])
         hosts, usual = [host for host, _ in places], places[0][1]
         if port is not None or all(other == usual for _, other in places):
             chosen = usual if port is None else port
@@ -238,6 +241,11 @@ class Plan:
             return gateway_toml.effective(self.binary, self.config, self.environment)
         except gateway_toml.RefusedError as error:
             raise PlanError(f"the gateway cannot be started:\n{error}") from error
+
+
+def _public_places(answers: dict[str, str]) -> list[tuple[str, int]]:
+    """Return where HTTPS is to be, at the usual port where the file has it nowhere."""
+    return [ports.split(at) for at in _addresses(answers, "https")] or [("127.0.0.1", 8443)]
 
 
 def _addresses(answers: dict[str, str], key: str) -> list[str]:

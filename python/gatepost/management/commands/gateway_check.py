@@ -173,7 +173,12 @@ class _Public:
             return None
         if run is not None:
             return cls(f"{run.url.rstrip('/')}{socket}", run.ca)
+        host = next((name for name in rows["hosts"].split(", ") if name[0] != "*"), None)
+        if host is None:
+            return None
         port = rows["https"].partition(", ")[0].rpartition(":")[2]
-        host = rows["hosts"].partition(", ")[0]
+        if not port.isdigit():
+            # A proxy in front ends TLS, with a certificate of its own.
+            return cls(f"https://{host}{socket}", None)
         ca = config.parent / "certs" / "ca.pem"
         return cls(f"https://{host}:{port}{socket}", ca if ca.is_file() else None)
