@@ -39,6 +39,17 @@ READS = {
     deciding.ByDefault: ["document() reads self.only which", "said() reads self.muted which"],
     deciding.ByGetattr: ["document() reads self.user which"],
     deciding.ByChannelName: ["document() reads self.channel_name which"],
+    deciding.ByKeyword: ["document() reads self.user, in is_for(), which"],
+    deciding.ByDecorator: ["document() reads self.user, in is_for(), which"],
+    deciding.ByOtherNames: ["document() reads self.user which"],
+    deciding.ByArguments: ["document() reads self.user, in _may_see(), which"],
+    deciding.ByLambda: ["document() reads self.user which"],
+    deciding.ByPart: ["document() reads self.user, in _may_see(), which"],
+    deciding.ByVars: ["document() reads self.__dict__ which"],
+    deciding.ByAnything: ["document() reads self.user which"],
+    deciding.ByObject: ["document() reads self.known which"],
+    deciding.ByAnotherHandler: ["document() reads self.muted which"],
+    deciding.ByDispatch: ["document() reads self.user, in _may_see(), which"],
 }
 
 
@@ -96,7 +107,7 @@ def send(settings):
     locmem.clear()
 
 
-@pytest.mark.parametrize("consumer", READS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize("consumer", [*READS, deciding.ByLoop], ids=lambda one: one.__name__)
 def test_what_a_handler_would_decide_without_a_connection_reaches_nobody(send, consumer):
     event = {"private": True, "owner": 1, "sender": "x", "data": "secret"}
     with pytest.raises(RenderError, match=r"notify\(queryset, frame\)"):

@@ -8,15 +8,18 @@ a default for it; a handler would take that for an answer, and show everybody wh
 import ast
 import inspect
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from types import FunctionType
 from typing import Any
 
-from gatepost.channels.reading import Body, conditions_of_refusal, plain, read
+from gatepost.channels.reading import Body, conditions_of_refusal, layers, plain, read
 
-#: What only Channels' own dispatch gives a consumer.
-_OF_CONNECTION = {"scope", "channel_name", "channel_receive"}
+#: What only Channels' own dispatch gives a consumer; and where all of a connection's state is.
+_OF_CONNECTION = {"scope", "channel_name", "channel_receive", "__dict__"}
+
+#: What Channels and the gateway's layer give each consumer, however it is made.
+_GIVEN = {"scope", "channel_layer", "base_send", "groups", "__dict__"}
 
 #: What a handler's parameter is called, also where ``connect()`` calls it.
 _EVENTS = {"event", "message", "msg", "evt"}
@@ -49,6 +52,10 @@ class Findings:
     receives: tuple[str, ...] = ()
     #: Whether ``connect()`` turns away others than those who are not logged in.
     turns_away: bool = False
+    #: What no handler may take for an answer, whether or not it was seen to read it.
+    state: frozenset[str] = frozenset()
+    #: By handler: what others leave in a connection besides.
+    left_by_others: dict[str, frozenset[str]] = field(default_factory=dict)
 
 
 @cache
@@ -69,9 +76,16 @@ class _Inspection:
         self._lifecycle = [name for name in self._methods & self._given if name != "__init__"]
 
     def findings(self) -> Findings:
-        state = self._state()
-        readings = [one for name in self._handlers() for one in self._readings(name, state)]
-        return Findings(tuple(readings), tuple(self._receives()), self._turns_away())
+        state, handlers = self._state(), list(self._handlers())
+        left = {name: self._left_by_others(name, handlers) for name in handlers}
+        readings = [one for name in handlers for one in self._readings(name, state | left[name])]
+        return Findings(
+            tuple(readings),
+            tuple(self._receives()),
+            self._turns_away(),
+            frozenset((state | _OF_CONNECTION) - _GIVEN),
+            {name: frozenset(names - _GIVEN) for name, names in left.items()},
+        )
 
     def _definitions(self, name: str) -> list[FunctionType]:
         """Return the project's functions of a name: the one that counts, and those it hides."""
@@ -84,8 +98,9 @@ class _Inspection:
         seen: set[tuple[FunctionType, str]] = set()
 
         def call(method: str, *, hidden: bool = False) -> None:
-            definitions = self._definitions(method)
-            waiting.extend((method, one, "") for one in definitions[1 if hidden else 0 :][:1])
+            classes = [one for one in self._own if method in vars(one)]
+            for one in classes[1 if hidden else 0 :][:1]:
+                waiting.extend((method, layer, "") for layer in layers(vars(one)[method]))
 
         call(name)
         while waiting:
@@ -104,7 +119,16 @@ class _Inspection:
     def _state(self) -> set[str]:
         """Return the attributes in which a connection's life leaves something."""
         bodies = [body for name in self._lifecycle for _, body in self._reach(name)]
-        return {name for body in bodies for name in body.sets | body.changes}
+        state = {name for body in bodies for name in body.sets | body.changes}
+        if any(body.sets_anything or "__dict__" in body.reads for body in bodies):
+            state |= {name for one in self._own for name in vars(one) if _is_data(vars(one)[name])}
+        return state
+
+    def _left_by_others(self, handler: str, handlers: list[str]) -> set[str]:
+        """Return what other handlers leave in a connection, and this one does not set itself."""
+        own = {name for _, body in self._reach(handler) for name in body.sets}
+        others = (body for one in handlers if one != handler for _, body in self._reach(one))
+        return {name for body in others for name in body.sets | body.changes} - own
 
     def _handlers(self) -> Iterator[str]:
         others = self._methods - self._given
@@ -123,7 +147,8 @@ class _Inspection:
         return (name for one in self._definitions(method) for name in read(one).reads)
 
     def _readings(self, handler: str, state: set[str]) -> Iterator[Reading]:
-        reach = list(self._reach(handler))
+        # A dispatch() of the project's own may keep events from handlers.
+        reach = [*self._reach(handler), *self._reach("dispatch")]
         made = {name for _, body in (*reach, *self._reach("__init__")) for name in body.sets}
         found = set()
         for label, body in reach:
@@ -162,8 +187,15 @@ def _only_parameter(function: FunctionType) -> str | None:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = list(inspect.signature(function).parameters.values())[1:]
     taken = [one for one in parameters if one.kind in kinds]
+    if not taken:
+        taken = [one for one in parameters if one.kind is inspect.Parameter.VAR_POSITIONAL]
     needed = [one for one in taken if one.default is one.empty]
     return taken[0].name if taken and len(needed) <= 1 else None
+
+
+def _is_data(member: Any) -> bool:
+    """Return whether a class has it for its instances to replace."""
+    return not callable(member) and not hasattr(member, "__get__")
 
 
 def _asks_only_for_a_login(test: ast.expr) -> bool:

@@ -34,6 +34,8 @@ class Body:
     supers: set[str] = field(default_factory=set)
     #: The functions that it hands the consumer to, and by which parameter's name.
     helpers: list[tuple[FunctionType, str]] = field(default_factory=list)
+    #: Whether it sets what nobody can name: by ``setattr()`` with a variable, or in ``__dict__``.
+    sets_anything: bool = False
     #: The function itself; None where its source cannot be had.
     tree: ast.AST | None = None
 
@@ -48,33 +50,44 @@ def read(function: FunctionType, name: str = "") -> Body:
     if not name and not arguments:
         return Body(tree=tree)
     reader = _Reader(function, name or arguments[0])
-    for statement in tree.body:
-        reader.visit(statement)
+    for part in [tree.body] if isinstance(tree, ast.Lambda) else tree.body:
+        reader.visit(part)
     reader.body.tree = tree
     return reader.body
 
 
 def plain(member: Any) -> FunctionType | None:
     """Return the function behind a method, a property or what decorators made of it."""
-    seen = 0
-    while not isinstance(member, FunctionType) or hasattr(member, "__wrapped__"):
+    found = layers(member)
+    return None if not found or hasattr(found[-1], "__wrapped__") else found[-1]
+
+
+def layers(member: Any) -> list[FunctionType]:
+    """Return a method's functions: what decorators have put around it first, itself last."""
+    found = []
+    for _ in range(10):
+        if isinstance(member, FunctionType):
+            found.append(member)
         # database_sync_to_async keeps it as func, cached_property too.
         names = ("__wrapped__", "__func__", "fget", "func")
-        inner = [getattr(member, name, None) for name in names]
+        inner = (getattr(member, name, None) for name in names)
         member = next((one for one in inner if one is not None), None)
-        seen += 1
-        if member is None or seen > 10:
-            return None
-    return member
+        if member is None:
+            break
+    return found
 
 
-def _tree(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+def _tree(function: FunctionType) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None:
     try:
-        module = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        # Of the code, since of a decorator's function Python would show the one that it wraps.
+        module = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))
     except (OSError, TypeError, SyntaxError, ValueError):
         return None
     first = module.body[0] if module.body else None
-    return first if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef) else None
+    if isinstance(first, ast.FunctionDef | ast.AsyncFunctionDef):
+        return first
+    lambdas = [node for node in ast.walk(module) if isinstance(node, ast.Lambda)]
+    return lambdas[0] if len(lambdas) == 1 else None
 
 
 class _Reader(ast.NodeVisitor):
@@ -89,9 +102,26 @@ class _Reader(ast.NodeVisitor):
         return isinstance(node, ast.Name) and node.id in self._names
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        if self._is_consumer(node.value):
-            self._names |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+        for target in node.targets:
+            self._named(target, node.value)
         self.generic_visit(node)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self._named(node.target, node.value)
+        self.generic_visit(node)
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self._named(node.target, node.value)
+        self.generic_visit(node)
+
+    def _named(self, target: ast.expr, value: ast.expr | None) -> None:
+        """Remember another name of the consumer."""
+        pairs = [(target, value)]
+        if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+            pairs = list(zip(target.elts, value.elts, strict=False))
+        for name, named in pairs:
+            if isinstance(name, ast.Name) and named is not None and self._is_consumer(named):
+                self._names.add(name.id)
 
     def visit_Attribute(self, node: ast.Attribute) -> None:
         if self._is_consumer(node.value):
@@ -99,6 +129,8 @@ class _Reader(ast.NodeVisitor):
                 self.body.reads.setdefault(node.attr, f"self.{node.attr}")
             else:
                 self.body.sets.add(node.attr)
+        elif not isinstance(node.ctx, ast.Load) and (name := self._attribute(node.value)):
+            self.body.changes.add(name)
         self.generic_visit(node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
@@ -121,9 +153,14 @@ class _Reader(ast.NodeVisitor):
             self._method_called(node, called)
         elif isinstance(called, ast.Name) and called.id in ("getattr", "hasattr", "setattr"):
             self._by_name(called.id, node.args)
+        elif isinstance(called, ast.Name) and called.id == "vars":
+            self._by_name("getattr", [*node.args, ast.Constant("__dict__")])
         for position, argument in enumerate(node.args):
             if self._is_consumer(argument):
                 self._handed_over(called, position)
+        for keyword in node.keywords:
+            if self._is_consumer(keyword.value) and keyword.arg:
+                self._handed_over(called, keyword.arg)
         self.generic_visit(node)
 
     def _method_called(self, node: ast.Call, called: ast.Attribute) -> None:
@@ -140,19 +177,22 @@ class _Reader(ast.NodeVisitor):
             return
         name = getattr(arguments[1], "value", None)
         if not isinstance(name, str):
+            self.body.sets_anything |= function == "setattr"
             return
         if function == "setattr":
             self.body.sets.add(name)
         else:
             self.body.reads.setdefault(name, f"self.{name}")
 
-    def _handed_over(self, called: ast.expr, position: int) -> None:
+    def _handed_over(self, called: ast.expr, where: int | str) -> None:
         function = plain(self._resolve(called))
         if function is None:
             return
         names = list(inspect.signature(function).parameters)
-        if position < len(names):
-            self.body.helpers.append((function, names[position]))
+        if isinstance(where, int):
+            where = names[where] if where < len(names) else ""
+        if where in names:
+            self.body.helpers.append((function, where))
 
     def _resolve(self, node: ast.expr) -> Any:
         """Return what a dotted name means in the function's module."""

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
-from channels.consumer import get_handler_name
+from channels.consumer import AsyncConsumer, SyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from django.db import connections
 
@@ -102,10 +102,13 @@ class Close:
 async def render(consumer_class: type, event: dict[str, Any], layer: Any) -> list[str | Close]:
     """Return what a consumer's handler sends for an event: JSON texts, or a close, in order."""
     sent: list[dict[str, Any]] = []
-    consumer = _consumer(consumer_class, sent, layer)
+    name = _handler_name(consumer_class, event)
+    consumer = _consumer(consumer_class, name, sent, layer)
     scope = consumer.scope = _NoScope()
-    handler = _handler(consumer, event)
-    what = f"{consumer_class.__name__}.{handler.__name__}()"
+    handler = _handler(consumer, name)
+    what = f"{consumer_class.__name__}.{name}()"
+    if _reads_all_state(consumer_class, name):
+        raise RenderError(f"{what} reads all of the connection's state. {WAY_OUT}")
     async with _database_kept_open():
         try:
             await _call(handler, deepcopy(event), is_sync=getattr(consumer, "_sync", False))
@@ -125,11 +128,12 @@ async def render(consumer_class: type, event: dict[str, Any], layer: Any) -> lis
     return [_read(message, what) for message in sent]
 
 
-def _consumer(consumer_class: type, sent: list[dict[str, Any]], layer: Any) -> Any:
-    made, state = _without_connection(consumer_class)
-    consumer: Any = made()
+def _consumer(consumer_class: type, handler: str, sent: list[dict[str, Any]], layer: Any) -> Any:
+    consumer: Any = consumer_class()
+    guarded, state = _without_connection(consumer_class, handler)
     for name in state:
         consumer.__dict__.pop(name, None)  # What __init__() put there is a default, too.
+    consumer.__class__ = guarded
     consumer.channel_layer = layer  # A handler may pass an event on to another group.
 
     async def keep(message: dict[str, Any]) -> None:
@@ -140,33 +144,45 @@ def _consumer(consumer_class: type, sent: list[dict[str, Any]], layer: Any) -> A
 
 
 @cache
-def _without_connection(consumer_class: type) -> tuple[type, list[str]]:
-    """Return the class with what handlers must not take from a connection that is not there."""
-    readings = inspect_consumer(consumer_class).readings
-    state = sorted({one.attribute for one in readings} - {"scope"})
-    if not state:
-        return consumer_class, state
+def _without_connection(consumer_class: type, handler: str) -> tuple[type, list[str]]:
+    """Return the class with what a handler must not take from a connection that is not there.
+
+    All of it, not what was seen to be read: sources do not show everything.
+    """
+    found = inspect_consumer(consumer_class)
+    state = sorted(found.state | found.left_by_others.get(handler, frozenset()))
     names = {name: getattr(consumer_class, name) for name in ("__module__", "__qualname__")}
     guards = {name: _OfConnection(name) for name in state}
     return type(consumer_class.__name__, (consumer_class,), {**names, **guards}), state
 
 
-def _handler(consumer: Any, event: dict[str, Any]) -> Any:
+def _reads_all_state(consumer_class: type, handler: str) -> bool:
+    readings = inspect_consumer(consumer_class).readings
+    return any(one.handler == handler and one.attribute == "__dict__" for one in readings)
+
+
+def _handler_name(consumer_class: type, event: dict[str, Any]) -> str:
     try:
-        name = get_handler_name(event)
+        name = str(get_handler_name(event))
     except (ValueError, AttributeError) as error:
         raise RenderError(f"the event has no usable 'type': {error}") from error
-    handler = getattr(consumer, name, None)
-    if handler is None:
+    if getattr(consumer_class, name, None) is None:
         raise RenderError(
-            f"{type(consumer).__name__} has no handler {name}() for events of type"
+            f"{consumer_class.__name__} has no handler {name}() for events of type"
             f" {event['type']!r}. Name the consumer that has it in RENDER."
         )
-    return handler
+    return name
+
+
+def _handler(consumer: Any, name: str) -> Any:
+    """Return what Channels would call: a ``dispatch()`` of the project's own decides first."""
+    dispatch = inspect.getattr_static(consumer, "dispatch")
+    channels = [vars(one)["dispatch"] for one in (AsyncConsumer, SyncConsumer)]
+    return getattr(consumer, name) if dispatch in channels else consumer.dispatch
 
 
 async def _call(handler: Any, event: dict[str, Any], *, is_sync: bool) -> None:
-    if is_sync:
+    if is_sync and not inspect.iscoroutinefunction(handler):
         await sync_to_async(handler)(event)
         return
     answer = handler(event)

@@ -1,5 +1,7 @@
 """Consumers that decide per connection, as public projects write them."""
 
+from functools import partialmethod, wraps
+
 from channels.db import database_sync_to_async
 from channels.exceptions import DenyConnection
 from channels.generic.websocket import AsyncJsonWebsocketConsumer, JsonWebsocketConsumer
@@ -107,6 +109,136 @@ class ByChannelName(JsonWebsocketConsumer):
             self.send_json(event["data"])
 
 
+# What the source of a handler hardly shows; without a connection `user` would be everybody's None.
+
+
+class Guarded(AsyncJsonWebsocketConsumer):
+    user = None
+
+    async def connect(self):
+        self.user = self.scope["user"].pk
+        await self.accept()
+
+    def _may_see(self, event):
+        return self.user in (None, event["owner"])
+
+
+def is_for(consumer, event):
+    return consumer.user in (None, event["owner"])
+
+
+class ByKeyword(Guarded):
+    async def document(self, event):
+        if is_for(event=event, consumer=self):
+            await self.send_json(event["data"])
+
+
+def only_for_owners(handler):
+    @wraps(handler)
+    async def decide(self, event):
+        if is_for(self, event):
+            await handler(self, event)
+
+    return decide
+
+
+class ByDecorator(Guarded):
+    @only_for_owners
+    async def document(self, event):
+        await self.send_json(event["data"])
+
+
+class ByOtherNames(Guarded):
+    async def document(self, event):
+        me, said = self, event
+        you: Guarded = me
+        if (he := you) and he.user in (None, said["owner"]):
+            await self.send_json(said["data"])
+
+
+class ByArguments(Guarded):
+    async def document(self, *events):
+        if self._may_see(*events):
+            await self.send_json(events[0]["data"])
+
+
+class ByLambda(JsonWebsocketConsumer):
+    user = None
+
+    def connect(self):
+        self.user = self.scope["user"].pk
+        self.accept()
+
+    document = lambda self, event: self.user or self.send_json(event["data"])  # noqa: E731
+
+
+class ByPart(Guarded):
+    async def _decide(self, event, *, strict=False):
+        if self._may_see(event) and not strict:
+            await self.send_json(event["data"])
+
+    document = partialmethod(_decide, strict=False)
+
+
+class ByVars(Guarded):
+    async def document(self, event):
+        if vars(self).get("user") in (None, event["owner"]):
+            await self.send_json(event["data"])
+
+
+class ByAnything(AsyncJsonWebsocketConsumer):
+    user = None
+
+    async def connect(self):
+        for name in ("user", "session"):
+            setattr(self, name, self.scope[name])
+        await self.accept()
+
+    async def document(self, event):
+        if self.user in (None, event["owner"]):
+            await self.send_json(event["data"])
+
+
+class ByObject(AsyncJsonWebsocketConsumer):
+    known = type("Known", (), {"user": None})()
+
+    async def connect(self):
+        self.known.user = self.scope["user"].pk
+        await self.accept()
+
+    async def document(self, event):
+        if self.known.user in (None, event["owner"]):
+            await self.send_json(event["data"])
+
+
+class ByAnotherHandler(AsyncJsonWebsocketConsumer):
+    muted = False
+
+    async def mute(self, event):
+        self.muted = True
+
+    async def document(self, event):
+        if not self.muted:
+            await self.send_json(event["data"])
+
+
+class ByDispatch(Guarded):
+    async def dispatch(self, message):
+        if message["type"] != "document" or self._may_see(message):
+            await super().dispatch(message)
+
+    async def document(self, event):
+        await self.send_json(event["data"])
+
+
+class ByLoop(Guarded):
+    """Nothing in the source tells that the one in the list is the consumer."""
+
+    async def document(self, event):
+        if all(one.user in (None, event["owner"]) for one in [self]):
+            await self.send_json(event["data"])
+
+
 class Members(JsonWebsocketConsumer):
     groups = ["members"]
 
@@ -147,9 +279,16 @@ class Harmless(AsyncJsonWebsocketConsumer):
         if content.get("type") == "ping":
             await self.send_json({"type": "pong"})
 
+    async def dispatch(self, message):
+        """Count what comes."""
+        await super().dispatch(message)
+
     async def document(self, event):
         self.last = self.frame(event)
         await self.send_json(self.last)
+
+    async def forget(self, event):
+        self.last = None
 
     def frame(self, event):
         return {"type": self.template, "data": event["data"]}
