@@ -66,8 +66,7 @@ def answers_the_gateway(connect, targets=ORDINARY):
 def believes_its_questions(connect):
     """Check that middlewares after ours see a question of the gateway as what it is."""
     status, body, _ = ask(connect, "GET", "/members/")
-    # Not led to https; that it leads to the login is said so that the gateway understands it.
-    assert (status, body) == (401, b"")
+    assert (status, body) == (302, b"")
 
 
 def believes_the_gateway(connect, target="/seen/", **headers):

@@ -177,9 +177,11 @@ def test_there_is_nothing_for_anybody_else(at, log_in, note):
 def test_not_even_a_login_for_who_opens_it_in_a_browser(at, log_in, settings):
     """A mixin outside of the decorator would have answered before it."""
     settings.DEBUG = True
-    at(ws=login_required(listening()), page=login_required(lambda request: HttpResponse()))
+    page = login_required(lambda request: HttpResponse())
+    at(ws=login_required(listening()), get=WithGet.as_view(), page=page)
     for browser in (Client(), Through(), log_in()):
         assert browser.get(PATH).status_code == 404
+        assert browser.get("/get/").status_code == 404
     assert Client().get("/page/").status_code == 302
 
 
@@ -308,6 +310,32 @@ def require_staff(get_response):
         return get_response(request)
 
     return middleware
+
+
+def test_a_decorator_that_hides_the_view_hides_no_question(at, question, log_in):
+    def hiding(view):
+        return lambda request: view(request)
+
+    at(ws=hiding(login_required(listening("news"))))
+    assert question(log_in(), HTTP_X_ORIGINAL_URI=PATH).json()["topics"] == ["news"]
+    assert question(HTTP_X_ORIGINAL_URI=PATH).status_code == 401
+
+
+def test_an_auth_view_of_the_project_s_own_is_left_as_it_is(at, log_in):
+    """It is asked in the same way, and may write: what it sets reaches the browser with the 101."""
+
+    def own(request):
+        request.session["asked"] = True
+        return HttpResponse("{}", content_type="application/json")
+
+    at(own=own, members=login_required(own))
+    browser = log_in()
+    signed = fakes.signed_fields("GET", "/own/", **HEADERS)
+    response = browser.get("/own/", headers={**signed, "X-Original-URI": "/ws/"})
+    assert "sessionid" in response.cookies
+    assert browser.session["asked"]
+    signed = fakes.signed_fields("GET", "/members/", **HEADERS)
+    assert Client().get("/members/", headers=signed).status_code == 302
 
 
 def test_another_redirect_is_none_of_a_login(at, question, log_in):

@@ -54,8 +54,11 @@ def is_question(request: HttpRequest) -> bool:
 
 
 def prepare(request: HttpRequest) -> None:
-    """Make the session of a question read-only, unless it is one to the package's own views."""
-    if not _is_to_the_package(request):
+    """Make the session of a question read-only, where it is one to a socket's view.
+
+    A project may have an auth view of its own, which is asked as well, and may write.
+    """
+    if _is_to_a_socket(request):
         make_read_only(request)
 
 
@@ -98,7 +101,13 @@ def _spare_a_query(request: HttpRequest, user: Any) -> None:
 def options_of(request: HttpRequest) -> SocketOptions | None:
     """Return what the view of a request said of itself by ``@gatepost.socket``."""
     match = getattr(request, "resolver_match", None)
-    found: SocketOptions | None = getattr(match.func, MARK, None) if match is not None else None
+    return _options_in(match.func) if match is not None else None
+
+
+def _options_in(view: Any) -> SocketOptions | None:
+    """Return what is marked on a view, or on the method of its class that is decorated."""
+    method = getattr(getattr(view, "view_class", None), "get", None)
+    found: SocketOptions | None = getattr(view, MARK, None) or getattr(method, MARK, None)
     return found
 
 
@@ -149,11 +158,15 @@ def _login_path() -> str:
         return ""
 
 
-def _is_to_the_package(request: HttpRequest) -> bool:
+def _is_to_a_socket(request: HttpRequest) -> bool:
     try:
-        return "gatepost" in resolve(request.path_info).app_names
+        if _options_in(resolve(request.path_info).func) is not None:
+            return True
     except Resolver404:
-        return False
+        pass  # A middleware may choose other URLs.
+    # A decorator may hide what is marked; but only such a question is about its own path.
+    about = urlsplit(request.headers.get("X-Original-URI", "")).path
+    return bool(about) and about == urlsplit(trust.target(request)).path
 
 
 class _WithReadOnlySession:

@@ -2,7 +2,8 @@
 
 The first is ``topic_token`` for templates. The second hands the page the position of its data:
 what is published after the page was rendered, and before its socket is open, is then not missed.
-A page that a cache keeps, keeps its position, which has to be older than its data and is.
+A page that a cache keeps, keeps its position, which has to be older than its data and is. Where the
+data stand in a ``{% cache %}`` fragment, the tag belongs into that fragment.
 """
 
 from typing import Any
