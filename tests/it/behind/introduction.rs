@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::harness::gateway::Setup;
 use crate::harness::raw::{Answered, Raw};
-use crate::harness::{Django, Gateway};
+use crate::harness::{Django, Gateway, PATIENCE, eventually};
 
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
 const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
@@ -135,4 +135,22 @@ async fn who_says_nothing_is_closed_in_time() {
         raw.expect_end().await;
     }
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_trust_stands_in_the_log_once() {
+    let django = Django::start().await;
+    let setup = introduced(&django).set("server.trusted_proxies", vec!["0.0.0.0/0"]);
+    let gateway = setup.spawn().await;
+    for _ in 0..3 {
+        let mut raw = Raw::tcp(gateway.https()).await;
+        raw.send("GET / HTTP/1.1\r\n\r\n").await;
+        raw.expect_end().await;
+    }
+    let told = |words: &str| gateway.log().matches(words).count();
+    eventually(PATIENCE, || told("have it send the PROXY protocol") > 0).await;
+    assert_eq!(told("have it send the PROXY protocol"), 1);
+    assert_eq!(told("server.trusted_proxies is the whole Internet"), 1);
+    gateway.terminate();
+    gateway.exit().await;
 }

@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
 use crate::harness::raw::{Answered, Raw};
-use crate::harness::{Django, Gateway, json};
+use crate::harness::{Django, Gateway, PATIENCE, eventually, json};
 
 const HTTPS: &str = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n";
 
@@ -147,4 +147,24 @@ async fn a_unix_socket_is_a_proxy_s_own_door() {
     assert_eq!(at(gateway.http(), fields).await.status(), 308);
     gateway.stop().await;
     assert!(!door.exists());
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_that_says_nothing_is_told_once_what_to_set() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django)
+        .set("server.http", "unix:http.sock")
+        .set("server.trusted_proxies", vec!["unix"]);
+    let gateway = setup.spawn().await;
+    let door = gateway.folder().join("http.sock");
+    for _ in 0..3 {
+        let mut raw = Raw::new(UnixStream::connect(&door).await.unwrap());
+        assert_eq!(ask(&mut raw, "/", "").await.status(), 307);
+    }
+    let told = |words: &str| gateway.log().matches(words).count();
+    eventually(PATIENCE, || told("does not say by which scheme") > 0).await;
+    assert_eq!(told("does not say by which scheme"), 1);
+    assert_eq!(told("X-Forwarded-Proto: https"), 1);
+    gateway.terminate();
+    gateway.exit().await;
 }
