@@ -21,6 +21,7 @@ use crate::publish::piggyback::Piggyback;
 use crate::server::route::Route;
 use crate::socket::{
     ConnectionLimits, LoginThrottle, OriginRule, SocketParts, SocketRoute, SocketSettings,
+    TopicDesk,
 };
 use crate::telemetry::seldom::OncePerKey;
 
@@ -174,6 +175,11 @@ impl Routes<'_> {
             limits: ConnectionLimits::new(&config.limits),
             throttle: LoginThrottle::new(Arc::clone(&shared.metrics)),
             settings: Arc::new(settings),
+            topics: TopicDesk::new(
+                Arc::clone(&shared.broker),
+                &shared.secrets,
+                Arc::clone(&shared.metrics),
+            ),
             metrics: Arc::clone(&shared.metrics),
             drain: shared.drain.clone(),
             logged: OncePerKey::new(MOST_KINDS),

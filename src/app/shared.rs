@@ -27,6 +27,7 @@ pub(super) struct SharedParts {
     pub(super) secrets: Secrets,
     pub(super) hosts: Arc<Hosts>,
     pub(super) hub: Arc<Hub>,
+    pub(super) broker: Arc<Broker>,
     pub(super) intake: Arc<Intake>,
     pub(super) wake: Wake,
     pub(super) naming: Arc<Naming>,
@@ -52,7 +53,7 @@ impl SharedParts {
         let hub = Arc::new(hub(config, auth.terms));
         let authority = Authority::build(&auth, Arc::clone(&hub), Arc::clone(&metrics))?;
         let authority = Arc::new(authority);
-        let lifecycle = Lifecycle::new(
+        let lifecycle = Arc::new(Lifecycle::new(
             sessions::lifecycle_settings(config),
             LifecycleParts {
                 live: Arc::new(LiveSessions::new(Arc::clone(&hub))),
@@ -62,12 +63,11 @@ impl SharedParts {
                 secrets: secrets.clone(),
                 drain: drain.clone(),
             },
-        );
-        let lifecycle = Arc::new(lifecycle);
-        let broker = Broker::new(Arc::clone(&hub), config.delivery.idempotency);
+        ));
+        let broker = Arc::new(Broker::new(Arc::clone(&hub), config.delivery.idempotency));
         let intake = Intake::new(
             &config.delivery,
-            Arc::new(broker),
+            Arc::clone(&broker),
             Arc::clone(&lifecycle),
             Arc::clone(&metrics),
         );
@@ -78,6 +78,7 @@ impl SharedParts {
             authority,
             lifecycle,
             hub,
+            broker,
             intake: Arc::new(intake),
             wake: Wake::default(),
             buffering: Buffering::open(&config.buffering)?,
@@ -106,5 +107,6 @@ fn hub(config: &Config, terms: LeaseTerms) -> Hub {
     };
     Hub::new(outbox)
         .with_connections_per_user(config.limits.connections_per_user)
+        .with_topics_per_connection(config.limits.topics_per_connection)
         .remembering(terms.longest())
 }

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::hub::{Delivery, Hub, TopicRevocation};
-use crate::ids;
-use crate::publication::{Position, Publication};
+use crate::hub::{Delivery, Grant, Hub, NotHeard, TopicRevocation};
+use crate::ids::{self, ConnectionId, TopicName};
+use crate::publication::{Frame, Position, Publication};
 pub use receipt::Receipt;
 use remembered::{Fingerprints, Remembered};
 
@@ -28,6 +28,26 @@ pub struct Broker {
     generation: u32,
     fingerprints: Fingerprints,
     state: Mutex<BrokerState>,
+}
+
+/// What a connection hears of what was granted to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// What it hears.
+    pub topics: Vec<TopicName>,
+    /// What not.
+    pub refused: Vec<RefusedTopic>,
+    /// From where on.
+    pub position: Position,
+}
+
+/// A topic that was granted in vain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedTopic {
+    /// Which.
+    pub topic: TopicName,
+    /// Why.
+    pub why: NotHeard,
 }
 
 #[derive(Debug)]
@@ -83,6 +103,38 @@ impl Broker {
             state.remembered.amend(fingerprint, receipt);
         }
         receipt
+    }
+
+    /// Lets a connection hear what was granted to it from here on. `answer` makes what it is told, which it
+    /// gets before any frame of these topics.
+    pub fn subscribe(
+        &self,
+        connection: ConnectionId,
+        grants: &[Grant],
+        answer: impl FnOnce(&Heard) -> Option<Frame>,
+    ) -> Heard {
+        // Nothing is published or revoked meanwhile.
+        let state = self.state.lock();
+        let mut heard = Heard {
+            topics: Vec::with_capacity(grants.len()),
+            refused: Vec::new(),
+            position: Position {
+                generation: self.generation,
+                sequence: state.sequence,
+            },
+        };
+        for grant in grants {
+            let topic = grant.topic.clone();
+            match self.hub.subscribe(connection, grant) {
+                Ok(()) if heard.topics.contains(&topic) => {}
+                Ok(()) => heard.topics.push(topic),
+                Err(why) => heard.refused.push(RefusedTopic { topic, why }),
+            }
+        }
+        if let Some(word) = answer(&heard) {
+            self.hub.say(connection, word);
+        }
+        heard
     }
 
     /// Takes a topic away. Whatever is published from then on, nobody hears it who lost it. Returns how many

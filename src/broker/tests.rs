@@ -1,3 +1,5 @@
+mod topics;
+
 use std::net::Ipv4Addr;
 use std::task::{Context, Poll, Waker};
 

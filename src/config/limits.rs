@@ -30,6 +30,8 @@ pub struct Limits {
     pub connections: Option<usize>,
     /// Connections of one user; `None`: any number.
     pub connections_per_user: Option<usize>,
+    /// Topics that one connection may listen to; 0: none.
+    pub topics_per_connection: usize,
     /// Connections at socket routes from one address (of IPv6: from one /64); `None`: any number.
     pub connections_per_address: Option<usize>,
     /// Handshakes a second from one address; `None`: any number.
@@ -66,6 +68,7 @@ impl Default for Limits {
             message_rate: 20,
             connections: None,
             connections_per_user: Some(50),
+            topics_per_connection: 100,
             connections_per_address: None,
             handshakes_per_address: Some(200),
             tls_timeout: Duration::from_secs(10),
@@ -127,8 +130,12 @@ impl Limits {
         set(&mut self.message_rate, section.value("message_rate", &RATE));
     }
 
-    /// Zero is no limit in all of them.
+    /// Zero is no limit in all of them, but of topics.
     fn read_crowds(&mut self, section: &mut Section<'_, '_>) {
+        set(
+            &mut self.topics_per_connection,
+            section.count("topics_per_connection", 0..=10_000),
+        );
         let mut crowd = |field: &mut Option<usize>, key| {
             let count = section.count(key, 0..=100_000_000);
             set(

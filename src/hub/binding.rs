@@ -92,12 +92,15 @@ impl Hub {
     pub fn subscribe(&self, connection: ConnectionId, grant: &Grant) -> Result<(), NotHeard> {
         let member = self.registry.find(connection).ok_or(NotHeard::Gone)?;
         let Grant { topic, issued } = grant;
-        self.registry
-            .subscribe(&member, topic, self.topics_per_connection)?;
+        let most = self.topics_per_connection;
+        let is_new = self.registry.subscribe(&member, topic, most)?;
         // Looked up afterwards: a revocation either finds the subscription or is found here.
         let user = &member.identity().user;
         if self.revoked_topics.cover(topic, user, *issued) {
-            self.registry.unsubscribe(&member, topic);
+            // What a newer grant lets it hear stays.
+            if is_new {
+                self.registry.unsubscribe(&member, topic);
+            }
             return Err(NotHeard::Revoked);
         }
         Ok(())

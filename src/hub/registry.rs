@@ -120,19 +120,20 @@ impl Registry {
         }
     }
 
-    /// Lets a connection hear a topic, one of `most`.
+    /// Lets a connection hear a topic, one of `most`. Whether it did not before.
     pub(super) fn subscribe(
         &self,
         member: &Arc<Member>,
         topic: &TopicName,
         most: usize,
-    ) -> Result<(), NotHeard> {
+    ) -> Result<bool, NotHeard> {
         let mut standing = member.standing();
         let place = standing.place.ok_or(NotHeard::Gone)?;
-        if standing.topics.add(topic, most)? {
+        let is_new = standing.topics.add(topic, most)?;
+        if is_new {
             self.add(Audience::Topic(topic.clone()), place, member);
         }
-        Ok(())
+        Ok(is_new)
     }
 
     /// Lets a connection hear a topic no more. Whether it did.

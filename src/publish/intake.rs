@@ -18,7 +18,7 @@ use crate::config::DeliveryConfig;
 use crate::hub::Hub;
 use crate::publication::{Audience, Frame, Publication};
 use crate::session::Lifecycle;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 
 /// How many of what a revocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +102,10 @@ impl Intake {
             }
             RevocationRequest::Topic(revocation) => {
                 let subscriptions = self.broker.revoke_topic(&revocation);
+                let outcome = "revoked";
+                let counted = &self.metrics.subscriptions;
+                let counted = counted.get_or_create(&OutcomeLabel { outcome });
+                counted.inc_by(u64::try_from(subscriptions).unwrap_or(u64::MAX));
                 let topic = revocation.topic.as_str();
                 tracing::info!(subscriptions, topic, "topic revoked");
                 Ok(RevocationCount::Subscriptions(subscriptions))

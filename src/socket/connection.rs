@@ -16,6 +16,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::closing::{self, ConnectionEnd};
 use super::parts::SocketParts;
+use super::topics::TopicRequest;
 use super::{Socket, message};
 use crate::close::CloseReason;
 use crate::hub::{Outbox, Taken};
@@ -143,7 +144,7 @@ impl Connection {
         match message {
             Message::Text(text) => {
                 let Some(pong) = message::pong(&text) else {
-                    return Err(policy(message::refusal(&text)));
+                    return self.listen(&text);
                 };
                 // Who has the pong has every frame that was taken before the ping.
                 while let Some(frame) = self.tab.member().outbox.take_within(usize::MAX) {
@@ -157,6 +158,14 @@ impl Connection {
             // tungstenite answers a ping and a close when it is polled next.
             _ => Ok(()),
         }
+    }
+
+    /// Does what a message asks of the gateway itself; the answer comes through the outbox.
+    fn listen(&self, text: &str) -> Result<(), ConnectionEnd> {
+        let request = TopicRequest::decode(text);
+        let request = request.ok_or_else(|| policy(message::refusal(text)))?;
+        self.parts.topics.answer(self.tab.member(), &request);
+        Ok(())
     }
 
     /// Takes one message from the budget: control frames count, or they would be a free flood.

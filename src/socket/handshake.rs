@@ -19,7 +19,10 @@ use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
 use super::metered::Metered;
 use super::parts::SocketParts;
-use super::pending_handshake::{self, Decision, Outcome, PendingHandshake, Verdicts, Visitor};
+use super::pending_handshake::{
+    self, Arrival, Decision, Outcome, PendingHandshake, Verdicts, Visitor,
+};
+use super::topics::QueryTokens;
 use super::{OriginRule, Socket, echo};
 use crate::net::per_address::AddressPermit;
 use crate::session::{AuthSubject, Question, SessionCookies};
@@ -51,12 +54,18 @@ impl SocketRoute {
         // Before the check: a handshake that passes it while a shutdown or a revocation begins is
         // older than that, and so refused when it registers.
         let asked = Instant::now();
+        // Before anything is said or told of the handshake: tokens are nobody else's business.
+        let tokens = QueryTokens::take(request.uri_mut());
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
         let (mut response, permit) =
             checked.inspect_err(|error| self.log_refusal(error, downstream))?;
         self.log_subprotocol(&request, downstream);
-        let decided = self.decide(&request, downstream, asked).await;
+        let came = Arrival {
+            began: asked,
+            tokens,
+        };
+        let decided = self.decide(&request, downstream, came).await;
         let decision = decided.inspect_err(|error| self.log_refusal(error, downstream))?;
         if let Decision::Now(settled) = &decision {
             let fields = response.headers_mut();
@@ -123,7 +132,7 @@ impl SocketRoute {
         &self,
         request: &Request<Incoming>,
         downstream: &Downstream,
-        began: Instant,
+        came: Arrival,
     ) -> Result<Decision, HandshakeError> {
         if self.echo {
             return Ok(Decision::Now(Outcome::Echo.into()));
@@ -145,7 +154,7 @@ impl SocketRoute {
             path: Arc::clone(&self.path),
             about: AuthSubject::of(cookies, headers, &downstream.host, downstream.address),
             names,
-            began,
+            came,
         };
         if let Some(known) = parts.authority.known(pending.about.session()) {
             return Ok(Decision::Now(pending.settle(Ok(known))));

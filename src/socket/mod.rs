@@ -17,6 +17,7 @@ mod metered;
 mod origin;
 mod parts;
 mod pending_handshake;
+mod topics;
 
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub use handshake::SocketRoute;
 pub use login_throttle::LoginThrottle;
 pub use origin::{OriginError, OriginRule};
 pub use parts::SocketParts;
+pub use topics::TopicDesk;
+#[cfg(fuzzing)]
+pub use topics::fuzzing;
 
 /// The stream of one connection.
 type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;

@@ -12,9 +12,11 @@ use http::{HeaderMap, HeaderValue, Request, header};
 use super::closing::{self, ConnectionEnd};
 use super::connection_limits::ConnectionLimits;
 use super::login_throttle::LoginThrottle;
+use super::topics::TopicDesk;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
+use crate::publication::Frame;
 use crate::session::{
     About, AuthSubject, Authority, Change, CookieNames, Lifecycle, Naming, NoSession, Scope, Seen,
     SessionCookies,
@@ -22,6 +24,7 @@ use crate::session::{
 use crate::telemetry::metrics::{CodeLabel, Metrics, OutcomeLabel};
 use crate::telemetry::seldom::OncePerKey;
 use crate::web::request::Downstream;
+use crate::words;
 
 /// Why a client is closed without Django being asked.
 pub(super) struct Refusal {
@@ -57,6 +60,8 @@ pub struct SocketParts {
     pub throttle: LoginThrottle,
     /// How connections behave.
     pub settings: Arc<SocketSettings>,
+    /// Lets connections listen to topics.
+    pub topics: TopicDesk,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Runs and ends the connections' tasks.
@@ -131,6 +136,20 @@ impl SocketParts {
             asked: Instant::now(),
             placed: names.place.is_some(),
         });
+    }
+
+    /// What Django says to a new connection, but for what could be taken for the gateway's own words.
+    pub(super) fn first_frames(&self, frames: Vec<Frame>) -> impl Iterator<Item = Frame> {
+        frames.into_iter().filter(|frame| {
+            let is_word = words::is_one(&frame.text());
+            if is_word && self.logged.is_first("first_frames") {
+                tracing::warn!(
+                    "a first frame of Django's is an object with the member `gatepost`, which only the \
+                     gateway itself says: it is left out. This is said once"
+                );
+            }
+            !is_word
+        })
     }
 
     /// Ends a connection that was told to log in, after a while.

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::parts::SocketParts;
+use super::topics::QueryTokens;
 use crate::close::CloseReason;
 use crate::hub::Member;
 use crate::net::block::AddressBlock;
@@ -38,8 +39,16 @@ pub(super) struct PendingHandshake {
     pub(super) about: AuthSubject,
     /// What the session cookie was called then.
     pub(super) names: Arc<CookieNames>,
-    /// When its handshake came.
+    pub(super) came: Arrival,
+}
+
+/// A handshake that came.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// When.
     pub(super) began: Instant,
+    /// What it shall listen to.
+    pub(super) tokens: QueryTokens,
 }
 
 /// What becomes of a connection after its 101, where that is known.
@@ -172,16 +181,14 @@ impl PendingHandshake {
         let connect = |who| Member::new(who, Arc::clone(&self.path), self.about.address);
         let judged = Judged {
             identity: found.identity,
-            asked: self.began.min(found.asked),
+            asked: self.came.began.min(found.asked),
         };
         match self.parts.lifecycle.join(&self.about, judged, connect) {
-            Ok(tab) => (
-                "accepted",
-                Outcome::Serve {
-                    tab,
-                    greeting: found.frames,
-                },
-            ),
+            Ok(tab) => {
+                let mut greeting = self.parts.topics.admit(tab.member(), &self.came.tokens);
+                greeting.extend(self.parts.first_frames(found.frames));
+                ("accepted", Outcome::Serve { tab, greeting })
+            }
             Err(reason @ CloseReason::Policy(_)) => {
                 self.parts
                     .log_close(&self.path, self.about.address, &reason);

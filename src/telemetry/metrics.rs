@@ -88,6 +88,9 @@ pub struct Metrics {
     pub publications: Counter,
     /// Frames handed to connections: a publication counts once for each of them.
     pub frames: Counter,
+    /// Topics by what came of them: `subscribed`, `unsubscribed`, `revoked`; asked for in vain: `not_allowed`,
+    /// `expired`, `malformed`, `too_many`.
+    pub subscriptions: Family<OutcomeLabel, Counter>,
     /// What came on Django's responses.
     pub piggybacked: Family<PiggybackLabel, Counter>,
     /// The transactional outbox.
@@ -156,6 +159,11 @@ impl Metrics {
             "closes",
             "Closes the gateway started, by code",
             self.closes.clone(),
+        );
+        r.register(
+            "subscriptions",
+            "Topics that connections asked for or lost, by outcome",
+            self.subscriptions.clone(),
         );
         r.register(
             "slowed",

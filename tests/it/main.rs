@@ -57,5 +57,6 @@ mod slow_consumer;
 mod spans;
 mod storm;
 mod tls;
+mod topics;
 mod traps;
 mod tunnel;

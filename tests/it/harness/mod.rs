@@ -31,6 +31,7 @@ pub mod raw;
 pub mod server;
 pub mod signature;
 pub mod socket;
+pub mod token;
 pub mod wire;
 
 use std::future::Future;
