@@ -69,7 +69,9 @@ impl Watch {
                 new: after.as_ref(),
                 placed,
             };
-            self.follow(asked, change, told.as_ref());
+            if self.follow(asked, change, told.as_ref()) {
+                return;
+            }
         }
         if let Some((cookies, answer)) = &told {
             let host = &asked.host;
@@ -107,12 +109,14 @@ impl Watch {
         }
     }
 
+    /// Follows a changed cookie. Whether what was told went with it: it is a lease then only if nothing has
+    /// happened to the old session meanwhile.
     fn follow(
         &self,
         asked: &RequestSummary,
         change: Changed<'_>,
         told: Option<&(SessionCookies, Answer)>,
-    ) {
+    ) -> bool {
         let Changed {
             old,
             news,
@@ -123,16 +127,18 @@ impl Watch {
         let stays = new.is_some_and(|new| new.is_same_session(old));
         if news.about == About::Perhaps && !stays && is_told_of(old).is_some() {
             // Django itself says that the browser has the old one still: it was about a namesake.
-            return;
+            return false;
         }
+        let told = new.and_then(is_told_of).map(|(_, answer)| answer);
         self.lifecycle.follow(Seen {
             old: context(asked, old.clone()),
             news,
-            told: new.and_then(is_told_of).map(|(_, answer)| answer),
+            told,
             new: new.map(|new| context(asked, new.clone())),
             asked: asked.at,
             placed,
         });
+        told.is_some() && !stays
     }
 }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use parking_lot::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use crate::ids::SessionDigest;
 use crate::session::question::AuthSubject;
@@ -16,6 +17,8 @@ pub(super) struct Doubt {
     pub(super) old: AuthSubject,
     pub(super) new: Option<AuthSubject>,
     pub(super) placed: bool,
+    /// When the response came that names the new one; without one, that raises the doubt.
+    pub(super) at: Instant,
 }
 
 /// Sessions that were just asked about, each with what came up since.
@@ -32,8 +35,12 @@ impl Doubts {
             }
             Entry::Occupied(mut waiting) => {
                 let before = waiting.get_mut().take();
-                let new = doubt.new.or_else(|| before.and_then(|before| before.new));
-                waiting.insert(Some(Doubt { new, ..doubt }));
+                waiting.insert(Some(match before {
+                    Some(Doubt { new, at, .. }) if new.is_some() && doubt.new.is_none() => {
+                        Doubt { new, at, ..doubt }
+                    }
+                    _ => doubt,
+                }));
                 None
             }
         }

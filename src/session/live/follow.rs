@@ -15,7 +15,7 @@ use crate::session::answer::Answer;
 use crate::session::change::{About, Change, News};
 use crate::session::live::answers::RecheckAnswers;
 use crate::session::live::doubts::Doubt;
-use crate::session::live::lifecycle::Lifecycle;
+use crate::session::live::lifecycle::{Lifecycle, Replacement};
 use crate::session::question::AuthSubject;
 
 /// Sites that take a namesake away do so with every page; Django is asked no more often than this.
@@ -49,6 +49,8 @@ impl Lifecycle {
             asked,
             placed,
         } = seen;
+        // The browser has the new cookie only after this: who shows it asks Django later.
+        let at = Instant::now();
         let told =
             told.filter(|answer| self.still_counts(answer, [Some(&old), new.as_ref()], asked));
         let same = new
@@ -60,15 +62,21 @@ impl Lifecycle {
                 self.ended(&old.cookies, "logged out");
             }
             (Change::Set { .. }, Some(new)) if news.about == About::This || told.is_some() => {
-                self.replaced(&old.cookies, new, told.cloned());
+                let known = told.cloned();
+                self.replaced(&old.cookies, Replacement { new, known, at });
             }
             // Every write to a signed session looks like this, and the old one stays good.
             (Change::Set { .. }, Some(new))
                 if !placed && old.cookies.is_signed() && new.cookies.is_signed() =>
             {
-                self.replaced(&old.cookies, new, None);
+                self.replaced(&old.cookies, Replacement::unjudged(new, at));
             }
-            (_, new) => self.doubt(Doubt { old, new, placed }),
+            (_, new) => self.doubt(Doubt {
+                old,
+                new,
+                placed,
+                at,
+            }),
         }
     }
 
@@ -113,7 +121,12 @@ impl Lifecycle {
     }
 
     async fn resolve(self: &Arc<Self>, session: &SessionDigest, doubt: Doubt) {
-        let Doubt { old, new, placed } = doubt;
+        let Doubt {
+            old,
+            new,
+            placed,
+            at,
+        } = doubt;
         let live = &self.parts.live;
         let sockets = live.of_session(session);
         let told = if sockets.is_empty() {
@@ -125,7 +138,8 @@ impl Lifecycle {
             self.rechecks.question(&sockets).await
         };
         match (told.is_end(), new) {
-            (true, Some(new)) => self.replaced(&old.cookies, new, None),
+            // However long Django was asked about the old one: the new one came with the response.
+            (true, Some(new)) => self.replaced(&old.cookies, Replacement::unjudged(new, at)),
             (true, None) => drop(self.ended(&old.cookies, "logged out")),
             (false, new) => {
                 self.rechecks.act(&told);

@@ -32,6 +32,29 @@ pub struct Lifecycle {
     pub(super) doubts: Doubts,
 }
 
+/// A session that takes another one's place.
+#[derive(Debug)]
+pub(in crate::session) struct Replacement {
+    /// What Django is asked about from now on.
+    pub(in crate::session) new: AuthSubject,
+    /// What Django said of it on the way, where it did.
+    pub(in crate::session) known: Option<Answer>,
+    /// When the response came that brought it, which may be a while ago. What is asked about the new
+    /// session is asked later; what was asked about the user's others before may be out of date.
+    pub(in crate::session) at: Instant,
+}
+
+impl Replacement {
+    /// One that Django has said nothing of.
+    pub(in crate::session) fn unjudged(new: AuthSubject, at: Instant) -> Self {
+        Self {
+            new,
+            known: None,
+            at,
+        }
+    }
+}
+
 impl Lifecycle {
     /// Follows the sessions of these parts.
     pub fn new(settings: LifecycleSettings, parts: LifecycleParts) -> Self {
@@ -90,15 +113,15 @@ impl Lifecycle {
         self.parts.digests(old).into_iter().map(close).sum()
     }
 
-    /// Django put another session in the place of this one. `new` is what it will be asked about from
-    /// now on; `known` is what it said of the new one on the way, where it did.
-    pub fn replaced(&self, old: &SessionCookies, new: AuthSubject, known: Option<Answer>) {
+    /// Django put another session in the place of this one.
+    pub(in crate::session) fn replaced(&self, old: &SessionCookies, by: Replacement) {
+        let Replacement { new, known, at } = by;
         if new.cookies.is_same_session(old) {
             return self.renewed(&new.cookies, None);
         }
-        let (signed, at) = (old.is_signed(), Instant::now());
+        let signed = old.is_signed();
         let before = self.user_of(old, &new);
-        let sockets = self.take_over(old, &new.cookies);
+        let sockets = self.take_over(old, &new.cookies, at);
         if let Some(user) = before.as_ref().filter(|_| !signed) {
             let user = Audience::User(user.clone());
             self.parts.hub.outdate(&user, at.into_std());
@@ -190,7 +213,12 @@ impl Lifecycle {
 
     /// The old session admits nobody any more, unless it is signed, and the new one is good whatever was
     /// said before. Gives the sessions of the old one.
-    fn take_over(&self, old: &SessionCookies, new: &SessionCookies) -> Vec<LiveSubject> {
+    fn take_over(
+        &self,
+        old: &SessionCookies,
+        new: &SessionCookies,
+        at: Instant,
+    ) -> Vec<LiveSubject> {
         let digests = self.parts.digests(new);
         for session in &digests {
             self.parts.hub.lift(*session);
@@ -209,6 +237,7 @@ impl Lifecycle {
             cookies: new.clone(),
             digests,
             signed: old.is_signed().then_some(session),
+            at,
         };
         self.parts.live.replace(&session, &renewal)
     }

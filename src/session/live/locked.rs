@@ -53,22 +53,26 @@ impl Locked<'_> {
         if digest.is_some_and(|digest| self.table.crossings.has_crossed(digest, asked)) {
             return Err(CloseReason::SessionChanged);
         }
-        let known = digest.and_then(|digest| self.table.find(about, digest));
-        if let Some(id) = known
-            && let Some(live) = self.table.get(id)
-        {
-            let same = live.identity.user == identity.user;
-            match (same, live.asked > asked) {
-                (true, true) => return Ok(id),
-                (true, false) => {
-                    self.confirm(id, judged);
-                    return Ok(id);
-                }
-                (false, true) => return Err(CloseReason::SessionChanged),
-                (false, false) => self.close(id, &CloseReason::AnotherUser),
-            };
+        let known = digest.map_or_else(Vec::new, |digest| self.table.find(about, digest));
+        let of = |id: &LiveId| self.table.get(*id);
+        let is_own = |id: &LiveId| of(id).is_some_and(|live| live.identity.user == identity.user);
+        let is_newer = |id: &LiveId| of(id).is_some_and(|live| live.asked > asked);
+        let (own, others): (Vec<_>, Vec<_>) = known.into_iter().partition(is_own);
+        if others.iter().any(is_newer) {
+            return Err(CloseReason::SessionChanged);
         }
-        Ok(self.table.insert(about, judged.identity, asked))
+        let own = own.first().map(|id| (*id, is_newer(id)));
+        for id in others {
+            self.close(id, &CloseReason::AnotherUser);
+        }
+        match own {
+            Some((id, true)) => Ok(id),
+            Some((id, false)) => {
+                self.confirm(id, judged);
+                Ok(id)
+            }
+            None => Ok(self.table.insert(about, judged.identity, asked)),
+        }
     }
 
     /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.

@@ -46,6 +46,8 @@ pub(in crate::session) struct Renewal {
     pub(in crate::session) digests: Box<[SessionDigest]>,
     /// The old one, where it is signed: it stays good.
     pub(in crate::session) signed: Option<SessionDigest>,
+    /// When the response came that brought them.
+    pub(in crate::session) at: Instant,
 }
 
 /// A live session that Django is asked about.

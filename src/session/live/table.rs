@@ -90,13 +90,16 @@ impl Table {
         named.map(|(_, id)| *id).collect()
     }
 
-    /// The session that Django would be asked about just so.
-    pub(super) fn find(&self, about: &AuthSubject, digest: &SessionDigest) -> Option<LiveId> {
-        self.of_session(digest).into_iter().find(|id| {
+    /// The sessions that Django would be asked about just so: several where one got the cookies of
+    /// another just now.
+    pub(super) fn find(&self, about: &AuthSubject, digest: &SessionDigest) -> Vec<LiveId> {
+        let mut found = self.of_session(digest);
+        found.retain(|id| {
             self.get(*id).is_some_and(|live| {
                 live.cookies == about.cookies && live.browser.is_at(&about.host)
             })
-        })
+        });
+        found
     }
 
     /// Gives a session another identity. Gives what it was.
@@ -195,8 +198,8 @@ impl Table {
         self.unindex(id);
         if let Some(live) = self.sessions.get_mut(&id) {
             live.rename(renewal);
-            // What Django is answering just now is about the old ones.
-            live.asked = Instant::now();
+            // What Django said of the old ones; whatever it is asked about these is newer.
+            live.asked = renewal.at;
         }
         self.index(id);
     }

@@ -139,6 +139,37 @@ async fn where_the_old_session_is_over_the_new_one_decides() {
     }
 }
 
+/// Milliseconds from the response that brought the new cookie to the question of a handshake with it, from
+/// there to Django's answer.
+const MOMENTS: [u64; 5] = [1, 50, 120, 220, 400];
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_with_the_new_cookie_is_let_in_whenever_django_is_asked_and_answers() {
+    for (who, code) in [("1", None), ("2", Some(1013))] {
+        for placed in [true, false] {
+            for (asks, hears) in MOMENTS.iter().flat_map(|a| MOMENTS.map(|b| (*a, b))) {
+                let stage = Stage::new();
+                let own = stage.tab("old", "1");
+                stage.django.says("old", &Answer::default());
+                stage.django.says("new", &answer(who));
+                stage.django.takes(Duration::from_millis(100));
+                sees(&stage, "old", "sessionid=new; Path=/", placed);
+                sleep(Duration::from_millis(asks)).await;
+                let asked = tokio::time::Instant::now().into_std();
+                sleep(Duration::from_millis(hears)).await;
+                let case = format!("{who} placed: {placed}, {asks} ms, {hears} ms");
+                let tab = stage.join_asked("new", &answer(who), asked);
+                let tab = tab.map_err(|reason| format!("{case}: {reason:?}")).unwrap();
+                // One more, while or after Django was asked about the others.
+                let third = stage.join("new", &answer(who)).unwrap();
+                sleep(Duration::from_secs(7)).await;
+                let closed = [&own, &tab, &third].map(|tab| closed(tab).map(|why| why.code()));
+                assert_eq!(closed, [code, None, None], "{case}");
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_site_that_deletes_a_namesake_with_each_page_has_django_asked_once_a_second_at_most() {
     let stage = Stage::new();

@@ -69,9 +69,7 @@ async fn a_new_cookie_of_the_same_user_keeps_the_sockets_and_has_the_other_sessi
     stage.django.says("old", &Answer::default());
     stage.django.says("phone", &Answer::default());
     stage.django.says("new", &answer("1"));
-    stage
-        .lifecycle
-        .replaced(&cookies("old"), about("new"), None);
+    stage.replaces("old", "new", None);
     settled().await;
     assert_eq!(codes(&[&own, &phone, &bob]), [None, Some(4001), None]);
     let session = own.member().identity().sessions[0];
@@ -90,10 +88,8 @@ async fn a_new_cookie_of_another_user_or_of_nobody_closes() {
     let stage = Stage::new();
     let (first, second) = (stage.tab("a", "1"), stage.tab("b", "1"));
     stage.django.says("c", &answer("2"));
-    stage.lifecycle.replaced(&cookies("a"), about("c"), None);
-    stage
-        .lifecycle
-        .replaced(&cookies("b"), about("nobody"), None);
+    stage.replaces("a", "c", None);
+    stage.replaces("b", "nobody", None);
     settled().await;
     assert_eq!(codes(&[&first, &second]), [Some(1013), Some(4001)]);
 }
@@ -103,9 +99,7 @@ async fn what_came_with_the_new_cookie_is_not_asked_again() {
     let stage = Stage::new();
     let own = stage.tab("old", "1");
     let known = Some(in_group("1", "staff"));
-    stage
-        .lifecycle
-        .replaced(&cookies("old"), about("new"), known);
+    stage.replaces("old", "new", known);
     settled().await;
     assert_eq!(own.member().identity().groups.len(), 1);
     assert_eq!(own.member().identity().sessions[0], digest("new"));
@@ -117,9 +111,7 @@ async fn a_handshake_under_way_with_the_old_cookie_is_told_to_come_back() {
     let stage = Stage::new();
     let asked = Instant::now();
     let _own = stage.tab("old", "1");
-    stage
-        .lifecycle
-        .replaced(&cookies("old"), about("new"), Some(answer("1")));
+    stage.replaces("old", "new", Some(answer("1")));
     let late = stage.join_asked("old", &answer("1"), asked).unwrap_err();
     assert_eq!(late.code(), 1013);
 }
@@ -127,9 +119,7 @@ async fn a_handshake_under_way_with_the_old_cookie_is_told_to_come_back() {
 #[tokio::test(start_paused = true)]
 async fn django_is_not_asked_about_who_is_not_connected() {
     let stage = Stage::new();
-    stage
-        .lifecycle
-        .replaced(&cookies("old"), about("new"), None);
+    stage.replaces("old", "new", None);
     stage.lifecycle.renewed(&cookies("old"), None);
     stage.lifecycle.recheck_user(&UserId::new("1")).await;
     settled().await;
@@ -142,10 +132,7 @@ async fn signed_sessions_are_asked_about_once_in_a_while_and_stay() {
     let own = stage.tab("s:0", "1");
     for n in 1..=40 {
         stage.django.says(&format!("s:{n}"), &answer("1"));
-        let old = cookies(&format!("s:{}", n - 1));
-        stage
-            .lifecycle
-            .replaced(&old, about(&format!("s:{n}")), None);
+        stage.replaces(&format!("s:{}", n - 1), &format!("s:{n}"), None);
         sleep(Duration::from_millis(100)).await;
     }
     sleep(Duration::from_secs(6)).await;
@@ -162,9 +149,7 @@ async fn a_signed_session_that_may_have_a_new_password_has_the_users_others_aske
     let (own, phone) = (stage.tab("s:0", "1"), stage.tab("phone:0", "1"));
     stage.django.says("s:1", &answer("1"));
     stage.django.says("phone:0", &Answer::default());
-    stage
-        .lifecycle
-        .replaced(&cookies("s:0"), about("s:1"), None);
+    stage.replaces("s:0", "s:1", None);
     sleep(Duration::from_secs(6)).await;
     assert_eq!(codes(&[&own, &phone]), [None, Some(4001)]);
 }
@@ -173,9 +158,7 @@ async fn a_signed_session_that_may_have_a_new_password_has_the_users_others_aske
 async fn a_signed_session_that_logs_out_closes_at_once_under_its_newest_cookie() {
     let stage = Stage::new();
     let own = stage.tab("s:0", "1");
-    stage
-        .lifecycle
-        .replaced(&cookies("s:0"), about("s:1"), None);
+    stage.replaces("s:0", "s:1", None);
     assert_eq!(stage.lifecycle.ended(&cookies("s:1"), "logged out"), 1);
     assert_eq!(codes(&[&own]), [Some(4001)]);
 }
@@ -187,9 +170,7 @@ async fn a_cookie_that_django_hands_out_again_is_good_again() {
     stage.lifecycle.ended(&cookies("s:0"), "logged out");
     let again = || stage.join_asked("s:0", &answer("1"), Instant::now());
     assert!(again().is_err());
-    stage
-        .lifecycle
-        .replaced(&cookies("s:9"), about("s:0"), None);
+    stage.replaces("s:9", "s:0", None);
     assert!(again().is_ok());
 }
 
@@ -245,9 +226,7 @@ async fn where_django_is_away_the_new_cookie_is_asked_about_as_soon_as_it_is_bac
     stage.django.says("new", &answer("1"));
     stage.django.says("other", &Answer::default());
     stage.django.go(true);
-    stage
-        .lifecycle
-        .replaced(&cookies("old"), about("new"), None);
+    stage.replaces("old", "new", None);
     drop(stage.lifecycle.recheck_user(&UserId::new("1")));
     settled().await;
     stage.django.go(false);
@@ -350,9 +329,7 @@ async fn a_handshake_that_crosses_a_signed_cookie_written_anew_is_told_to_come_b
     let replaced = |n| {
         let (old, new) = (format!("s:{n}"), format!("s:{}", n + 1));
         stage.django.says(&new, &answer("1"));
-        stage
-            .lifecycle
-            .replaced(&cookies(&old), about(&new), Some(answer("1")));
+        stage.replaces(&old, &new, Some(answer("1")));
     };
     let join = |cookie: &str, asked| {
         let joined = stage.join_asked(cookie, &answer("1"), asked);
@@ -387,7 +364,7 @@ async fn responses_that_each_write_a_signed_cookie_anew_lose_no_socket() {
     let stage = Stage::new();
     let replaced = |old, new| {
         stage.django.says(new, &answer("1"));
-        stage.lifecycle.replaced(&cookies(old), about(new), None);
+        stage.replaces(old, new, None);
     };
     let own = stage.tab("s:0", "1");
     // Two requests at once: the browser keeps what comes last, which may be either.
@@ -485,9 +462,7 @@ async fn a_signed_cookie_that_changes_while_its_session_waits_for_a_question_has
     stage.django.says("s:1", &answer("1"));
     stage.lifecycle.renewed(&cookies("s:0"), None);
     stage.django.says("phone:0", &Answer::default());
-    stage
-        .lifecycle
-        .replaced(&cookies("s:0"), about("s:1"), None);
+    stage.replaces("s:0", "s:1", None);
     sleep(Duration::from_secs(6)).await;
     assert_eq!(codes(&[&own, &phone]), [None, Some(4001)]);
 }
@@ -501,7 +476,7 @@ async fn a_new_cookie_while_django_is_away_for_long_has_the_others_asked_about_w
         stage.django.says(new, &answer("1"));
         stage.django.says("phone", &Answer::default());
         stage.django.go(true);
-        stage.lifecycle.replaced(&cookies(old), about(new), None);
+        stage.replaces(old, new, None);
         sleep(Duration::from_secs(12)).await;
         assert_eq!(codes(&[&own, &phone]), [None, None], "{new}");
         stage.django.go(false);
@@ -535,7 +510,7 @@ async fn a_new_session_that_is_prolonged_before_django_has_judged_it_keeps_its_s
         };
         let own = stage.join(old, &ends_in(1)).unwrap();
         stage.django.says(new, &ends_in(2));
-        stage.lifecycle.replaced(&cookies(old), about(new), None);
+        stage.replaces(old, new, None);
         let later = Some(Duration::from_hours(2));
         stage.lifecycle.renewed(&cookies(new), later);
         sleep(Duration::from_secs(6)).await;

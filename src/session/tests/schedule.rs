@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep};
 
-use super::scripted::{Stage, about, answer, closed, cookies, in_group};
+use super::scripted::{Stage, about, answer, closed, in_group};
 use crate::ids::{GroupName, UserId};
 use crate::session::Answer;
 
@@ -109,9 +109,7 @@ async fn a_session_whose_new_cookie_is_still_on_its_way_is_not_closed() {
         sleep(Duration::from_millis(10)).await;
     }
     sleep(Duration::from_millis(300)).await;
-    stage
-        .lifecycle
-        .replaced(&cookies("old"), about("new"), None);
+    stage.replaces("old", "new", None);
     sleep(Duration::from_secs(5)).await;
     assert_eq!(closed(&tab), None);
 }

@@ -18,6 +18,7 @@ use crate::net::drain::Drain;
 use crate::secret::{Secret, Secrets};
 use crate::session::diagnosis::Unreachable;
 use crate::session::live::asker::{Answers, Asker};
+use crate::session::live::lifecycle::Replacement;
 use crate::session::{
     Answer, AuthError, AuthSubject, CookieNames, Judged, LeaseTerms, Leases, Lifecycle,
     LifecycleParts, LifecycleSettings, LiveSessions, Question, SessionCookies, SessionMember,
@@ -45,6 +46,8 @@ pub(super) struct Script {
     /// When it was asked, and about how many.
     calls: Mutex<Vec<(Instant, usize)>>,
     away: AtomicBool,
+    /// How long it thinks about each question.
+    takes: Mutex<Duration>,
 }
 
 impl Stage {
@@ -103,6 +106,13 @@ impl Stage {
         self.join_asked(cookie, answer, Instant::now().into_std())
     }
 
+    /// Django puts another session in the place of one.
+    pub(super) fn replaces(&self, old: &str, new: &str, known: Option<Answer>) {
+        let (new, at) = (about(new), Instant::now());
+        let by = Replacement { new, known, at };
+        self.lifecycle.replaced(&cookies(old), by);
+    }
+
     pub(super) fn join_asked(
         &self,
         cookie: &str,
@@ -126,6 +136,10 @@ impl Script {
         self.away.store(away, Ordering::Relaxed);
     }
 
+    pub(super) fn takes(&self, time: Duration) {
+        *self.takes.lock().unwrap() = time;
+    }
+
     pub(super) fn calls(&self) -> Vec<(Instant, usize)> {
         self.calls.lock().unwrap().clone()
     }
@@ -145,8 +159,12 @@ impl Asker for Script {
     fn recheck<'a>(&'a self, sessions: &'a [AuthSubject]) -> Answers<'a> {
         let mut calls = self.calls.lock().unwrap();
         calls.push((Instant::now(), sessions.len()));
-        Box::pin(async {
+        let takes = *self.takes.lock().unwrap();
+        Box::pin(async move {
             tokio::task::yield_now().await;
+            if !takes.is_zero() {
+                tokio::time::sleep(takes).await;
+            }
             sessions.iter().map(|session| self.judge(session)).collect()
         })
     }

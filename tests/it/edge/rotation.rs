@@ -3,9 +3,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Version;
+use http::{Method, Version};
 
 use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::signature::session_digest;
 use crate::harness::{Answer, Browser, Django, Gate, Gateway, PATIENCE, eventually, json};
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
@@ -238,5 +239,68 @@ async fn a_handshake_under_way_while_its_signed_cookie_is_written_anew_is_told_t
     let mut socket = ann.socket(NOTIFICATIONS).await;
     ann.get("/logout/").await;
     socket.expect_close(4001).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_logs_in_as_another_user_is_let_in_though_django_answers_about_the_old_session_last() {
+    // A view of the project's own: Django does not say what its session cookie is.
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut first = ann.socket(NOTIFICATIONS).await;
+    let (of_old, of_new) = (Gate::closed(), Gate::closed());
+    django.judges("anns-session", Answer::anonymous().after(&of_old));
+    django.judges("bobs-session", Answer::user("43").after(&of_new));
+    django.answers("/login/", gives("bobs-session"));
+    ann.get("/login/").await;
+    let bob = gateway.browser_of("bobs-session");
+    let second = tokio::spawn(async move { bob.handshake(NOTIFICATIONS).send().await });
+    eventually(PATIENCE, || django.auth_calls().len() == 3).await;
+    // Django is asked anew about the new session, and answers that first.
+    django.signs_in("bobs-session", "43");
+    of_old.open();
+    assert_eq!(
+        first.expect_close(1013).await.reason,
+        "another user logged in"
+    );
+    of_new.open();
+    let mut second = second.await.unwrap().unwrap();
+    let frame = json!({"to": {"user": "43"}, "frame": "to bob"});
+    gateway.api().publish(&frame).await;
+    second.expect_frame("\"to bob\"").await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_logs_in_as_another_user_is_let_in_while_django_is_asked_about_the_new_session() {
+    let (django, gateway) = stage().await;
+    gateway.stop().await;
+    let gateway = Gateway::in_front_of(&django).set("auth.lease", "10s");
+    let gateway = gateway.start().await;
+    let ann = gateway.browser_of("anns-session");
+    let mut first = ann.socket(NOTIFICATIONS).await;
+    // As the package says it: the old session is closed by its digest, the new one named and judged.
+    let closes = json!([{
+        "session": session_digest("anns-session"), "code": 1013, "reason": "another user logged in",
+    }]);
+    let said = json!({"user": "43", "session": session_digest("bobs-session")});
+    let ride = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let response = gives("bobs-session").header("Gatepost-Revoke", &ride(closes));
+    django.answers("/login/", response.header("Gatepost-Identity", &ride(said)));
+    let gate = Gate::closed();
+    django.judges("bobs-session", Answer::user("43").after(&gate));
+    let login = ann.ask(Method::POST, "/login/");
+    login.header("sec-fetch-mode", "navigate").send().await;
+    let bob = gateway.browser_of("bobs-session");
+    let second = tokio::spawn(async move { bob.handshake(NOTIFICATIONS).send().await });
+    eventually(PATIENCE, || django.auth_calls().len() == 3).await;
+    gate.open();
+    let mut second = second.await.unwrap().unwrap();
+    first.expect_close(1013).await;
+    let frame = json!({"to": {"user": "43"}, "frame": "to bob"});
+    gateway.api().publish(&frame).await;
+    second.expect_frame("\"to bob\"").await;
     gateway.stop().await;
 }
