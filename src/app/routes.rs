@@ -9,16 +9,19 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::shared::SharedParts;
-use crate::config::{Config, FrontendConfig, Mode, UpstreamAddress};
+use crate::config::{Config, FolderAccess, FolderConfig, FrontendConfig, Mode, UpstreamAddress};
 use crate::django::edge::{Edge, EdgeParts};
 use crate::files::folder::Folder;
+use crate::files::internal::InternalFolders;
 use crate::proxy::StreamedPaths;
 use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
 use crate::proxy::upstream::{Upstream, UpstreamSettings};
 use crate::publish::piggyback::Piggyback;
+use crate::server::by_permission::FilesByPermission;
 use crate::server::route::Route;
+use crate::server::upstream_handler::UpstreamHandler;
 use crate::socket::{
     ConnectionLimits, LoginThrottle, OriginRule, SocketParts, SocketRoute, SocketSettings,
     TopicDesk,
@@ -50,12 +53,16 @@ impl Routes<'_> {
 
     fn prefixes(&self) -> Vec<(String, Arc<Route>)> {
         let config = self.config;
+        let files = Arc::new(self.files_by_permission());
         let forward = |name: &str, addresses: &[UpstreamAddress], kind| {
-            Arc::new(Route::Upstream(self.forwarder(&Destination {
-                name,
-                addresses,
-                kind,
-            })))
+            self.upstream(
+                &files,
+                &Destination {
+                    name,
+                    addresses,
+                    kind,
+                },
+            )
         };
         let django = forward("django", &config.django.upstream, UpstreamKind::Django);
         let rest = match &config.frontend {
@@ -80,15 +87,27 @@ impl Routes<'_> {
             prefixes.retain(|(other, _)| other != path);
             prefixes.push((path.clone(), Arc::clone(&django)));
         }
-        for served in &config.files {
-            let folder = self.folder(&served.path, &served.root, None);
-            prefixes.push((served.path.clone(), folder));
-        }
+        prefixes.extend(config.files.iter().map(|served| self.served(served)));
         for further in &config.upstreams {
             let route = forward(&further.path, &further.upstream, UpstreamKind::Plain);
             prefixes.push((further.path.clone(), route));
         }
         prefixes
+    }
+
+    fn served(&self, served: &FolderConfig) -> (String, Arc<Route>) {
+        let route = match served.access {
+            FolderAccess::Public => self.folder(&served.path, &served.root, None),
+            FolderAccess::Internal => Arc::new(Route::Internal),
+        };
+        (served.path.clone(), route)
+    }
+
+    fn upstream(&self, files: &Arc<FilesByPermission>, to: &Destination<'_>) -> Arc<Route> {
+        Arc::new(Route::Upstream(UpstreamHandler {
+            forwarder: self.forwarder(to),
+            files: Arc::clone(files),
+        }))
     }
 
     fn folder(&self, prefix: &str, root: &Path, fallback: Option<&String>) -> Arc<Route> {
@@ -97,6 +116,15 @@ impl Routes<'_> {
             prefix: prefix.to_owned(),
             folder,
         })
+    }
+
+    fn files_by_permission(&self) -> FilesByPermission {
+        let served = self.config.files.iter();
+        let internal = served.filter(|folder| folder.access == FolderAccess::Internal);
+        let folders = internal.map(|folder| (folder.path.clone(), folder.root.clone()));
+        FilesByPermission {
+            folders: InternalFolders::new(folders, &self.shared.files),
+        }
     }
 
     fn forwarder(&self, to: &Destination<'_>) -> Forwarder {

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::CommandError;
 use crate::config::{
-    AuthUrl, Config, FrontendConfig, Mode, SecretSource, ServerConfig, SocketConfig, TlsConfig,
+    AuthUrl, Config, FolderAccess, FrontendConfig, Mode, SecretSource, ServerConfig, SocketConfig,
+    TlsConfig,
 };
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
@@ -106,10 +107,12 @@ fn routes(config: &Config) -> Vec<(&str, String)> {
             .map(|path| (path.as_str(), django.clone())),
     );
     prefixes.extend(config.files.iter().map(|folder| {
-        (
-            folder.path.as_str(),
-            format!("files in {}", folder.root.display()),
-        )
+        let root = folder.root.display();
+        let what = match folder.access {
+            FolderAccess::Public => format!("files in {root}"),
+            FolderAccess::Internal => format!("files in {root}, only where Django says so"),
+        };
+        (folder.path.as_str(), what)
     }));
     prefixes.extend(config.upstreams.iter().map(|route| {
         (

@@ -51,7 +51,7 @@ pub use listen::ListenAddress;
 pub use log::{AccessLog, LogConfig, LogFormat};
 pub use outbox::OutboxConfig;
 pub use proxies::{ClientAddress, ProxiesConfig};
-pub use routes::{FolderConfig, UpstreamRoute};
+pub use routes::{FolderAccess, FolderConfig, UpstreamRoute};
 pub use server::ServerConfig;
 pub use sockets::SocketConfig;
 pub use tls::TlsConfig;

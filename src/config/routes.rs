@@ -18,6 +18,17 @@ pub struct FolderConfig {
     pub path: String,
     /// The folder.
     pub root: PathBuf,
+    /// Who gets its files.
+    pub access: FolderAccess,
+}
+
+/// Who gets a folder's files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FolderAccess {
+    /// Everybody who asks.
+    Public,
+    /// Those whose request Django answers with the file's name.
+    Internal,
 }
 
 /// `[[upstreams]]`: a further server.
@@ -77,23 +88,58 @@ impl FolderConfig {
                 section.value("path", &PREFIX)
             });
             let place = section.place("path");
-            let root = required(&mut section, "root", |section| section.path("root"));
-            if let Some(root) = &root {
-                check_folder(
-                    &mut section,
-                    root.as_path(),
-                    "run `manage.py collectstatic` or build it first",
-                );
-            }
+            let folder = Self::read_folder(&mut section);
             if let Some(path) = path {
-                folders.extend(root.map(|root| Self {
-                    path: path.clone(),
-                    root,
+                folders.extend(folder.map(|(root, access)| Placed {
+                    value: Self {
+                        path: path.clone(),
+                        root: root.value,
+                        access,
+                    },
+                    place: root.place,
                 }));
                 claims.claim(document, "[[files]]", &Placed { value: path, place });
             }
         }
-        folders
+        refuse_public_around_internal(document, &folders);
+        folders.into_iter().map(|folder| folder.value).collect()
+    }
+
+    fn read_folder(section: &mut Section<'_, '_>) -> Option<(Placed<PathBuf>, FolderAccess)> {
+        let (access, hint) = match section.flag("internal") {
+            Some(true) => (FolderAccess::Internal, "make it: uploads go there"),
+            _ => (
+                FolderAccess::Public,
+                "run `manage.py collectstatic` or build it first",
+            ),
+        };
+        let root = required(section, "root", |section| section.path("root"))?;
+        check_folder(section, &root, hint);
+        let place = section.place("root");
+        Some((Placed { value: root, place }, access))
+    }
+}
+
+/// What Django guards must not lie in a folder that anybody may read.
+fn refuse_public_around_internal(document: &mut Document<'_>, folders: &[Placed<FolderConfig>]) {
+    let real = |folder: &FolderConfig| {
+        let root = folder.root.canonicalize();
+        root.unwrap_or_else(|_| folder.root.clone())
+    };
+    let is = |folder: &&Placed<FolderConfig>, access| folder.value.access == access;
+    for internal in folders.iter().filter(|one| is(one, FolderAccess::Internal)) {
+        let root = real(&internal.value);
+        let mut public = folders.iter().filter(|one| is(one, FolderAccess::Public));
+        if let Some(public) = public.find(|public| root.starts_with(real(&public.value))) {
+            let message = format!(
+                "files.root: anybody may read this folder at \"{}\", whose root has it inside",
+                public.value.path
+            );
+            let hint = "move what Django guards out of it";
+            document
+                .findings
+                .refuse(internal.place.clone(), message, Some(hint));
+        }
     }
 }
 

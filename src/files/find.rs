@@ -115,6 +115,12 @@ impl RealFile {
             path,
         }
     }
+
+    /// Takes the files beside it for what they are, files of their own.
+    pub(super) fn ignore_copies(&mut self) {
+        self.brotli = Sibling::Unfit;
+        self.gzip = Sibling::Unfit;
+    }
 }
 
 fn sibling(path: &Path, ending: &str) -> Sibling {

@@ -24,8 +24,18 @@ use crate::web::problem::Problem;
 pub struct Folder {
     root: Arc<PathBuf>,
     fallback: Option<String>,
+    copies: Copies,
     recent: Arc<Recent>,
     files: Arc<OpenFiles>,
+}
+
+/// What a compressed file beside another is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copies {
+    /// The same, for clients that take it so.
+    Served,
+    /// A file of its own.
+    Ignored,
 }
 
 impl Folder {
@@ -35,6 +45,7 @@ impl Folder {
         Self {
             root: Arc::new(root),
             fallback,
+            copies: Copies::Served,
             recent: Arc::new(Recent::new()),
             files: Arc::default(),
         }
@@ -45,6 +56,27 @@ impl Folder {
     pub fn sharing(mut self, files: &Arc<OpenFiles>) -> Self {
         self.files = Arc::clone(files);
         self
+    }
+
+    /// Takes no compressed file for a copy of another.
+    #[must_use]
+    pub(super) fn without_copies(mut self) -> Self {
+        self.copies = Copies::Ignored;
+        self
+    }
+
+    /// Answers with the file of this path, relative to the folder, and with nothing else.
+    pub(super) async fn give(
+        &self,
+        asked: &FileRequest,
+        path: &str,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let is_folder = path.is_empty() || path.ends_with('/');
+        match self.meaning(path).await {
+            Resolution::File(asset) if !is_folder => self.answer(asked, path, &asset).await,
+            Resolution::Unreadable(why) => Err(unreadable(&self.root.join(path), &why)),
+            meaning => Err(self.missing(&meaning)),
+        }
     }
 
     /// Answers an admitted request for `path`, decoded and relative to the folder's prefix.
@@ -78,8 +110,8 @@ impl Folder {
     }
 
     async fn load(&self, path: &str) -> Loaded {
-        let (root, path) = (self.root.clone(), path.to_owned());
-        let search = tokio::task::spawn_blocking(move || load(&root, &path));
+        let (root, path, copies) = (self.root.clone(), path.to_owned(), self.copies);
+        let search = tokio::task::spawn_blocking(move || load(&root, &path, copies));
         search.await.unwrap_or_else(|failed| Loaded {
             meaning: Resolution::Unreadable(failed.to_string().into()),
             root: PathBuf::new(),
@@ -121,7 +153,7 @@ impl Folder {
         let root = self.root.display();
         match meaning {
             Resolution::NoRoot => problem.with_hint(format!(
-                "The folder {root} does not exist. A frontend's build or `python manage.py collectstatic` makes it."
+                "The folder {root} does not exist. A frontend's build or `python manage.py collectstatic` makes it, or an upload."
             )),
             _ => problem.with_hint(format!("Nothing in {root} has this name.")),
         }
@@ -129,10 +161,13 @@ impl Folder {
 }
 
 /// Looks a path up and reads what is there.
-fn load(root: &Path, path: &str) -> Loaded {
+fn load(root: &Path, path: &str, copies: Copies) -> Loaded {
     let (real_root, found) = find(root, path);
     let meaning = match found {
-        FoundPath::File(file) => {
+        FoundPath::File(mut file) => {
+            if copies == Copies::Ignored {
+                file.ignore_copies();
+            }
             let asked = file.asked.clone();
             match Asset::load(file) {
                 Ok(asset) => Resolution::File(Arc::new(asset)),

@@ -22,6 +22,7 @@ use super::download::Download;
 use super::error::{ForwardError, ForwardFailure};
 use super::flow::{BodyConnection, Origin, ResponseConnection};
 use super::intercept::{Intercept, PassedOn};
+use super::internal_redirect;
 pub use super::kind::UpstreamKind;
 use super::liveness;
 use super::receive::{Receiver, StreamedPaths, UploadLimits};
@@ -235,6 +236,7 @@ impl Forwarder {
         let idle_limit = liveness::idle_limit(response.headers(), self.upstream.timeout());
         let may_be_stored = liveness::may_be_stored(response.headers());
         let (mut parts, body) = response.into_parts();
+        internal_redirect::note(&mut parts, self.kind);
         rewrite::response(&mut parts);
         let passed_on = parts.extensions.remove::<PassedOn>();
         let body = if body.is_end_stream() {

@@ -19,6 +19,7 @@ mod flow;
 pub mod forward;
 mod idle_timeout;
 pub mod intercept;
+mod internal_redirect;
 mod kind;
 mod liveness;
 mod pool;
@@ -39,6 +40,7 @@ mod upload_fault;
 pub mod upstream;
 
 pub use error::ForwardError;
+pub use internal_redirect::InternalRedirect;
 pub use receive::StreamedPaths;
 
 #[cfg(test)]

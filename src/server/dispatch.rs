@@ -145,12 +145,7 @@ impl Dispatch {
         }
         match &**route {
             Route::Socket(socket) => Ok(self.open(socket, request, downstream).await),
-            Route::Upstream(forwarder) => {
-                span::record("upstream", || forwarder.upstream_name());
-                // Boxed: the largest of the futures, and hyper keeps room for it per connection.
-                let answer = Box::pin(forwarder.forward(request, downstream)).await;
-                answer.map_err(|error| error.to_problem())
-            }
+            Route::Upstream(upstream) => upstream.answer(request, downstream).await,
             Route::Folder { prefix, folder } => {
                 let inside = path.strip_prefix(prefix.as_str()).unwrap_or_default();
                 let mut answer = folder.serve(request, inside).await?;
@@ -159,6 +154,7 @@ impl Dispatch {
                 }
                 Ok(answer)
             }
+            Route::Internal => Err(not_found("only Django gives these files out")),
             Route::Reserved => Err(not_found("this path is the gateway's own")),
         }
     }

@@ -1,6 +1,7 @@
 //! From an accepted connection to the part that answers: TLS, hyper, dispatch.
 
 mod access;
+pub mod by_permission;
 mod connection;
 mod deadlines;
 pub mod dispatch;
@@ -19,6 +20,7 @@ pub mod serve;
 pub mod service;
 mod shown;
 pub mod unrouted;
+pub mod upstream_handler;
 mod wrap;
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! Made by the composition root, looked up by `dispatch`.
 
+use super::upstream_handler::UpstreamHandler;
 use crate::files::folder::Folder;
-use crate::proxy::forward::Forwarder;
 use crate::socket::SocketRoute;
 
 /// What answers a path.
@@ -12,7 +12,7 @@ pub enum Route {
     /// The gateway ends WebSockets here.
     Socket(SocketRoute),
     /// A server behind the gateway.
-    Upstream(Forwarder),
+    Upstream(UpstreamHandler),
     /// A folder, mounted at a prefix.
     Folder {
         /// The prefix, with slashes at both ends.
@@ -20,6 +20,8 @@ pub enum Route {
         /// The folder.
         folder: Folder,
     },
+    /// A folder that Django alone gives out.
+    Internal,
     /// Paths that the outside never gets an answer from.
     Reserved,
 }
@@ -28,9 +30,9 @@ impl Route {
     /// Whether WebSockets go on from here; `None` where the gateway itself decides about them.
     pub(super) fn takes_websockets(&self) -> Option<bool> {
         match self {
-            Self::Upstream(forwarder) => Some(forwarder.takes_websockets()),
+            Self::Upstream(upstream) => Some(upstream.forwarder.takes_websockets()),
             Self::Folder { .. } => Some(false),
-            Self::Socket(_) | Self::Reserved => None,
+            Self::Socket(_) | Self::Internal | Self::Reserved => None,
         }
     }
 }

@@ -44,9 +44,10 @@ const CLAIMS: [&str; 17] = [
 ];
 
 /// The same, by how the name begins.
-const CLAIM_PREFIXES: [&str; 8] = [
+const CLAIM_PREFIXES: [&str; 9] = [
     "x-forwarded",
     "x-accel-",
+    "x-sendfile",
     "x-original-",
     "gatepost-",
     "remote-",
@@ -70,7 +71,7 @@ fn is_claim(name: &str) -> bool {
 pub fn remove_gateway_fields(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
         let name = name.as_str();
-        name.starts_with("gatepost-") || name.starts_with("x-accel-")
+        name.starts_with("gatepost-") || name.starts_with("x-accel-") || name == "x-sendfile"
     });
 }
 

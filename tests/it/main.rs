@@ -29,6 +29,7 @@
 
 mod behind;
 mod buffering;
+mod by_permission;
 mod cli;
 mod config_errors;
 mod diagnosis;

@@ -1,0 +1,52 @@
+//! What a server behind the gateway answers, and what becomes of its answer here.
+//!
+//! Made by the composition root, asked by `dispatch`.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::by_permission::FilesByPermission;
+use crate::proxy::InternalRedirect;
+use crate::proxy::forward::Forwarder;
+use crate::telemetry::span;
+use crate::web::body::ResponseBody;
+use crate::web::problem::{Problem, ToProblem};
+use crate::web::request::Downstream;
+
+/// A server behind the gateway.
+#[derive(Debug)]
+pub struct UpstreamHandler {
+    /// The way there.
+    pub forwarder: Forwarder,
+    /// What it may name in place of an answer.
+    pub files: Arc<FilesByPermission>,
+}
+
+impl UpstreamHandler {
+    /// Its answer.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        span::record("upstream", || self.forwarder.upstream_name());
+        // Boxed: the largest of the futures, and hyper keeps room for it per connection.
+        Box::pin(self.exchange(request, downstream)).await
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Incoming>,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, Problem> {
+        let asked = self.files.remember(&request, downstream);
+        let answer = self.forwarder.forward(request, downstream).await;
+        let mut answer = answer.map_err(|error| error.to_problem())?;
+        match answer.extensions_mut().remove::<InternalRedirect>() {
+            None => Ok(answer),
+            Some(redirect) => Box::pin(self.files.answer(asked, &redirect, answer)).await,
+        }
+    }
+}
