@@ -14,6 +14,7 @@ use crate::server::dispatch::{Dispatch, DispatchParts, DispatchSettings};
 use crate::server::health::HealthCheck;
 use crate::server::plain::PlainHttp;
 use crate::server::redirect::{Lasts, Redirect};
+use crate::server::request_limits::RequestLimits;
 use crate::server::unrouted::Unrouted;
 use crate::web::admit::{Admission, AdmitLimits};
 use crate::web::forwarded::Proxies;
@@ -22,7 +23,7 @@ use crate::web::request::ErrorPages;
 
 /// What the origin itself answers with.
 pub(super) fn dispatch(shared: &SharedParts, config: &Config, redirect: Arc<Redirect>) -> Dispatch {
-    let limits = AdmitLimits {
+    let admit = AdmitLimits {
         uri_size: config.limits.uri_size,
         headers: config.limits.headers,
     };
@@ -33,24 +34,30 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config, redirect: Arc<Redi
         },
         access: config.log.access,
     };
-    let admission = Admission::new(Arc::clone(&shared.hosts), limits);
+    let admission = Admission::new(Arc::clone(&shared.hosts), admit);
     let routes = Routes { shared, config }.table();
     let shown = routes::is_all_local(config).then(|| Arc::clone(shared.authority.diagnoses()));
-    let django = config.django.upstream.first();
-    let sockets = config.sockets.iter().map(|socket| socket.path.clone());
-    let unrouted = Unrouted::new(
-        django.map(ToString::to_string).unwrap_or_default(),
-        sockets.collect(),
-    );
+    let limits = RequestLimits::new(&config.limits, Arc::clone(&shared.metrics));
     let parts = DispatchParts {
         proxies: Proxies::new(config.server.proxies.clone()),
         admission,
+        limits,
         redirect,
         routes,
         metrics: Arc::clone(&shared.metrics),
-        unrouted,
+        unrouted: unrouted(config),
     };
     Dispatch::new(settings, parts).showing(shown)
+}
+
+/// Who remembers WebSockets that no route takes.
+fn unrouted(config: &Config) -> Unrouted {
+    let django = config.django.upstream.first();
+    let sockets = config.sockets.iter().map(|socket| socket.path.clone());
+    Unrouted::new(
+        django.map(ToString::to_string).unwrap_or_default(),
+        sockets.collect(),
+    )
 }
 
 /// The way to where HTTPS listens.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::document::Document;
 use super::kind::{BYTE_RATE_OR_ZERO, DURATION, DURATION_OR_ZERO, RATE, RATE_OR_ZERO, SIZE};
+use super::refuse::{REFUSED_PATH, RefusedPath};
 use super::section::Section;
 
 /// `[limits]`: what a client may take.
@@ -36,6 +37,12 @@ pub struct Limits {
     pub connections_per_address: Option<usize>,
     /// Handshakes a second from one address; `None`: any number.
     pub handshakes_per_address: Option<u32>,
+    /// Requests a second from one address, files left out; `None`: any number.
+    pub requests_per_address: Option<u32>,
+    /// How many of them may come at once.
+    pub requests_burst: usize,
+    /// Paths that are refused.
+    pub refuse: Vec<RefusedPath>,
     /// For the TLS handshake.
     pub tls_timeout: Duration,
     /// For a request's header section.
@@ -71,6 +78,9 @@ impl Default for Limits {
             topics_per_connection: 100,
             connections_per_address: None,
             handshakes_per_address: Some(200),
+            requests_per_address: None,
+            requests_burst: 100,
+            refuse: Vec::new(),
             tls_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
@@ -146,11 +156,15 @@ impl Limits {
         crowd(&mut self.connections, "connections");
         crowd(&mut self.connections_per_user, "connections_per_user");
         crowd(&mut self.connections_per_address, "connections_per_address");
-        let rate = section.value("handshakes_per_address", &RATE_OR_ZERO);
-        set(
-            &mut self.handshakes_per_address,
-            rate.map(|rate| Some(rate).filter(|rate| *rate > 0)),
-        );
+        let mut rate = |field: &mut Option<u32>, key| {
+            let rate = section.value(key, &RATE_OR_ZERO);
+            set(field, rate.map(|rate| Some(rate).filter(|rate| *rate > 0)));
+        };
+        rate(&mut self.handshakes_per_address, "handshakes_per_address");
+        rate(&mut self.requests_per_address, "requests_per_address");
+        let burst = section.count("requests_burst", 1..=1_000_000);
+        set(&mut self.requests_burst, burst);
+        set(&mut self.refuse, section.list("refuse", &REFUSED_PATH));
     }
 
     fn read_timeouts(&mut self, section: &mut Section<'_, '_>) {

@@ -1,6 +1,7 @@
 //! Listeners, this machine's addresses and descriptors, what one address may have, and the orderly
 //! end of everything that runs.
 
+pub mod address_rate;
 pub mod backoff;
 pub mod block;
 pub mod descriptors;

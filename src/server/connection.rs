@@ -229,8 +229,8 @@ pub(super) async fn serve_http<A, S>(
         let span = span::request(&request);
         async move {
             let answering = treatment.answer(&*answer, request, peer);
-            let response = answering.instrument(span.clone()).await;
-            in_flight.answers(response.status());
+            let mut response = answering.instrument(span.clone()).await;
+            in_flight.answers(&mut response);
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight, span)))
         }
     });

@@ -72,6 +72,8 @@ pub(super) struct Deadlines {
     leaving: AtomicU8,
     /// When a client that sends nothing more, but waits for an answer, last took a part of it.
     ended: AtomicU64,
+    /// Whether no further request is wanted.
+    dismissed: AtomicBool,
 }
 
 /// A connection that was told to go, and how far it had come.
@@ -96,6 +98,7 @@ impl Deadlines {
             written: AtomicU64::new(0),
             leaving: AtomicU8::new(Leaving::Nothing as u8),
             ended: AtomicU64::new(0),
+            dismissed: AtomicBool::new(false),
         })
     }
 
@@ -184,6 +187,11 @@ impl Deadlines {
         self.asked.store(self.now(), Relaxed);
     }
 
+    /// No further request is wanted of this client.
+    pub(super) fn dismiss(&self) {
+        self.dismissed.store(true, Relaxed);
+    }
+
     /// To be recorded when the connection is told to go.
     pub(super) fn mark(&self) -> DrainMark {
         DrainMark {
@@ -194,6 +202,9 @@ impl Deadlines {
 
     /// When the next thing is due, as things stand; `None` while nothing is expected of the client.
     pub(super) fn deadline(&self, mark: Option<DrainMark>) -> Option<(Instant, Due)> {
+        if mark.is_none() && self.dismissed.load(Relaxed) {
+            return Some((self.began, Due::Idle));
+        }
         let stalled = match self.stalled.load(Relaxed) {
             0 if self.owed.load(Relaxed) == 0 => None,
             0 => Some(self.asked.load(Relaxed)),

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::access::AccessRecord;
 use super::redirect::Redirect;
-use super::route::Route;
+use super::request_limits::RequestLimits;
+use super::route::{Route, check_origin, not_found};
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
@@ -21,7 +22,7 @@ use crate::config::AccessLog;
 use crate::ids::{NodeId, RequestId};
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
-use crate::socket::{HandshakeError, OriginRule, SocketRoute};
+use crate::socket::{HandshakeError, SocketRoute};
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::telemetry::span;
 use crate::web::admit::Admission;
@@ -39,6 +40,7 @@ use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
 pub struct Dispatch {
     proxies: Proxies,
     admission: Admission,
+    limits: RequestLimits,
     redirect: Arc<Redirect>,
     routes: RouteTable<Arc<Route>>,
     settings: DispatchSettings,
@@ -65,6 +67,8 @@ pub struct DispatchParts {
     pub proxies: Proxies,
     /// Refuses what is no request of this origin's.
     pub admission: Admission,
+    /// Refuses what nobody should ask for, or so often.
+    pub limits: RequestLimits,
     /// Sends on what is asked of hosts that moved.
     pub redirect: Arc<Redirect>,
     /// What answers which path.
@@ -81,6 +85,7 @@ impl Dispatch {
         Self {
             proxies: parts.proxies,
             admission: parts.admission,
+            limits: parts.limits,
             redirect: parts.redirect,
             routes: parts.routes,
             settings,
@@ -135,6 +140,9 @@ impl Dispatch {
         let Some(route) = self.routes.find(path) else {
             return Err(not_found("no route of gateway.toml has this path"));
         };
+        if route.counts_requests() {
+            self.limits.enter(downstream)?;
+        }
         if let Some(taken) = route.takes_websockets()
             && downstream.upgrade == Upgrade::WebSocket
         {
@@ -247,6 +255,9 @@ impl Dispatch {
         mut request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Problem> {
         let admitted = self.admission.admit(&mut request, client)?;
+        if let Some(refusal) = self.limits.refusal(&admitted.path, request.version()) {
+            return Ok(refusal);
+        }
         if admitted.is_moved {
             let (method, uri) = (request.method(), request.uri());
             return Ok(self.redirect.to_canonical(client, method, uri));
@@ -270,19 +281,4 @@ impl Handler for Dispatch {
         let client = self.proxies.client(peer.address(), request.headers_mut());
         self.answer_to(client, request).await
     }
-}
-
-/// Also where the gateway itself ends none, a WebSocket must come from a page of this origin.
-fn check_origin(request: &Request<Incoming>, downstream: &Downstream) -> Result<(), Problem> {
-    let own = OriginRule::default().check(request.headers(), &downstream.host);
-    own.map_err(|error| error.to_problem())
-}
-
-fn not_found(why: &str) -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "not_found",
-        "There is nothing at this address.",
-    )
-    .with_hint(why)
 }

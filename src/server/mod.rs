@@ -15,6 +15,7 @@ mod introduce;
 pub mod plain;
 pub mod redirect;
 mod refusal;
+pub mod request_limits;
 pub mod route;
 pub mod serve;
 pub mod service;

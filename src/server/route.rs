@@ -2,9 +2,14 @@
 //!
 //! Made by the composition root, looked up by `dispatch`.
 
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+
 use super::upstream_handler::UpstreamHandler;
 use crate::files::folder::Folder;
-use crate::socket::SocketRoute;
+use crate::socket::{OriginRule, SocketRoute};
+use crate::web::problem::{Problem, ToProblem};
+use crate::web::request::Downstream;
 
 /// What answers a path.
 #[derive(Debug)]
@@ -35,4 +40,28 @@ impl Route {
             Self::Socket(_) | Self::Internal | Self::Reserved => None,
         }
     }
+
+    /// Whether requests count towards `limits.requests_per_address`: files cost next to nothing, and
+    /// handshakes have a limit of their own.
+    pub(super) fn counts_requests(&self) -> bool {
+        matches!(self, Self::Upstream(_) | Self::Reserved)
+    }
+}
+
+/// Also where the gateway itself ends none, a WebSocket must come from a page of this origin.
+pub(super) fn check_origin(
+    request: &Request<Incoming>,
+    downstream: &Downstream,
+) -> Result<(), Problem> {
+    let own = OriginRule::default().check(request.headers(), &downstream.host);
+    own.map_err(|error| error.to_problem())
+}
+
+pub(super) fn not_found(why: &str) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "There is nothing at this address.",
+    )
+    .with_hint(why)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use super::deadlines::Deadlines;
+use super::request_limits::LastAnswer;
 use crate::net::stream::Stream;
 use crate::web::body::{BodyError, ResponseBody};
 
@@ -150,9 +151,12 @@ impl InFlight {
         Self(Arc::clone(deadlines))
     }
 
-    /// Records that an answer of this status is about to leave.
-    pub(super) fn answers(&self, status: StatusCode) {
-        self.0.answers(status);
+    /// Records that this answer is about to leave.
+    pub(super) fn answers<B>(&self, response: &mut Response<B>) {
+        self.0.answers(response.status());
+        if response.extensions_mut().remove::<LastAnswer>().is_some() {
+            self.0.dismiss();
+        }
     }
 }
 

@@ -41,6 +41,13 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
+/// Why a request was refused: the code of the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// `refused`, `too_fast`, `queue_full`, …
+    pub reason: &'static str,
+}
+
 /// An upstream, as gateway.toml calls it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct UpstreamName {
@@ -97,6 +104,8 @@ pub struct Metrics {
     pub outbox: OutboxMetrics,
     /// Requests by outcome, which is the class of the status: `ok`, `client_error`, `server_error`.
     pub requests: Family<OutcomeLabel, Counter>,
+    /// Requests that the gateway refused itself, by the code of the answer.
+    pub refused: Family<ReasonLabel, Counter>,
     /// Requests that were sent to an upstream again, since a connection broke before an answer came.
     pub upstream_retries: Family<UpstreamName, Counter>,
 }
@@ -137,6 +146,11 @@ impl Metrics {
         );
         self.outbox.register(r);
         r.register("requests", "Requests by outcome", self.requests.clone());
+        r.register(
+            "refused",
+            "Requests that the gateway refused itself, by code",
+            self.refused.clone(),
+        );
         r.register(
             "upstream_retries",
             "Requests that were sent to an upstream again",

@@ -52,6 +52,7 @@ mod regressions;
 mod rehearsal;
 mod relay;
 mod request_grammar;
+mod request_limits;
 mod secrets;
 mod slow_clients;
 mod slow_consumer;
