@@ -228,6 +228,22 @@ def test_a_page_request_extends_the_session_and_its_sockets(start):
     assert site_says_open(tab)
 
 
+@pytest.mark.parametrize("engine", ["db", "cache"])
+def test_a_session_whose_end_comes_nearer_closes_its_sockets_then(start, engine):
+    site = start(engine=engine)
+    person, tab = logged_in(site, "ann")
+    other = person.new_page()
+
+    other.goto(f"{site.origin}/end-soon/")
+    # One that a lease of before lets in, as far as the gateway is concerned.
+    late = open_page(site, person)
+
+    assert site_says_open(tab)
+    for page in (tab, late):
+        wait_for_socket(page, "closed", 4001)
+        assert "expired" in page.get_attribute("#socket", "data-reason")
+
+
 def test_a_rotated_secret_key_logs_nobody_out(start_stock):
     site = start_stock(package=True, revalidate="500ms")
     person, tab = logged_in(site, "ann")

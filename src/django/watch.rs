@@ -77,6 +77,7 @@ impl Watch {
             let host = &asked.host;
             self.leases
                 .grant(SessionAt { host, cookies }, answer, asked.at);
+            self.lifecycle.heard(cookies, answer);
         }
     }
 

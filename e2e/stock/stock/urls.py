@@ -12,6 +12,7 @@ urlpatterns = [
     path("login/", LoginView.as_view(template_name="admin/login.html")),
     path("page/", views.page),
     path("write/", views.write),
+    path("end-soon/", views.end_soon),
     path("leave/", views.leave),
     path("namesake/", views.namesake),
     path("bye/", views.bye),

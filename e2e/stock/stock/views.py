@@ -33,6 +33,12 @@ def write(request):
     return HttpResponse(str(request.session["writes"]))
 
 
+def end_soon(request):
+    """Lets the session end in three seconds, as "log me out soon" does."""
+    request.session.set_expiry(3)
+    return HttpResponse("soon")
+
+
 def namesake(request):
     """Sets or deletes another cookie of the session cookie's name, as sites do that moved it."""
     response = HttpResponse(request.user.username)

@@ -11,7 +11,7 @@ pub(in crate::session) mod shard;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::hmac;
 use parking_lot::{Mutex, MutexGuard};
@@ -146,6 +146,15 @@ impl Leases {
     pub(in crate::session) fn knows(&self, session: &SessionDigest) -> bool {
         let session = session.first_half();
         self.shard(session).knows(&session)
+    }
+
+    /// Relies upon nothing that is known of a session after this end.
+    pub(in crate::session) fn shorten(&self, session: &SessionDigest, end: SystemTime) {
+        // What is kept is over before a later one, anyway.
+        if end < SystemTime::now() + self.terms.longest() {
+            let session = session.first_half();
+            self.shard(session).shorten(&session, end);
+        }
     }
 
     /// Keeps a lease, unless a newer one is there.

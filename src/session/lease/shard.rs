@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::ids::UserId;
 use crate::session::lease::cache::BoundedCache;
@@ -81,6 +82,18 @@ impl Shard {
             ways.retain(|way| way.key != *key);
             if ways.is_empty() {
                 self.users.remove(&key.session());
+            }
+        }
+    }
+
+    /// Has the leases of a session end by then.
+    pub(in crate::session) fn shorten(&mut self, session: &SessionKey, end: SystemTime) {
+        for way in self.users.get_mut(session).into_iter().flatten() {
+            let who = way.lease.identity.as_ref();
+            if who.is_some_and(|who| who.expires_at.is_none_or(|old| end < old))
+                && let Some(who) = &mut Arc::make_mut(&mut way.lease).identity
+            {
+                who.expires_at = Some(end);
             }
         }
     }

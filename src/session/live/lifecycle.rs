@@ -18,6 +18,7 @@ use crate::session::answer::Answer;
 use crate::session::cookie::{SessionAt, SessionCookies};
 use crate::session::live::SessionMember;
 use crate::session::live::doubts::Doubts;
+use crate::session::live::locked::Moving;
 use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
 use crate::session::live::rechecks::Rechecks;
 use crate::session::live::revalidate;
@@ -145,6 +146,13 @@ impl Lifecycle {
         }
     }
 
+    /// Django said on a page who a session is, whose lease says so from now on.
+    pub fn heard(&self, cookies: &SessionCookies, answer: &Answer) {
+        if let (Some(session), Some(end)) = (self.parts.digest(cookies), answer.expires_at) {
+            self.parts.live.move_end(&session, end, Moving::Sooner);
+        }
+    }
+
     /// Django set the same session once more.
     pub fn renewed(&self, cookies: &SessionCookies, max_age: Option<Duration>) {
         let Some(session) = self.parts.digest(cookies) else {
@@ -153,7 +161,10 @@ impl Lifecycle {
         self.parts.hub.lift(session);
         let live = &self.parts.live;
         match max_age.and_then(|age| SystemTime::now().checked_add(age)) {
-            Some(end) => live.extend(&session, end),
+            Some(end) => {
+                live.move_end(&session, end, Moving::BothWays);
+                self.parts.leases.shorten(&session, end);
+            }
             None if live.is_ending(&session, 2 * self.rechecks.settings.revalidate) => {
                 self.rechecks.ask_when_calm(live.user_of(&session));
             }

@@ -20,6 +20,17 @@ use crate::session::answer::Answer;
 use crate::session::error::AuthError;
 use crate::session::question::{AuthSubject, Judged};
 
+/// Ends are told in whole seconds: what is sooner by less is the same.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+/// Which way an end may be moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum Moving {
+    BothWays,
+    /// A page may tell an end that was moved on since.
+    Sooner,
+}
+
 /// Table and hub.
 pub(super) struct Locked<'a> {
     pub(super) table: MutexGuard<'a, Table>,
@@ -113,13 +124,16 @@ impl Locked<'_> {
         }
     }
 
-    /// Lets the sessions of a session cookie live until `end`, where they would end before.
-    pub(super) fn extend(&mut self, session: &SessionDigest, end: SystemTime) {
+    /// Moves the end of the sessions of a session cookie. Nothing is closed then unless Django says so.
+    pub(super) fn move_end(&mut self, session: &SessionDigest, end: SystemTime, how: Moving) {
         for id in self.table.of_session(session) {
             let Some(live) = self.table.get(id) else {
                 continue;
             };
-            if live.identity.expires_at.is_some_and(|old| old < end) {
+            let old = live.identity.expires_at;
+            let is_later = old.is_some_and(|old| old < end);
+            let is_sooner = old.is_none_or(|old| end + ROUNDING < old);
+            if is_sooner || is_later && how == Moving::BothWays {
                 let mut identity = Identity::clone(&live.identity);
                 identity.expires_at = Some(end);
                 let identity = Arc::new(identity);
@@ -156,10 +170,13 @@ impl Locked<'_> {
             return;
         };
         (live.asked, live.failed) = (judged.asked.into(), false);
-        if *live.identity == judged.identity {
+        let mut identity = judged.identity;
+        // Not every engine knows when a session ends; then what the browser was told stands.
+        identity.expires_at = identity.expires_at.or_else(|| live.end_to_come());
+        if *live.identity == identity {
             return;
         }
-        let identity = Arc::new(judged.identity);
+        let identity = Arc::new(identity);
         if let Some(old) = self.table.set_identity(id, Arc::clone(&identity)) {
             self.hub.rebind(&old, &identity, judged.asked);
         }

@@ -43,7 +43,7 @@ use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::session::question::{AuthSubject, Judged};
-use locked::{Locked, RecheckResult};
+use locked::{Locked, Moving, RecheckResult};
 use session::{LiveId, LiveSubject, Renewal};
 use table::Table;
 
@@ -137,9 +137,14 @@ impl LiveSessions {
         ids.map(|id| locked.close(id, reason)).sum()
     }
 
-    /// Lets the sessions of a session cookie live until `end`, where they would end before.
-    pub(in crate::session) fn extend(&self, session: &SessionDigest, end: SystemTime) {
-        self.locked().extend(session, end);
+    /// Moves the end of the sessions of a session cookie, as far as `how` allows; Django is asked then.
+    pub(in crate::session) fn move_end(
+        &self,
+        session: &SessionDigest,
+        end: SystemTime,
+        how: Moving,
+    ) {
+        self.locked().move_end(session, end, how);
     }
 
     /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.

@@ -85,6 +85,12 @@ impl Live {
         self.aliases.drain(..surplus);
     }
 
+    /// When it ends by itself, as far as is known and not past.
+    pub(super) fn end_to_come(&self) -> Option<SystemTime> {
+        let end = self.identity.expires_at;
+        end.filter(|end| *end > SystemTime::now())
+    }
+
     /// Why it closes where Django says that nobody is logged in.
     pub(super) fn end(&self) -> CloseReason {
         let end = self.identity.expires_at;

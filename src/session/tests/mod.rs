@@ -1,6 +1,7 @@
 //! Live sessions with a scripted Django and, where time matters, a paused clock.
 
 mod doubt;
+mod ends;
 mod follow;
 mod leases;
 mod schedule;

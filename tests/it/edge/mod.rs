@@ -1,5 +1,6 @@
 //! What the gateway adds to requests for Django, and does about Django's answers.
 
+mod ends;
 mod farewell;
 mod identity;
 mod presence;
