@@ -81,7 +81,12 @@ impl Gateway {
             dispatch: Arc::new(dispatch),
             internal: Arc::new(internal::internal(&shared, &config, readiness.clone())),
             puller: outbox::puller(&shared, &config)?,
-            inheritance: Inheritance::accept(&config, &shared.secrets, shared.authority.leases()),
+            inheritance: Inheritance::accept(
+                &config,
+                &shared.secrets,
+                shared.authority.leases(),
+                &shared.naming,
+            ),
             hosts: shared.hosts,
             shares: room,
             hub: shared.hub,

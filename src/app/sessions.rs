@@ -60,9 +60,15 @@ pub(super) struct Inheritance {
 
 impl Inheritance {
     /// Takes over what the gateway before left.
-    pub(super) fn accept(config: &Config, secrets: &Secrets, leases: &Arc<Leases>) -> Self {
+    pub(super) fn accept(
+        config: &Config,
+        secrets: &Secrets,
+        leases: &Arc<Leases>,
+        naming: &Arc<Naming>,
+    ) -> Self {
         let secret = secrets.current.clone();
-        let file = LeaseFile::new(config.auth.lease_file.clone(), secret);
+        let path = config.auth.lease_file.clone();
+        let file = LeaseFile::new(path, secret, Arc::clone(naming));
         match file.load(leases, config.auth.revalidate) {
             Ok(0) => {}
             Ok(leases) => tracing::info!(leases, "sessions of the gateway before are known"),

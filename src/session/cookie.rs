@@ -116,12 +116,8 @@ impl SessionCookies {
         let unquoted = (!is_itself).then(|| Arc::new(Zeroizing::new(value.into_owned().into())));
         let small = |place| u32::try_from(place).map_err(|_| NoSession::TooLong);
         let session = small(session.start)?..small(session.end)?;
-        let picked = Zeroizing::new(picked.into());
-        let header = HeaderValue::from_maybe_shared(Bytes::from_owner(PickedBytes(picked)));
-        let mut header = header.map_err(|_| NoSession::Unreadable)?;
-        header.set_sensitive(true);
         Ok(Self {
-            header,
+            header: zeroed_copy(picked).ok_or(NoSession::Unreadable)?,
             session,
             unquoted,
         })
@@ -195,6 +191,19 @@ impl SessionCookies {
 pub(super) fn parts(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     Some((pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii()))
+}
+
+/// A copy of a `Cookie` field, where it is no longer than what may be picked of it.
+pub fn keep(header: &HeaderValue) -> Option<HeaderValue> {
+    let short = header.len() <= LONGEST;
+    short.then(|| zeroed_copy(header.as_bytes())).flatten()
+}
+
+fn zeroed_copy(bytes: &[u8]) -> Option<HeaderValue> {
+    let bytes = PickedBytes(Zeroizing::new(bytes.into()));
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(bytes)).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Bytes that are zeroed when they are given back.

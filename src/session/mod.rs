@@ -37,7 +37,7 @@ pub use ask::diagnose::refused_signature;
 pub use ask::diagnoses::Diagnoses;
 pub use authority::{Authority, LoggedIn, PendingVerdict, Verdict};
 pub use change::{About, Change, News, Scope};
-pub use cookie::{NoSession, SessionAt, SessionCookies};
+pub use cookie::{NoSession, SessionAt, SessionCookies, keep as keep_cookies};
 pub use diagnosis::{Diagnosis, DiagnosisKind, Unreachable};
 pub use error::AuthError;
 pub use lease::file::{LeaseFile, SealError, Survivors};

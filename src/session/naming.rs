@@ -2,13 +2,14 @@
 //!
 //! Shared by all who read cookies. The surprise: Django's word goes before the configuration. The package
 //! says along with its answers what `SESSION_COOKIE_NAME`, `_DOMAIN` and `_PATH` are, so that no key of
-//! gateway.toml can differ from them.
+//! gateway.toml can differ from them. After a restart the name is the last one that was said.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 
 use super::diagnosis::{Diagnosis, DiagnosisKind};
 
@@ -49,6 +50,8 @@ pub struct Naming {
     configured: Option<String>,
     /// Whether Django has not said it yet.
     open: AtomicBool,
+    /// Held by whoever changes any of these.
+    writing: Mutex<()>,
 }
 
 impl CookieNames {
@@ -89,6 +92,7 @@ impl Naming {
             told: ArcSwapOption::empty(),
             configured,
             open: AtomicBool::new(true),
+            writing: Mutex::default(),
         }
     }
 
@@ -102,34 +106,70 @@ impl Naming {
         let Some(told) = fields.get(SESSION_COOKIE) else {
             return;
         };
-        self.open.store(false, Ordering::Relaxed);
         if self.told.load().as_deref() == Some(told) {
             return;
         }
+        let _writes = self.writing.lock();
+        match read(told) {
+            Some((session, place)) => {
+                tracing::debug!(name = %session, "Django says what its session cookie is called");
+                self.rename(session, Some(place));
+            }
+            None => {
+                tracing::debug!("Gatepost-Session-Cookie makes no sense, and is not relied upon");
+            }
+        }
+        // Last: whoever finds it settled finds the name.
         self.told.store(Some(Arc::new(told.clone())));
-        let Some((session, place)) = read(told) else {
-            tracing::debug!("Gatepost-Session-Cookie makes no sense, and is not relied upon");
-            return;
-        };
-        tracing::debug!(name = %session, "Django says what its session cookie is called");
-        let before = self.names();
-        self.current.store(Arc::new(CookieNames {
-            session,
-            others: before.others.clone(),
-            sockets: before.sockets.clone(),
-            place: Some(place),
-        }));
+        self.open.store(false, Ordering::Release);
     }
 
     /// The same of an answer about sessions: one that says nothing is not the package's, and none will.
     pub(super) fn observe_judgement(&self, fields: &HeaderMap) {
         self.observe(fields);
-        self.open.store(false, Ordering::Relaxed);
+        if !self.is_open() {
+            return;
+        }
+        let _writes = self.writing.lock();
+        if self.is_open() {
+            // What the gateway before was told holds no more.
+            self.rename(self.initial().to_owned(), None);
+            self.open.store(false, Ordering::Release);
+        }
     }
 
-    /// Whether Django has not said yet what its session cookie is called.
+    /// Whether Django has not said yet what its session cookie is called. What [`Self::names`] says
+    /// afterwards may be wrong only then.
     pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// The session cookie's name where only Django has said it, for the next gateway.
+    pub(super) fn learned(&self) -> Option<String> {
+        let name = &self.names().session;
+        (name != self.initial()).then(|| name.clone())
+    }
+
+    /// Begins with what the gateway before learned, until Django says something.
+    pub(super) fn remember(&self, name: String) {
+        if self.configured.is_none() && self.is_open() && is_token(&name) {
+            self.rename(name, None);
+        }
+    }
+
+    /// What it is called as long as nobody has said anything else.
+    fn initial(&self) -> &str {
+        self.configured.as_deref().unwrap_or(CookieNames::DEFAULT)
+    }
+
+    fn rename(&self, session: String, place: Option<CookiePlace>) {
+        let before = self.names();
+        self.current.store(Arc::new(CookieNames {
+            session,
+            others: before.others.clone(),
+            sockets: before.sockets.clone(),
+            place,
+        }));
     }
 
     /// What is wrong where gateway.toml names another cookie than Django.
@@ -213,6 +253,43 @@ mod tests {
         naming.observe_judgement(&HeaderMap::new());
         assert!(!naming.is_open());
         assert_eq!(naming.names().place, None);
+    }
+
+    #[test]
+    fn what_the_gateway_before_was_told_holds_until_django_says_something() {
+        let name = || "__Host-sid".to_owned();
+        let before = naming(None);
+        assert_eq!(before.learned(), None);
+        before.observe(&says("__Host-sid; Path=/app/"));
+        assert_eq!(before.learned(), Some(name()));
+
+        let after = naming(None);
+        after.remember(name());
+        assert_eq!(
+            (&*after.names().session, after.is_open()),
+            ("__Host-sid", true)
+        );
+        assert_eq!(after.names().place, None, "what it closes is asked about");
+        assert_eq!(after.learned(), Some(name()));
+        after.observe(&says("sid"));
+        assert_eq!(after.names().session, "sid");
+        after.remember(name());
+        assert_eq!(after.names().session, "sid");
+
+        // A view of the project's own, which names none.
+        let own = naming(None);
+        own.remember(name());
+        own.observe_judgement(&HeaderMap::new());
+        assert_eq!((&*own.names().session, own.learned()), ("sessionid", None));
+        // What is written in gateway.toml was perhaps changed since.
+        let configured = naming(Some("mine"));
+        configured.remember(name());
+        assert_eq!(configured.names().session, "mine");
+        for bad in ["", "a b", "a=b"] {
+            let naming = naming(None);
+            naming.remember(bad.to_owned());
+            assert_eq!(naming.names().session, "sessionid", "{bad}");
+        }
     }
 
     #[test]

@@ -19,13 +19,11 @@ use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
 use super::metered::Metered;
 use super::parts::SocketParts;
-use super::pending_handshake::{
-    self, Arrival, Decision, Outcome, PendingHandshake, Verdicts, Visitor,
-};
+use super::pending_handshake::{self, Arrival, Decision, Outcome, PendingHandshake, SecondLook};
 use super::topics::QueryTokens;
 use super::{OriginRule, Socket, echo};
 use crate::net::per_address::AddressPermit;
-use crate::session::{AuthSubject, Question, SessionCookies};
+use crate::session::{AuthSubject, Question};
 use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
@@ -138,25 +136,28 @@ impl SocketRoute {
             return Ok(Decision::Now(Outcome::Echo.into()));
         }
         let (parts, headers) = (&self.parts, request.headers());
+        // In this order: a name that is read once it is settled is the right one.
+        let is_open = parts.naming.is_open();
         let names = parts.naming.names();
-        let cookies = match parts.session(headers, &names, &downstream.host) {
+        let sent = headers.get(header::COOKIE);
+        let cookies = match parts.session(sent, &names, &downstream.host) {
             Ok(cookies) => cookies,
             Err(refusal) => {
-                parts.count(refusal.label);
-                let session = refusal.cookies.as_ref().map(SessionCookies::header);
-                let visitor = Visitor::of(downstream.address, headers, session);
-                let outcome = parts.turn_away(refusal.reason, visitor);
+                let outcome = parts.refuse(refusal, headers, downstream.address);
                 return Ok(Decision::Now(outcome.into()));
             }
         };
-        let pending = PendingHandshake {
+        let mut pending = PendingHandshake {
             parts: Arc::clone(parts),
             path: Arc::clone(&self.path),
             about: AuthSubject::of(cookies, headers, &downstream.host, downstream.address),
             names,
+            again: None,
             came,
         };
-        if let Some(known) = parts.authority.known(pending.about.session()) {
+        if !pending.is_renamed()
+            && let Some(known) = parts.authority.known(pending.about.session())
+        {
             return Ok(Decision::Now(pending.settle(Ok(known))));
         }
         let question = Question {
@@ -164,15 +165,9 @@ impl SocketRoute {
             target: Question::target_of(request.uri()),
             request_id: downstream.request_id,
         };
-        let judging = parts.authority.judge(question);
-        let judging = judging.map_err(HandshakeError::Crowded)?;
-        // Boxed: it may outlive this handshake, and hyper keeps this one's place for every request.
-        let mut verdict: Verdicts = Box::pin(judging.verdict());
-        let patience = parts.authority.patience();
-        match tokio::time::timeout(patience, &mut verdict).await {
-            Ok(verdict) => Ok(Decision::Now(pending.settle(verdict))),
-            Err(_) => Ok(Decision::Later(Box::new(pending), verdict)),
-        }
+        let sent = sent.filter(|_| is_open);
+        pending.again = sent.and_then(|sent| SecondLook::of(sent, &question));
+        pending.decide(question).await
     }
 
     /// Starts the connection's task, which waits for the 101 to be sent and keeps the permit.
@@ -185,9 +180,9 @@ impl SocketRoute {
             let (outcome, early) = match decision {
                 Decision::Now(settled) => (settled.outcome, Vec::new()),
                 // Boxed: every connection's task would hold room for it.
-                Decision::Later(pending, verdict) => {
-                    match Box::pin(pending_handshake::wait(&mut stream, verdict)).await {
-                        Some((verdict, early)) => (pending.settle(verdict).outcome, early),
+                Decision::Later(judging) => {
+                    match Box::pin(pending_handshake::wait(&mut stream, judging)).await {
+                        Some((settled, early)) => (settled.outcome, early),
                         None => return,
                     }
                 }

@@ -11,6 +11,7 @@ mod connection;
 mod connection_limits;
 mod echo;
 mod handshake;
+mod judging;
 mod login_throttle;
 mod message;
 mod metered;

@@ -74,11 +74,10 @@ impl SocketParts {
     /// The session about which Django is to be asked for a handshake, or why it is not asked.
     pub(super) fn session(
         &self,
-        headers: &HeaderMap,
+        sent: Option<&HeaderValue>,
         names: &CookieNames,
         host: &HeaderValue,
     ) -> Result<SessionCookies, Refusal> {
-        let sent = headers.get(header::COOKIE);
         let picked = sent.map_or(Err(NoSession::Absent), |sent| {
             SessionCookies::pick(sent, names)
         });

@@ -13,21 +13,22 @@ use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::parts::SocketParts;
+use super::parts::{Refusal, SocketParts};
 use super::topics::QueryTokens;
 use crate::close::CloseReason;
 use crate::hub::Member;
+use crate::ids::RequestId;
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
 use crate::session::{
-    AuthError, AuthSubject, CookieNames, Judged, LoggedIn, SessionMember, Verdict,
+    AuthError, AuthSubject, CookieNames, Judged, LoggedIn, SessionCookies, SessionMember, Verdict,
 };
 
 /// What a client may say before it is judged; then it has to wait.
 const EARLY: usize = 4096;
 
-/// A judgement under way.
-pub(super) type Verdicts = Pin<Box<dyn Future<Output = Result<Verdict, AuthError>> + Send>>;
+/// A handshake that is judged, and what becomes of it.
+pub(super) type Judging = Pin<Box<dyn Future<Output = Settled> + Send>>;
 
 /// A client that is judged.
 #[derive(Debug)]
@@ -39,6 +40,8 @@ pub(super) struct PendingHandshake {
     pub(super) about: AuthSubject,
     /// What the session cookie was called then.
     pub(super) names: Arc<CookieNames>,
+    /// What it takes to look again, where Django has not said yet what it is called.
+    pub(super) again: Option<Box<SecondLook>>,
     pub(super) came: Arrival,
 }
 
@@ -51,10 +54,19 @@ pub(super) struct Arrival {
     pub(super) tokens: QueryTokens,
 }
 
+/// What it takes to look for a session once more, under another name; at most 10 KiB.
+#[derive(Debug)]
+pub(super) struct SecondLook {
+    /// The `Cookie` field as it came.
+    pub(super) sent: HeaderValue,
+    pub(super) target: Box<str>,
+    pub(super) request_id: RequestId,
+}
+
 /// What becomes of a connection after its 101, where that is known.
 pub(super) enum Decision {
     Now(Settled),
-    Later(Box<PendingHandshake>, Verdicts),
+    Later(Judging),
 }
 
 /// What becomes of a connection.
@@ -134,9 +146,7 @@ impl PendingHandshake {
         let (label, outcome) = match verdict {
             Ok(Verdict::LoggedIn(found)) => self.register(found),
             // Django has just said that it was looked for in another cookie.
-            Ok(Verdict::Anonymous(_)) if self.is_renamed() => {
-                ("renamed", Outcome::Close(CloseReason::SessionChanged))
-            }
+            Ok(Verdict::Anonymous(_)) if self.is_renamed() => return self.come_back().into(),
             Ok(Verdict::Anonymous(_)) => ("anonymous", self.turn_away(CloseReason::NotLoggedIn)),
             Err(AuthError::Unreachable { .. }) if self.parts.drain.is_draining() => (
                 "draining",
@@ -160,7 +170,14 @@ impl PendingHandshake {
         }
     }
 
-    fn is_renamed(&self) -> bool {
+    /// Its session was looked for in another cookie.
+    pub(super) fn come_back(&self) -> Outcome {
+        self.parts.count("renamed");
+        Outcome::Close(CloseReason::SessionChanged)
+    }
+
+    /// Whether Django has said since that its session cookie has another name.
+    pub(super) fn is_renamed(&self) -> bool {
         self.parts.naming.names().session != self.names.session
     }
 
@@ -200,6 +217,13 @@ impl PendingHandshake {
 }
 
 impl SocketParts {
+    /// Turns a client away about whom Django is not asked.
+    pub(super) fn refuse(&self, refusal: Refusal, headers: &HeaderMap, address: IpAddr) -> Outcome {
+        self.count(refusal.label);
+        let session = refusal.cookies.as_ref().map(SessionCookies::header);
+        self.turn_away(refusal.reason, Visitor::of(address, headers, session))
+    }
+
     /// Turns a client away: at once, unless it has to log in and comes again and again without.
     pub(super) fn turn_away(&self, reason: CloseReason, visitor: Visitor<'_>) -> Outcome {
         if reason.code() != CloseReason::NotLoggedIn.code() {
@@ -211,17 +235,17 @@ impl SocketParts {
     }
 }
 
-/// Waits for a judgement on an open stream. Gives it with what the client said meanwhile, or `None`
-/// where it left.
+/// Waits for a judgement on an open stream. Gives what becomes of it with what the client said meanwhile,
+/// or `None` where it left.
 pub(super) async fn wait(
     stream: &mut (impl AsyncRead + Unpin),
-    mut verdict: Verdicts,
-) -> Option<(Result<Verdict, AuthError>, Vec<u8>)> {
+    mut judging: Judging,
+) -> Option<(Settled, Vec<u8>)> {
     let mut early = BytesMut::new();
     loop {
         let room = EARLY - early.len();
         tokio::select! {
-            verdict = &mut verdict => return Some((verdict, early.into())),
+            settled = &mut judging => return Some((settled, early.into())),
             read = read_some(stream, &mut early, room), if room > 0 => {
                 if read == 0 {
                     return None;
@@ -247,10 +271,10 @@ mod tests {
 
     use super::*;
 
-    fn soon() -> Verdicts {
+    fn soon() -> Judging {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            Ok(Verdict::Anonymous(Vec::new()))
+            Outcome::Close(CloseReason::NotLoggedIn).into()
         })
     }
 
@@ -258,8 +282,8 @@ mod tests {
     async fn what_a_client_says_early_is_kept_up_to_a_limit() {
         let (mut client, mut stream) = tokio::io::duplex(64 * 1024);
         client.write_all(&[7; 10_000]).await.unwrap();
-        let (verdict, early) = wait(&mut stream, soon()).await.unwrap();
-        assert!(matches!(verdict, Ok(Verdict::Anonymous(_))));
+        let (settled, early) = wait(&mut stream, soon()).await.unwrap();
+        assert!(matches!(settled.outcome, Outcome::Close(_)));
         assert_eq!(early, [7; EARLY]);
         let mut rest = vec![0; 10_000 - EARLY];
         stream.read_exact(&mut rest).await.unwrap();

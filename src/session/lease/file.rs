@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -20,6 +21,7 @@ use crate::ids::{GroupName, UserId};
 use crate::secret::Secret;
 use crate::session::lease::Leases;
 use crate::session::lease::entry::{Lease, LeaseKey, Validity};
+use crate::session::naming::Naming;
 use crate::state_folder;
 use crate::unix_time::{self, milliseconds};
 
@@ -33,6 +35,7 @@ const LARGEST: u64 = 128 * 1024 * 1024;
 pub struct LeaseFile {
     path: PathBuf,
     secret: Secret,
+    naming: Arc<Naming>,
 }
 
 /// The leases at the beginning of a shutdown; those that survive it are saved.
@@ -62,6 +65,9 @@ struct Content {
     at: u64,
     /// Whether Django says things to new connections that are not in here.
     framed: bool,
+    /// What Django calls its session cookie, where it had to say so.
+    #[serde(default)]
+    cookie: Option<String>,
     leases: Vec<SealedLease>,
 }
 
@@ -87,9 +93,13 @@ impl Survivors {
 }
 
 impl LeaseFile {
-    /// The file at this path, for gateways with this secret.
-    pub fn new(path: PathBuf, secret: Secret) -> Self {
-        Self { path, secret }
+    /// The file at this path, for gateways with this secret. The name of the session cookie goes along.
+    pub fn new(path: PathBuf, secret: Secret, naming: Arc<Naming>) -> Self {
+        Self {
+            path,
+            secret,
+            naming,
+        }
     }
 
     /// Saves those survivors that nothing was said against since. Returns how many.
@@ -105,6 +115,7 @@ impl LeaseFile {
         let content = Content {
             at: milliseconds(unix_time::now()),
             framed: leases.has_frames(),
+            cookie: self.naming.learned(),
             leases: sealed,
         };
         let sealed = seal(&content, &self.secret).map_err(io::Error::other)?;
@@ -123,6 +134,9 @@ impl LeaseFile {
         let age = unix_time::now().checked_sub(Duration::from_millis(content.at));
         let age = age.filter(|age| *age <= leases.terms().grace);
         let age = age.ok_or(SealError::Old)?;
+        if let Some(cookie) = content.cookie {
+            self.naming.remember(cookie);
+        }
         let now = Instant::now();
         let term = term.min(leases.terms().longest());
         // Where new connections get frames, Django has to be asked for these.
@@ -222,8 +236,6 @@ fn take(path: &Path) -> Result<Option<Vec<u8>>, SealError> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::hub::{Hub, OutboxLimits};
     use crate::secret::Secrets;
@@ -255,6 +267,11 @@ mod tests {
         Secret::new(vec![byte; 32])
     }
 
+    fn kept(path: PathBuf, by: u8) -> LeaseFile {
+        let naming = Naming::new(None, CookieNames::default());
+        LeaseFile::new(path, secret(by), Arc::new(naming))
+    }
+
     fn grant(leases: &Leases, session: &'static str, asked: Instant) {
         let names = CookieNames::session("sessionid");
         let cookies = http::HeaderValue::from_static(session);
@@ -269,7 +286,7 @@ mod tests {
     #[test]
     fn going_away_ends_no_lease_but_a_revocation_meanwhile_does() {
         let folder = tempfile::tempdir().unwrap();
-        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let file = kept(folder.path().join("leases"), 1);
         let hub = hub();
         let before = leases(&hub);
         grant(&before, "sessionid=a", Instant::now());
@@ -287,7 +304,7 @@ mod tests {
     #[test]
     fn whoever_was_revoked_before_the_end_is_not_taken_along() {
         let folder = tempfile::tempdir().unwrap();
-        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let file = kept(folder.path().join("leases"), 1);
         let hub = hub();
         let before = leases(&hub);
         grant(&before, "sessionid=a", Instant::now());
@@ -300,7 +317,7 @@ mod tests {
     #[test]
     fn what_is_taken_over_is_as_old_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let file = kept(folder.path().join("leases"), 1);
         let before = leases(&hub());
         grant(
             &before,
@@ -322,9 +339,9 @@ mod tests {
         let path = folder.path().join("leases");
         let before = leases(&hub());
         grant(&before, "sessionid=a", Instant::now());
-        let file = LeaseFile::new(path.clone(), secret(1));
+        let file = kept(path.clone(), 1);
         file.save(&Survivors::of(&before), &before).unwrap();
-        let other = LeaseFile::new(path.clone(), secret(2));
+        let other = kept(path.clone(), 2);
         let refused = other.load(&leases(&hub()), TERM);
         assert!(matches!(refused, Err(SealError::Forged)), "{refused:?}");
         assert!(!path.exists());
@@ -334,6 +351,7 @@ mod tests {
             let content = Content {
                 at: milliseconds(at),
                 framed: false,
+                cookie: None,
                 leases: Vec::new(),
             };
             state_folder::write(&path, &seal(&content, &secret(1)).unwrap()).unwrap();
@@ -345,7 +363,7 @@ mod tests {
     #[test]
     fn nothing_is_relied_upon_for_longer_than_a_logout_is_remembered() {
         let folder = tempfile::tempdir().unwrap();
-        let file = LeaseFile::new(folder.path().join("leases"), secret(1));
+        let file = kept(folder.path().join("leases"), 1);
         let before = leases(&hub());
         grant(&before, "sessionid=a", Instant::now());
         file.save(&Survivors::of(&before), &before).unwrap();

@@ -1,6 +1,7 @@
 //! Which cookie has the session: its name is what Django says, its value what Django reads.
 
 use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::server::Received;
 use crate::harness::signature::session_digest;
 use crate::harness::{Answer, Django, Gateway, json};
 
@@ -37,15 +38,105 @@ async fn a_page_has_told_the_name_before_its_socket_opens() {
 }
 
 #[tokio::test]
-async fn a_socket_that_comes_first_is_told_to_come_back_and_never_to_log_in() {
-    for other in ["csrftoken", "sessionid"] {
-        let django = django().await;
-        let gateway = Gateway::in_front_of(&django).start().await;
+async fn a_socket_that_comes_first_is_judged_again_by_the_cookie_that_django_names() {
+    // Before its 101, and on an open WebSocket.
+    for patience in ["5s", "1ms"] {
+        for other in ["csrftoken", "sessionid"] {
+            let django = django().await;
+            let gateway = Gateway::in_front_of(&django)
+                .set("auth.accept_after", patience)
+                .start()
+                .await;
+            let ann = gateway
+                .browser()
+                .with_cookie(other, "x")
+                .with_cookie(NAMED, "anns-session");
+            ann.socket(NOTIFICATIONS).await.expect_nothing().await;
+            let session = |call: &Received| call.cookie(NAMED);
+            let asked: Vec<_> = django.auth_calls().iter().map(session).collect();
+            assert_eq!(asked, [None, Some("anns-session".to_owned())], "{other}");
+            gateway.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_crowd_that_comes_first_nobody_has_to_come_back_and_strangers_log_in() {
+    let django = django().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let open = |n: usize| {
+        let browser = gateway.browser().with_cookie("csrftoken", "x");
+        async move {
+            if n == 0 {
+                browser.socket(NOTIFICATIONS).await.expect_close(4001).await;
+                return;
+            }
+            let browser = browser.with_cookie(NAMED, &format!("session-{n}"));
+            browser.socket(NOTIFICATIONS).await.expect_nothing().await;
+        }
+    };
+    futures_util::future::join_all((0..20).map(open)).await;
+    let calls = django.auth_calls();
+    let nameless = calls.iter().filter(|call| call.cookie(NAMED).is_none());
+    assert_eq!((calls.len(), nameless.count()), (20, 1));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_restart_the_name_is_known_with_the_leases() {
+    let django = django().await;
+    let visits = async |gateway: &Gateway| {
+        // A lease is of one origin: each gateway is visited as if it had the same port.
+        let ann = gateway.browser().with_cookie(NAMED, "anns-session");
+        let handshake = ann
+            .handshake(NOTIFICATIONS)
+            .with("Host", "localhost:8443")
+            .origin("https://localhost:8443");
+        let mut socket = handshake.send().await.unwrap();
+        socket.expect_nothing().await;
+    };
+    let mut gateway = Gateway::in_front_of(&django).start().await;
+    visits(&gateway).await;
+    let calls = django.auth_calls().len();
+    for _ in 0..2 {
+        let file = gateway.folder().join(".gatepost/leases");
+        gateway.begin_to_stop().end().await;
+        let left = std::fs::read(file).unwrap();
+        gateway = Gateway::in_front_of(&django)
+            .file(".gatepost/leases", left)
+            .start()
+            .await;
+        visits(&gateway).await;
+        assert_eq!(django.auth_calls().len(), calls, "nothing is to be asked");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_from_before_the_restart_that_is_wrong_by_now_turns_nobody_away() {
+    let old = django().await;
+    let gateway = Gateway::in_front_of(&old).start().await;
+    let ann = gateway.browser().with_cookie(NAMED, "anns-session");
+    ann.socket(NOTIFICATIONS).await.expect_nothing().await;
+    let mut gateway = gateway;
+    let file = gateway.folder().join(".gatepost/leases");
+    gateway.begin_to_stop().end().await;
+    let left = std::fs::read(file).unwrap();
+
+    // The project names another now, or has an auth view of its own, which names none.
+    for said in [Some("sessionid; Path=/"), None] {
+        let django = Django::start().await;
+        if let Some(said) = said {
+            django.calls_its_cookie(said);
+        }
+        django.signs_in("anns-session", "42");
+        let gateway = Gateway::in_front_of(&django)
+            .file(".gatepost/leases", &left[..])
+            .start()
+            .await;
         let ann = gateway
-            .browser()
-            .with_cookie(other, "x")
-            .with_cookie(NAMED, "anns-session");
-        ann.socket(NOTIFICATIONS).await.expect_close(1013).await;
+            .browser_of("anns-session")
+            .with_cookie(NAMED, "an-old-one");
         ann.socket(NOTIFICATIONS).await.expect_nothing().await;
         gateway.stop().await;
     }
