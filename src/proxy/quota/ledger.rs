@@ -3,6 +3,7 @@
 //! Kept behind the lock of [`Quota`](super::Quota). A claim that is granted is counted before its owner
 //! hears of it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use tokio::sync::oneshot;
@@ -59,25 +60,63 @@ impl Account {
     pub(super) fn youngest(&self) -> Option<u64> {
         self.waiting.last_key_value().map(|(age, _)| *age)
     }
+
+    fn try_take(&mut self, bounds: &Bounds, amount: u64) -> bool {
+        let fits = self.waiting.is_empty() && self.used + amount <= bounds.each;
+        if fits {
+            self.used += amount;
+        }
+        fits
+    }
+
+    fn is_idle(&self) -> bool {
+        self.used == 0 && self.waiting.is_empty()
+    }
 }
 
 impl Ledger {
-    pub(super) fn fits(&self, bounds: &Bounds, address: AddressBlock, amount: u64) -> bool {
+    fn fits(&self, bounds: &Bounds, address: AddressBlock, amount: u64) -> bool {
         let own = self.accounts.get(&address).map_or(0, |client| client.used);
         self.used + amount <= bounds.total && own + amount <= bounds.each
     }
 
-    pub(super) fn take(&mut self, address: AddressBlock, amount: u64) {
+    /// Takes an amount where it is there, and nobody of that address waits for one. Looks the account
+    /// up once: every request takes and gives.
+    pub(super) fn try_take(&mut self, bounds: &Bounds, address: AddressBlock, amount: u64) -> bool {
+        if self.used + amount > bounds.total {
+            return false;
+        }
+        let fits = match self.accounts.entry(address) {
+            Entry::Occupied(mut account) => account.get_mut().try_take(bounds, amount),
+            Entry::Vacant(place) => {
+                let mut account = Account::default();
+                let fits = account.try_take(bounds, amount);
+                if fits {
+                    place.insert(account);
+                }
+                fits
+            }
+        };
+        if fits {
+            self.used += amount;
+        }
+        fits
+    }
+
+    fn take(&mut self, address: AddressBlock, amount: u64) {
         self.used += amount;
         self.accounts.entry(address).or_default().used += amount;
     }
 
     pub(super) fn give(&mut self, address: AddressBlock, amount: u64) {
         self.used = self.used.saturating_sub(amount);
-        if let Some(client) = self.accounts.get_mut(&address) {
+        if let Entry::Occupied(mut account) = self.accounts.entry(address) {
+            let client = account.get_mut();
             client.used = client.used.saturating_sub(amount);
+            if client.is_idle() {
+                account.remove();
+            }
         }
-        self.forget(address);
     }
 
     /// Serves the oldest claims that fit, of an address its oldest alone.
@@ -113,8 +152,7 @@ impl Ledger {
     }
 
     pub(super) fn forget(&mut self, address: AddressBlock) {
-        let client = self.accounts.get(&address);
-        if client.is_some_and(|client| client.used == 0 && client.waiting.is_empty()) {
+        if self.accounts.get(&address).is_some_and(Account::is_idle) {
             self.accounts.remove(&address);
         }
     }

@@ -62,14 +62,7 @@ impl Quota {
     /// Takes an amount where it is there, and nobody of that address waits for one.
     pub(super) fn try_take(&self, address: AddressBlock, amount: u64) -> bool {
         let bounds = &self.shared.bounds;
-        let mut ledger = self.lock();
-        let client = ledger.accounts.get(&address);
-        let is_first = client.is_none_or(|client| client.waiting.is_empty());
-        let fits = is_first && ledger.fits(bounds, address, amount);
-        if fits {
-            ledger.take(address, amount);
-        }
-        fits
+        self.lock().try_take(bounds, address, amount)
     }
 
     /// Gives an amount back, to who waits for it.
