@@ -3,12 +3,13 @@
 //! The one surprise: a prefix `/admin/` also matches `/admin`, so that Django (not the frontend) gets
 //! to redirect it to the path with a slash.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Exact paths and path prefixes, each with what answers it.
 #[derive(Clone, Debug)]
 pub struct RouteTable<E> {
-    exact: HashMap<String, E>,
+    /// Ordered: of a few paths, comparing takes less than hashing the one that is asked for.
+    exact: BTreeMap<String, E>,
     /// The longest first.
     prefixes: Vec<(String, E)>,
 }
@@ -17,7 +18,7 @@ impl<E> RouteTable<E> {
     /// A table. Where a path or prefix is given twice, the first counts.
     pub fn new(exact: Vec<(String, E)>, prefixes: Vec<(String, E)>) -> Self {
         let mut table = Self {
-            exact: HashMap::with_capacity(exact.len()),
+            exact: BTreeMap::new(),
             prefixes,
         };
         for (path, endpoint) in exact {

@@ -5,26 +5,37 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode, Uri};
 
 use crate::ids::RequestId;
 
 /// What the access log tells of a request. Never its query, which may carry secrets.
-pub(super) struct AccessRecord<'a> {
-    pub(super) method: Method,
-    pub(super) path: &'a str,
-    pub(super) address: IpAddr,
-    pub(super) id: RequestId,
-    pub(super) begun: Instant,
+pub(super) struct AccessRecord {
+    method: Method,
+    uri: Uri,
+    address: IpAddr,
+    id: RequestId,
+    begun: Instant,
 }
 
-impl AccessRecord<'_> {
+impl AccessRecord {
+    /// Of a request that has just come.
+    pub(super) fn of<B>(request: &Request<B>, address: IpAddr, id: RequestId) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            address,
+            id,
+            begun: Instant::now(),
+        }
+    }
+
     /// Writes the line of a request that was answered so.
     pub(super) fn log(&self, status: StatusCode) {
         tracing::info!(
             target: "gatepost::access",
             method = %self.method,
-            path = self.path,
+            path = self.uri.path(),
             status = status.as_u16(),
             ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             client = %self.address,

@@ -6,12 +6,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::access::AccessRecord;
+
+use super::outcomes::OutcomeCounters;
 use super::redirect::Redirect;
 use super::request_limits::RequestLimits;
 use super::route::{Route, check_origin, not_found};
@@ -23,7 +24,7 @@ use crate::ids::{NodeId, RequestId};
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
 use crate::socket::{HandshakeError, SocketRoute};
-use crate::telemetry::metrics::{Metrics, OutcomeLabel};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::span;
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
@@ -46,7 +47,7 @@ pub struct Dispatch {
     settings: DispatchSettings,
     node: NodeId,
     requests: AtomicU64,
-    metrics: Arc<Metrics>,
+    outcomes: OutcomeCounters,
     shown: Option<Arc<Diagnoses>>,
     unrouted: Unrouted,
 }
@@ -91,7 +92,7 @@ impl Dispatch {
             settings,
             node: NodeId::random(),
             requests: AtomicU64::new(1),
-            metrics: parts.metrics,
+            outcomes: OutcomeCounters::of(&parts.metrics),
             shown: None,
             unrouted: parts.unrouted,
         }
@@ -193,23 +194,15 @@ impl Dispatch {
     /// The last step of every answer: takes away what a browser must not keep, counts it and logs it.
     fn finish(
         &self,
-        record: &AccessRecord<'_>,
+        record: Option<AccessRecord>,
         mut response: Response<ResponseBody>,
     ) -> Response<ResponseBody> {
         if self.settings.pages == ErrorPages::Developer {
             kept::forget(&mut response);
         }
         let status = response.status();
-        let outcome = match status.as_u16() {
-            100..400 => "ok",
-            400..500 => "client_error",
-            _ => "server_error",
-        };
-        self.metrics
-            .requests
-            .get_or_create(&OutcomeLabel { outcome })
-            .inc();
-        if self.settings.access == AccessLog::On {
+        self.outcomes.count(status);
+        if let Some(record) = record {
             record.log(status);
         }
         response
@@ -224,8 +217,9 @@ impl Dispatch {
         request: Request<Incoming>,
     ) -> Response<ResponseBody> {
         let id = self.name_request();
-        let (asked, begun) = (ResponseFormat::of(&request), Instant::now());
-        let (uri, method) = (request.uri().clone(), request.method().clone());
+        let asked = ResponseFormat::of(&request);
+        let log = self.settings.access == AccessLog::On;
+        let record = log.then(|| AccessRecord::of(&request, client.address, id));
         let response = match self.serve(id, &client, request).await {
             Ok(answer) => answer,
             Err(problem) => {
@@ -236,16 +230,7 @@ impl Dispatch {
                 render(&problem, asked, Some(reader))
             }
         };
-        self.finish(
-            &AccessRecord {
-                method,
-                path: uri.path(),
-                address: client.address,
-                id,
-                begun,
-            },
-            response,
-        )
+        self.finish(record, response)
     }
 
     async fn serve(

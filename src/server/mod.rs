@@ -12,6 +12,7 @@ mod http2;
 mod http_config;
 pub mod internal;
 mod introduce;
+mod outcomes;
 pub mod plain;
 pub mod redirect;
 mod refusal;
