@@ -186,8 +186,24 @@ impl RequestId {
 }
 
 impl fmt::Display for RequestId {
+    /// As `{node}-{sequence:08x}`, digit by digit: every request is sent on with its name, for which the
+    /// general way takes a thousand instructions.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:08x}", self.node, self.sequence)
+        let Ok(sequence) = u32::try_from(self.sequence) else {
+            return write!(f, "{}-{:x}", self.node, self.sequence);
+        };
+        let mut text = *b"nnnnnnnn-ssssssss";
+        write_hex(&mut text[..8], self.node.0);
+        write_hex(&mut text[9..], sequence);
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Fills `digits` from the right.
+fn write_hex(digits: &mut [u8], mut number: u32) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
     }
 }
 
@@ -229,6 +245,18 @@ mod tests {
         let digest = SessionDigest::of(&secret, b"abc");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_ne!(digest, SessionDigest::of(&secret, b"abd"));
+    }
+
+    #[test]
+    fn a_request_is_named_by_the_process_and_its_number() {
+        let node = NodeId(0x00ab_cdef);
+        for (sequence, name) in [
+            (1, "00abcdef-00000001"),
+            (0xffff_ffff, "00abcdef-ffffffff"),
+            (0x1_0000_0000, "00abcdef-100000000"),
+        ] {
+            assert_eq!(RequestId::new(node, sequence).to_string(), name);
+        }
     }
 
     #[test]

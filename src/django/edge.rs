@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName};
 
 use super::farewell::{Farewell, REVOKE};
 use super::field;
@@ -120,10 +121,20 @@ impl Intercept for Edge {
         status: StatusCode,
         fields: &HeaderMap,
     ) -> Option<PassedOn> {
+        if !speaks_to_us(fields) {
+            return None;
+        }
         self.naming.observe(fields);
         let passed_on = self.farewell.begin(asked, status, fields);
         self.deliver(fields);
         self.watch.see(asked, fields, &self.piggyback);
         passed_on
     }
+}
+
+/// Whether an answer has a field that is read here. Most have none, which one look at their names tells:
+/// each of the lookups that follow costs more.
+fn speaks_to_us(fields: &HeaderMap) -> bool {
+    let mut names = fields.keys();
+    names.any(|name| *name == header::SET_COOKIE || name.as_str().starts_with("gatepost-"))
 }

@@ -10,10 +10,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 
 use crate::web::request::Downstream;
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Sees every request to one upstream and every answer of it.
 pub trait Intercept: Debug + Send + Sync {
@@ -108,7 +110,7 @@ impl Purpose {
     /// By Fetch Metadata; of a browser that is too old for it, by what it accepts.
     fn of(fields: &HeaderMap) -> Self {
         let accepts_pages = |accept: &HeaderValue| accept.as_bytes().starts_with(b"text/html");
-        match fields.get("sec-fetch-mode") {
+        match fields.get(SEC_FETCH_MODE) {
             Some(mode) if mode == "navigate" => Self::Navigation,
             Some(_) => Self::Subresource,
             None if fields.get(header::ACCEPT).is_some_and(accepts_pages) => Self::Navigation,

@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::web::media_type;
+
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The types of such answers.
 const STREAMS: [&str; 3] = [
@@ -19,9 +21,11 @@ const STREAMS: [&str; 3] = [
 /// Whether an answer may be stored for a client that is slow.
 pub(super) fn may_be_stored(fields: &HeaderMap) -> bool {
     let asked = fields
-        .get("x-accel-buffering")
+        .get(X_ACCEL_BUFFERING)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"no"));
-    !asked && !STREAMS.iter().any(|stream| media_type::is(fields, stream))
+    let kind = media_type::essence(fields);
+    let is = |stream: &&str| kind.eq_ignore_ascii_case(stream.as_bytes());
+    !asked && !STREAMS.iter().any(is)
 }
 
 /// How long the next part of an answer may take: an event stream's as long as it likes.
@@ -38,7 +42,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         parsed
-            .collect::<Vec<(http::HeaderName, _)>>()
+            .collect::<Vec<(HeaderName, _)>>()
             .into_iter()
             .collect()
     }

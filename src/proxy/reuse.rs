@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
 use hyper::client::conn::TrySendError;
 
 use super::pool::IDLE_LIMIT;
@@ -21,6 +21,8 @@ pub(super) const ANY: Reuse = Reuse::Within(LONGEST_IDLE);
 pub(super) const FRESH: Reuse = Reuse::Within(Duration::from_millis(200));
 /// `Keep-Alive: timeout` is honoured up to here.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// Whether sending it twice does no harm and is possible.
 pub(super) fn is_repeatable(request: &Request<Upload>) -> bool {
@@ -107,10 +109,7 @@ pub(super) fn idle_limit<B>(response: &Response<B>) -> Duration {
     {
         return Duration::ZERO;
     }
-    let Some(promise) = fields
-        .get("keep-alive")
-        .and_then(|value| value.to_str().ok())
-    else {
+    let Some(promise) = fields.get(KEEP_ALIVE).and_then(|value| value.to_str().ok()) else {
         return IDLE_LIMIT;
     };
     let seconds = promise

@@ -6,11 +6,13 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::net::IpAddr;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Fields that belong to one connection (RFC 9110 7.6.1), `Connection` first.
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     header::TE,
     header::TRAILER,
@@ -82,9 +84,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    // One look at the names that are there: nine lookups of names that are not cost more.
+    remove_where(headers, |name| HOP_BY_HOP.contains(name));
 }
 
 /// The fields `Connection` names, but for those whose loss would change what the message means.
@@ -171,7 +172,7 @@ pub fn join_cookies(headers: &mut HeaderMap) {
         }
         joined.extend_from_slice(field.as_bytes());
     }
-    match HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+    match HeaderValue::from_maybe_shared(Bytes::from(joined)) {
         Ok(value) => headers.insert(header::COOKIE, value),
         Err(_) => headers.remove(header::COOKIE),
     };
@@ -186,6 +187,36 @@ pub fn set(fields: &mut HeaderMap, name: HeaderName, value: &impl Display) {
         Ok(Ok(value)) => fields.insert(name, value),
         _ => fields.remove(name),
     };
+}
+
+/// Sets a field to a client's address. IPv4 is written by hand: two fields of each request say it, and
+/// `Display` takes a thousand instructions where this takes a hundred.
+pub fn set_address(fields: &mut HeaderMap, name: HeaderName, address: IpAddr) {
+    let four = match address.to_canonical() {
+        IpAddr::V4(four) => four,
+        six @ IpAddr::V6(_) => return set(fields, name, &six),
+    };
+    let mut text = Vec::with_capacity("255.255.255.255".len());
+    for octet in four.octets() {
+        if !text.is_empty() {
+            text.push(b'.');
+        }
+        push_decimal(&mut text, octet);
+    }
+    match HeaderValue::from_maybe_shared(Bytes::from(text)) {
+        Ok(value) => fields.insert(name, value),
+        Err(_) => fields.remove(name),
+    };
+}
+
+fn push_decimal(text: &mut Vec<u8>, octet: u8) {
+    if octet >= 100 {
+        text.push(b'0' + octet / 100);
+    }
+    if octet >= 10 {
+        text.push(b'0' + octet / 10 % 10);
+    }
+    text.push(b'0' + octet % 10);
 }
 
 /// `HeaderMap` has no `retain`; nearly every map has nothing to remove, and then nothing is allocated.
@@ -288,6 +319,28 @@ mod tests {
             ("Upgrade", "h2c"),
             ("Connection", "Upgrade")
         ])));
+    }
+
+    #[test]
+    fn addresses_are_written_as_they_are_shown() {
+        for address in [
+            "0.0.0.0",
+            "9.10.99.100",
+            "255.249.200.1",
+            "2001:db8::7",
+            "::1",
+        ] {
+            let mut headers = HeaderMap::new();
+            set_address(&mut headers, header::VIA, address.parse().unwrap());
+            assert_eq!(headers[header::VIA], address);
+        }
+        let mut headers = HeaderMap::new();
+        set_address(
+            &mut headers,
+            header::VIA,
+            "::ffff:192.0.2.7".parse().unwrap(),
+        );
+        assert_eq!(headers[header::VIA], "192.0.2.7");
     }
 
     fn spelling() -> impl Strategy<Value = String> {

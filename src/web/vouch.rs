@@ -31,7 +31,7 @@ pub struct Vouched<'a> {
 
 /// Signs a request in the moment it is sent. Its fields have `Host` already, and none of a client's claims.
 pub fn vouch(signer: &Signer, request: Vouched<'_>, fields: &mut HeaderMap) {
-    headers::set(fields, ADDRESS, &request.address.to_canonical());
+    headers::set_address(fields, ADDRESS, request.address);
     // The gateway serves nothing but redirects in plain text.
     fields.insert(SCHEME, HeaderValue::from_static("https"));
     if !survives_quoting(request.target)
