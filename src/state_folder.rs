@@ -49,6 +49,11 @@ impl StateFolder {
         self.path.join("leases")
     }
 
+    /// Which topics were revoked.
+    pub fn topics(&self) -> PathBuf {
+        self.path.join("topics")
+    }
+
     /// How far the transactional outbox was pulled.
     pub fn cursor(&self) -> PathBuf {
         self.path.join("outbox")

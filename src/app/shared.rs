@@ -108,5 +108,6 @@ fn hub(config: &Config, terms: LeaseTerms) -> Hub {
     Hub::new(outbox)
         .with_connections_per_user(config.limits.connections_per_user)
         .with_topics_per_connection(config.limits.topics_per_connection)
+        .with_topic_file(config.auth.topic_file.clone())
         .remembering(terms.longest())
 }

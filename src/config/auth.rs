@@ -32,6 +32,8 @@ pub struct AuthConfig {
     pub grace: Duration,
     /// Where leases wait for the next gateway.
     pub lease_file: PathBuf,
+    /// Where revocations of topics are kept.
+    pub topic_file: PathBuf,
 }
 
 /// Where Django judges sessions.
@@ -56,6 +58,7 @@ impl Default for AuthConfig {
             revalidate: Duration::from_mins(1),
             grace: Duration::from_mins(10),
             lease_file: StateFolder::default().leases(),
+            topic_file: StateFolder::default().topics(),
         }
     }
 }
@@ -98,7 +101,7 @@ impl AuthConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
-        let lease_file = StateFolder::beside(&document.findings.folder).leases();
+        let state = StateFolder::beside(&document.findings.folder);
         let mut section = document.section("auth");
         let url = section.value("url", &URL).unwrap_or(default.url.clone());
         // An auth view of one's own may say no where the package's batch view would say yes.
@@ -127,7 +130,8 @@ impl AuthConfig {
                 .value("revalidate", &DURATION)
                 .unwrap_or(default.revalidate),
             grace: section.value("grace", &DURATION).unwrap_or(default.grace),
-            lease_file,
+            lease_file: state.leases(),
+            topic_file: state.topics(),
         }
     }
 }

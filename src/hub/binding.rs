@@ -106,6 +106,11 @@ impl Hub {
         Ok(())
     }
 
+    /// Has a revocation survive this process; before it is carried out.
+    pub fn keep(&self, revocation: &TopicRevocation) {
+        self.revoked_topics.keep(revocation);
+    }
+
     /// Takes a topic away from a user's connections, or from all, which are told; refuses tokens that were
     /// issued before. Returns how many connections heard it.
     pub fn revoke_topic(&self, revocation: &TopicRevocation) -> usize {
@@ -143,6 +148,15 @@ impl Hub {
     /// How many connections a user has.
     pub fn online(&self, user: &UserId) -> usize {
         self.registry.count(&Audience::User(user.clone()))
+    }
+
+    /// How many connections an audience has.
+    pub fn count(&self, audience: &Audience) -> usize {
+        match audience {
+            Audience::Everyone => self.len(),
+            Audience::Connection(id) => usize::from(self.registry.find(*id).is_some()),
+            _ => self.registry.count(audience),
+        }
     }
 
     /// How many connections listen to a topic.

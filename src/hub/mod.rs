@@ -10,9 +10,12 @@ mod member;
 mod outbox;
 mod registry;
 mod revocations;
+mod revoked_topic;
 mod subscriptions;
+mod topic_file;
 mod topic_revocations;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,8 +33,8 @@ use crate::publication::{Audience, Publication};
 use registry::Registry;
 pub use revocations::Acquaintance;
 use revocations::Revocations;
+pub use revoked_topic::TopicRevocation;
 pub use subscriptions::{Grant, NotHeard};
-pub use topic_revocations::TopicRevocation;
 use topic_revocations::TopicRevocations;
 
 /// All connections of this process.
@@ -101,6 +104,13 @@ impl Hub {
     #[must_use]
     pub fn with_topics_per_connection(mut self, limit: usize) -> Self {
         self.topics_per_connection = limit;
+        self
+    }
+
+    /// Has revocations of topics survive this process, in a file.
+    #[must_use]
+    pub fn with_topic_file(mut self, path: PathBuf) -> Self {
+        self.revoked_topics = TopicRevocations::kept_in(path);
         self
     }
 

@@ -5,37 +5,28 @@
 //! when a revocation may be forgotten the gateway's clock decides, as it does when a token expires.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::revoked_topic::{
+    KeptRevocation, MOST, OlderTokens, RevokedTopic, SPARE, TopicRevocation,
+};
+use super::topic_file::TopicFile;
 use crate::ids::{TopicName, UserId};
 use crate::unix_time;
 
-/// By how much the clocks of Django's machines may differ, in milliseconds.
-const SPARE: u64 = 2000;
-/// Remembered at most, in some 15 MB. Beyond it no token counts that is older than the older half.
-const MOST: usize = 65_536;
 /// Forgetting walks all, so it is done at most so often.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
-
-/// Takes a topic away, from one user or from all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopicRevocation {
-    /// What nobody hears any more by older grants.
-    pub topic: TopicName,
-    /// Who; `None` is all.
-    pub user: Option<UserId>,
-    /// When, by Django's clock in unix milliseconds.
-    pub at: u64,
-    /// How long tokens live that were issued before.
-    pub max_age: Duration,
-}
+/// No token lives longer, in milliseconds: for what nobody knows.
+const LONGEST_LIFE: u64 = 31 * 24 * 3_600_000;
 
 /// Which tokens count no more.
 #[derive(Debug, Default)]
 pub(super) struct TopicRevocations {
     table: Mutex<RevokedTopics>,
+    file: Option<TopicFile>,
 }
 
 #[derive(Debug, Default)]
@@ -46,33 +37,54 @@ struct RevokedTopics {
     swept: Option<Instant>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct RevokedTopic {
-    topic: TopicName,
-    user: Option<UserId>,
-}
-
-/// Tokens that were issued before a moment. Both in unix milliseconds.
-#[derive(Clone, Copy, Debug)]
-struct OlderTokens {
-    than: u64,
-    /// When the last of them has expired by itself.
-    until: u64,
-}
-
 impl TopicRevocations {
+    /// Takes over what the gateway before left in a file, and keeps there what is revoked from now on.
+    pub(super) fn kept_in(path: PathBuf) -> Self {
+        let file = TopicFile::new(path);
+        let found = file.load();
+        let (now, mut table) = (unix_now(), RevokedTopics::default());
+        for KeptRevocation { revoked, older } in found.kept {
+            match revoked {
+                _ if older.until <= now => {}
+                Some(revoked) => table.put(revoked, older, now),
+                None => table.forget(older),
+            }
+        }
+        if found.is_damaged {
+            tracing::warn!(
+                "what the gateway before knew of revoked topics cannot be read: tokens that were issued \
+                 before now are refused"
+            );
+            let than = now + SPARE;
+            let until = than + LONGEST_LIFE;
+            table.forget(OlderTokens { than, until });
+        }
+        file.rewrite(&table.kept());
+        Self {
+            table: Mutex::new(table),
+            file: Some(file),
+        }
+    }
+
+    /// Has a revocation survive this process.
+    pub(super) fn keep(&self, revocation: &TopicRevocation) {
+        let Some(file) = &self.file else { return };
+        if file.add(&KeptRevocation::of(revocation)) {
+            let mut table = self.table.lock();
+            table.forget_expired(unix_now());
+            let kept = table.kept();
+            drop(table);
+            file.rewrite(&kept);
+            // It may not be in the table yet.
+            file.add(&KeptRevocation::of(revocation));
+        }
+    }
+
     pub(super) fn record(&self, revocation: &TopicRevocation) {
-        let kept = unix_time::milliseconds(revocation.max_age);
-        let than = revocation.at.saturating_add(SPARE);
-        let older = OlderTokens {
-            than,
-            until: than.saturating_add(kept),
-        };
-        let revoked = RevokedTopic {
-            topic: revocation.topic.clone(),
-            user: revocation.user.clone(),
-        };
-        self.table.lock().put(revoked, older, unix_now());
+        let KeptRevocation { revoked, older } = KeptRevocation::of(revocation);
+        if let Some(revoked) = revoked {
+            self.table.lock().put(revoked, older, unix_now());
+        }
     }
 
     /// Whether a token for a topic counts no more for a user, that was issued at `issued`.
@@ -93,6 +105,20 @@ impl TopicRevocations {
 }
 
 impl RevokedTopics {
+    fn kept(&self) -> Vec<KeptRevocation> {
+        let known = self.by_topic.iter();
+        let known = known.map(|(revoked, older)| (Some(revoked.clone()), *older));
+        let forgotten = self.forgotten.map(|older| (None, older));
+        let all = known.chain(forgotten);
+        all.map(|(revoked, older)| KeptRevocation { revoked, older })
+            .collect()
+    }
+
+    /// No token counts that is older.
+    fn forget(&mut self, older: OlderTokens) {
+        self.forgotten = Some(self.forgotten.map_or(older, |known| known.and(older)));
+    }
+
     fn put(&mut self, revoked: RevokedTopic, older: OlderTokens, now: u64) {
         self.sweep(now);
         if self.by_topic.len() >= MOST && !self.by_topic.contains_key(&revoked) {
@@ -127,18 +153,12 @@ impl RevokedTopics {
             return;
         }
         self.swept = Some(Instant::now());
+        self.forget_expired(now);
+    }
+
+    fn forget_expired(&mut self, now: u64) {
         self.by_topic.retain(|_, older| now < older.until);
         self.forgotten = self.forgotten.filter(|older| now < older.until);
-    }
-}
-
-impl OlderTokens {
-    /// Those that are of either kind.
-    fn and(self, other: Self) -> Self {
-        Self {
-            than: self.than.max(other.than),
-            until: self.until.max(other.until),
-        }
     }
 }
 
@@ -194,6 +214,33 @@ mod tests {
         revocations.record(&revocation("a.b:3", None, now));
         assert_eq!(revocations.table.lock().by_topic.len(), 2);
         assert!(revocations.cover(&topic("a.b:2"), &UserId::new("1"), 0));
+    }
+
+    #[test]
+    fn they_survive_the_process_and_where_that_cannot_be_read_no_older_token_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("topics");
+        let now = unix_now();
+        let cover = |revocations: &TopicRevocations, name, issued| {
+            revocations.cover(&topic(name), &UserId::new("1"), issued)
+        };
+        let revocations = TopicRevocations::kept_in(path.clone());
+        let over = revocation("a.b:2", None, now - 2 * 3_600_000);
+        for revocation in [&revocation("a.b:1", Some("1"), now), &over] {
+            revocations.keep(revocation);
+            revocations.record(revocation);
+        }
+        let next = TopicRevocations::kept_in(path.clone());
+        assert!(cover(&next, "a.b:1", now) && !cover(&next, "a.b:2", 0));
+        assert_eq!(next.table.lock().by_topic.len(), 1);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        std::fs::write(&path, format!("{text}{{\"topic\":")).unwrap();
+        for _ in 0..2 {
+            let next = TopicRevocations::kept_in(path.clone());
+            assert!(cover(&next, "a.b:1", now) && cover(&next, "other", now));
+            assert!(!cover(&next, "other", now + 60_000));
+        }
     }
 
     #[test]

@@ -189,17 +189,18 @@ impl Api {
     }
 
     fn online(&self, request: &Parts) -> Result<Response<ResponseBody>, PublishError> {
-        let users = query::users(request.uri.query())?;
-        if users.is_empty() {
-            return Err(PublishError::Query("who? Ask for /v1/online?user=1&user=2"));
+        let named = query::named(request.uri.query())?;
+        if named.users.is_empty() && named.topics.is_empty() {
+            let hint = "who? Ask for /v1/online?user=1&user=2&topic=shop.order:17";
+            return Err(PublishError::Query(hint));
         }
-        let answer = connections::online(&self.hub, &users);
+        let answer = connections::online(&self.hub, &named);
         Ok(response(StatusCode::OK, JSON, answer))
     }
 
     fn connections(&self, request: &Parts) -> Result<Response<ResponseBody>, PublishError> {
-        let user = query::user_if_any(request.uri.query())?;
-        let answer = connections::connections(&self.hub, user);
+        let whose = query::audience(request.uri.query())?;
+        let answer = connections::connections(&self.hub, &whose);
         Ok(response(StatusCode::OK, JSON, answer))
     }
 

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::error::to_json;
+use super::query::Named;
 use crate::hub::{ConnectionSnapshot, Hub};
 use crate::identity::Identity;
-use crate::ids::{GroupName, UserId};
+use crate::ids::GroupName;
 use crate::publication::Audience;
 use crate::unix_time;
 
@@ -28,6 +29,8 @@ struct Connections<'a> {
 #[derive(Serialize)]
 struct Online<'a> {
     online: BTreeMap<&'a str, usize>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    topics: BTreeMap<&'a str, usize>,
 }
 
 #[derive(Serialize)]
@@ -36,6 +39,7 @@ struct ConnectionText<'a> {
     user: &'a str,
     session: Option<String>,
     groups: Vec<&'a str>,
+    topics: Vec<String>,
     socket: &'a str,
     transport: &'static str,
     address: String,
@@ -44,11 +48,10 @@ struct ConnectionText<'a> {
     queued: usize,
 }
 
-/// The connections of a user, or some of all, the oldest first.
-pub(super) fn connections(hub: &Hub, user: Option<UserId>) -> Vec<u8> {
-    let count = user.as_ref().map_or(hub.len(), |user| hub.online(user));
-    let audience = user.map_or(Audience::Everyone, Audience::User);
-    let mut snapshots = hub.connections(&audience, MOST);
+/// The connections of a user or of a topic, or some of all, the oldest first.
+pub(super) fn connections(hub: &Hub, whose: &Audience) -> Vec<u8> {
+    let count = hub.count(whose);
+    let mut snapshots = hub.connections(whose, MOST);
     snapshots.sort_by_key(|snapshot| snapshot.member.since);
     let identities: Vec<_> = snapshots.iter().map(|one| one.member.identity()).collect();
     let pairs = snapshots.iter().zip(&identities);
@@ -58,12 +61,15 @@ pub(super) fn connections(hub: &Hub, user: Option<UserId>) -> Vec<u8> {
     })
 }
 
-/// How many connections each of these users has.
-pub(super) fn online(hub: &Hub, users: &[UserId]) -> Vec<u8> {
-    let count = |user: &'_ UserId| hub.online(user);
-    let online = users.iter().map(|user| (user.as_str(), count(user)));
+/// How many connections each of these users has, and how many listen to each of these topics.
+pub(super) fn online(hub: &Hub, named: &Named) -> Vec<u8> {
+    let users = named.users.iter();
+    let topics = named.topics.iter();
     to_json(&Online {
-        online: online.collect(),
+        online: users.map(|one| (one.as_str(), hub.online(one))).collect(),
+        topics: topics
+            .map(|one| (one.as_str(), hub.listeners(one)))
+            .collect(),
     })
 }
 
@@ -74,6 +80,7 @@ fn one<'a>(snapshot: &'a ConnectionSnapshot, identity: &'a Identity) -> Connecti
         user: identity.user.as_str(),
         session: identity.sessions.first().map(ToString::to_string),
         groups: identity.groups.iter().map(GroupName::as_str).collect(),
+        topics: member.topics().iter().map(ToString::to_string).collect(),
         socket: &member.socket,
         transport: "websocket",
         address: member.address.to_string(),

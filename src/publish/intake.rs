@@ -101,6 +101,8 @@ impl Intake {
                 Ok(RevocationCount::Connections(closed))
             }
             RevocationRequest::Topic(revocation) => {
+                // Not under the broker's lock: a disk may be slow.
+                self.hub.keep(&revocation);
                 let subscriptions = self.broker.revoke_topic(&revocation);
                 let outcome = "revoked";
                 let counted = &self.metrics.subscriptions;

@@ -7,44 +7,60 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use super::error::PublishError;
-use crate::ids::UserId;
+use crate::ids::{TopicName, UserId};
+use crate::publication::Audience;
 
-/// The most users that one call may name.
-const MOST_USERS: usize = 1_000;
+/// The most users and topics that one call may name.
+const MOST: usize = 1_000;
 
-/// The users that a query names, in its order; it may name nothing else.
-pub(super) fn users(query: Option<&str>) -> Result<Vec<UserId>, PublishError> {
+/// Whom and what a query names, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    pub(super) users: Vec<UserId>,
+    pub(super) topics: Vec<TopicName>,
+}
+
+/// The users and topics that a query names; it may name nothing else.
+pub(super) fn named(query: Option<&str>) -> Result<Named, PublishError> {
     let pairs = query
         .unwrap_or_default()
         .split('&')
         .filter(|pair| !pair.is_empty());
-    let mut users = Vec::new();
+    let mut named = Named::default();
     for pair in pairs {
-        let Some(("user", text)) = pair.split_once('=') else {
-            return Err(PublishError::Query("the query has one parameter, `user`"));
-        };
-        if users.len() == MOST_USERS {
-            return Err(PublishError::Query("at most 1000 users: ask several times"));
+        if named.users.len() + named.topics.len() == MOST {
+            return Err(PublishError::Query(
+                "at most 1000 users and topics: ask several times",
+            ));
         }
-        users.push(user(text)?);
+        match pair.split_once('=') {
+            Some(("user", text)) => named.users.push(user(text)?),
+            Some(("topic", text)) => named.topics.push(topic(text)?),
+            _ => {
+                return Err(PublishError::Query(
+                    "the query has the parameters `user` and `topic`",
+                ));
+            }
+        }
     }
-    Ok(users)
+    Ok(named)
 }
 
-/// The one user that a query names, if any.
-pub(super) fn user_if_any(query: Option<&str>) -> Result<Option<UserId>, PublishError> {
-    let mut users = users(query)?;
-    match users.len() {
-        0 | 1 => Ok(users.pop()),
-        _ => Err(PublishError::Query("`user` is given more than once")),
+/// The one user or topic that a query names; nobody in particular is everyone.
+pub(super) fn audience(query: Option<&str>) -> Result<Audience, PublishError> {
+    let Named { users, topics } = named(query)?;
+    let users = users.into_iter().map(Audience::User);
+    let mut all = users.chain(topics.into_iter().map(Audience::Topic));
+    match (all.next(), all.next()) {
+        (first, None) => Ok(first.unwrap_or(Audience::Everyone)),
+        _ => Err(PublishError::Query(
+            "one `user` or one `topic`: more than one is given",
+        )),
     }
 }
 
 fn user(text: &str) -> Result<UserId, PublishError> {
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8();
-    let decoded = decoded.map(Cow::into_owned);
-    let text = decoded.map_err(|_| PublishError::Query("`user` is not UTF-8"))?;
+    let text = decode(text).ok_or(PublishError::Query("`user` is not UTF-8"))?;
     if (1..=255).contains(&text.len()) {
         Ok(UserId::new(&text))
     } else {
@@ -52,38 +68,58 @@ fn user(text: &str) -> Result<UserId, PublishError> {
     }
 }
 
+fn topic(text: &str) -> Result<TopicName, PublishError> {
+    let name = decode(text).and_then(|text| TopicName::new(&text));
+    name.ok_or(PublishError::Query(
+        "`topic` is a topic's name, such as shop.order:17 or news",
+    ))
+}
+
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.ok().map(Cow::into_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_query_names_a_user_or_nobody() {
-        let named = |query| {
-            user_if_any(query)
-                .ok()
-                .flatten()
-                .map(|user| user.to_string())
-        };
-        assert_eq!(named(Some("user=42")).as_deref(), Some("42"));
-        assert_eq!(named(Some("user=a%20b%2Bc+d")).as_deref(), Some("a b+c d"));
-        assert!(matches!(user_if_any(None), Ok(None)));
-        assert!(matches!(user_if_any(Some("")), Ok(None)));
+    fn a_query_names_a_user_or_a_topic_or_everyone() {
+        let named = |query| audience(query).ok();
+        let user = |id| Some(Audience::User(UserId::new(id)));
+        let topic = |name| TopicName::new(name).map(Audience::Topic);
+        assert_eq!(named(Some("user=42")), user("42"));
+        assert_eq!(named(Some("user=a%20b%2Bc+d")), user("a b+c d"));
+        assert_eq!(
+            named(Some("topic=shop.order%3Aa%252Fb")),
+            topic("shop.order:a%2Fb")
+        );
+        assert_eq!(named(None), Some(Audience::Everyone));
+        assert_eq!(named(Some("")), Some(Audience::Everyone));
         for query in [
             "user=",
             "user",
             "user=1&user=2",
+            "user=1&topic=news",
             "users=1",
             "user=%ff",
             "user=1&x=2",
+            "topic=two+words",
+            "topic=",
         ] {
-            assert!(user_if_any(Some(query)).is_err(), "{query}");
+            assert!(audience(Some(query)).is_err(), "{query}");
         }
     }
 
     #[test]
-    fn a_query_names_many_users_but_not_any_number() {
-        let users = |count: usize| users(Some(&"user=1&".repeat(count))).map(|users| users.len());
-        assert_eq!(users(1000).ok(), Some(1000));
-        assert!(users(1001).is_err());
+    fn a_query_names_many_but_not_any_number() {
+        let count = |users: usize| {
+            let query = format!("topic=news&{}", "user=1&".repeat(users));
+            named(Some(&query)).map(|named| named.users.len())
+        };
+        assert_eq!(count(999).ok(), Some(999));
+        assert!(count(1000).is_err());
     }
 }

@@ -265,6 +265,26 @@ async fn a_revoked_topic_is_heard_no_more_and_its_older_tokens_are_refused() {
 }
 
 #[tokio::test]
+async fn a_revocation_outlives_the_gateway_however_that_ends() {
+    let (django, gateway, _ann) = stage().await;
+    let token = Token::of("42", ORDER).text();
+    let revocation = json!({"topic": ORDER, "user": "42", "at": now_ms(), "max_age": 3600});
+    let answer = gateway.api().post("/v1/revoke", &revocation.to_string());
+    assert_eq!(answer.await.status(), 200);
+    // As it is at this moment: nothing waits for an orderly end.
+    let kept = std::fs::read(gateway.folder().join(".gatepost/topics")).unwrap();
+    gateway.stop().await;
+    for (kept, heard) in [(&kept[..], 0), (b"", 1)] {
+        let next = Gateway::in_front_of(&django).file(".gatepost/topics", kept);
+        let next = next.start().await;
+        let ann = next.browser_of("anns-session");
+        let _socket = ann.socket(&with_token(&token)).await;
+        assert_eq!(publish(&next, ORDER, json!(1)).await, heard);
+        next.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_subscription_ends_with_its_session_and_lives_through_a_new_cookie() {
     let (django, gateway, ann) = stage().await;
     let mut socket = ann
@@ -278,6 +298,29 @@ async fn a_subscription_ends_with_its_session_and_lives_through_a_new_cookie() {
     gateway.api().revoke(&json!({"user": "42"})).await;
     socket.expect_close(4001).await;
     assert_eq!(publish(&gateway, ORDER, json!(2)).await, 0);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_listens_can_be_asked() {
+    let (_django, gateway, ann) = stage().await;
+    let token = Token::of("42", "news,shop.order:17").text();
+    let _one = ann.socket(&with_token(&token)).await;
+    let _silent = ann.socket(NOTIFICATIONS).await;
+    let api = gateway.api();
+    let online = api
+        .get("/v1/online?user=42&topic=shop.order%3A17&topic=other")
+        .await;
+    let expected = json!({
+        "online": {"42": 2}, "topics": {"other": 0, "shop.order:17": 1},
+    });
+    assert_eq!(online.json(), expected);
+    let online = api.get("/v1/online?topic=news").await;
+    assert_eq!(online.json(), json!({"online": {}, "topics": {"news": 1}}));
+    let listeners = api.get("/v1/connections?topic=news").await.json();
+    assert_eq!(listeners["connections"].as_array().unwrap().len(), 1);
+    let topics = &listeners["connections"][0]["topics"];
+    assert_eq!(*topics, json!(["news", "shop.order:17"]));
     gateway.stop().await;
 }
 
