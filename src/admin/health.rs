@@ -11,6 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
 use crate::net::drain::DrainWatch;
+use crate::proxy::queue::RequestQueue;
 use crate::web::body::ResponseBody;
 
 /// Whether traffic is welcome; handed to whoever binds the listeners, and closes them.
@@ -38,6 +39,7 @@ pub struct Health {
     readiness: Readiness,
     drain: DrainWatch,
     django: Box<dyn Fn() -> DjangoState + Send + Sync>,
+    queue: Option<RequestQueue>,
 }
 
 impl Readiness {
@@ -77,7 +79,15 @@ impl Health {
             readiness,
             drain,
             django: Box::new(django),
+            queue: None,
         }
+    }
+
+    /// Tells of the queue, too, where there is one.
+    #[must_use]
+    pub fn with_queue(mut self, queue: Option<RequestQueue>) -> Self {
+        self.queue = queue;
+        self
     }
 
     /// The answer to `/live`: the process serves.
@@ -98,7 +108,8 @@ impl Health {
             DjangoState::Unreachable => "unreachable",
             DjangoState::Unknown => "unknown",
         };
-        let body = format!(r#"{{"status":"{text}","django":"{django}"}}"#);
+        let queue = self.queue.as_ref().map(queue_text).unwrap_or_default();
+        let body = format!(r#"{{"status":"{text}","django":"{django}"{queue}}}"#);
         answer(status, "application/json", body)
     }
 }
@@ -109,6 +120,15 @@ impl fmt::Debug for Health {
             .field("readiness", &self.readiness)
             .finish_non_exhaustive()
     }
+}
+
+/// How many requests are at Django, of how many at most, and how many wait.
+fn queue_text(queue: &RequestQueue) -> String {
+    let status = queue.status();
+    format!(
+        r#","queue":{{"concurrency":{},"at_django":{},"waiting":{{"known":{},"anonymous":{}}}}}"#,
+        status.places, status.taken, status.known, status.anonymous
+    )
 }
 
 fn answer(status: StatusCode, media_type: &'static str, body: String) -> Response<ResponseBody> {

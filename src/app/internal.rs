@@ -31,7 +31,8 @@ pub(super) fn internal(shared: &SharedParts, config: &Config, readiness: Readine
     };
     Internal {
         api: Api::new(settings, parts),
-        health: Health::new(readiness, shared.drain.clone(), django),
+        health: Health::new(readiness, shared.drain.clone(), django)
+            .with_queue(shared.queue.clone()),
         exposition: Exposition::new(&shared.metrics),
     }
 }

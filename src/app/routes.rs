@@ -164,6 +164,7 @@ impl Routes<'_> {
             leases: Arc::clone(shared.authority.leases()),
             lifecycle: Arc::clone(&shared.lifecycle),
             drain: shared.drain.clone(),
+            queue: shared.queue.clone(),
         }))
     }
 

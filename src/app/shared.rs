@@ -15,10 +15,13 @@ use crate::hub::{Hub, OutboxLimits};
 use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::DrainWatch;
 use crate::proxy::buffer::Buffering;
+use crate::proxy::queue::RequestQueue;
 use crate::publish::intake::Intake;
 use crate::publish::wake::Wake;
 use crate::secret::Secrets;
-use crate::session::{Authority, LeaseTerms, Lifecycle, LifecycleParts, LiveSessions, Naming};
+use crate::session::{
+    AuthSettings, Authority, LeaseTerms, Lifecycle, LifecycleParts, LiveSessions, Naming,
+};
 use crate::telemetry::metrics::Metrics;
 use crate::web::hosts::Hosts;
 
@@ -34,6 +37,7 @@ pub(super) struct SharedParts {
     pub(super) authority: Arc<Authority>,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) buffering: Buffering,
+    pub(super) queue: Option<RequestQueue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) files: Arc<OpenFiles>,
     pub(super) drain: DrainWatch,
@@ -51,8 +55,7 @@ impl SharedParts {
         let naming = Arc::new(sessions::naming(config));
         let auth = sessions::auth_settings(config, &secrets, &naming);
         let hub = Arc::new(hub(config, auth.terms));
-        let authority = Authority::build(&auth, Arc::clone(&hub), Arc::clone(&metrics))?;
-        let authority = Arc::new(authority);
+        let authority = authority(&auth, &hub, &metrics)?;
         let lifecycle = Arc::new(Lifecycle::new(
             sessions::lifecycle_settings(config),
             LifecycleParts {
@@ -82,11 +85,21 @@ impl SharedParts {
             intake: Arc::new(intake),
             wake: Wake::default(),
             buffering: Buffering::open(&config.buffering)?,
+            queue: RequestQueue::new(&config.django.queue, &metrics),
             metrics,
             files: Arc::new(OpenFiles::new(shares.files)),
             drain,
         })
     }
+}
+
+fn authority(
+    settings: &AuthSettings,
+    hub: &Arc<Hub>,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<Authority>, StartError> {
+    let authority = Authority::build(settings, Arc::clone(hub), Arc::clone(metrics))?;
+    Ok(Arc::new(authority))
 }
 
 fn secrets(config: &Config) -> Result<Secrets, ConfigError> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::document::Document;
 use super::error::Location;
 use super::kind::{COOKIE_NAME, DURATION_OR_ZERO, PREFIX, ValueKind};
+use super::queue::QueueConfig;
 use super::routes::Claims;
 use super::secret_file;
 use super::section::{Placed, Section};
@@ -30,6 +31,8 @@ pub struct DjangoConfig {
     pub paths: Vec<String>,
     /// How long a request waits while Django restarts.
     pub hold: Duration,
+    /// How many requests are at Django at once.
+    pub queue: QueueConfig,
     /// The name of the session cookie, where Django does not say it.
     pub session_cookie: Option<String>,
     /// The shared secret.
@@ -56,6 +59,7 @@ impl Default for DjangoConfig {
                 .map(str::to_owned)
                 .to_vec(),
             hold: Duration::from_secs(15),
+            queue: QueueConfig::default(),
             session_cookie: None,
             secret: SecretSource::DevelopmentFile(StateFolder::default().secret()),
         }
@@ -90,6 +94,7 @@ impl DjangoConfig {
         let hold = section
             .value("hold", &DURATION_OR_ZERO)
             .unwrap_or(default.hold);
+        let queue = QueueConfig::read(&mut section);
         let session_cookie = section.value("session_cookie", &COOKIE_NAME);
         let secret = read_secrets(&mut section, &upstream);
         let paths = paths.unwrap_or_else(|| {
@@ -114,6 +119,7 @@ impl DjangoConfig {
             upstream,
             paths: paths.into_iter().map(|path| path.value).collect(),
             hold,
+            queue,
             session_cookie,
             secret,
         }

@@ -16,6 +16,7 @@ use crate::hub::Hub;
 use crate::ids::DigestKey;
 use crate::net::drain::DrainWatch;
 use crate::proxy::intercept::{Intercept, Outgoing, PassedOn, RequestSummary};
+use crate::proxy::queue::{RequestQueue, Requester};
 use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{Leases, Lifecycle, Naming};
@@ -34,6 +35,7 @@ pub struct Edge {
     watch: Watch,
     naming: Arc<Naming>,
     farewell: Farewell,
+    queue: Option<RequestQueue>,
 }
 
 /// Whom it asks, and whom it tells of what it sees.
@@ -53,6 +55,8 @@ pub struct EdgeParts {
     pub lifecycle: Arc<Lifecycle>,
     /// Runs what waits for a response to be passed on.
     pub drain: DrainWatch,
+    /// Where requests wait for Django, if they do.
+    pub queue: Option<RequestQueue>,
 }
 
 impl Edge {
@@ -80,6 +84,7 @@ impl Edge {
                 lifecycle: parts.lifecycle,
             },
             naming: parts.naming,
+            queue: parts.queue,
         }
     }
 
@@ -103,6 +108,15 @@ impl Edge {
 }
 
 impl Intercept for Edge {
+    fn queue(
+        &self,
+        fields: &HeaderMap,
+        downstream: &Downstream,
+    ) -> Option<(&RequestQueue, Requester)> {
+        let queue = self.queue.as_ref()?;
+        Some((queue, self.presence.requester(fields, downstream.address)))
+    }
+
     fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream) {
         self.presence.tell(request.fields, downstream.claimed);
         let target = request.uri.path_and_query();

@@ -1,14 +1,18 @@
-//! What Django is told of the sender's connections: how many its user has, and which one is its own.
+//! What is known of a request's sender: whether Django named its session, and what Django is told of its
+//! connections, how many its user has and which one is its own.
 //!
 //! Used by `edge` on every request. The surprise: a page may claim any connection, so it is told only
 //! where it is bound to the very session that the request carries.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::hub::Hub;
 use crate::ids::{ConnectionId, DigestKey, SessionDigest};
+use crate::net::block::AddressBlock;
+use crate::proxy::queue::Requester;
 use crate::publication::Audience;
 use crate::session::{Lifecycle, Naming, SessionCookies};
 use crate::web::admit::CONNECTION_CLAIM;
@@ -30,9 +34,7 @@ impl Presence {
         if self.hub.is_empty() {
             return;
         }
-        let (cookies, names) = (fields.get(header::COOKIE), self.naming.names());
-        let value = cookies.and_then(|cookies| SessionCookies::value_in(cookies, &names));
-        let Some(session) = value.map(|value| self.digests.of(&value)) else {
+        let Some(session) = self.session(fields) else {
             return;
         };
         if let Some(count) = self.lifecycle.online(&session) {
@@ -44,6 +46,22 @@ impl Presence {
         {
             fields.insert(CONNECTION_CLAIM, id);
         }
+    }
+
+    /// Whose a request is that may have to wait: whoever makes a session cookie up is nobody.
+    pub(super) fn requester(&self, fields: &HeaderMap, address: IpAddr) -> Requester {
+        let session = self.session(fields);
+        let named = session.filter(|session| self.lifecycle.is_named(session));
+        named.map_or_else(
+            || Requester::Other(AddressBlock::of(address)),
+            |session| Requester::Known(session.first_half()),
+        )
+    }
+
+    fn session(&self, fields: &HeaderMap) -> Option<SessionDigest> {
+        let (cookies, names) = (fields.get(header::COOKIE)?, self.naming.names());
+        let value = SessionCookies::value_in(cookies, &names)?;
+        Some(self.digests.of(&value))
     }
 
     fn is_of(&self, id: ConnectionId, session: SessionDigest) -> bool {

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
 use super::intercept::{Intercept, Outgoing, RequestSummary};
+use super::queue::{QueuePlace, QueueRefusal};
+use super::reuse::Sent;
 use super::upload::Upload;
 use crate::net::drain::DrainWatch;
 use crate::telemetry::span;
@@ -53,6 +55,8 @@ struct PendingResponse {
     answer: Pin<Box<dyn Future<Output = Sending> + Send>>,
     summary: RequestSummary,
     shared: Arc<InterceptedInner>,
+    /// The upstream works on it, whoever waits.
+    _place: Option<QueuePlace>,
 }
 
 impl Intercepted {
@@ -87,8 +91,26 @@ impl Intercepted {
         summary
     }
 
+    /// A place at the upstream, where it has only so many; waits for it.
+    pub(super) async fn place(
+        intercepted: Option<&Self>,
+        fields: &HeaderMap,
+        downstream: &Downstream,
+    ) -> Result<Option<QueuePlace>, QueueRefusal> {
+        let intercept = intercepted.map(|intercepted| &intercepted.shared.intercept);
+        match intercept.and_then(|intercept| intercept.queue(fields, downstream)) {
+            Some((queue, requester)) => queue.place(requester).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The answer to a request that was shown; its head is shown too, even if this is dropped.
-    pub(super) fn response<F>(&self, answer: F, summary: RequestSummary) -> DetachedResponse
+    pub(super) fn response<F>(
+        &self,
+        answer: F,
+        summary: RequestSummary,
+        sent: &Sent,
+    ) -> DetachedResponse
     where
         F: Future<Output = Sending> + Send + 'static,
     {
@@ -96,6 +118,7 @@ impl Intercepted {
             answer: Box::pin(answer),
             summary,
             shared: Arc::clone(&self.shared),
+            _place: sent.place.clone(),
         };
         DetachedResponse {
             waiting: Some(waiting),

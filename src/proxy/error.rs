@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::kind::UpstreamKind;
+use super::queue::QueueRefusal;
 use super::streamed::UploadProgress;
 use super::upload_fault::UploadFault;
 use crate::ids::RequestId;
@@ -71,6 +72,9 @@ pub(super) enum ForwardFailure {
     /// The client's body is at fault.
     #[error(transparent)]
     Upload(#[from] UploadFault),
+    /// There is no place for it.
+    #[error(transparent)]
+    Queue(#[from] QueueRefusal),
 }
 
 /// Which upstream, at which address.
@@ -106,6 +110,7 @@ impl ToProblem for ForwardError {
     fn to_problem(&self) -> Problem {
         match &self.failure {
             ForwardFailure::Upload(fault) => fault.to_problem(),
+            ForwardFailure::Queue(refusal) => refusal.to_problem(),
             failure => failure.to_problem(self.kind),
         }
     }
@@ -141,7 +146,10 @@ impl ForwardFailure {
             Self::Upload(fault) if fault.is_ours() => {
                 tracing::warn!(%request_id, error, "request was not forwarded");
             }
-            Self::Refused { .. } | Self::ConnectTimeout { .. } | Self::Upload(_) => {
+            Self::Refused { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::Upload(_)
+            | Self::Queue(_) => {
                 tracing::debug!(%request_id, error, "request was not forwarded");
             }
             _ => tracing::warn!(%request_id, error, "request was not answered"),
@@ -175,6 +183,7 @@ impl ForwardFailure {
                 (StatusCode::GATEWAY_TIMEOUT, "upstream_no_websocket", None)
             }
             Self::Upload(_) => (StatusCode::BAD_REQUEST, "bad_body", None),
+            Self::Queue(_) => (StatusCode::SERVICE_UNAVAILABLE, "queue_full", None),
         }
     }
 
@@ -204,6 +213,7 @@ impl ForwardFailure {
                 )
             }
             Self::Upload(fault) => fault.to_string(),
+            Self::Queue(refusal) => refusal.to_string(),
         }
     }
 
@@ -241,7 +251,7 @@ impl ForwardFailure {
             Self::NoWebSocket { .. } => "Dev servers leave handshakes open that nothing matches: check the path and the \
                 subprotocol of the client."
                 .into(),
-            Self::Upload(_) => String::new(),
+            Self::Upload(_) | Self::Queue(_) => String::new(),
         }
     }
 }

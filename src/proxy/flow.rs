@@ -14,6 +14,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::error::{AnswerLabel, UpstreamLabel};
 use super::idle_timeout::IdleTimeout;
+use super::liveness;
+use super::queue::QueuePlace;
 use super::reuse::{self, Sent};
 use super::store::Store;
 use super::streamed::UploadProgress;
@@ -83,6 +85,8 @@ pub(super) struct ResponseConnection {
     keep: Duration,
     /// The request's body, which must have ended too.
     upload: Option<UploadProgress>,
+    /// Kept until the answer has ended.
+    _place: Option<QueuePlace>,
 }
 
 /// The upstream stopped in the middle of its answer.
@@ -247,9 +251,12 @@ impl ResponseConnection {
         } else {
             Duration::ZERO
         };
+        // A stream has no end, and whoever writes it waits more than it works.
+        let ends = liveness::may_be_stored(response.headers());
         Self {
             pooled,
             keep,
+            _place: sent.place.filter(|_| ends),
             upload: sent.progress,
         }
     }

@@ -25,6 +25,7 @@ use super::intercept::{Intercept, PassedOn};
 use super::internal_redirect;
 pub use super::kind::UpstreamKind;
 use super::liveness;
+use super::queue::QueuePlace;
 use super::receive::{Receiver, StreamedPaths, UploadLimits};
 use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
@@ -150,16 +151,19 @@ impl Forwarder {
         let client = downstream.address;
         let upload = self.receiver.receive(&parts, body, client).await?;
         let request = self.rewritten(parts, upload, downstream);
-        self.send(request, downstream).await
+        let intercepted = self.intercepted.as_ref();
+        let place = Intercepted::place(intercepted, request.headers(), downstream).await?;
+        self.send(request, place, downstream).await
     }
 
     async fn send(
         &self,
         mut request: Request<Upload>,
+        place: Option<QueuePlace>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let repeatable = reuse::is_repeatable(&request);
-        let sent = Sent::of(request.body());
+        let sent = Sent::of(request.body(), place);
         let mut reuse = if repeatable { reuse::ANY } else { reuse::FRESH };
         let mut attempt = 0;
         loop {
@@ -172,7 +176,9 @@ impl Forwarder {
             let spare = repeatable.then(|| reuse::copy(&request));
             let answer = pooled.sender.try_send_request(request);
             let answer = match summary {
-                Some((intercepted, summary)) => Either::Left(intercepted.response(answer, summary)),
+                Some((intercepted, summary)) => {
+                    Either::Left(intercepted.response(answer, summary, &sent))
+                }
                 None => Either::Right(answer),
             };
             let mut error = match self.head(answer, &pooled, sent.progress.as_ref()).await? {

@@ -13,12 +13,20 @@ use std::time::Instant;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 
+use super::queue::{RequestQueue, Requester};
 use crate::web::request::Downstream;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Sees every request to one upstream and every answer of it.
 pub trait Intercept: Debug + Send + Sync {
+    /// Where a request is to wait for a place, and as whose.
+    fn queue(
+        &self,
+        fields: &HeaderMap,
+        downstream: &Downstream,
+    ) -> Option<(&RequestQueue, Requester)>;
+
     /// Adds to a request, whose head is otherwise what is sent. Called again where it is sent again.
     fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream);
 

@@ -24,6 +24,7 @@ mod kind;
 mod liveness;
 mod pool;
 mod pump;
+pub mod queue;
 mod quota;
 mod read_after_write_error;
 mod receive;

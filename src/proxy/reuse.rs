@@ -10,6 +10,7 @@ use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
 use hyper::client::conn::TrySendError;
 
 use super::pool::IDLE_LIMIT;
+use super::queue::QueuePlace;
 use super::streamed::UploadProgress;
 use super::upload::Upload;
 use super::upstream::Reuse;
@@ -71,6 +72,8 @@ pub(super) fn was_unread(error: &hyper::Error) -> bool {
 pub(super) struct Sent {
     /// How far its body has come, where it is streamed.
     pub(super) progress: Option<UploadProgress>,
+    /// Its place at the upstream, where it needs one.
+    pub(super) place: Option<QueuePlace>,
     body: SentBody,
 }
 
@@ -82,8 +85,9 @@ enum SentBody {
 
 impl Sent {
     /// Reads it off the body.
-    pub(super) fn of(body: &Upload) -> Self {
+    pub(super) fn of(body: &Upload, place: Option<QueuePlace>) -> Self {
         Self {
+            place,
             progress: body.progress(),
             body: match body {
                 Upload::Empty => SentBody::None,

@@ -106,6 +106,10 @@ pub struct Metrics {
     pub requests: Family<OutcomeLabel, Counter>,
     /// Requests that the gateway refused itself, by the code of the answer.
     pub refused: Family<ReasonLabel, Counter>,
+    /// Requests that wait for a place at Django: `known` sessions', `anonymous` ones.
+    pub queue_waiting: Family<KindLabel, Gauge>,
+    /// Requests that waited for too long.
+    pub queue_timeouts: Family<KindLabel, Counter>,
     /// Requests that were sent to an upstream again, since a connection broke before an answer came.
     pub upstream_retries: Family<UpstreamName, Counter>,
 }
@@ -145,6 +149,7 @@ impl Metrics {
             self.piggybacked.clone(),
         );
         self.outbox.register(r);
+        self.register_queue(r);
         r.register("requests", "Requests by outcome", self.requests.clone());
         r.register(
             "refused",
@@ -155,6 +160,19 @@ impl Metrics {
             "upstream_retries",
             "Requests that were sent to an upstream again",
             self.upstream_retries.clone(),
+        );
+    }
+
+    fn register_queue(&self, r: &mut Registry) {
+        r.register(
+            "queue_waiting",
+            "Requests that wait for a place at Django",
+            self.queue_waiting.clone(),
+        );
+        r.register(
+            "queue_timeouts",
+            "Requests that waited for a place at Django for too long",
+            self.queue_timeouts.clone(),
         );
     }
 

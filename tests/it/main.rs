@@ -48,6 +48,7 @@ mod living;
 mod outbox;
 mod proxying;
 mod publish_api;
+mod queue;
 mod regressions;
 mod rehearsal;
 mod relay;

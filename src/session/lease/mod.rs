@@ -157,6 +157,16 @@ impl Leases {
         }
     }
 
+    /// Whether Django named the user of a session, however it is shown, and nothing has happened to it since.
+    pub(in crate::session) fn names(&self, session: &SessionDigest) -> bool {
+        let session = session.first_half();
+        let (shard, now) = (self.shard(session), Instant::now());
+        let is_good = |lease: &Arc<Lease>| {
+            !lease.is_over(now, self.terms.grace) && !self.is_revoked_by_name(lease)
+        };
+        shard.of_session(&session).any(is_good)
+    }
+
     /// Keeps a lease, unless a newer one is there.
     pub(in crate::session) fn put(&self, key: LeaseKey, lease: Lease) {
         let mut shard = self.shard(key.session());

@@ -69,6 +69,15 @@ impl Shard {
         self.users.get(session).is_some()
     }
 
+    /// The leases of one session, all with a user.
+    pub(in crate::session) fn of_session(
+        &self,
+        session: &SessionKey,
+    ) -> impl Iterator<Item = &Arc<Lease>> {
+        let ways = self.users.get(session).into_iter().flatten();
+        ways.map(|way| &way.lease)
+    }
+
     /// Every lease with a user.
     pub(in crate::session) fn iter(&self) -> impl Iterator<Item = (LeaseKey, &Arc<Lease>)> {
         let ways = self.users.iter().flat_map(|(_, ways)| ways);

@@ -210,6 +210,11 @@ impl Lifecycle {
         async move { closed.await.unwrap_or_default() }
     }
 
+    /// Whether Django named the user of a session, and did not end it since: it has connections here, or a lease.
+    pub fn is_named(&self, session: &SessionDigest) -> bool {
+        self.parts.live.user_of(session).is_some() || self.parts.leases.names(session)
+    }
+
     /// How many connections the user of a session has; `None` where the session has none here.
     pub fn online(&self, session: &SessionDigest) -> Option<usize> {
         let user = self.parts.live.user_of(session)?;
