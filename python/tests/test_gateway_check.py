@@ -1,6 +1,7 @@
 """`gateway_check` without a gateway of flesh and blood; e2e/ has both directions."""
 
 import io
+import sys
 
 import pytest
 from django.core import checks
@@ -197,3 +198,29 @@ def test_a_view_that_fails_is_not_called_out_of_reach_alone(gateway, monkeypatch
     assert code == 4
     assert "cannot reach the auth view, or it fails: Django cannot be reached" in said
     assert "is everything migrated?" in said.replace("\n", " ")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 cannot read TOML")
+def test_other_security_headers_than_django_s_are_said(settings, gateway, tmp_path):
+    settings.MIDDLEWARE = [
+        *settings.MIDDLEWARE,
+        "django.middleware.security.SecurityMiddleware",
+        "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    ]
+    settings.SECURE_HSTS_SECONDS = 3600
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 4
+    file = tmp_path / "gateway.toml"
+    file.write_text('[headers]\n"x-frame-options" = "SAMEORIGIN"\n')
+    said = check()[1]
+    assert said.count("gatepost.W025") == 4
+    assert "says 'SAMEORIGIN'" in said
+    assert '"X-Frame-Options" = "DENY"' in said
+    assert 'In [server] of gateway.toml: hsts = "3600s"' in said
+    file.write_text(
+        '[server]\nhsts = "3600s"\n[headers]\n"x-frame-options" = "DENY"\n'
+        '"Referrer-Policy" = "same-origin"\n"Cross-Origin-Opener-Policy" = "same-origin"\n'
+    )
+    assert "W025" not in check()[1]
+    settings.DEBUG = True
+    file.write_text("[headers]\n")
+    assert "W025" not in check()[1]

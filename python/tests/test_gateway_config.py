@@ -6,6 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from types import ModuleType
 
+import django
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.staticfiles.finders import get_finder
@@ -536,3 +537,47 @@ def test_it_is_written_beside_a_manage_py_above_base_dir(settings, project, monk
     ):
         monkeypatch.setattr(sys, "argv", [str(program), "gateway_config"])
         assert gateway_toml.place() == folder / "gateway.toml"
+
+
+SECURED = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+
+def test_security_headers_are_those_of_the_settings(settings):
+    settings.MIDDLEWARE = [*SECURED, *settings.MIDDLEWARE]
+    settings.SECURE_HSTS_SECONDS = 86_400 * 730
+    settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = settings.SECURE_HSTS_PRELOAD = True
+    settings.SECURE_REFERRER_POLICY = ["no-referrer", "same-origin"]
+    said = lines()
+    assert 'hsts = "365d; includeSubDomains; preload"' in said
+    at = said.index("[headers]")
+    assert said[at + 1 : at + 4] == [
+        '"X-Frame-Options" = "DENY"',
+        '"Referrer-Policy" = "no-referrer,same-origin"',
+        '"Cross-Origin-Opener-Policy" = "same-origin"',
+    ]
+    settings.SECURE_HSTS_PRELOAD = False
+    settings.SECURE_HSTS_SECONDS = 3600
+    assert 'hsts = "3600s; includeSubDomains"' in lines()
+    settings.DEBUG = True
+    assert "[headers]" not in drafted()
+    assert "hsts" not in drafted()
+
+
+def test_hsts_is_left_to_who_takes_localhost_out(settings):
+    settings.MIDDLEWARE = [*SECURED, *settings.MIDDLEWARE]
+    settings.SECURE_HSTS_SECONDS = 3600
+    settings.ALLOWED_HOSTS = ["example.com", "localhost"]
+    assert '# hsts = "3600s"' in drafted()
+
+
+@pytest.mark.skipif(django.VERSION < (6, 0), reason="Django 6 has SECURE_CSP")
+def test_a_content_security_policy_has_no_nonce(settings):
+    from django.utils.csp import CSP
+
+    settings.MIDDLEWARE = ["django.middleware.csp.ContentSecurityPolicyMiddleware"]
+    settings.SECURE_CSP = {"default-src": [CSP.SELF], "script-src": [CSP.SELF, CSP.NONCE]}
+    policy = "\"default-src 'self'; script-src 'self'\""
+    assert f'"Content-Security-Policy" = {policy}' in lines()

@@ -12,6 +12,7 @@ use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
 use crate::server::dispatch::{Dispatch, DispatchParts, DispatchSettings};
 use crate::server::health::HealthCheck;
+use crate::server::own_answers::OwnAnswers;
 use crate::server::plain::PlainHttp;
 use crate::server::redirect::{Lasts, Redirect};
 use crate::server::request_limits::RequestLimits;
@@ -46,8 +47,19 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config, redirect: Arc<Redi
         routes,
         metrics: Arc::clone(&shared.metrics),
         unrouted: unrouted(config),
+        own: own_answers(config),
     };
     Dispatch::new(settings, parts).showing(shown)
+}
+
+fn own_answers(config: &Config) -> OwnAnswers {
+    let hsts = config.server.hsts.clone();
+    OwnAnswers {
+        fields: config.headers.0.clone(),
+        pages: config.errors.clone(),
+        // A developer's browser would keep it.
+        hsts: hsts.filter(|_| config.mode == Mode::Production),
+    }
 }
 
 /// Who remembers WebSockets that no route takes.

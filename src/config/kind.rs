@@ -62,6 +62,15 @@ fn rate(text: &str) -> Option<u32> {
     text.strip_suffix("/s")?.parse().ok()
 }
 
+pub(super) const FILE_OR_NONE: ValueKind<Option<PathBuf>> = ValueKind {
+    expected: "a path, or \"\"",
+    parse: |text| {
+        Ok(Some(text)
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from))
+    },
+};
+
 pub(super) const FILE: ValueKind<PathBuf> = ValueKind {
     expected: "a path",
     parse: |text| {

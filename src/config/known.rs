@@ -15,6 +15,7 @@ const SHORTEST_PART: usize = 5;
 pub(super) struct Known {
     pub(super) sections: BTreeMap<&'static str, Vec<&'static str>>,
     pub(super) repeated: Vec<&'static str>,
+    free: Vec<&'static str>,
 }
 
 impl Known {
@@ -30,6 +31,18 @@ impl Known {
     pub(super) fn repeated(&mut self, section: &'static str) {
         self.sections.entry(section).or_default();
         self.repeated.push(section);
+    }
+
+    /// Notes a section whose keys are names of the user's own.
+    pub(super) fn free(&mut self, section: &'static str) {
+        self.sections.entry(section).or_default();
+        self.free.push(section);
+    }
+
+    /// Whether a section knows a key of the file.
+    pub(super) fn has(&self, section: &str, key: &str) -> bool {
+        let keys = self.sections.get(section);
+        self.free.contains(&section) || keys.is_some_and(|keys| keys.contains(&key))
     }
 
     /// Every section with its keys.

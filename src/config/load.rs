@@ -17,8 +17,8 @@ use super::known::Known;
 use super::routes::Claims;
 use super::{
     AuthConfig, BufferingConfig, Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig,
-    Environment, FolderConfig, FrontendConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig,
-    ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
+    Environment, FolderConfig, FrontendConfig, HeadersConfig, Limits, LogConfig, LogFormat, Mode,
+    OutboxConfig, PagesConfig, ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
 };
 
 /// A longer file is no configuration.
@@ -129,6 +129,8 @@ fn read_sections(document: &mut Document<'_>) -> Config {
         files,
         upstreams,
         sockets,
+        headers: HeadersConfig::read(document),
+        errors: PagesConfig::read(document),
         auth: AuthConfig::read(document),
         buffering: BufferingConfig::read(document, &limits),
         delivery: DeliveryConfig::read(document, &limits),

@@ -15,8 +15,10 @@ mod environment;
 mod error;
 mod findings;
 mod frontend;
+mod headers;
 mod health;
 mod host;
+mod hsts;
 mod kind;
 mod known;
 mod limits;
@@ -26,6 +28,7 @@ mod log;
 mod network;
 mod origin;
 mod outbox;
+mod pages;
 mod pattern;
 mod proxies;
 mod queue;
@@ -48,10 +51,12 @@ pub use django::{DjangoConfig, SecretSource};
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors};
 pub use frontend::FrontendConfig;
+pub use headers::HeadersConfig;
 pub use limits::Limits;
 pub use listen::ListenAddress;
 pub use log::{AccessLog, LogConfig, LogFormat};
 pub use outbox::OutboxConfig;
+pub use pages::PagesConfig;
 pub use proxies::{ClientAddress, ProxiesConfig};
 pub use queue::QueueConfig;
 pub use refuse::RefusedPath;
@@ -81,6 +86,10 @@ pub struct Config {
     pub upstreams: Vec<UpstreamRoute>,
     /// `[[sockets]]`
     pub sockets: Vec<SocketConfig>,
+    /// `[headers]`
+    pub headers: HeadersConfig,
+    /// `[errors]`
+    pub errors: PagesConfig,
     /// `[auth]`
     pub auth: AuthConfig,
     /// `[limits]`

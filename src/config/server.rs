@@ -6,10 +6,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::Mode;
 use super::document::Document;
 use super::health::HEALTH;
 use super::host::{HOST, HOST_OR_WILDCARD};
+use super::hsts::{self, HSTS};
 use super::kind::{ADDRESS, DURATION_OR_ZERO, ValueKind};
 use super::listen::{Exposure, ListenAddress, ListenAt, PLAIN_PLACE, TLS_PLACE};
 use super::proxies::ProxiesConfig;
@@ -27,6 +30,8 @@ pub struct ServerConfig {
     /// Lower-case names of this origin, the canonical one first. Never empty; an IPv6 address is in
     /// brackets, as in `Host`; `*.` in front stands for one label or more.
     pub hosts: Vec<String>,
+    /// `Strict-Transport-Security`, where Django sends none.
+    pub hsts: Option<HeaderValue>,
     /// Names that are redirected to the first of `hosts`.
     pub redirect_hosts: Vec<String>,
     /// The path at which everybody hears whether the gateway is well.
@@ -119,6 +124,7 @@ impl ServerConfig {
                 .list("hosts", &HOST_OR_WILDCARD)
                 .unwrap_or_else(|| vec!["localhost".to_owned()]),
             redirect_hosts: section.list("redirect_hosts", &HOST).unwrap_or_default(),
+            hsts: section.value("hsts", &HSTS).flatten(),
             health: section.value("health", &HEALTH).flatten(),
             shutdown_delay: section
                 .value("shutdown_delay", &DURATION_OR_ZERO)
@@ -200,6 +206,7 @@ impl ServerConfig {
             );
         }
         self.check_redirect_hosts(section);
+        hsts::check(section, self.hsts.as_ref(), &self.hosts);
         let https = self.https.iter().copied().map(ListenAddress::Tcp);
         let keys = https.map(|address| ("https", address));
         let keys = keys.chain(self.http.iter().map(|address| ("http", address.clone())));

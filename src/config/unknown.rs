@@ -44,7 +44,7 @@ impl Document<'_> {
     fn refuse_unknown_in(&mut self, section: &str, table: &DeTable<'_>) {
         for key in table.keys() {
             let name = key.get_ref().as_ref();
-            if !self.findings.known.sections[section].contains(&name) {
+            if !self.findings.known.has(section, name) {
                 let shown = name.escape_debug();
                 let place = format!(" in {}", self.findings.known.header(section));
                 let hint = self.findings.known.key_hint(section, name);

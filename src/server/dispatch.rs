@@ -11,8 +11,8 @@ use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 
 use super::access::AccessRecord;
-
 use super::outcomes::OutcomeCounters;
+use super::own_answers::OwnAnswers;
 use super::redirect::Redirect;
 use super::request_limits::RequestLimits;
 use super::route::{Route, check_origin, not_found};
@@ -42,7 +42,7 @@ pub struct Dispatch {
     proxies: Proxies,
     admission: Admission,
     limits: RequestLimits,
-    redirect: Arc<Redirect>,
+    pub(super) redirect: Arc<Redirect>,
     routes: RouteTable<Arc<Route>>,
     settings: DispatchSettings,
     node: NodeId,
@@ -50,6 +50,7 @@ pub struct Dispatch {
     outcomes: OutcomeCounters,
     shown: Option<Arc<Diagnoses>>,
     unrouted: Unrouted,
+    pub(super) own: OwnAnswers,
 }
 
 /// How answers are given.
@@ -78,6 +79,8 @@ pub struct DispatchParts {
     pub metrics: Arc<Metrics>,
     /// Remembers WebSockets that no route takes.
     pub unrouted: Unrouted,
+    /// What the project adds to what is answered here.
+    pub own: OwnAnswers,
 }
 
 impl Dispatch {
@@ -95,6 +98,7 @@ impl Dispatch {
             outcomes: OutcomeCounters::of(&parts.metrics),
             shown: None,
             unrouted: parts.unrouted,
+            own: parts.own,
         }
     }
 
@@ -110,11 +114,6 @@ impl Dispatch {
         let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
         span::record("request_id", || id);
         id
-    }
-
-    /// Shows the way to here.
-    pub(super) fn redirect(&self) -> &Redirect {
-        &self.redirect
     }
 
     /// What the page that is asked for should show; the request is then changed so that it can.
@@ -158,6 +157,7 @@ impl Dispatch {
             Route::Folder { prefix, folder } => {
                 let inside = path.strip_prefix(prefix.as_str()).unwrap_or_default();
                 let mut answer = folder.serve(request, inside).await?;
+                self.own.add_fields(&mut answer);
                 if self.settings.pages == ErrorPages::Developer {
                     kept::ask_anew(&mut answer);
                 }
@@ -200,6 +200,8 @@ impl Dispatch {
         if self.settings.pages == ErrorPages::Developer {
             kept::forget(&mut response);
         }
+        self.own.dress(&mut response);
+        self.own.secure(&mut response);
         let status = response.status();
         self.outcomes.count(status);
         if let Some(record) = record {
@@ -245,7 +247,9 @@ impl Dispatch {
         }
         if admitted.is_moved {
             let (method, uri) = (request.method(), request.uri());
-            return Ok(self.redirect.to_canonical(client, method, uri));
+            let mut moved = self.redirect.to_canonical(client, method, uri);
+            self.own.add_fields(&mut moved);
+            return Ok(moved);
         }
         let downstream = Downstream {
             address: client.address,

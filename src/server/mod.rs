@@ -13,6 +13,7 @@ mod http_config;
 pub mod internal;
 mod introduce;
 mod outcomes;
+pub mod own_answers;
 pub mod plain;
 pub mod redirect;
 mod refusal;

@@ -55,6 +55,9 @@ impl Handler for PlainHttp {
             ToldScheme::Missing => self.complain(&client),
             ToldScheme::Other | ToldScheme::Untrusted => {}
         }
-        self.origin.redirect().respond(&client, &request)
+        let mut response = self.origin.redirect.respond(&client, &request);
+        self.origin.own.dress(&mut response);
+        self.origin.own.add_fields(&mut response);
+        response
     }
 }

@@ -3,6 +3,7 @@
 //! Used by `server` and `publish`. The surprise: a browser that accepts HTML gets a page, everybody
 //! else gets `application/problem+json`.
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, Version};
 
@@ -65,6 +66,29 @@ impl ResponseFormat {
     }
 }
 
+/// Marks an answer that [`render`] made, and says how it may be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Rendered {
+    format: ResponseFormat,
+    audience: ErrorPages,
+}
+
+impl Rendered {
+    /// Shows another page in its place, to the public and to who wants a page.
+    pub fn show(self, page: &Bytes, response: &mut Response<ResponseBody>) {
+        if self.format.form != Form::Html || self.audience != ErrorPages::Public {
+            return;
+        }
+        let fields = response.headers_mut();
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(page.len()));
+        // It was about the page that is not shown.
+        fields.remove(header::CONTENT_SECURITY_POLICY);
+        if self.format.body == Body::Sent {
+            *response.body_mut() = ResponseBody::full(page.clone());
+        }
+    }
+}
+
 /// The answer for a problem. Without a `reader` (a listener whose requests have no names) it is
 /// written for the public.
 pub fn render(
@@ -105,6 +129,9 @@ pub fn render(
     let mut response = Response::new(body);
     *response.status_mut() = problem.status;
     *response.headers_mut() = headers;
+    response
+        .extensions_mut()
+        .insert(Rendered { format, audience });
     response
 }
 

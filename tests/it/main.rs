@@ -46,6 +46,7 @@ mod leases;
 mod limits;
 mod living;
 mod outbox;
+mod own_answers;
 mod proxying;
 mod publish_api;
 mod queue;

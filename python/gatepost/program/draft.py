@@ -5,7 +5,6 @@ differs from the gateway's defaults is written, so that the file shows what is s
 project; and never a secret.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -16,8 +15,9 @@ from django.conf import settings
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from gatepost import conf
-from gatepost.program import asgi_routes, gateway_toml, static_files
+from gatepost.program import asgi_routes, gateway_toml, security_headers, static_files
 from gatepost.program.frontend import Frontend
+from gatepost.program.gateway_toml import quoted
 from gatepost.program.hosts import host_alone
 from gatepost.program.static_files import is_local_prefix
 from gatepost.sending import client
@@ -44,10 +44,11 @@ def gateway_config(folder: Path, frontend: Frontend | None) -> str:
         *_frontend(folder, frontend),
         *_static(folder, frontend),
     ]
+    parts += _headers()
     parts += _sockets()
     parts += _auth()
     if conf.value("OUTBOX") and (outbox := _path("gatepost:outbox")):
-        parts.append(f"[outbox]\nurl = {_quoted(outbox)}")
+        parts.append(f"[outbox]\nurl = {quoted(outbox)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -68,7 +69,10 @@ def _server(frontend: Frontend | None) -> Iterator[str]:
     hosts, wildcards = _hosts()
     if wildcards:
         yield f"# ALLOWED_HOSTS has {', '.join(wildcards)}: list every name that people type."
-    yield f"hosts = {_quoted(hosts)}"
+    yield f"hosts = {quoted(hosts)}"
+    if not settings.DEBUG and (hsts := security_headers.hsts()):
+        # The gateway refuses it for localhost.
+        yield f"{'# ' if 'localhost' in hosts else ''}hsts = {quoted(hsts)}"
     if settings.DEBUG and frontend is not None and frontend.port == _REDIRECT_PORT:
         yield f'http = "{_REDIRECT_PORT + 1}"   # the dev server has {_REDIRECT_PORT}'
     if not settings.DEBUG:
@@ -77,7 +81,7 @@ def _server(frontend: Frontend | None) -> Iterator[str]:
     if internal is None:
         yield "# internal: the address of this machine that GATEPOST['URL'] of Django names"
     elif client.urls()[0] != _DEFAULT_URL:
-        yield f"internal = {_quoted(internal)}"
+        yield f"internal = {quoted(internal)}"
 
 
 def _hosts() -> tuple[list[str], list[str]]:
@@ -118,10 +122,10 @@ def _django(frontend: Frontend | None) -> Iterator[str]:
     yield "[django]"
     yield 'upstream = "http://127.0.0.1:8000"'
     if frontend is not None and frontend.has_pages:
-        yield f"paths = {_quoted(paths(frontend))}   # the frontend answers all others"
+        yield f"paths = {quoted(paths(frontend))}   # the frontend answers all others"
     elif frontend is not None and settings.DEBUG:
         own = static_files.paths_of_finders(frontend)
-        yield f"paths = {_quoted(own)}   # what is Django's below {frontend.base}"
+        yield f"paths = {quoted(own)}   # what is Django's below {frontend.base}"
 
 
 def _frontend(folder: Path, frontend: Frontend | None) -> Iterator[str]:
@@ -132,7 +136,7 @@ def _frontend(folder: Path, frontend: Frontend | None) -> Iterator[str]:
     if not frontend.has_pages:
         # What it builds is collected with Django's own static files.
         if settings.DEBUG:
-            yield f"[[upstreams]]   # the dev server\npath = {_quoted(frontend.base)}\n{server}"
+            yield f"[[upstreams]]   # the dev server\npath = {quoted(frontend.base)}\n{server}"
         return
     build = frontend.build()
     if settings.DEBUG or build is None:
@@ -140,7 +144,7 @@ def _frontend(folder: Path, frontend: Frontend | None) -> Iterator[str]:
     elif frontend.needs_server():
         yield f"[frontend]   # its own server; or `root`, where it is built to files\n{server}"
     else:
-        lines = ["[frontend]", f"root = {_quoted(_beside(folder, build))}"]
+        lines = ["[frontend]", f"root = {quoted(_beside(folder, build))}"]
         yield _once_there(build, "the frontend is built", lines)
 
 
@@ -166,8 +170,17 @@ def _static(folder: Path, frontend: Frontend | None) -> Iterator[str]:
             yield _once_there(where, "the frontend is built", lines)
 
 
+def _headers() -> Iterator[str]:
+    """Yield the security headers of what the gateway answers itself."""
+    if not settings.DEBUG and (headers := security_headers.expected()):
+        lines = [f"{quoted(name)} = {quoted(value)}" for name, value in headers.items()]
+        yield "\n".join(
+            ["[headers]   # of files, errors and redirects, as the settings say", *lines]
+        )
+
+
 def _files(path: str, root: str) -> list[str]:
-    return ["[[files]]", f"path = {_quoted(path)}", f"root = {_quoted(root)}"]
+    return ["[[files]]", f"path = {quoted(path)}", f"root = {quoted(root)}"]
 
 
 def _beside(folder: Path, path: Path) -> str:
@@ -191,7 +204,7 @@ def _sockets() -> Iterator[str]:
         note = f"a consumer answers at {gateway_toml.SOCKET}"
         yield f'[[sockets]]\npath = "/ws/gatepost/"   # {note}'
     else:
-        yield f"[[sockets]]\npath = {_quoted(gateway_toml.SOCKET)}"
+        yield f"[[sockets]]\npath = {quoted(gateway_toml.SOCKET)}"
     if not routes:
         return
     port, server = 8000, "the ASGI server's, as all of Django's"
@@ -204,7 +217,7 @@ def _sockets() -> Iterator[str]:
     for route in routes:
         lines = [
             "[[upstreams]]   # consumers of Channels",
-            f"path = {_quoted(route)}",
+            f"path = {quoted(route)}",
             f'upstream = "http://127.0.0.1:{port}"   # {server}',
         ]
         if f"/{route.split('/')[1]}/" in pages:
@@ -219,7 +232,7 @@ def _auth() -> Iterator[str]:
     usual = {"gatepost:auth": "/_gatepost/auth/", "gatepost:sessions": "/_gatepost/sessions/"}
     keys = {"gatepost:auth": "url", "gatepost:sessions": "batch_url"}
     lines = [
-        f"{keys[name]} = {_quoted(path)}"
+        f"{keys[name]} = {quoted(path)}"
         for name in usual
         if (path := _path(name)) is not None and path != usual[name]
     ]
@@ -242,8 +255,3 @@ def _segments(patterns: list[URLPattern | URLResolver]) -> Iterator[str]:
             yield f"/{literal[1]}/"
         elif isinstance(pattern, URLResolver) and route in ("", "^"):
             yield from _segments(pattern.url_patterns)
-
-
-def _quoted(said: str | list[str]) -> str:
-    """Return a TOML string or list; JSON's are the same."""
-    return json.dumps(said, ensure_ascii=False)

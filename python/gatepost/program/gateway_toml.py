@@ -4,6 +4,7 @@ The checks, ``rungateway`` and ``gateway_check`` use it; ``gateway_config`` writ
 3.10 cannot read TOML, so what is read here serves hints alone; all else asks the gateway's binary.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -97,6 +98,21 @@ def session_cookie() -> str | None:
     django = _read(path).get("django") if path else None
     named = django.get("session_cookie") if isinstance(django, dict) else None
     return named if isinstance(named, str) else None
+
+
+def security() -> tuple[dict[str, Any], str] | None:
+    """Return ``[headers]`` and ``server.hsts``; None where they are not known."""
+    path = in_force()
+    file = _read(path) if path else {}
+    headers, server = file.get("headers", {}), file.get("server", {})
+    if not file or not isinstance(headers, dict) or not isinstance(server, dict):
+        return None
+    return headers, str(server.get("hsts", ""))
+
+
+def quoted(said: str | list[str]) -> str:
+    """Return a TOML string or list; JSON's are the same."""
+    return json.dumps(said, ensure_ascii=False)
 
 
 def history_age() -> float:

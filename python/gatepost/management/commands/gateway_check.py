@@ -11,7 +11,7 @@ from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from gatepost import running
-from gatepost.program import binary, gateway_toml, probe
+from gatepost.program import binary, gateway_toml, probe, security_headers
 from gatepost.sending import client
 
 SETTINGS, UNREACHABLE, SECRET, AUTH = 1, 2, 3, 4
@@ -66,11 +66,11 @@ class Command(BaseCommand):
             raise CommandError("Not everything is fine.", returncode=wrong[0])
 
     def _settings(self, *, deploy: bool) -> int:
-        messages = [
-            message
-            for message in checks.run_checks(include_deployment_checks=deploy)
-            if not message.is_silenced()
+        found = [
+            *checks.run_checks(include_deployment_checks=deploy),
+            *security_headers.compare(),
         ]
+        messages = [message for message in found if not message.is_silenced()]
         ours = [message for message in messages if str(message.id).startswith("gatepost.")]
         for message in ours:
             say = self._wrong if message.is_serious() else self._warn
