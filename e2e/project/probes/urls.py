@@ -11,6 +11,7 @@ urlpatterns = [
     path("api/probe/request/", views.request_as_seen),
     path("api/probe/upload/", views.upload),
     path("api/probe/download/", views.download),
+    path("api/probe/slow/", views.slow),
     path("api/probe/cookies/", views.cookies),
     path("api/probe/strict/", views.strict),
 ]

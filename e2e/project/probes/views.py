@@ -1,6 +1,7 @@
 """What Django sees of a request, and bodies to compare by hash."""
 
 import hashlib
+import time
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -47,6 +48,12 @@ def download(request):
     if request.GET.get("length"):
         return HttpResponse(b"".join(content(size)), content_type="application/octet-stream")
     return StreamingHttpResponse(content(size), content_type="application/octet-stream")
+
+
+def slow(request):
+    """Keeps a worker for 50 ms, and says who asked."""
+    time.sleep(0.05)
+    return JsonResponse({"user": request.user.get_username()})
 
 
 def cookies(request):
