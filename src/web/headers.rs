@@ -25,28 +25,21 @@ static HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Names that say who the client is, how it came, or where it goes: only a proxy may.
-const CLAIMS: [&str; 17] = [
-    "forwarded",
+const CLAIMS: [&str; 9] = [
     "front-end-https",
-    "x-real-ip",
     "x-scheme",
     "x-url-scheme",
     "x-request-id",
     "x-rewrite-url",
-    "x-client-ip",
-    "x-cluster-client-ip",
     "x-authenticated-user",
-    "true-client-ip",
-    "client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
     "proxy",
     "http2-settings",
     "x-host",
 ];
 
 /// The same, by how the name begins.
-const CLAIM_PREFIXES: [&str; 9] = [
+const CLAIM_PREFIXES: [&str; 10] = [
+    "forwarded",
     "x-forwarded",
     "x-accel-",
     "x-sendfile",
@@ -58,6 +51,17 @@ const CLAIM_PREFIXES: [&str; 9] = [
     "ssl-client-",
 ];
 
+/// The same, by how it ends: `X-Real-IP`, `CF-Connecting-IP`, `X-Cluster-Client-IP` and their kin; and
+/// what WSGI calls the place of the project in the path.
+const CLAIM_SUFFIXES: [&str; 6] = [
+    "real-ip",
+    "client-ip",
+    "clientip",
+    "connecting-ip",
+    "script-name",
+    "path-info",
+];
+
 /// Removes what a client may not say, in every spelling.
 pub fn remove_claims(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_claim(name.as_str()));
@@ -66,6 +70,7 @@ pub fn remove_claims(headers: &mut HeaderMap) {
 fn is_claim(name: &str) -> bool {
     name.contains('_')
         || CLAIM_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || CLAIM_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
         || CLAIMS.contains(&name)
 }
 
@@ -261,6 +266,14 @@ mod tests {
             ("X-Forwarded-Protocol", "ssl"),
             ("X-Real-IP", "1.2.3.4"),
             ("X-Scheme", "https"),
+            ("Forwarded-For", "1.2.3.4"),
+            ("True-Client-IP", "1.2.3.4"),
+            ("CF-Connecting-IP", "1.2.3.4"),
+            ("X-Azure-ClientIP", "1.2.3.4"),
+            ("Script-Name", "/admin"),
+            ("X-Script-Name", "/admin"),
+            ("SCRIPT_NAME", "/admin"),
+            ("X-Path-Info", "/admin"),
             ("Remote-User", "root"),
             ("X-Remote-User", "root"),
             ("X-Accel-Redirect", "/etc/passwd"),

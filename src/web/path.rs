@@ -22,6 +22,9 @@ pub enum PathError {
     /// A NUL, however spelled.
     #[error("the path has a NUL")]
     Nul,
+    /// Another control character, however spelled: some log, terminal or header behind would act upon it.
+    #[error("the path has a control character")]
+    Control,
     /// A backslash, however spelled.
     #[error("the path has a backslash")]
     Backslash,
@@ -41,6 +44,8 @@ pub fn decode(raw: &str) -> Result<String, PathError> {
     check_raw(raw)?;
     let decoded = match percent_decode_str(raw).decode_utf8_lossy() {
         Cow::Borrowed(text) => text.to_owned(),
+        // Also those of Unicode, U+0080 to U+009F.
+        Cow::Owned(text) if text.contains(char::is_control) => return Err(PathError::Control),
         Cow::Owned(text) => text,
     };
     if has_dot_segment(&decoded) {
@@ -117,6 +122,11 @@ mod tests {
             ("", PathError::Start),
             ("//internal/", PathError::Start),
             ("/a%00", PathError::Nul),
+            ("/a%0d%0aSet-Cookie:%20x=1", PathError::Control),
+            ("/%09", PathError::Control),
+            ("/a%1B[31m", PathError::Control),
+            ("/a%7f", PathError::Control),
+            ("/a%C2%85b", PathError::Control),
             ("/a\\b", PathError::Backslash),
             ("/a%5cb", PathError::Backslash),
             ("/a%5Cb", PathError::Backslash),
@@ -151,7 +161,7 @@ mod tests {
         #[test]
         fn what_is_let_through_holds_no_trap(raw in "/[a-z%0-9A-F./\\\\]{0,24}") {
             if let Ok(path) = decode(&raw) {
-                prop_assert!(!path.contains(['\0', '\\']));
+                prop_assert!(!path.contains('\\') && !path.contains(char::is_control));
                 prop_assert!(!path.starts_with("//"));
                 prop_assert!(path.split('/').all(|s| s != "." && s != ".."));
                 prop_assert_eq!(path.matches('/').count(), raw.matches('/').count());

@@ -92,6 +92,8 @@ async fn nothing_outside_the_folder_and_nothing_hidden_is_served() {
         "/static/../outside.txt",
         "/static/%2e%2e/outside.txt",
         "/static/..%2foutside.txt",
+        "/static/admin/base.css%00.txt",
+        "/static/admin/base.css%0a",
     ] {
         let mut raw = browser.raw().await;
         raw.send(format!(
