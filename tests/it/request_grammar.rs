@@ -3,7 +3,8 @@
 use http::Version;
 
 use crate::harness::raw::Answered;
-use crate::harness::{Browser, Django, Gateway};
+use crate::harness::server::Received;
+use crate::harness::{Answer, Browser, Django, Gateway};
 
 async fn stage() -> (Django, Gateway, Browser) {
     let django = Django::start().await;
@@ -135,6 +136,12 @@ async fn paths_have_one_spelling() {
         "/a%5cb",
         "/a\\b",
         "/a%00b",
+        "/a%0d%0aSet-Cookie:%20x=1",
+        "/a%0A",
+        "/%09",
+        "/a%1b%5b31m",
+        "/a%7F",
+        "/a%c2%85b",
         "/a%",
         "/a%zz",
         "/\u{e9}",
@@ -156,6 +163,8 @@ async fn paths_have_one_spelling() {
         "/a..b",
         "/a//b",
         "/a%252fb",
+        "/a%250d%250a",
+        "/?text=two%0D%0Alines",
     ] {
         let seen = status(
             &browser,
@@ -239,7 +248,14 @@ async fn http_1_0_is_served_but_not_with_chunks() {
 async fn http_2_is_held_to_the_same_rules() {
     let (django, gateway, browser) = stage().await;
     let ask = |path: &str| browser.ask_over(Version::HTTP_2, path);
-    for path in ["//internal/", "/x/%2e%2e/y", "/a%2fb", "/a%00"] {
+    for path in [
+        "//internal/",
+        "/x/%2e%2e/y",
+        "/a%2fb",
+        "/a%00",
+        "/a%0d%0ab",
+        "/a%7f",
+    ] {
         let page = ask(path).send().await;
         assert_eq!(page.status, 400, "{path}");
         assert!(page.all("connection").is_empty());
@@ -299,5 +315,145 @@ async fn a_request_that_cannot_be_read_is_answered_in_words() {
         raw.expect_end().await;
     }
     assert!(django.requests().is_empty());
+    gateway.stop().await;
+}
+
+/// What Django may get: one framing, one host, names that are tokens, and no byte that ends a line early.
+fn assert_clean(request: &Received) {
+    let head = &request.head;
+    for line in head.raw.split_inclusive(|byte| *byte == b'\n') {
+        let line = line
+            .strip_suffix(b"\r\n")
+            .unwrap_or_else(|| panic!("{head:?}"));
+        assert!(
+            !line.iter().any(|byte| b"\r\n\0".contains(byte)),
+            "{head:?}"
+        );
+    }
+    for (name, _) in head.fields() {
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^`|~".contains(&byte);
+        assert!(!name.is_empty() && name.bytes().all(token), "{head:?}");
+    }
+    let framings = request.all("content-length").len() + request.all("transfer-encoding").len();
+    assert!(framings <= 1, "{head:?}");
+    assert_eq!(request.all("host").len(), 1, "{head:?}");
+    assert!(head.first_line().ends_with(" HTTP/1.1"), "{head:?}");
+    for name in ["trailer", "te", "upgrade", "x-injected", "expect"] {
+        assert!(request.all(name).is_empty(), "{head:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_two_readers_take_differently_is_refused_or_written_anew() {
+    let (django, gateway, browser) = stage().await;
+    let host = browser.host();
+    let get = |line: &str, fields: &str| format!("{line}\r\nHost: {host}\r\n{fields}\r\n");
+    let refused = [
+        get("GET / HTTP/1.2", ""),
+        get("GET / HTTP/2.0", ""),
+        get("GET / HTTP/9.9", ""),
+        get("GET / http/1.1", ""),
+        get("GET / HTTP/1.1 x", ""),
+        get("GET  /  HTTP/1.1", ""),
+        get("GET\t/\tHTTP/1.1", ""),
+        get("GET / HTTP/1.1", " X-Folded: 1\r\n"),
+        get("GET / HTTP/1.1", "X-A: 1\r\n folded: 2\r\n"),
+        get("GET / HTTP/1.1", "X-A : 1\r\n"),
+        get("GET / HTTP/1.1", "X-A\r\n"),
+        get("GET / HTTP/1.1", ": 1\r\n"),
+        get("GET / HTTP/1.1", "X\tA: 1\r\n"),
+        get("GET / HTTP/1.1", "X-A: a\0b\r\n"),
+        get("GET / HTTP/1.1", "X-A: a\rX-Injected: 1\r\n"),
+        get("GET / HTTP/1.1", "X-A: \u{7f}\r\n"),
+        get("GET / HTTP/1.1", "X\u{e9}: 1\r\n"),
+        get("G(T / HTTP/1.1", ""),
+        get("GET /#fragment HTTP/1.1\r\nHost: evil.test", ""),
+        "GET /\r\n".to_owned(),
+        "\0\r\n\r\n".to_owned(),
+    ];
+    for bytes in &refused {
+        let status = status(&browser, bytes).await;
+        assert!(matches!(status, 0 | 400 | 501 | 505), "{bytes:?}: {status}");
+    }
+    assert!(django.requests().is_empty(), "{:?}", django.requests());
+    let post =
+        |fields: &str, body: &str| format!("POST / HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n{body}");
+    let hidden = format!("GET /hidden/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    for bytes in [
+        format!("GET / HTTP/1.1\nHost: {host}\n\n"),
+        get("GET /#fragment HTTP/1.1", ""),
+        get(
+            "GET / HTTP/1.0",
+            "Connection: keep-alive\r\nContent-Length: 0\r\n",
+        ),
+        get(
+            "GET / HTTP/1.1",
+            "Content-Length: 5\r\nExpect: 100-continue\r\n",
+        ),
+        post(chunked, "3;a=\"b\"\r\nabc\r\n0\r\n\r\n"),
+        post(
+            chunked,
+            &format!("2;\nxx\r\n45\r\n0\r\n\r\n{hidden}\r\n0\r\n\r\n"),
+        ),
+        post(chunked, &format!("5\r\nAAAAA{hidden}0\r\n\r\n")),
+        post(chunked, &format!("0003\r\nabc\r\n0\r\n\r\n{hidden}")),
+        post(chunked, "3 \r\nabc\r\n0\r\n\r\n"),
+        post(chunked, "3\nabc\n0\n\n"),
+        post(
+            chunked,
+            "3\r\nabc\r\n0\r\nX-Injected: 1\r\nContent-Length: 9\r\n\r\n",
+        ),
+        post(
+            "Trailer: X-Injected\r\nTE: trailers\r\nContent-Length: 1\r\n",
+            "x",
+        ),
+        post(
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 2\r\n",
+            "xx",
+        ),
+        post(
+            "Connection: Content-Length, Host, Cookie\r\nContent-Length: 1\r\n",
+            "x",
+        ),
+        post("Content-Length: 1\r\n", &format!("x{hidden}")),
+    ] {
+        let mut raw = browser.raw().await;
+        raw.try_send(&bytes).await;
+        raw.finish().await;
+        while raw.try_answer().await.is_some() {}
+    }
+    for request in django.requests() {
+        assert_clean(&request);
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_django_says_cannot_split_an_answer() {
+    let (django, gateway, browser) = stage().await;
+    for (name, field) in [
+        ("a bare line feed", "X-A: b\nSet-Cookie: x=1"),
+        ("a bare carriage return", "X-A: b\rSet-Cookie: x=1"),
+        ("NUL", "X-A: a\0b"),
+        ("a folded line", "X-A: b\r\n Set-Cookie: x=1"),
+        ("a space before the colon", "X-A : b"),
+        ("no colon", "X-A"),
+        ("a name with a space", "X A: b"),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{field}\r\nContent-Length: 2\r\n\r\nok");
+        django.answers("/split/", Answer::raw(head));
+        let mut raw = browser.raw().await;
+        let ask = format!("GET /split/ HTTP/1.1\r\nHost: {}\r\n\r\n", browser.host());
+        raw.send(ask).await;
+        let answer = raw.answer().await;
+        let head = String::from_utf8_lossy(&answer.head.raw).replace("\r\n", "");
+        assert!(!head.contains(['\r', '\n', '\0']), "{name}: {answer:?}");
+        for (field, _) in answer.head.fields() {
+            assert!(!field.contains([' ', '\t']), "{name}: {answer:?}");
+        }
+        let page = browser.ask_over(Version::HTTP_2, "/split/").send().await;
+        assert_eq!(page.status.as_u16(), answer.status(), "{name}");
+    }
     gateway.stop().await;
 }

@@ -6,6 +6,10 @@ use http::Version;
 use tokio::task::JoinSet;
 
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
+use crate::harness::http2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Outcome, PING, PREFACE, RawHttp2,
+    SETTINGS, frame, request, section,
+};
 use crate::harness::raw::Raw;
 use crate::harness::{Answer, Django, Gateway, PATIENCE, eventually_some, in_time, json};
 
@@ -62,6 +66,102 @@ async fn slow_clients_of_every_kind_are_cut_while_others_are_served() {
         }
     }
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn who_says_nothing_at_all_is_cut() {
+    let django = Django::start().await;
+    let gateway = strict(&django)
+        .set("server.http", "127.0.0.1:0")
+        .start()
+        .await;
+    for address in [gateway.https(), gateway.http()] {
+        Raw::tcp(address).await.expect_end().await;
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn slow_clients_of_http2_are_cut_too() {
+    let django = Django::start().await;
+    let gateway = strict(&django).start().await;
+    let browser = gateway.browser();
+    let settings = frame(SETTINGS, 0, 0, b"");
+    let get = section(&request("GET", "/", browser.host(), &[]));
+    let begun = frame(HEADERS, END_STREAM, 1, &get[..20]);
+    let mut slow = JoinSet::new();
+    for (name, bytes) in [
+        ("nothing", Vec::new()),
+        ("half a preface", PREFACE[..10].to_vec()),
+        ("a preface", PREFACE.to_vec()),
+        ("settings", [PREFACE, &settings].concat()),
+        ("half a frame", [PREFACE, &settings, &begun[..15]].concat()),
+        ("half a section", [PREFACE, &settings, &begun].concat()),
+    ] {
+        let mut raw = Raw::new(browser.tls(&[b"h2"]).await);
+        slow.spawn(async move {
+            raw.send(bytes).await;
+            raw.expect_end().await;
+            name
+        });
+    }
+    for (name, first, piece) in [
+        ("drips", begun, frame(CONTINUATION, 0, 1, &[0])),
+        ("pings", settings, frame(PING, 0, 0, &[0; 8])),
+    ] {
+        let mut client = RawHttp2::open(&browser).await;
+        slow.spawn(async move {
+            client.send(first).await;
+            while client.raw.try_send(&piece).await {
+                tokio::time::sleep(SHORT / 10).await;
+            }
+            name
+        });
+    }
+    let all = async {
+        let mut cut = Vec::new();
+        while let Some(name) = slow.join_next().await {
+            cut.push(name.unwrap());
+        }
+        cut
+    };
+    let cut = in_time("cutting off all but those here", all).await;
+    assert_eq!(cut.len(), 8);
+    assert!(django.requests().is_empty());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_over_http2_that_pauses_ends_its_request_alone() {
+    let django = Django::start().await;
+    let gateway = strict(&django)
+        .set("limits.idle_timeout", "30s")
+        .start()
+        .await;
+    let browser = gateway.browser();
+    let mut client = RawHttp2::open(&browser).await;
+    let post = section(&request("POST", "/", browser.host(), &[]));
+    client
+        .send(
+            [
+                frame(HEADERS, END_HEADERS, 1, &post),
+                frame(DATA, 0, 1, b"half"),
+            ]
+            .concat(),
+        )
+        .await;
+    assert_eq!(client.outcome(1).await, Outcome::Refused);
+    client
+        .send(crate::harness::http2::get(3, "/next/", browser.host()))
+        .await;
+    assert_eq!(client.outcome(3).await, Outcome::Ok);
+    assert!(
+        django
+            .requests_to("/")
+            .iter()
+            .all(|half| !half.body.complete)
+    );
     gateway.stop().await;
 }
 

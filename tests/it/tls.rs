@@ -193,3 +193,35 @@ async fn plain_http_at_the_https_port_is_told_what_is_wrong() {
     raw.expect_end().await;
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_handshake_in_crumbs_is_one_and_garbage_harms_nobody() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let mut hello = Vec::new();
+    let mut client = rustls::ClientConnection::new(gateway.tls(), name).unwrap();
+    client.write_tls(&mut hello).unwrap();
+    let record = |bytes: &[u8]| {
+        let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&[0x16, 3, 1][..], &length, bytes].concat()
+    };
+    let crumbs: Vec<u8> = hello[5..].chunks(10).flat_map(record).collect();
+    for pieces in [vec![&crumbs[..]], hello.chunks(7).collect()] {
+        let mut raw = Raw::tcp(gateway.https()).await;
+        for piece in pieces {
+            raw.send(piece).await;
+        }
+        assert!(raw.wire.fill(6).await);
+        // A handshake record with a ServerHello.
+        assert_eq!((raw.wire.ahead[0], raw.wire.ahead[5]), (0x16, 2));
+    }
+    let empty = record(b"").repeat(100);
+    for garbage in [record(&[0xff; 300]), record(&[1, 0xff, 0xff, 0xff]), empty] {
+        let mut raw = Raw::tcp(gateway.https()).await;
+        raw.send([garbage, vec![0x16; 20_000]].concat()).await;
+        raw.expect_end().await;
+    }
+    assert_eq!(gateway.browser().get("/").await.status, 200);
+    gateway.stop().await;
+}

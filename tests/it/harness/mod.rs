@@ -26,6 +26,7 @@ pub mod browser;
 pub mod django;
 pub mod frontend;
 pub mod gateway;
+pub mod http2;
 pub mod process;
 pub mod raw;
 pub mod server;
