@@ -18,7 +18,7 @@ demo: rust
 	@exec python3 demo/run.py $(if $(DEV),--dev) \
 		$(if $(PORT),--port $(PORT)) $(if $(HTTP_PORT),--http-port $(HTTP_PORT))
 
-test: fmt-check lint deny doc unit it python e2e
+test: fmt-check lint deny doc unit it python e2e fuzz
 	@echo "all green"
 
 fmt: rust
@@ -64,7 +64,7 @@ picture: build
 bench: rust
 	bench/run
 
-# A minute each (SECONDS_EACH), from fuzz/seeds; `fuzz/run cookies` runs one target.
+# All parsers, a minute each (SECONDS_EACH), two at a time; `fuzz/run cookies` runs one target.
 fuzz: rust
 	fuzz/run
 

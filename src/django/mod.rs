@@ -10,3 +10,16 @@ mod farewell;
 mod field;
 mod presence;
 mod watch;
+
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use http::{HeaderMap, HeaderName};
+
+    use super::field;
+
+    /// The texts in a field of Django's that is meant for the gateway.
+    pub fn texts(fields: &HeaderMap, name: HeaderName) -> Vec<Vec<u8>> {
+        field::texts(fields, name).filter_map(Result::ok).collect()
+    }
+}

@@ -22,3 +22,25 @@ pub mod internal;
 pub mod open;
 mod recent;
 mod target;
+
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use http::HeaderValue;
+
+    use super::target;
+
+    /// A file as Django names it: its path is read in one way, or not at all.
+    pub fn named(value: &HeaderValue) {
+        for path in [target::url(value), target::file(value)]
+            .into_iter()
+            .flatten()
+        {
+            assert!(path.starts_with('/') && !path.contains(char::is_control));
+            assert!(
+                path.split('/')
+                    .all(|segment| !matches!(segment, "." | ".."))
+            );
+        }
+    }
+}

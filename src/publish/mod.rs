@@ -30,13 +30,25 @@ mod text;
 pub mod fuzzing {
     use std::time::Instant;
 
-    use super::{json, publication, recheck, revocation};
+    use super::{json, publication, query, recheck, revocation};
+
+    pub use super::puller::fuzzing::{cursor, page};
 
     /// Decodes a body of the internal API, whichever it may be.
     pub fn decode(body: &[u8]) {
         let _ = publication::decode(body, 256 * 1024, Instant::now());
         let _ = revocation::decode(body);
         let _ = recheck::decode(body);
-        let _ = json::decode_array(body);
+        for entry in json::decode_array(body).unwrap_or_default() {
+            let _ = publication::decode(entry.get().as_bytes(), 256 * 1024, Instant::now());
+            let _ = recheck::is_one(entry.get().as_bytes());
+        }
+    }
+
+    /// Reads the query of a call of the internal API.
+    pub fn query(text: &str) {
+        for user in query::users(Some(text)).unwrap_or_default() {
+            assert!((1..=255).contains(&user.to_string().len()));
+        }
     }
 }

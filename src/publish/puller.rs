@@ -276,3 +276,10 @@ fn refused(item: &OutboxItem<'_>, error: DecodeError) -> &'static str {
 fn age_of(item: &OutboxItem<'_>) -> Duration {
     unix_time::now().saturating_sub(Duration::from_millis(item.at))
 }
+
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::cursor::fuzzing::cursor;
+    pub use super::page::fuzzing::page;
+}

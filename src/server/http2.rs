@@ -187,6 +187,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Http2Stream<S> {
     }
 }
 
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub(super) mod fuzzing {
+    use super::Http2Stream;
+
+    /// What is read of an HTTP/2 connection is followed alike, whichever way it is cut.
+    pub fn frames(bytes: &[u8], piece: usize) {
+        let mut whole = Http2Stream::new(()).frames;
+        let mut cut = Http2Stream::new(()).frames;
+        let whole_is_fine = whole.read(bytes).is_ok();
+        let cut_is_fine = bytes.chunks(piece).all(|piece| cut.read(piece).is_ok());
+        // Otherwise a second may have passed in between.
+        if whole_is_fine && cut_is_fine {
+            let place = |meter: &super::FrameMeter| (meter.skip, meter.known, meter.resets);
+            assert_eq!(place(&whole), place(&cut));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};

@@ -26,5 +26,11 @@ pub mod unrouted;
 pub mod upstream_handler;
 mod wrap;
 
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::http2::fuzzing::frames;
+}
+
 #[cfg(test)]
 mod tests;

@@ -50,5 +50,54 @@ pub use live::{LiveSessions, SessionMember};
 pub use naming::{CookieNames, Naming};
 pub use question::{AuthSubject, Judged, Question};
 
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use http::{HeaderMap, HeaderValue, StatusCode};
+
+    use super::ask::meaning::{self, Meaning};
+    use super::ask::response::Response;
+    use super::ask::{batch_view, diagnose};
+    use super::{CookieNames, Naming};
+    use crate::close::LONGEST_REASON;
+
+    pub use super::lease::file::fuzzing::sealed;
+
+    /// What Django answers to a question about a session: nobody is somebody by anything but clean JSON.
+    pub fn judgement(status: u16, fields: &HeaderMap, body: &[u8]) {
+        let Ok(status) = StatusCode::from_u16(status) else {
+            return;
+        };
+        let response = Response {
+            status,
+            headers: fields,
+            body,
+            host: &HeaderValue::from_static("app.example.com:8443"),
+            path: "/_gatepost/auth/",
+        };
+        match meaning::judge(&response) {
+            Meaning::Answer(answer) if answer.user.is_some() => {
+                assert!(status == StatusCode::OK && meaning::is_json(fields));
+            }
+            Meaning::Answer(_) | Meaning::Unavailable => {}
+            Meaning::Failing(diagnosis) | Meaning::Fault(diagnosis) => {
+                assert!(diagnosis.reason().len() <= LONGEST_REASON);
+                assert!(!diagnosis.reason().contains(char::is_control));
+            }
+        }
+        let _ = diagnose::may_refuse_host(&response);
+        let naming = Naming::new(None, CookieNames::default());
+        naming.observe(fields);
+        assert!(!naming.names().session.is_empty());
+    }
+
+    /// What Django answers about two sessions at once.
+    pub fn batch(body: &[u8]) {
+        if let Some(answers) = batch_view::answers(body, 2) {
+            assert_eq!(answers.len(), 2);
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -40,8 +40,6 @@ pub use login_throttle::LoginThrottle;
 pub use origin::{OriginError, OriginRule};
 pub use parts::SocketParts;
 pub use topics::TopicDesk;
-#[cfg(fuzzing)]
-pub use topics::fuzzing;
 
 /// The stream of one connection.
 type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
@@ -104,6 +102,22 @@ impl SocketSettings {
             .max_write_buffer_size(2 * (WRITE_BUFFER + largest_answer))
             .max_message_size(Some(self.message_size))
             .max_frame_size(Some(self.message_size))
+    }
+}
+
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use super::message;
+    pub use super::topics::fuzzing::read;
+
+    /// A client's text message. A pong is JSON, and never longer than its ping.
+    pub fn message(text: &str) {
+        if let Some(pong) = message::pong(text) {
+            assert!(pong.len() <= text.len());
+            let _: serde::de::IgnoredAny = serde_json::from_str(&pong).expect("a pong is JSON");
+        }
+        assert!(message::refusal(text).len() <= crate::close::LONGEST_REASON);
     }
 }
 

@@ -174,6 +174,21 @@ fn checksum(text: &str) -> u64 {
     u64::from_be_bytes(*first)
 }
 
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub(super) mod fuzzing {
+    use super::{RECORD, StoredCursor, parse, record};
+
+    /// The cursor's file: what is read of it is what would be written.
+    pub fn cursor(bytes: &[u8]) {
+        if let StoredCursor::Cursor(cursor) = parse(bytes) {
+            let written = record(&cursor);
+            assert_eq!(written.len(), RECORD);
+            assert_eq!(parse(&written), StoredCursor::Cursor(cursor));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,6 +106,29 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub(super) mod fuzzing {
+    use super::{OutboxItem, Page, Stored};
+    use crate::publish::fuzzing::decode;
+
+    /// An answer of Django's outbox view.
+    pub fn page(text: &[u8]) {
+        let Ok(page) = Page::decode(text) else {
+            return;
+        };
+        for item in &page.items {
+            let _ = page.after(item);
+            match OutboxItem::stored(item) {
+                Stored::Publication(text) | Stored::Revocation(text) | Stored::Recheck(text) => {
+                    decode(text.as_bytes());
+                }
+                Stored::Skipped(_) | Stored::Unknown => {}
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -203,7 +203,7 @@ impl Together<'_> {
 }
 
 /// The answers in a body, where it has as many as were asked for.
-fn answers(body: &[u8], count: usize) -> Option<Vec<Option<Answer>>> {
+pub(in crate::session) fn answers(body: &[u8], count: usize) -> Option<Vec<Option<Answer>>> {
     // serde takes a JSON array for a struct, too.
     let body = Some(body).filter(|body| body.trim_ascii_start().starts_with(b"{"))?;
     let said: BatchAnswer<'_> = serde_json::from_slice(body).ok()?;

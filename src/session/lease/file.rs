@@ -234,6 +234,32 @@ fn take(path: &Path) -> Result<Option<Vec<u8>>, SealError> {
     Ok(Some(bytes))
 }
 
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub(in crate::session) mod fuzzing {
+    use super::{Content, Duration, Instant, SealError, Secret, Validity, open, seal};
+
+    /// A lease file that was not written with our secret, and the same content as if it was.
+    pub fn sealed(bytes: &[u8]) {
+        let secret = Secret::new(b"a-shared-secret-of-at-least-32-bytes".to_vec());
+        assert!(matches!(open(bytes, &secret), Err(SealError::Forged)));
+        let Ok(content) = serde_json::from_slice::<Content>(bytes) else {
+            return;
+        };
+        let count = content.leases.len();
+        let Ok(content) = seal(&content, &secret).and_then(|sealed| open(&sealed, &secret)) else {
+            panic!("what was sealed cannot be opened");
+        };
+        assert_eq!(content.leases.len(), count);
+        let now = Instant::now();
+        for sealed in content.leases {
+            let asked = now.checked_sub(Duration::from_millis(sealed.age));
+            let asked = asked.unwrap_or(now);
+            let _ = sealed.lease(Validity { asked, until: now });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
-//! The first bytes of a connection that a proxy introduces: never more is read than a header may have.
+//! A connection's own bytes, below HTTP: how a proxy introduces it, of which never more is read than a header
+//! may have, and the frames of HTTP/2.
 #![no_main]
 
 use std::pin::pin;
@@ -10,11 +11,17 @@ use libfuzzer_sys::fuzz_target;
 const LONGEST: usize = 4096;
 
 fuzz_target!(|bytes: &[u8]| {
+    for piece in [1, 7, 64] {
+        gatepost::server::fuzzing::frames(bytes, piece);
+    }
     let mut rest = bytes;
     let told = {
         let mut reading = pin!(introduction(&mut rest));
         // A slice is never waited for.
-        match reading.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        match reading
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             Poll::Ready(told) => told,
             Poll::Pending => panic!("a slice is waited for"),
         }

@@ -1,0 +1,9 @@
+//! The gateway's own files in `.gatepost/`, whatever is in them: leases and the outbox's cursor.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    gatepost::session::fuzzing::sealed(bytes);
+    gatepost::publish::fuzzing::cursor(bytes);
+});
