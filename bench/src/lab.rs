@@ -103,8 +103,34 @@ impl Lab {
 
     /// A gateway at these places, with these lines in its `[auth]`.
     pub(crate) fn gateway_at(&self, places: [SocketAddr; 2], auth: &str) -> io::Result<Server> {
-        let [address, control] = places;
-        let config = self.write("gateway.toml", &self.gateway_toml(places, auth))?;
+        self.gateway_of(places, &self.gateway_toml(places, auth))
+    }
+
+    /// A gateway whose `gateway.toml` differs from the others' in what `replaced` says: old, and new.
+    pub(crate) fn gateway_but(&self, replaced: &[(&str, &str)]) -> io::Result<Server> {
+        let places = Self::places()?;
+        let mut text = self.gateway_toml(places, "batch_url = \"\"");
+        for (old, new) in replaced {
+            if !text.contains(old) {
+                let complaint = format!("gateway.toml has no `{old}` to be replaced");
+                return Err(Error::other(complaint));
+            }
+            text = text.replace(old, new);
+        }
+        self.gateway_of(places, &text)
+    }
+
+    /// Another program of this tool on the core of the load, at an address of its own.
+    pub(crate) fn beside(&self, program: &str) -> io::Result<(Process, SocketAddr)> {
+        let address = free_address(UPSTREAMS)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([program, "--listen", &address.to_string()]);
+        let log = self.directory.path().join(format!("{program}.log"));
+        Ok((Process::start(&command, LOAD_CORE, address, &log)?, address))
+    }
+
+    fn gateway_of(&self, [address, control]: [SocketAddr; 2], toml: &str) -> io::Result<Server> {
+        let config = self.write("gateway.toml", toml)?;
         let mut command = Command::new(&self.plan.gateway);
         command
             .args(["run", "--log-format", "json", "--config"])

@@ -3,6 +3,7 @@
 //! `measure` runs everything and prints a table; `limit` and `upstream` are the programs it starts.
 //! Everything happens on loopback, within bounds, and stops after repeated failures.
 
+mod behind;
 mod certificate;
 mod client;
 mod compare;
@@ -14,10 +15,12 @@ mod process;
 mod proxy;
 mod publisher;
 mod report;
+mod slow;
 mod sockets;
 mod stalled;
 mod storm;
 mod upstream;
+mod worker;
 
 use std::io::{self, Error};
 use std::net::SocketAddr;
@@ -56,6 +59,11 @@ enum Program {
         #[arg(long)]
         listen: SocketAddr,
     },
+    /// The upstream with one worker (started by `measure`).
+    Worker {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
 }
 
 #[derive(Args)]
@@ -87,6 +95,7 @@ fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Program::Measure(options) => measure(&options),
         Program::Upstream { listen } => upstream::run(listen),
+        Program::Worker { listen } => worker::run(listen),
         Program::Limit {
             listen,
             control,
@@ -134,6 +143,8 @@ fn measure_all(lab: &Lab, report: &mut Report) -> io::Result<()> {
     proxy::measure(lab, report)
         .and_then(|()| sockets::measure(lab, report))
         .and_then(|()| stalled::measure(lab, report))
+        .and_then(|()| behind::measure(lab, report))
+        .and_then(|()| slow::measure(lab, report))
         .and_then(|()| storm::measure(lab, report))
 }
 

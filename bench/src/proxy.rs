@@ -28,7 +28,7 @@ const NAMES: &[&str] = &[
     "download",
     "upload",
 ];
-const HTTP1: &[&str] = &["--h1", "-c16", "-m1"];
+pub(crate) const HTTP1: &[&str] = &["--h1", "-c16", "-m1"];
 const HTTP2: &[&str] = &["-c4", "-m8"];
 
 /// Many requests for one path.
@@ -195,7 +195,11 @@ impl Pair<'_> {
 }
 
 /// Runs h2load; an error unless every request was answered 2xx.
-fn h2load(address: SocketAddr, options: &[&str], (path, count): (&str, u32)) -> io::Result<()> {
+pub(crate) fn h2load(
+    address: SocketAddr,
+    options: &[&str],
+    (path, count): (&str, u32),
+) -> io::Result<()> {
     let mut command = Command::new("h2load");
     command.args(["-t1", &format!("-n{count}")]).args(options);
     command.arg(format!("--connect-to={address}"));
@@ -213,7 +217,7 @@ fn h2load(address: SocketAddr, options: &[&str], (path, count): (&str, u32)) -> 
 }
 
 /// One full handshake and one small request, then away.
-fn visit(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<()> {
+pub(crate) fn visit(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<()> {
     let mut stream = connect(address, tls)?;
     ask(
         &mut stream,
@@ -259,10 +263,14 @@ fn upload(address: SocketAddr, tls: &Arc<ClientConfig>, bytes: usize) -> io::Res
     rest(&mut stream).map(drop)
 }
 
-type Stream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Stream> {
-    let stream = TcpStream::connect(address)?;
+    over(TcpStream::connect(address)?, tls)
+}
+
+/// TLS over a connection.
+pub(crate) fn over(stream: TcpStream, tls: &Arc<ClientConfig>) -> io::Result<Stream> {
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.set_write_timeout(Some(Duration::from_secs(60)))?;
@@ -271,7 +279,7 @@ fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Stream> {
     Ok(StreamOwned::new(tls, stream))
 }
 
-fn ask(stream: &mut Stream, address: SocketAddr, head: &str) -> io::Result<()> {
+pub(crate) fn ask(stream: &mut Stream, address: SocketAddr, head: &str) -> io::Result<()> {
     let host = format!("Host: {HOST}:{}\r\n", address.port());
     stream.write_all(format!("{head}{host}User-Agent: bench\r\nAccept: */*\r\n\r\n").as_bytes())
 }

@@ -240,6 +240,32 @@ pub(crate) const MEASURES: &[Measure] = &[
         "  of nginx, proxy_request_buffering off",
         "s",
     ),
+    budget(
+        "behind",
+        "CPU per small proxied request behind a trusted proxy",
+        "x direct",
+        [Some(1.03), Some(1.03)],
+    ),
+    detail("behind.cpu", "  behind it", "us"),
+    detail("behind.direct", "  without", "us"),
+    budget(
+        "slow-uploads",
+        "slowest page beside 5,000 idle uploads, one worker",
+        "ms",
+        [Some(1000.0), Some(100.0)],
+    ),
+    detail("slow-uploads.there", "  uploads that were still there", ""),
+    budget(
+        "slow-downloads",
+        "the same beside 5,000 sipping downloads",
+        "ms",
+        [Some(1000.0), Some(100.0)],
+    ),
+    detail(
+        "slow-downloads.there",
+        "  downloads that were still there",
+        "",
+    ),
 ];
 
 /// The samples of one run.
