@@ -6,11 +6,13 @@
 use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HOST, LOCATION, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 use crate::web::body::ResponseBody;
 use crate::web::client::{Client, ToldScheme};
 use crate::web::hosts::{HostStanding, Hosts, is_same_authority, split_authority};
+use crate::web::path;
 use crate::web::problem::Problem;
 use crate::web::render::{ResponseFormat, render};
 
@@ -123,6 +125,14 @@ impl Redirect {
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return Err(Problem::method_not_allowed(request.method(), METHODS).closing());
         }
+        // It would stand in `Location` as it is, and be refused over HTTPS.
+        let target = request.uri().path_and_query();
+        path::check_query(target.map_or("", PathAndQuery::as_str)).map_err(|error| {
+            bad_request(
+                "bad_path",
+                &format!("The request cannot be taken: {error}."),
+            )
+        })?;
         let host = match &client.host {
             // Broken or not, it is none of ours.
             Some(told) => {
@@ -286,6 +296,13 @@ mod tests {
         assert_eq!(status(&ask("/", &[])), 400);
         assert_eq!(status(&ask("/", &["app.test", "app.test"])), 400);
         assert_eq!(status(&ask("http://evil.example/", &["app.test"])), 400);
+    }
+
+    #[test]
+    fn what_must_be_percent_encoded_is_not_sent_on() {
+        for target in ["/caf\u{e9}", "/?q=\u{e9}", "http://app.test/\u{e9}"] {
+            assert_eq!(status(&ask(target, &["app.test"])), 400, "{target}");
+        }
     }
 
     #[test]
