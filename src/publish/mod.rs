@@ -47,8 +47,10 @@ pub mod fuzzing {
 
     /// Reads the query of a call of the internal API.
     pub fn query(text: &str) {
-        for user in query::users(Some(text)).unwrap_or_default() {
+        let named = query::named(Some(text));
+        for user in named.map(|named| named.users).unwrap_or_default() {
             assert!((1..=255).contains(&user.to_string().len()));
         }
+        let _ = query::audience(Some(text));
     }
 }
