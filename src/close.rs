@@ -46,6 +46,8 @@ pub enum CloseReason {
     AnotherUser,
     /// Django cannot be reached just now.
     DjangoUnreachable,
+    /// Django is reached and fails just now; the text is a short diagnosis.
+    DjangoFails(Box<str>),
     /// The client read too slowly and its outbox overflowed.
     TooSlow,
     /// What a caller of `/v1/revoke` asked for.
@@ -68,9 +70,11 @@ impl CloseReason {
             Self::Policy(_) => 1008,
             Self::MessageTooBig => 1009,
             Self::Misconfigured(_) => 1011,
-            Self::SessionChanged | Self::AnotherUser | Self::DjangoUnreachable | Self::TooSlow => {
-                1013
-            }
+            Self::SessionChanged
+            | Self::AnotherUser
+            | Self::DjangoUnreachable
+            | Self::DjangoFails(_)
+            | Self::TooSlow => 1013,
             Self::Revoked { code, .. } => *code,
         }
     }
@@ -89,7 +93,7 @@ impl CloseReason {
             Self::AnotherUser => "another user logged in".into(),
             Self::DjangoUnreachable => "Django cannot be reached, try again later".into(),
             Self::TooSlow => "too slow".into(),
-            Self::Revoked { text, .. } => Cow::Borrowed(text.as_ref()),
+            Self::DjangoFails(text) | Self::Revoked { text, .. } => Cow::Borrowed(text.as_ref()),
         };
         match text {
             Cow::Borrowed(text) => Cow::Borrowed(cut(text)),
@@ -164,6 +168,7 @@ mod tests {
             Reason::SessionChanged,
             Reason::AnotherUser,
             Reason::DjangoUnreachable,
+            Reason::DjangoFails("x".into()),
             Reason::TooSlow,
         ];
         for reason in &all {
@@ -179,6 +184,7 @@ mod tests {
                 | Reason::SessionChanged
                 | Reason::AnotherUser
                 | Reason::DjangoUnreachable
+                | Reason::DjangoFails(_)
                 | Reason::TooSlow => {}
                 Reason::Revoked { .. } => panic!("its code is the caller's"),
             }

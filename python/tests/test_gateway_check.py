@@ -191,12 +191,12 @@ def test_what_a_killed_rungateway_left_is_said(settings, tmp_path, gateway):
 def test_a_view_that_fails_is_not_called_out_of_reach_alone(gateway, monkeypatch):
     monkeypatch.setattr(
         "gatepost.program.probe.handshake",
-        lambda *args, **options: Close(1013, "Django cannot be reached, try again later"),
+        lambda *args, **options: Close(1013, "the auth view fails (500): Django's log has it"),
     )
     gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
     code, said = check("--url", "https://localhost:8443/ws/")
     assert code == 4
-    assert "cannot reach the auth view, or it fails: Django cannot be reached" in said
+    assert "gets no judgement: the auth view fails (500): Django's log has it (1013)" in said
     assert "is everything migrated?" in said.replace("\n", " ")
 
 

@@ -4,6 +4,7 @@
 //! to know of an error, so that is what tells them apart.
 
 use super::diagnosis::{Diagnosis, Unreachable};
+use crate::close::CloseReason;
 use crate::upcall::NoAnswer;
 
 /// Why Django's judgement is not known.
@@ -37,6 +38,17 @@ impl From<NoAnswer> for AuthError {
 }
 
 impl AuthError {
+    /// Why a socket that could not be judged closes, to come back later.
+    pub fn outage(&self) -> CloseReason {
+        match self {
+            Self::Unreachable {
+                cause: Unreachable::Failing(diagnosis),
+                ..
+            } => CloseReason::DjangoFails(diagnosis.reason().into()),
+            _ => CloseReason::DjangoUnreachable,
+        }
+    }
+
     /// Whether Django answered, and fails.
     pub(super) fn is_failure(&self) -> bool {
         let failing = |cause: &_| matches!(cause, Unreachable::Failing(_));

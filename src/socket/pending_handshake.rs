@@ -152,10 +152,9 @@ impl PendingHandshake {
                 "draining",
                 Outcome::Close(self.parts.lifecycle.going_away()),
             ),
-            Err(AuthError::Unreachable { .. }) => (
-                "unreachable",
-                Outcome::Close(CloseReason::DjangoUnreachable),
-            ),
+            Err(error @ AuthError::Unreachable { .. }) => {
+                ("unreachable", Outcome::Close(error.outage()))
+            }
             Err(AuthError::Misconfigured { diagnosis, .. }) => (
                 "misconfigured",
                 Outcome::Close(CloseReason::Misconfigured(

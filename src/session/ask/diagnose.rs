@@ -226,7 +226,7 @@ fn server_error(response: &Response<'_>) -> Diagnosis {
     };
     Diagnosis::new(
         DiagnosisKind::ServerError,
-        format!("{first}: {second}"),
+        format!("the auth view fails (500): {first}: {second}"),
         format!("Django fails: \"{first}: {second}\". Its log has the traceback."),
     )
 }

@@ -88,21 +88,24 @@ impl Locked<'_> {
 
     /// Acts upon what Django said of a session, or did not. Returns how many connections were closed.
     pub(super) fn settle(&mut self, subject: &LiveSubject, result: RecheckResult<'_>) -> usize {
-        self.table.is_away = result.answer.is_err();
+        self.table.outage = result.answer.err().map(AuthError::outage);
         let Some(live) = self.table.get_mut(subject.id) else {
             return 0;
         };
         if live.cookies != subject.about.cookies || live.asked > result.asked {
             return 0;
         }
-        let Ok(answer) = result.answer else {
-            live.failed = true;
-            let over = live.asked.elapsed() >= result.grace;
-            return if over {
-                self.close(subject.id, &CloseReason::DjangoUnreachable)
-            } else {
-                0
-            };
+        let answer = match result.answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                live.failed = true;
+                let over = live.asked.elapsed() >= result.grace;
+                return if over {
+                    self.close(subject.id, &error.outage())
+                } else {
+                    0
+                };
+            }
         };
         let (user, asked) = (live.identity.user.clone(), result.asked.into());
         match answer.identity(result.sessions) {
@@ -147,13 +150,13 @@ impl Locked<'_> {
     /// Closes the sessions about which Django has given no judgement for longer than `grace`. When it is
     /// back, they wait for their turn like all others.
     pub(super) fn give_up(&mut self, grace: Duration) {
-        if !self.table.is_away {
+        let Some(outage) = self.table.outage.clone() else {
             return;
-        }
+        };
         let sessions = self.table.iter();
         let over = sessions.filter(|(_, live)| live.failed && live.asked.elapsed() >= grace);
         for id in over.map(|(id, _)| id).collect::<Vec<_>>() {
-            self.close(id, &CloseReason::DjangoUnreachable);
+            self.close(id, &outage);
         }
     }
 

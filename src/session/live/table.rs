@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::browsers::Browsers;
 use super::crossings::Crossings;
 use super::session::{Live, LiveId, LiveSubject, Renewal};
+use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::session::question::AuthSubject;
@@ -26,8 +27,8 @@ pub(super) struct Table {
     browsers: Browsers,
     next: LiveId,
     pub(super) crossings: Crossings,
-    /// Whether Django gave no judgement when it was asked last.
-    pub(super) is_away: bool,
+    /// Where Django gave no judgement when it was asked last: why.
+    pub(super) outage: Option<CloseReason>,
 }
 
 impl Table {

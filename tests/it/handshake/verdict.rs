@@ -179,9 +179,26 @@ async fn a_django_that_cannot_be_reached_is_1013() {
         let closed = closed_after(&django, &gateway, answer, 1013).await;
         assert!(!closed.reason.is_empty());
     }
+    // Reached, and failing: a developer would look for ports and addresses otherwise.
+    let debug = "OperationalError at /_gatepost/auth/\nno such table: django_session\n\nMore\n";
+    for (page, reason) in [
+        (
+            "oops",
+            "the auth view fails (500): Django's log has the traceback",
+        ),
+        (
+            debug,
+            "the auth view fails (500): OperationalError at /_gatepost/auth/: no such table: django_session",
+        ),
+    ] {
+        let answer = Answer::status(500, page).header("Content-Type", "text/plain");
+        let closed = closed_after(&django, &gateway, answer, 1013).await;
+        assert_eq!(closed.reason, reason);
+    }
     django.refuse().await;
     let ann = gateway.browser_of("anns-session");
-    ann.socket(NOTIFICATIONS).await.expect_close(1013).await;
+    let closed = ann.socket(NOTIFICATIONS).await.expect_close(1013).await;
+    assert_eq!(closed.reason, "Django cannot be reached, try again later");
     django.listen();
     django.judges_everybody(Answer::user("42"));
     ann.socket(NOTIFICATIONS).await.expect_nothing().await;

@@ -129,7 +129,7 @@ class Command(BaseCommand):
         if close.code != _NOT_LOGGED_IN:
             what, hint = "gets no answer from the auth view", None
             if close.code == _TRY_LATER:
-                what, hint = "cannot reach the auth view, or it fails", _LOG
+                what, hint = "gets no judgement", _LOG
             self._wrong(f"The gateway {what}: {close.reason} ({close.code}).", hint)
             return AUTH
         self._fine(f"the gateway at {url} asks Django who a session is")
