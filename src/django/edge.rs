@@ -118,7 +118,7 @@ impl Intercept for Edge {
     }
 
     fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream) {
-        self.presence.tell(request.fields, downstream.claimed);
+        self.presence.add_fields(request.fields, downstream.claimed);
         let target = request.uri.path_and_query();
         let vouched = Vouched {
             method: request.method,
@@ -141,7 +141,7 @@ impl Intercept for Edge {
         self.naming.observe(fields);
         let passed_on = self.farewell.begin(asked, status, fields);
         self.deliver(fields);
-        self.watch.see(asked, fields, &self.piggyback);
+        self.watch.observe(asked, fields, &self.piggyback);
         passed_on
     }
 }

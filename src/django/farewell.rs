@@ -45,8 +45,8 @@ impl Farewell {
         status: StatusCode,
         fields: &HeaderMap,
     ) -> Option<PassedOn> {
-        let news = fields.contains_key(REVOKE) || fields.contains_key(header::SET_COOKIE);
-        if !news || self.hub.is_empty() {
+        let may_end = fields.contains_key(REVOKE) || fields.contains_key(header::SET_COOKIE);
+        if !may_end || self.hub.is_empty() {
             return None;
         }
         let names = self.naming.names();

@@ -29,8 +29,8 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Tells Django. A request without a session, or while nobody is connected, costs nothing.
-    pub(super) fn tell(&self, fields: &mut HeaderMap, claimed: Option<ConnectionId>) {
+    /// Adds the fields. To a request without a session, or while nobody is connected, this costs nothing.
+    pub(super) fn add_fields(&self, fields: &mut HeaderMap, claimed: Option<ConnectionId>) {
         if self.hub.is_empty() {
             return;
         }

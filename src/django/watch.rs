@@ -17,13 +17,13 @@ use crate::proxy::intercept::RequestSummary;
 use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{
-    About, Answer, AuthSubject, Leases, Lifecycle, Naming, News, Scope, Seen, SessionAt,
-    SessionCookies,
+    About, Answer, AuthSubject, CookieChange, Leases, Lifecycle, Naming, ObservedChange, Scope,
+    SessionAt, SessionCookies,
 };
 
 const IDENTITY: HeaderName = HeaderName::from_static("gatepost-identity");
 
-/// Watches responses for news of sessions.
+/// Watches what responses do to sessions.
 #[derive(Debug)]
 pub(super) struct Watch {
     pub(super) naming: Arc<Naming>,
@@ -32,9 +32,9 @@ pub(super) struct Watch {
     pub(super) lifecycle: Arc<Lifecycle>,
 }
 
-/// Who a session is, as a response told.
+/// Who a session is, as a response states.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct StatedIdentity {
     answer: Answer,
     /// Which session it is about, where that was said.
     session: Option<SessionDigest>,
@@ -42,38 +42,47 @@ pub(super) struct Told {
 
 impl Watch {
     /// Acts upon what a response says. Nothing is parsed of one that says nothing.
-    pub(super) fn see(&self, asked: &RequestSummary, fields: &HeaderMap, piggyback: &Piggyback) {
+    pub(super) fn observe(
+        &self,
+        asked: &RequestSummary,
+        fields: &HeaderMap,
+        piggyback: &Piggyback,
+    ) {
         let sets_cookies = fields.contains_key(header::SET_COOKIE);
-        let told = Told::read(fields, piggyback);
-        if !sets_cookies && told.is_none() {
+        let stated = StatedIdentity::read(fields, piggyback);
+        if !sets_cookies && stated.is_none() {
             return;
         }
         let names = self.naming.names();
-        let news = names.news(fields, scope(asked)).filter(|_| sets_cookies);
-        if news.is_none() && told.is_none() {
+        let change = names
+            .session_change(fields, scope(asked))
+            .filter(|_| sets_cookies);
+        if change.is_none() && stated.is_none() {
             return;
         }
         let before = asked.cookies.as_ref();
         let before = before.and_then(|sent| SessionCookies::pick(sent, &names).ok());
         let after = names.after(fields, scope(asked));
-        let is_sure = news.as_ref().is_none_or(|news| news.about == About::This);
-        let told = told.and_then(|told| {
+        let is_sure = change
+            .as_ref()
+            .is_none_or(|change| change.about == About::This);
+        let stated = stated.and_then(|stated| {
             let before = before.as_ref().filter(|_| !is_sure);
-            self.about(told, [after.as_ref(), before], piggyback)
+            self.about(stated, [after.as_ref(), before], piggyback)
         });
-        if let (Some(news), Some(old)) = (news, &before) {
+        if let (Some(change), Some(old)) = (change, &before) {
             let placed = names.place.is_some();
-            let change = Changed {
+            let changed = Changed {
                 old,
-                news,
+                change,
                 new: after.as_ref(),
                 placed,
             };
-            if self.follow(asked, change, told.as_ref()) {
+            if self.follow(asked, changed, stated.as_ref()) {
                 return;
             }
         }
-        if let Some((cookies, answer)) = &told {
+        if let Some((cookies, answer)) = &stated {
             let host = &asked.host;
             self.leases
                 .grant(SessionAt { host, cookies }, answer, asked.at);
@@ -81,11 +90,11 @@ impl Watch {
         }
     }
 
-    /// Of which cookies something is told: of those that the browser has after the response, or of those
+    /// Of which cookies something is stated: of those that the browser has after the response, or of those
     /// before it, where it may have them still. Then it must be said of which session it is.
     fn about(
         &self,
-        told: Told,
+        stated: StatedIdentity,
         [after, before]: [Option<&SessionCookies>; 2],
         piggyback: &Piggyback,
     ) -> Option<(SessionCookies, Answer)> {
@@ -93,7 +102,7 @@ impl Watch {
             let mut candidates = [after, before].into_iter().flatten();
             candidates.find(|one| one.digests(&self.secrets).contains(&named))
         };
-        let found = match told.session {
+        let found = match stated.session {
             Some(named) => of(named).map(Some).ok_or("it is about another session"),
             None if before.is_some() => Err("it does not say which session it is about"),
             None => Ok(after),
@@ -101,7 +110,7 @@ impl Watch {
         match found {
             Ok(found) => {
                 piggyback.count_taken(PiggybackKind::Identity);
-                Some((found?.clone(), told.answer))
+                Some((found?.clone(), stated.answer))
             }
             Err(why) => {
                 piggyback.refuse(PiggybackKind::Identity, why);
@@ -110,59 +119,60 @@ impl Watch {
         }
     }
 
-    /// Follows a changed cookie. Whether what was told went with it: it is a lease then only if nothing has
+    /// Follows a changed cookie. Whether what was stated went with it: it is a lease then only if nothing has
     /// happened to the old session meanwhile.
     fn follow(
         &self,
         asked: &RequestSummary,
-        change: Changed<'_>,
-        told: Option<&(SessionCookies, Answer)>,
+        changed: Changed<'_>,
+        stated: Option<&(SessionCookies, Answer)>,
     ) -> bool {
         let Changed {
             old,
-            news,
+            change,
             new,
             placed,
-        } = change;
-        let is_told_of = |one: &SessionCookies| told.filter(|(of, _)| of.is_same_session(one));
+        } = changed;
+        let is_stated_of = |one: &SessionCookies| stated.filter(|(of, _)| of.is_same_session(one));
         let stays = new.is_some_and(|new| new.is_same_session(old));
-        if news.about == About::Perhaps && !stays && is_told_of(old).is_some() {
+        if change.about == About::Perhaps && !stays && is_stated_of(old).is_some() {
             // Django itself says that the browser has the old one still: it was about a namesake.
             return false;
         }
-        let told = new.and_then(is_told_of).map(|(_, answer)| answer);
-        self.lifecycle.follow(Seen {
+        let stated = new.and_then(is_stated_of).map(|(_, answer)| answer);
+        self.lifecycle.follow(ObservedChange {
             old: context(asked, old.clone()),
-            news,
-            told,
+            change,
+            stated,
             new: new.map(|new| context(asked, new.clone())),
             asked: asked.at,
             placed,
         });
-        told.is_some() && !stays
+        stated.is_some() && !stays
     }
 }
 
 /// What a response does to the cookies of its request.
 struct Changed<'a> {
     old: &'a SessionCookies,
-    news: News,
+    change: CookieChange,
     new: Option<&'a SessionCookies>,
     /// Whether Django has said where its session cookie is.
     placed: bool,
 }
 
-impl Told {
+impl StatedIdentity {
     /// What a response tells, where it tells one thing and in the right words.
     fn read(fields: &HeaderMap, piggyback: &Piggyback) -> Option<Self> {
         let mut texts = field::texts(fields, IDENTITY);
         let text = texts.next()?;
-        let told = match (text, texts.next()) {
+        let stated = match (text, texts.next()) {
             (_, Some(_)) => Err("it came twice".to_owned()),
             (Err(error), None) => Err(error.to_string()),
             (Ok(text), None) => Self::decode(&text),
         };
-        told.map_err(|why| piggyback.refuse(PiggybackKind::Identity, &why))
+        stated
+            .map_err(|why| piggyback.refuse(PiggybackKind::Identity, &why))
             .ok()
     }
 

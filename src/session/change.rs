@@ -25,10 +25,10 @@ pub enum Change {
 
 /// A change, and whether it is one of this very cookie.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
-    /// What was said.
-    pub change: Change,
-    /// Of what.
+pub struct CookieChange {
+    /// What becomes of it.
+    pub kind: Change,
+    /// Of which cookie.
     pub about: About,
 }
 

@@ -12,7 +12,7 @@ use cookie::{Cookie, Expiration};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-use super::change::{About, Change, News, Scope};
+use super::change::{About, Change, CookieChange, Scope};
 use super::cookie::SessionCookies;
 use super::jar::{self, Placement};
 use super::naming::CookieNames;
@@ -20,15 +20,15 @@ use crate::unix_time;
 
 impl CookieNames {
     /// What these fields do to the session cookie.
-    pub fn news(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<News> {
-        self.news_of(&self.session, fields, scope)
+    pub fn session_change(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<CookieChange> {
+        self.change_of(&self.session, fields, scope)
     }
 
     /// The cookies that matter, as the browser may have them after a response with these fields.
     pub fn after(&self, fields: &HeaderMap, scope: Scope<'_>) -> Option<SessionCookies> {
         let changes: Vec<_> = self
             .all()
-            .filter_map(|name| Some((name, self.news_of(name, fields, scope)?.change)))
+            .filter_map(|name| Some((name, self.change_of(name, fields, scope)?.kind)))
             .collect();
         SessionCookies::pick(&jar::after(scope.cookies, &changes)?, self).ok()
     }
@@ -36,8 +36,8 @@ impl CookieNames {
     /// Whether these fields may give one of the cookies that matter another value.
     pub(super) fn may_replace(&self, fields: &HeaderMap, scope: Scope<'_>) -> bool {
         self.all().any(|name| {
-            let news = self.news_of(name, fields, scope);
-            match news.map(|news| news.change) {
+            let change = self.change_of(name, fields, scope);
+            match change.map(|change| change.kind) {
                 Some(Change::Set { value, .. }) => !scope.has(name, &value),
                 _ => false,
             }
@@ -51,7 +51,7 @@ impl CookieNames {
 
     /// What these fields do to a cookie. The last line about the very cookie counts; where only that is
     /// taken away, what another place got may be what the browser has now.
-    fn news_of(&self, name: &str, fields: &HeaderMap, scope: Scope<'_>) -> Option<News> {
+    fn change_of(&self, name: &str, fields: &HeaderMap, scope: Scope<'_>) -> Option<CookieChange> {
         let (mut this, mut perhaps) = (None, None);
         for line in fields.get_all(SET_COOKIE) {
             match self.read(name, line, scope) {
@@ -73,8 +73,8 @@ impl CookieNames {
         let several = scope
             .cookies
             .is_some_and(|all| SessionCookies::count(all, name) > 1);
-        Some(News {
-            change: change?,
+        Some(CookieChange {
+            kind: change?,
             about: if several { About::Perhaps } else { about },
         })
     }
@@ -157,8 +157,8 @@ mod tests {
     }
 
     /// Where Django says that its session cookie is of this host and path `/`.
-    fn after(lines: &[&str]) -> Option<News> {
-        names(None, "/").news(&fields(lines), here())
+    fn after(lines: &[&str]) -> Option<CookieChange> {
+        names(None, "/").session_change(&fields(lines), here())
     }
 
     fn set(value: &str, max_age: Option<u64>) -> Change {
@@ -168,14 +168,20 @@ mod tests {
         }
     }
 
-    fn this(change: Change) -> News {
+    fn this(change: Change) -> CookieChange {
         let about = About::This;
-        News { change, about }
+        CookieChange {
+            kind: change,
+            about,
+        }
     }
 
-    fn perhaps(change: Change) -> News {
+    fn perhaps(change: Change) -> CookieChange {
         let about = About::Perhaps;
-        News { change, about }
+        CookieChange {
+            kind: change,
+            about,
+        }
     }
 
     #[test]
@@ -250,32 +256,35 @@ mod tests {
             place: None,
             ..names(None, "/")
         };
-        let news = |line| names.news(&fields(&[line]), here());
-        assert_eq!(news("sessionid=1; Path=/"), Some(perhaps(set("1", None))));
-        assert_eq!(news("sessionid=1; Path=/admin/"), None);
+        let change = |line| names.session_change(&fields(&[line]), here());
+        assert_eq!(change("sessionid=1; Path=/"), Some(perhaps(set("1", None))));
+        assert_eq!(change("sessionid=1; Path=/admin/"), None);
     }
 
     #[test]
     fn the_very_line_of_djangos_settings_is_certain_wherever_they_put_the_cookie() {
-        let news = |names: CookieNames, line| names.news(&fields(&[line]), here());
+        let change = |names: CookieNames, line| names.session_change(&fields(&[line]), here());
         let of_domain = || names(Some(".Example.com"), "/");
         for line in [
             "sessionid=1; Domain=.example.com; Path=/",
             "sessionid=1; Path=/; Domain=EXAMPLE.COM",
         ] {
             assert_eq!(
-                news(of_domain(), line),
+                change(of_domain(), line),
                 Some(this(set("1", None))),
                 "{line}"
             );
         }
         // The host's own is the namesake here.
         let own = "sessionid=\"\"; Max-Age=0; Path=/";
-        assert_eq!(news(of_domain(), own), Some(perhaps(Change::Deleted)));
+        assert_eq!(change(of_domain(), own), Some(perhaps(Change::Deleted)));
         let below = "sessionid=1; Path=/ws/";
-        assert_eq!(news(names(None, "/ws/"), below), Some(this(set("1", None))));
         assert_eq!(
-            news(names(None, "/ws"), below),
+            change(names(None, "/ws/"), below),
+            Some(this(set("1", None)))
+        );
+        assert_eq!(
+            change(names(None, "/ws"), below),
             Some(perhaps(set("1", None)))
         );
     }
@@ -287,29 +296,29 @@ mod tests {
             cookies: Some(&cookies),
             ..here()
         };
-        let news = names(None, "/").news(&fields(&["sessionid=; Path=/"]), scope);
-        assert_eq!(news, Some(perhaps(Change::Deleted)));
+        let change = names(None, "/").session_change(&fields(&["sessionid=; Path=/"]), scope);
+        assert_eq!(change, Some(perhaps(Change::Deleted)));
     }
 
     #[test]
     fn prefixes_that_a_browser_refuses_are_no_change() {
-        let news = |name: &str, rest| {
+        let change = |name: &str, rest| {
             let names = CookieNames {
                 session: name.into(),
                 ..names(None, "/")
             };
-            names.news(&fields(&[&format!("{name}=1; {rest}")]), here())
+            names.session_change(&fields(&[&format!("{name}=1; {rest}")]), here())
         };
-        assert!(news("__Host-sid", "Path=/; Secure").is_some());
+        assert!(change("__Host-sid", "Path=/; Secure").is_some());
         for rest in [
             "Path=/",
             "Path=/ws/; Secure",
             "Path=/; Secure; Domain=example.com",
         ] {
-            assert_eq!(news("__Host-sid", rest), None, "{rest}");
+            assert_eq!(change("__Host-sid", rest), None, "{rest}");
         }
-        assert!(news("__Secure-sid", "Path=/; Secure; Domain=example.com").is_some());
-        assert_eq!(news("__Secure-sid", "Path=/"), None);
+        assert!(change("__Secure-sid", "Path=/; Secure; Domain=example.com").is_some());
+        assert_eq!(change("__Secure-sid", "Path=/"), None);
     }
 
     #[test]
@@ -319,9 +328,9 @@ mod tests {
             host: &host,
             ..here()
         };
-        let news = |line| names(None, "/").news(&fields(&[line]), scope);
-        assert_eq!(news("sessionid=1; Domain=0.0.1; Path=/"), None);
-        let same = news("sessionid=1; Domain=127.0.0.1; Path=/");
+        let change = |line| names(None, "/").session_change(&fields(&[line]), scope);
+        assert_eq!(change("sessionid=1; Domain=0.0.1; Path=/"), None);
+        let same = change("sessionid=1; Domain=127.0.0.1; Path=/");
         assert_eq!(same, Some(perhaps(set("1", None))));
     }
 

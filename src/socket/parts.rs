@@ -18,8 +18,8 @@ use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
 use crate::session::{
-    About, AuthSubject, Authority, Change, CookieNames, Lifecycle, Naming, NoSession, Scope, Seen,
-    SessionCookies,
+    About, AuthSubject, Authority, Change, CookieNames, Lifecycle, Naming, NoSession,
+    ObservedChange, Scope, SessionCookies,
 };
 use crate::telemetry::metrics::{CodeLabel, Metrics, OutcomeLabel};
 use crate::telemetry::seldom::OncePerKey;
@@ -118,20 +118,20 @@ impl SocketParts {
         };
         let names = self.naming.names();
         let old = scope.cookies.map(|sent| SessionCookies::pick(sent, &names));
-        let (Some(news), Some(Ok(old))) = (names.news(fields, scope), old) else {
+        let (Some(change), Some(Ok(old))) = (names.session_change(fields, scope), old) else {
             return;
         };
         let about = |cookies| AuthSubject::of(cookies, headers, host, downstream.address);
         // That the session lives is what Django has just said: what it takes away is another cookie.
-        if news.change == Change::Deleted && news.about == About::Perhaps {
+        if change.kind == Change::Deleted && change.about == About::Perhaps {
             return;
         }
         let new = names.after(fields, scope);
-        self.lifecycle.follow(Seen {
+        self.lifecycle.follow(ObservedChange {
             old: about(old),
-            news,
+            change,
             new: new.map(about),
-            told: None,
+            stated: None,
             asked: Instant::now(),
             placed: names.place.is_some(),
         });

@@ -14,7 +14,7 @@ use crate::session::error::AuthError;
 use crate::session::lease::LeaseKey;
 use crate::session::question::Question;
 
-/// What those who wait are told.
+/// What those who wait hear.
 #[derive(Clone, Debug)]
 pub(in crate::session) enum FlightProgress {
     /// Nothing yet.
@@ -43,7 +43,7 @@ pub(in crate::session) struct SingleFlight {
     pub(in crate::session) key: LeaseKey,
     pub(in crate::session) question: Question,
     pub(in crate::session) opened: Instant,
-    told: watch::Sender<FlightProgress>,
+    progress: watch::Sender<FlightProgress>,
 }
 
 impl SingleFlight {
@@ -52,29 +52,29 @@ impl SingleFlight {
         key: LeaseKey,
         question: Question,
     ) -> (Arc<Self>, watch::Receiver<FlightProgress>) {
-        let (told, waits) = watch::channel(FlightProgress::Waiting);
+        let (progress, waits) = watch::channel(FlightProgress::Waiting);
         let flight = Self {
             key,
             question,
             opened: Instant::now(),
-            told,
+            progress,
         };
         (Arc::new(flight), waits)
     }
 
     /// One more who waits.
     pub(in crate::session) fn join(&self) -> watch::Receiver<FlightProgress> {
-        self.told.subscribe()
+        self.progress.subscribe()
     }
 
     /// Tells everybody.
     pub(in crate::session) fn announce(&self, progress: FlightProgress) {
-        self.told.send_replace(progress);
+        self.progress.send_replace(progress);
     }
 
     /// Tells those who wait, and were not told yet, that it takes longer.
     pub(in crate::session) fn announce_failing(&self) {
-        self.told.send_if_modified(|progress| {
+        self.progress.send_if_modified(|progress| {
             let first = matches!(progress, FlightProgress::Waiting);
             if first {
                 *progress = FlightProgress::Failing;
@@ -85,11 +85,11 @@ impl SingleFlight {
 
     /// Whether nobody waits any more.
     pub(in crate::session) fn is_abandoned(&self) -> bool {
-        self.told.receiver_count() == 0
+        self.progress.receiver_count() == 0
     }
 
     /// Completes when nobody waits any more.
     pub(in crate::session) async fn abandoned(&self) {
-        self.told.closed().await;
+        self.progress.closed().await;
     }
 }

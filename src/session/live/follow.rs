@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::close::CloseReason;
 use crate::ids::SessionDigest;
 use crate::session::answer::Answer;
-use crate::session::change::{About, Change, News};
+use crate::session::change::{About, Change, CookieChange};
 use crate::session::live::answers::RecheckAnswers;
 use crate::session::live::doubts::Doubt;
 use crate::session::live::lifecycle::{Lifecycle, Replacement};
@@ -23,15 +23,15 @@ const SELDOM: Duration = Duration::from_secs(1);
 
 /// A response that changes a session's cookie, as far as can be seen.
 #[derive(Clone, Debug)]
-pub struct Seen<'a> {
+pub struct ObservedChange<'a> {
     /// What its request came with.
     pub old: AuthSubject,
     /// What it says of the cookie.
-    pub news: News,
+    pub change: CookieChange,
     /// What Django can be asked about from now on.
     pub new: Option<AuthSubject>,
     /// What it said of that on the way.
-    pub told: Option<&'a Answer>,
+    pub stated: Option<&'a Answer>,
     /// When the request went to Django.
     pub asked: std::time::Instant,
     /// Whether Django has said where its session cookie is.
@@ -40,29 +40,29 @@ pub struct Seen<'a> {
 
 impl Lifecycle {
     /// Follows a session where a response changes its cookie.
-    pub fn follow(self: &Arc<Self>, seen: Seen<'_>) {
-        let Seen {
+    pub fn follow(self: &Arc<Self>, observed: ObservedChange<'_>) {
+        let ObservedChange {
             old,
-            news,
+            change,
             new,
-            told,
+            stated,
             asked,
             placed,
-        } = seen;
+        } = observed;
         // The browser has the new cookie only after this: who shows it asks Django later.
         let at = Instant::now();
-        let told =
-            told.filter(|answer| self.still_counts(answer, [Some(&old), new.as_ref()], asked));
+        let stated =
+            stated.filter(|answer| self.still_counts(answer, [Some(&old), new.as_ref()], asked));
         let same = new
             .as_ref()
             .is_some_and(|new| new.cookies.is_same_session(&old.cookies));
-        match (news.change, new) {
+        match (change.kind, new) {
             (Change::Set { max_age, .. }, Some(_)) if same => self.renewed(&old.cookies, max_age),
-            (Change::Deleted, _) if news.about == About::This => {
+            (Change::Deleted, _) if change.about == About::This => {
                 self.ended(&old.cookies, "logged out");
             }
-            (Change::Set { .. }, Some(new)) if news.about == About::This || told.is_some() => {
-                let known = told.cloned();
+            (Change::Set { .. }, Some(new)) if change.about == About::This || stated.is_some() => {
+                let known = stated.cloned();
                 self.replaced(&old.cookies, Replacement { new, known, at });
             }
             // Every write to a signed session looks like this, and the old one stays good.
@@ -129,20 +129,20 @@ impl Lifecycle {
         } = doubt;
         let live = &self.parts.live;
         let sockets = live.of_session(session);
-        let told = if sockets.is_empty() {
+        let answers = if sockets.is_empty() {
             let asked = Instant::now();
             // What it says becomes the lease.
-            let answers = self.parts.asker.recheck(std::slice::from_ref(&old)).await;
-            RecheckAnswers::of_nobody(answers, asked)
+            let heard = self.parts.asker.recheck(std::slice::from_ref(&old)).await;
+            RecheckAnswers::of_nobody(heard, asked)
         } else {
             self.rechecks.question(&sockets).await
         };
-        match (told.is_end(), new) {
+        match (answers.is_end(), new) {
             // However long Django was asked about the old one: the new one came with the response.
             (true, Some(new)) => self.replaced(&old.cookies, Replacement::unjudged(new, at)),
             (true, None) => drop(self.ended(&old.cookies, "logged out")),
             (false, new) => {
-                self.rechecks.act(&told);
+                self.rechecks.act(&answers);
                 live.end_turn(&sockets, self.rechecks.settings.revalidate);
                 if new.is_none() && !placed && old.cookies.is_signed() {
                     live.end(session, &CloseReason::SessionChanged);

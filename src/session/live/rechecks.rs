@@ -64,13 +64,13 @@ impl Rechecks {
             .answers
             .into_iter()
             .partition(|(_, answer)| is_nobody(answer));
-        let told = |answers| RecheckAnswers {
+        let heard = |answers| RecheckAnswers {
             answers,
             others: Vec::new(),
             asked,
         };
-        self.act(&told(others));
-        let nobodies = told(nobodies);
+        self.act(&heard(others));
+        let nobodies = heard(nobodies);
         if nobodies.answers.is_empty() {
             return;
         }
@@ -100,11 +100,11 @@ impl Rechecks {
     }
 
     /// Acts upon what Django said. Returns how many connections were closed.
-    pub(super) fn act(&self, told: &RecheckAnswers) -> usize {
+    pub(super) fn act(&self, heard: &RecheckAnswers) -> usize {
         let settle = |(session, answer): &(LiveSubject, Result<Answer, AuthError>)| {
-            self.settle(std::slice::from_ref(session), answer.as_ref(), told.asked)
+            self.settle(std::slice::from_ref(session), answer.as_ref(), heard.asked)
         };
-        let closed = told.answers.iter().map(settle).sum();
+        let closed = heard.answers.iter().map(settle).sum();
         if closed > 0 {
             tracing::info!(closed, "connections closed, since Django was asked again");
         }

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::scripted::{Stage, about, answer, closed, digest};
 use crate::session::naming::{CookieNames, CookiePlace};
-use crate::session::{Answer, Scope, Seen, SessionCookies};
+use crate::session::{Answer, ObservedChange, Scope, SessionCookies};
 
 const NAMESAKE_DELETED: &str = "sessionid=\"\"; Max-Age=0; Path=/; Domain=.example.com";
 
@@ -30,7 +30,7 @@ fn sees(stage: &Stage, session: &str, line: &str, placed: bool) {
         path: "/shop/",
         cookies: Some(old.cookies.header()),
     };
-    let Some(news) = names.news(&fields, scope) else {
+    let Some(change) = names.session_change(&fields, scope) else {
         return;
     };
     let new = names.after(&fields, scope);
@@ -38,11 +38,11 @@ fn sees(stage: &Stage, session: &str, line: &str, placed: bool) {
         cookies,
         ..about(session)
     };
-    stage.lifecycle.follow(Seen {
+    stage.lifecycle.follow(ObservedChange {
         new: new.map(at),
         old,
-        news,
-        told: None,
+        change,
+        stated: None,
         asked: tokio::time::Instant::now().into_std(),
         placed,
     });

@@ -9,7 +9,7 @@ use crate::close::CloseReason;
 use crate::ids::UserId;
 use crate::publication::Audience;
 use crate::session::lease::Lookup;
-use crate::session::{About, Answer, Change, News, Seen};
+use crate::session::{About, Answer, Change, CookieChange, ObservedChange};
 
 /// Lets what was spawned run to its end.
 async fn settled() {
@@ -17,18 +17,18 @@ async fn settled() {
 }
 
 /// A page that gives this session another cookie.
-fn seen(old: &str, new: &str) -> Seen<'static> {
-    Seen {
+fn observed(old: &str, new: &str) -> ObservedChange<'static> {
+    ObservedChange {
         old: about(old),
         new: Some(about(new)),
-        news: News {
-            change: Change::Set {
+        change: CookieChange {
+            kind: Change::Set {
                 value: new.into(),
                 max_age: None,
             },
             about: About::This,
         },
-        told: None,
+        stated: None,
         asked: tokio::time::Instant::now().into_std(),
         placed: true,
     }
@@ -436,10 +436,10 @@ async fn what_a_page_says_that_was_asked_for_before_a_recheck_does_not_count_aga
         stage.django.says(old, &Answer::default());
         let recheck = stage.lifecycle.recheck_user(&UserId::new("1"));
         let said = answer("1");
-        stage.lifecycle.follow(Seen {
-            told: Some(&said),
+        stage.lifecycle.follow(ObservedChange {
+            stated: Some(&said),
             asked,
-            ..seen(old, new)
+            ..observed(old, new)
         });
         recheck.await;
         sleep(Duration::from_secs(6)).await;
