@@ -115,11 +115,11 @@ impl Gateway {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> usize {
         let own = OwnAddresses::of(&self.config);
         if let Some(store) = &self.store {
-            own.keep_certificate(store, &self.drain);
+            own.follow_certificate(store, &self.drain);
         }
-        own.keep_hosts(&self.hosts, &self.drain);
+        own.follow_hosts(&self.hosts, &self.drain);
         self.drain.watch().spawn(self.lifecycle.run());
-        // All listeners are bound, and whoever is answered from here on shall hear so.
+        // All listeners are bound, and each client that is answered from here on shall hear so.
         self.readiness.set_ready();
         self.serve();
         if let Some(puller) = self.puller.take() {

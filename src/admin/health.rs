@@ -14,7 +14,7 @@ use crate::net::drain::DrainWatch;
 use crate::proxy::queue::RequestQueue;
 use crate::web::body::ResponseBody;
 
-/// Whether traffic is welcome; handed to whoever binds the listeners, and closes them.
+/// Whether traffic is welcome; handed to the code that binds the listeners and closes them.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicU8>);
 
@@ -53,7 +53,7 @@ impl Readiness {
         self.0.store(READY, Ordering::Release);
     }
 
-    /// The gateway is about to end: whoever sends traffic should send it elsewhere.
+    /// The gateway is about to end: load balancers should send traffic elsewhere.
     pub fn set_leaving(&self) {
         self.0.store(LEAVING, Ordering::Release);
     }

@@ -42,7 +42,7 @@ impl OwnAddresses {
     }
 
     /// Keeps the certificate in step with them.
-    pub(super) fn keep_certificate(self, store: &Arc<CertificateStore>, drain: &Drain) {
+    pub(super) fn follow_certificate(self, store: &Arc<CertificateStore>, drain: &Drain) {
         let (store, draining) = (Arc::clone(store), drain.watch());
         drain.watch().spawn(async move {
             tokio::select! {
@@ -53,7 +53,7 @@ impl OwnAddresses {
     }
 
     /// Keeps the hosts in step with them.
-    pub(super) fn keep_hosts(self, hosts: &Arc<Hosts>, drain: &Drain) {
+    pub(super) fn follow_hosts(self, hosts: &Arc<Hosts>, drain: &Drain) {
         let (hosts, draining) = (Arc::clone(hosts), drain.watch());
         drain.watch().spawn(async move {
             loop {

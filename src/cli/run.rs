@@ -23,7 +23,7 @@ pub(super) fn run(config: Config) -> Result<(), CommandError> {
         .build()
         .map_err(CommandError::start)?;
     let result = runtime.block_on(serve(config));
-    // Whoever sent a second signal does not wait for a thread that reads a file.
+    // The sender of a second signal does not wait for a thread that reads a file.
     runtime.shutdown_background();
     result
 }
@@ -33,7 +33,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let (mode, server) = (config.mode, config.server.clone());
     let gateway = Gateway::bind(config).map_err(CommandError::start)?;
     ready::log(&gateway, mode, &server);
-    tell_systemd(sd_notify::NotifyState::Ready);
+    notify_systemd(sd_notify::NotifyState::Ready);
 
     let stop = CancellationToken::new();
     let serving = gateway.run(stop.clone().cancelled_owned());
@@ -43,7 +43,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         name = signals.next() => name,
     };
     info!(signal = %name, "stopping");
-    tell_systemd(sd_notify::NotifyState::Stopping);
+    notify_systemd(sd_notify::NotifyState::Stopping);
     stop.cancel();
     let aborted = tokio::select! {
         aborted = serving => aborted,
@@ -54,7 +54,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
 }
 
 /// Does nothing where systemd did not start the gateway.
-fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+fn notify_systemd(state: sd_notify::NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!(%error, "systemd was not told of the state");
     }

@@ -26,7 +26,7 @@ use crate::web::vouch::{Vouched, vouch};
 
 const PUBLISH: HeaderName = HeaderName::from_static("gatepost-publish");
 
-/// Looks on at the Django upstream.
+/// Observes the Django upstream.
 #[derive(Debug)]
 pub struct Edge {
     signer: Signer,
@@ -38,7 +38,7 @@ pub struct Edge {
     queue: Option<RequestQueue>,
 }
 
-/// Whom it asks, and whom it tells of what it sees.
+/// What it asks, and what it hands its observations to.
 #[derive(Debug)]
 pub struct EdgeParts {
     /// The current secret signs requests; all make digests.

@@ -36,7 +36,7 @@ pub(super) struct Watch {
 #[derive(Debug)]
 pub(super) struct StatedIdentity {
     answer: Answer,
-    /// Which session it is about, where that was said.
+    /// Which session it is about, where that is named.
     session: Option<SessionDigest>,
 }
 
@@ -90,8 +90,8 @@ impl Watch {
         }
     }
 
-    /// Of which cookies something is stated: of those that the browser has after the response, or of those
-    /// before it, where it may have them still. Then it must be said of which session it is.
+    /// Which cookies a statement is about: those that the browser has after the response, or those before it,
+    /// where it may have them still. Then it must name its session.
     fn about(
         &self,
         stated: StatedIdentity,
@@ -198,7 +198,7 @@ fn scope(asked: &RequestSummary) -> Scope<'_> {
     }
 }
 
-/// What it takes to ask Django of the new session.
+/// What it takes to ask Django about the new session.
 fn context(asked: &RequestSummary, cookies: SessionCookies) -> AuthSubject {
     let known = [
         (header::USER_AGENT, &asked.user_agent),

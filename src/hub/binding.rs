@@ -18,7 +18,7 @@ use crate::publication::{Audience, Frame};
 use crate::words::Word;
 
 impl Hub {
-    /// Binds the connections of one identity to another, of which Django was asked at `asked`.
+    /// Binds the connections of one identity to another, about which Django was asked at `asked`.
     /// Connections that are being registered meanwhile are the caller's business. What was revoked
     /// since `asked` is closed. Returns how many connections were bound.
     pub fn rebind(&self, from: &Arc<Identity>, to: &Arc<Identity>, asked: Instant) -> usize {

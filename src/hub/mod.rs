@@ -121,7 +121,7 @@ impl Hub {
         self
     }
 
-    /// The reason for which an identity counts no more of which Django was asked at `asked`, where it
+    /// The reason for which an identity counts no more about which Django was asked at `asked`, where it
     /// was revoked since, or its session has just ended.
     pub fn revoked(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
         self.revocations.of(identity, asked)

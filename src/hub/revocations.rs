@@ -161,7 +161,7 @@ impl Revocations {
         }
     }
 
-    /// The reason for which an identity counts no more of which Django was asked at `asked`.
+    /// The reason for which an identity counts no more about which Django was asked at `asked`.
     pub(super) fn of(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
         let audiences = registry::audiences(identity).chain([Audience::Everyone]);
         self.lock().first(audiences, asked)

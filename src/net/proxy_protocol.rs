@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// What is said, and what is left for whoever reads next.
+    /// What is said, and what is left for the next reader.
     async fn read(bytes: &[u8]) -> (Result<Option<String>, IntroductionError>, Vec<u8>) {
         let mut rest = bytes;
         let client = introduction(&mut rest).await;

@@ -102,7 +102,7 @@ impl Deadlines {
         })
     }
 
-    /// The handshake is over, and a first request expected at once: whoever connects wants
+    /// The handshake is over, and a first request expected at once: a client that connects wants
     /// something.
     pub(super) fn speaks(&self, protocol: Protocol) {
         let now = self.now();

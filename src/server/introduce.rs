@@ -27,7 +27,7 @@ impl Introductions {
         }
     }
 
-    /// Who is the peer from here on: whoever is introduced on `stream`, or who is connected.
+    /// Who is the peer from here on: the client that is introduced on `stream`, or the one that is connected.
     pub(super) async fn read<S: AsyncRead + Unpin>(
         &self,
         stream: &mut S,
@@ -50,7 +50,7 @@ impl Introductions {
     }
 
     fn complain(&self, peer: Peer, error: &IntroductionError) {
-        // Whoever only looks whether the port is open says nothing.
+        // A client that only looks whether the port is open says nothing.
         if !matches!(error, IntroductionError::Ended(_)) && self.complaints.is_first() {
             tracing::warn!(
                 ?peer, %error,

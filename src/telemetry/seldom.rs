@@ -1,6 +1,6 @@
 //! Log lines that a crowd or a lasting fault would repeat: said once, or once in a while.
 //!
-//! Whoever logs asks here first, and logs the rest at debug level or not at all.
+//! A caller asks here before it logs, and logs the rest at debug level or not at all.
 
 use std::collections::HashSet;
 use std::hash::Hash;

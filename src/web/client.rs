@@ -23,7 +23,7 @@ pub struct Client {
 /// What a proxy says of the scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ToldScheme {
-    /// Whoever is connected is not asked.
+    /// The peer is no trusted proxy, so nothing that it says counts.
     Untrusted,
     /// A trusted proxy says nothing.
     Missing,

@@ -63,7 +63,11 @@ fn document() -> String {
 /// The paths that a word in backticks stands for: `a/{b,c}/` for two.
 fn paths(word: &str) -> Vec<String> {
     let is_path = ENDS.iter().any(|end| word.ends_with(end));
-    if !is_path || word.contains('*') || word.starts_with(['/', '.', '[']) || FOREIGN.contains(&word) {
+    if !is_path
+        || word.contains('*')
+        || word.starts_with(['/', '.', '['])
+        || FOREIGN.contains(&word)
+    {
         return Vec::new();
     }
     match word.split_once('{').zip(word.split_once('}')) {

@@ -70,7 +70,7 @@ class Piggyback:
             if not self._open:
                 return list(calls)
             for call in calls:
-                self._keep(_Entry.of(call))
+                self._store(_Entry.of(call))
             patient = awaited or time.monotonic() - self._since < PATIENCE
             return [] if patient and self._fits() else self._flush()
 
@@ -113,7 +113,7 @@ class Piggyback:
         self._revoked = float("inf")  # When.
         self._in_order = True
 
-    def _keep(self, entry: _Entry) -> None:
+    def _store(self, entry: _Entry) -> None:
         if isinstance(entry.call, Recheck):
             if entry.body in self._rechecks:
                 return
@@ -138,7 +138,7 @@ class Piggyback:
         self._empty()
         for entry in entries:
             if isinstance(entry.call, Recheck):
-                self._keep(entry)
+                self._store(entry)
         if self._fits():
             entries = [entry for entry in entries if not isinstance(entry.call, Recheck)]
         else:

@@ -87,7 +87,7 @@ def _object_name(instance: Model) -> str:
         raise ValueError(
             f"this {instance._meta.object_name} was not saved: nobody can listen to it"
         )
-    # Of a proxy's objects whoever listens to the model itself hears, too.
+    # Listeners to the model itself hear of a proxy model's objects, too.
     meta = instance._meta.concrete_model._meta
     label = ".".join(quote(part, safe="") for part in meta.label_lower.split("."))
     key = _key(instance)

@@ -232,7 +232,7 @@ class _Process:
         self._started = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        # Whoever forgets to stop it must not leave it behind.
+        # A test that forgets to stop it must not leave it behind.
         atexit.register(self.stop)
 
     def wait_until_ready(self) -> dict[str, Any]:

@@ -231,7 +231,7 @@ fn server_error(response: &Response<'_>) -> Diagnosis {
     )
 }
 
-/// The first two lines of what Django answers in DEBUG to whoever accepts no HTML:
+/// The first two lines of what Django answers in DEBUG to a client that accepts no HTML:
 /// `ImproperlyConfigured at /_gatepost/auth/` and the exception's text.
 fn debug_page(response: &Response<'_>) -> Option<(String, String)> {
     let text = std::str::from_utf8(response.body).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! The authority puts questions here and waits; [`Scheduler::run`] decides with `batcher` and `backoff` what is
 //! asked next, and hands each call to a task of its own. The surprise: tabs of one session wait for one
-//! question, and an answer is a lease before its question ends, so that whoever comes next finds one or
+//! question, and an answer is a lease before its question ends, so that the next handshake finds one or
 //! the other.
 
 use std::collections::HashSet;

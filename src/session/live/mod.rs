@@ -8,11 +8,13 @@
 //! | `follow` | what a response does to a session's cookie |
 //! | `lifecycle` | what happened to a session, and what follows |
 //! | `revalidate` | when each has its turn to be asked about |
-//! | `rechecks` | asking Django again, and acting upon the answer |
+//! | `rechecks` | asking Django again, and acting upon the answer (`answers`) |
 //! | `doubts`, `throttle`, `calming` | what is asked about no more often than so |
+//! | `parts`, `asker` | what `lifecycle` and `rechecks` are made of, and who asks |
 //! | `find` and this one | the sessions, as the others see them |
 //! | `locked` | table and hub under one lock |
-//! | `table` | the sessions and their indexes |
+//! | `table` | the sessions and their indexes; `session`: one of them; `browsers`: what their browsers say of themselves |
+//! | `crossings` | signed cookies that were written anew of late |
 
 pub(in crate::session) mod asker;
 pub(in crate::session) mod follow;
