@@ -34,7 +34,7 @@ fuzz_target!(|bytes: &[u8]| {
         path: "/accounts/logout/",
         cookies: Some(&cookies),
     };
-    let _ = names.news(&fields, scope);
+    let _ = names.session_change(&fields, scope);
     if let Some(after) = names.after(&fields, scope) {
         assert!(after.header().is_sensitive());
     }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 /// What fuzz targets may call (`fuzz/`).
 #[cfg(fuzzing)]
-pub mod fuzzing {
+pub(super) mod fuzzing {
     use super::{QueryTokens, TopicRequest};
     use crate::token::Token;
     use crate::words;
