@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import gatepost.checks
+import gatepost
 from gatepost import conf
 from gatepost.channels import GatepostChannelLayer
 from gatepost.management import commands
@@ -52,7 +52,7 @@ def test_each_key_of_the_channel_layer_is_described_with_its_default():
 
 
 def test_each_system_check_is_described():
-    sources = Path(gatepost.checks.__file__).parent.glob("*.py")
+    sources = Path(gatepost.__file__).parent.rglob("*.py")
     given = {id for path in sources for id in re.findall(r'id="(\w+\.[EW]\d+)"', path.read_text())}
     assert {code(row[0]) for row in rows("System checks")} == given
 
