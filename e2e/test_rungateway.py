@@ -99,11 +99,12 @@ def test_sockets_stay_open_while_django_reloads(project):
         wait_until(lambda: browser.get("/version/").text == "version 1", "the new code answers")
 
         # A mistake ends neither Django's reloader nor anything else, and pages say what it is.
-        urls.write_text(sound + "\nthis is no Python\n")
-        said = wait_for_page(browser, 503)
+        # Django's watcher overlooks a change that comes before its first look at the file.
+        said = wait_for_page(
+            browser, 503, before=lambda: urls.write_text(sound + "\nthis is no Python\n")
+        )
         assert "Django does not start" in said
         assert "SyntaxError" in said
-        # Django's watcher overlooks a change that comes before its first look at the file.
         wait_until(
             lambda: (
                 urls.write_text(sound + VIEW.format(version=2))
@@ -133,11 +134,15 @@ def test_sockets_stay_open_while_django_reloads(project):
     assert not (project.folder / ".gatepost" / "rungateway.json").exists()
 
 
-def wait_for_page(browser, status):
-    """The next page that is answered so; none may be held back for long meanwhile."""
+def wait_for_page(browser, status, before=lambda: None):
+    """The next page that is answered so; none may be held back for long meanwhile.
+
+    `before` each try something can be done anew.
+    """
     found = []
 
     def comes():
+        before()
         answer = browser.get("/version/", headers={"Accept": "text/html"}, timeout=10)
         found[:] = [answer.text]
         return answer.status_code == status
