@@ -84,7 +84,7 @@ impl SharedParts {
             broker,
             intake: Arc::new(intake),
             wake: Wake::default(),
-            buffering: Buffering::open(&config.buffering)?,
+            buffering: Buffering::open(&config.buffering, &metrics.buffered)?,
             queue: RequestQueue::new(&config.django.queue, &metrics),
             metrics,
             files: Arc::new(OpenFiles::new(shares.files)),

@@ -127,6 +127,11 @@ impl ForwardFailure {
         fault.map_or_else(|| Self::broken(at, error), Self::from)
     }
 
+    /// No answer came in time.
+    pub(super) fn late(at: UpstreamLabel, limit: Duration) -> Self {
+        Self::Timeout { at, limit }
+    }
+
     /// A connection that broke, told apart by what came before.
     pub(super) fn broken(at: UpstreamLabel, source: hyper::Error) -> Self {
         if source.is_parse_too_large() {

@@ -13,7 +13,6 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
 use super::body_rate::BodyPace;
 use super::buffer::Buffering;
@@ -21,20 +20,21 @@ use super::detached::Intercepted;
 use super::download::Download;
 use super::error::{ForwardError, ForwardFailure};
 use super::flow::{BodyConnection, Origin, ResponseConnection};
+use super::head;
 use super::intercept::{Intercept, PassedOn};
 use super::internal_redirect;
 pub use super::kind::UpstreamKind;
 use super::liveness;
+use super::pressure::Pressure;
 use super::queue::QueuePlace;
 use super::receive::{Receiver, StreamedPaths, UploadLimits};
 use super::reuse::{self, Sent};
 use super::rewrite::{self, LocalName};
-use super::streamed::UploadProgress;
 use super::sweep::Sweeper;
 use super::tunnel::{self, Handshake};
 use super::upload::Upload;
 use super::upload_fault::UploadFault;
-use super::upstream::{PooledConnection, Reuse, Upstream};
+use super::upstream::{Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
 use crate::web::request::{Downstream, Upgrade};
@@ -70,6 +70,7 @@ pub struct Forwarder {
     pub(super) kind: UpstreamKind,
     receiver: Receiver,
     sweeper: Sweeper,
+    pressure: Pressure,
     local: LocalName,
     intercepted: Option<Intercepted>,
     drain: DrainWatch,
@@ -82,11 +83,13 @@ impl Forwarder {
         let intercepted = settings
             .intercept
             .map(|intercept| Intercepted::new(intercept, limit, drain.clone()));
+        let pressure = Pressure::default();
         Self {
             local: LocalName::new(settings.upstream.first_address()),
             upstream: settings.upstream,
             kind: settings.kind,
-            sweeper: Sweeper::new(settings.buffering.clone(), drain.clone()),
+            sweeper: Sweeper::new(settings.buffering.clone(), pressure.clone(), drain.clone()),
+            pressure,
             receiver: Receiver {
                 limits: UploadLimits {
                     size: settings.body_size,
@@ -168,11 +171,10 @@ impl Forwarder {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let mut pooled = self.upstream.connection(reuse, downstream.address).await?;
-            let summary = self
-                .intercepted
-                .as_ref()
-                .map(|intercepted| (intercepted, intercepted.request(&mut request, downstream)));
+            let pooled = self.upstream.connection(reuse, downstream.address);
+            let mut pooled = self.pressure.during(pooled).await?;
+            let intercepted = self.intercepted.as_ref();
+            let summary = intercepted.map(|to| (to, to.request(&mut request, downstream)));
             let spare = repeatable.then(|| reuse::copy(&request));
             let answer = pooled.sender.try_send_request(request);
             let answer = match summary {
@@ -181,7 +183,10 @@ impl Forwarder {
                 }
                 None => Either::Right(answer),
             };
-            let mut error = match self.head(answer, &pooled, sent.progress.as_ref()).await? {
+            let (limit, progress) = (self.upstream.timeout(), sent.progress.as_ref());
+            let head = head::wait(answer, limit, progress, &self.pressure).await;
+            let head = head.ok_or_else(|| ForwardFailure::late(pooled.label(), limit))?;
+            let mut error = match head {
                 Ok(response) => {
                     let connection = ResponseConnection::new(pooled, sent, &response);
                     return self.answer(response, connection, downstream);
@@ -197,31 +202,6 @@ impl Forwarder {
             request = again;
             self.upstream.count_retry();
             reuse = Reuse::Never;
-        }
-    }
-
-    /// Waits for the answer's head; while the request's body moves, nobody is late.
-    async fn head<R>(
-        &self,
-        answer: impl Future<Output = R>,
-        pooled: &PooledConnection,
-        progress: Option<&UploadProgress>,
-    ) -> Result<R, ForwardFailure> {
-        let limit = self.upstream.timeout();
-        let mut left = limit;
-        let mut answer = std::pin::pin!(answer);
-        loop {
-            if let Ok(result) = tokio::time::timeout(left, answer.as_mut()).await {
-                return Ok(result);
-            }
-            let since = progress.map_or(limit, |progress| Instant::now() - progress.last());
-            left = limit.saturating_sub(since);
-            if left.is_zero() {
-                return Err(ForwardFailure::Timeout {
-                    at: pooled.label(),
-                    limit,
-                });
-            }
         }
     }
 

@@ -159,6 +159,7 @@ mod tests {
 
     use super::*;
     use crate::config::{BufferFolder, BufferingConfig};
+    use crate::telemetry::metrics::BufferedBytes;
 
     const SECOND: Duration = Duration::from_secs(1);
     const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -169,7 +170,7 @@ mod tests {
             folder: BufferFolder::Given(std::env::temp_dir()),
             ..BufferingConfig::default()
         };
-        Buffering::open(&config).unwrap()
+        Buffering::open(&config, &BufferedBytes::default()).unwrap()
     }
 
     /// A body in parts of this size, one each second.

@@ -4,6 +4,8 @@
 //! says how long it is, without any error, so such a body cannot be streamed (Django ticket 35838);
 //! and a worker that has begun to read a body waits for its client, so none should be.
 
+use std::convert::Infallible;
+use std::future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,13 +15,15 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::buffer::{Buffering, Pieces, ROOM_LIMIT, Room, Scratch, ScratchFile};
+use super::buffer::{Buffering, Pieces, ROOM_LIMIT, Room, RoomSeeker, ScratchFile};
 use super::upload_fault::UploadFault;
 
 /// Room in memory is taken in such steps, before it is read into.
 const STEP: u64 = 16 * 1024;
 /// So much is gathered in memory between two writes to a file, and read of it at a time.
 const BATCH: u64 = 256 * 1024;
+/// How long a request waits for room before an answer is cut off for it, and between two of them.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two attempts to write to a disk that is full.
 const DISK_PAUSE: Duration = Duration::from_millis(250);
 
@@ -31,8 +35,7 @@ pub(super) struct Spool {
     file: Option<ScratchFile>,
     written: u64,
     room: Room,
-    in_memory: u64,
-    scratch: Scratch,
+    buffering: Buffering,
 }
 
 /// A body that is whole. Read once, from the front.
@@ -55,8 +58,7 @@ impl Spool {
             file: None,
             written: 0,
             room,
-            in_memory: buffering.request(),
-            scratch: buffering.scratch().clone(),
+            buffering: buffering.clone(),
         }
     }
 
@@ -98,7 +100,7 @@ impl Spool {
             return true;
         }
         let more = self.pieces.length() - held + STEP;
-        let most = self.in_memory.max(STEP);
+        let most = self.buffering.request().max(STEP);
         held + more <= most && self.room.try_memory(more)
     }
 
@@ -108,7 +110,11 @@ impl Spool {
             let more = all - self.room.disk() + left.clamp(1, BATCH);
             if !self.room.try_disk(more) {
                 tracing::debug!("no room for bodies is left, a request waits unread");
-                let waited = self.room.wait_for_disk(more).await;
+                let seeker = self.room.seeker(more);
+                let waited = tokio::select! {
+                    waited = self.room.wait_for_disk(more) => waited,
+                    never = make_way(&self.buffering, seeker) => match never {},
+                };
                 waited.map_err(|_| UploadFault::NoRoom)?;
             }
         }
@@ -134,8 +140,11 @@ impl Spool {
                 return Ok(());
             };
             if !is_full(&error) || began.elapsed() >= ROOM_LIMIT {
-                let folder = self.scratch.folder().to_owned();
+                let folder = self.buffering.scratch().folder().to_owned();
                 return Err(UploadFault::Spool { folder, error });
+            }
+            if began.elapsed() >= PATIENCE {
+                self.buffering.make_way(&self.room.seeker(0));
             }
             tokio::time::sleep(DISK_PAUSE).await;
         }
@@ -144,12 +153,24 @@ impl Spool {
     async fn try_write(&mut self, pieces: Vec<Bytes>) -> (Vec<Bytes>, io::Result<()>) {
         let file = match &self.file {
             Some(file) => file,
-            None => match self.scratch.create().await {
+            None => match self.buffering.scratch().create().await {
                 Ok(file) => self.file.insert(file),
                 Err(error) => return (pieces, Err(error)),
             },
         };
         file.write(pieces, self.written).await
+    }
+}
+
+/// Has one slow answer after the other make room, where all of it is used up. Who has used up its own
+/// share waits for what it has.
+async fn make_way(buffering: &Buffering, seeker: RoomSeeker) -> Infallible {
+    if seeker.is_in_its_own_way() {
+        return future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(PATIENCE).await;
+        buffering.make_way(&seeker);
     }
 }
 
@@ -196,10 +217,15 @@ mod tests {
 
     use super::*;
     use crate::config::{BufferFolder, BufferingConfig};
+    use crate::telemetry::metrics::BufferedBytes;
 
     fn buffering(config: BufferingConfig) -> Buffering {
         let folder = BufferFolder::Given(std::env::temp_dir());
-        Buffering::open(&BufferingConfig { folder, ..config }).unwrap()
+        Buffering::open(
+            &BufferingConfig { folder, ..config },
+            &BufferedBytes::default(),
+        )
+        .unwrap()
     }
 
     async fn through(buffering: &Buffering, parts: &[&[u8]]) -> Result<Vec<u8>, UploadFault> {

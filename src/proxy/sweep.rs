@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::buffer::Buffering;
 use super::flow::Flow;
+use super::pressure::Pressure;
 use super::pump::pump;
 use super::store::Store;
 use crate::net::drain::DrainWatch;
@@ -31,6 +32,7 @@ pub(super) struct Sweeper {
 struct SweeperInner {
     list: Mutex<List>,
     buffering: Buffering,
+    pressure: Pressure,
     drain: DrainWatch,
 }
 
@@ -57,11 +59,12 @@ pub(super) struct Enrolment {
 }
 
 impl Sweeper {
-    /// Keeps what is not taken in `buffering`.
-    pub(super) fn new(buffering: Buffering, drain: DrainWatch) -> Self {
+    /// Keeps what is not taken in `buffering`; answers feel the pressure there is.
+    pub(super) fn new(buffering: Buffering, pressure: Pressure, drain: DrainWatch) -> Self {
         let shared = SweeperInner {
             list: Mutex::default(),
             buffering,
+            pressure,
             drain,
         };
         Self {
@@ -116,7 +119,9 @@ impl Sweeper {
             return;
         }
         let buffering = &self.shared.buffering;
-        let store = |label| Store::new(buffering, buffering.room(enrolled.client), label);
+        let pressure = self.shared.pressure.clone();
+        let room = || buffering.room(enrolled.client);
+        let store = |label| Store::new(buffering, room(), label, pressure);
         if let Some((answer, store)) = enrolled.flow.divert(store) {
             self.shared.drain.spawn(pump(answer, store));
         }

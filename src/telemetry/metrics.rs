@@ -55,6 +55,16 @@ pub struct UpstreamName {
     pub upstream: String,
 }
 
+/// Where bodies are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PlaceLabel {
+    /// `memory` or `disk`.
+    pub r#where: &'static str,
+}
+
+/// What is kept of requests and answers for slow clients, in bytes.
+pub type BufferedBytes = Family<PlaceLabel, Gauge>;
+
 /// What the puller of the transactional outbox does.
 #[derive(Debug, Default)]
 pub struct OutboxMetrics {
@@ -104,6 +114,8 @@ pub struct Metrics {
     pub outbox: OutboxMetrics,
     /// Requests by outcome, which is the class of the status: `ok`, `client_error`, `server_error`.
     pub requests: Family<OutcomeLabel, Counter>,
+    /// What is kept of requests and answers.
+    pub buffered: BufferedBytes,
     /// Requests that the gateway refused itself, by the code of the answer.
     pub refused: Family<ReasonLabel, Counter>,
     /// Requests that wait for a place at Django: `known` sessions', `anonymous` ones.
@@ -149,6 +161,7 @@ impl Metrics {
             self.piggybacked.clone(),
         );
         self.outbox.register(r);
+        self.register_buffers(r);
         self.register_queue(r);
         r.register("requests", "Requests by outcome", self.requests.clone());
         r.register(
@@ -160,6 +173,14 @@ impl Metrics {
             "upstream_retries",
             "Requests that were sent to an upstream again",
             self.upstream_retries.clone(),
+        );
+    }
+
+    fn register_buffers(&self, r: &mut Registry) {
+        r.register(
+            "buffered_bytes",
+            "What is kept of requests and answers for slow clients",
+            self.buffered.clone(),
         );
     }
 

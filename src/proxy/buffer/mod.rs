@@ -4,6 +4,7 @@
 //! Made once by the composition root, used by `spool` for requests and by `store` for answers. The
 //! surprise: the space is counted before it is used, also that of a part still on its way.
 
+mod kept;
 mod pieces;
 mod room;
 mod scratch;
@@ -11,16 +12,19 @@ mod scratch;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+use self::kept::KeptAnswers;
 use self::room::Quotas;
+pub(super) use kept::{AnswerStanding, KeptAnswer, Loudness};
 pub(super) use pieces::Pieces;
-pub(super) use room::{ROOM_LIMIT, Room};
+pub(super) use room::{ROOM_LIMIT, Room, RoomSeeker};
 pub(super) use scratch::{Scratch, ScratchFile};
 
 use super::quota::{Bounds, Quota};
 use crate::config::{BufferFolder, BufferingConfig};
+use crate::telemetry::metrics::{BufferedBytes, PlaceLabel};
 
 /// Requests that may wait for room, and those of one address. Each has a connection or a stream.
 const MOST_WAITING: (usize, usize) = (4096, 1024);
@@ -35,6 +39,7 @@ pub struct Buffering {
 struct BufferingInner {
     quotas: Quotas,
     scratch: Scratch,
+    kept: KeptAnswers,
     request: u64,
     response: u64,
     next: AtomicU64,
@@ -49,8 +54,8 @@ pub struct BufferingError {
 }
 
 impl Buffering {
-    /// All of it is free. Finds out whether files can be made.
-    pub fn open(config: &BufferingConfig) -> Result<Self, BufferingError> {
+    /// All of it is free; what is in use is shown by `in_use`. Finds out whether files can be made.
+    pub fn open(config: &BufferingConfig, in_use: &BufferedBytes) -> Result<Self, BufferingError> {
         let scratch = match &config.folder {
             BufferFolder::Given(folder) => {
                 Scratch::open(folder).map_err(|error| BufferingError {
@@ -60,18 +65,23 @@ impl Buffering {
             }
             BufferFolder::Default(folder) => Scratch::open_or_temporary(folder),
         };
-        let bounds = |total, each| Bounds {
-            total,
-            each,
-            waiting: MOST_WAITING.0,
-            waiting_each: MOST_WAITING.1,
+        let quota = |place, total, each| {
+            let gauge = in_use.get_or_create_owned(&PlaceLabel { r#where: place });
+            let bounds = Bounds {
+                total,
+                each,
+                waiting: MOST_WAITING.0,
+                waiting_each: MOST_WAITING.1,
+            };
+            Quota::shown_by(gauge, bounds)
         };
         let shared = BufferingInner {
             quotas: Quotas {
-                memory: Quota::new(bounds(config.memory, config.memory_share())),
-                disk: Quota::new(bounds(config.disk, config.disk_share())),
+                memory: quota("memory", config.memory, config.memory_share()),
+                disk: quota("disk", config.disk, config.disk_share()),
             },
             scratch,
+            kept: KeptAnswers::new(),
             request: config.request,
             response: config.response,
             next: AtomicU64::new(0),
@@ -85,6 +95,24 @@ impl Buffering {
     pub(super) fn room(&self, client: IpAddr) -> Room {
         let age = self.shared.next.fetch_add(1, Ordering::Relaxed);
         Room::new(&self.shared.quotas, client, age)
+    }
+
+    /// Keeps an answer in this room, until [`Self::forget`].
+    pub(super) fn keep(&self, room: &Room, answer: Weak<dyn KeptAnswer>) {
+        self.shared
+            .kept
+            .enter(room.number(), room.address(), answer);
+    }
+
+    /// The answer of this number is kept no more.
+    pub(super) fn forget(&self, number: u64) {
+        self.shared.kept.leave(number);
+    }
+
+    /// Cuts off an answer that is in the way of whoever seeks so much room on disk. `false`: there is
+    /// none that its client takes slowly.
+    pub(super) fn make_way(&self, seeker: &RoomSeeker) -> bool {
+        self.shared.kept.make_way(seeker, &self.shared.quotas.disk)
     }
 
     /// Makes files.

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::quota::{GivesWay, Quota, QuotaClaim, Spent};
+use super::super::quota::{GivesWay, InTheWay, Quota, QuotaClaim, Spent};
 use crate::net::block::AddressBlock;
 
 /// How long a request waits for room, unread, before the youngest of those that wait goes.
@@ -18,6 +18,21 @@ pub(in crate::proxy) struct Room {
     disk: Holding,
     address: AddressBlock,
     age: u64,
+}
+
+/// Who finds no room on disk.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::proxy) struct RoomSeeker {
+    pub(super) number: u64,
+    pub(super) address: AddressBlock,
+    pub(super) in_the_way: InTheWay,
+}
+
+impl RoomSeeker {
+    /// Whether its own address has used up its share.
+    pub(in crate::proxy) fn is_in_its_own_way(&self) -> bool {
+        self.in_the_way == InTheWay::Own
+    }
 }
 
 /// What all bodies share.
@@ -45,6 +60,24 @@ impl Room {
             disk: part(&quotas.disk),
             address: AddressBlock::of(client),
             age,
+        }
+    }
+
+    /// Which body's it is; the lower number came first.
+    pub(in crate::proxy) fn number(&self) -> u64 {
+        self.age
+    }
+
+    pub(super) fn address(&self) -> AddressBlock {
+        self.address
+    }
+
+    /// Who seeks so much more of the disk.
+    pub(in crate::proxy) fn seeker(&self, amount: u64) -> RoomSeeker {
+        RoomSeeker {
+            number: self.age,
+            address: self.address,
+            in_the_way: self.disk.quota.in_the_way(self.address, amount),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 use crate::net::block::AddressBlock;
@@ -26,6 +27,8 @@ pub(in crate::proxy) struct Bounds {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     pub(super) used: u64,
+    /// Shows it.
+    pub(super) gauge: Gauge,
     pub(super) waiting: usize,
     pub(super) accounts: HashMap<AddressBlock, Account>,
     /// The addresses of those that wait.
@@ -98,18 +101,18 @@ impl Ledger {
             }
         };
         if fits {
-            self.used += amount;
+            self.set_used(self.used + amount);
         }
         fits
     }
 
-    fn take(&mut self, address: AddressBlock, amount: u64) {
-        self.used += amount;
+    pub(super) fn take(&mut self, address: AddressBlock, amount: u64) {
+        self.set_used(self.used + amount);
         self.accounts.entry(address).or_default().used += amount;
     }
 
     pub(super) fn give(&mut self, address: AddressBlock, amount: u64) {
-        self.used = self.used.saturating_sub(amount);
+        self.set_used(self.used.saturating_sub(amount));
         if let Entry::Occupied(mut account) = self.accounts.entry(address) {
             let client = account.get_mut();
             client.used = client.used.saturating_sub(amount);
@@ -117,6 +120,11 @@ impl Ledger {
                 account.remove();
             }
         }
+    }
+
+    fn set_used(&mut self, used: u64) {
+        self.used = used;
+        self.gauge.set(i64::try_from(used).unwrap_or(i64::MAX));
     }
 
     /// Serves the oldest claims that fit, of an address its oldest alone.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 pub(super) use self::ledger::Bounds;
@@ -42,6 +43,15 @@ pub(super) struct QuotaClaim {
 #[error("nothing is left")]
 pub(super) struct Spent;
 
+/// Whose part stands in the way of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InTheWay {
+    /// That of its own address, which has its share.
+    Own,
+    /// Anybody's.
+    Anybody,
+}
+
 /// Who goes when a claim has waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GivesWay {
@@ -54,7 +64,15 @@ pub(super) enum GivesWay {
 impl Quota {
     /// All of it is left.
     pub(super) fn new(bounds: Bounds) -> Self {
-        let ledger = Mutex::default();
+        Self::shown_by(Gauge::default(), bounds)
+    }
+
+    /// All of it is left; `gauge` shows how much is in use.
+    pub(super) fn shown_by(gauge: Gauge, bounds: Bounds) -> Self {
+        let ledger = Mutex::new(Ledger {
+            gauge,
+            ..Ledger::default()
+        });
         let shared = Arc::new(QuotaInner { bounds, ledger });
         Self { shared }
     }
@@ -147,6 +165,25 @@ impl Quota {
             // A claim whose owner is gone has given way already.
             let _ = waiting.said.send(ClaimOutcome::GiveWay);
         }
+    }
+
+    /// Whose part stands in the way of what this address cannot take.
+    pub(super) fn in_the_way(&self, address: AddressBlock, amount: u64) -> InTheWay {
+        let ledger = self.lock();
+        let own = ledger.accounts.get(&address);
+        let used = own.map_or(0, |own| own.used);
+        let is_waited_for = own.is_some_and(|own| !own.waiting.is_empty());
+        if used + amount > self.shared.bounds.each || is_waited_for {
+            InTheWay::Own
+        } else {
+            InTheWay::Anybody
+        }
+    }
+
+    /// How much of it this address has.
+    pub(super) fn used_by(&self, address: AddressBlock) -> u64 {
+        let ledger = self.lock();
+        ledger.accounts.get(&address).map_or(0, |own| own.used)
     }
 
     /// How much is in use.

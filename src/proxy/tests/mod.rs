@@ -26,6 +26,7 @@ use super::upstream::{Upstream, UpstreamSettings};
 use crate::config::{BufferFolder, BufferingConfig, UpstreamAddress};
 use crate::ids::{NodeId, RequestId};
 use crate::net::drain::DrainWatch;
+use crate::telemetry::metrics::BufferedBytes;
 use crate::web::headers;
 use crate::web::problem::ToProblem;
 use crate::web::render::{ResponseFormat, render};
@@ -85,7 +86,7 @@ impl Setup {
             body_size: self.body_size,
             body_timeout: self.body_timeout,
             body_rate: self.body_rate,
-            buffering: Buffering::open(&self.buffering).unwrap(),
+            buffering: Buffering::open(&self.buffering, &BufferedBytes::default()).unwrap(),
             streamed: StreamedPaths::Below(self.buffering.unbuffered.clone()),
             intercept: None,
         };
