@@ -38,6 +38,7 @@ use super::upstream::{Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
 use crate::web::request::{Downstream, Upgrade};
+use crate::web::request_body::RequestBody;
 
 /// How often a request is sent in all.
 const ATTEMPTS: usize = 3;
@@ -110,7 +111,7 @@ impl Forwarder {
     /// The upstream's answer to an admitted request.
     pub async fn forward(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardError> {
         let answered = if self.is_tunnel(&request, downstream) {
@@ -138,7 +139,7 @@ impl Forwarder {
         self.kind.takes_websockets()
     }
 
-    fn is_tunnel(&self, request: &Request<Incoming>, downstream: &Downstream) -> bool {
+    fn is_tunnel(&self, request: &Request<RequestBody>, downstream: &Downstream) -> bool {
         self.takes_websockets()
             && downstream.upgrade == Upgrade::WebSocket
             && request.method() == Method::GET
@@ -147,7 +148,7 @@ impl Forwarder {
 
     async fn exchange(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let (parts, body) = request.into_parts();
@@ -244,7 +245,7 @@ impl Forwarder {
 
     async fn tunnel(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let on_upgrade = hyper::upgrade::on(&mut request);

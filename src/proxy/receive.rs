@@ -10,7 +10,6 @@ use http::request::Parts;
 use http::{Version, header};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::body_rate::{BodyPace, BodyRate};
@@ -22,6 +21,7 @@ use super::upload::Upload;
 use super::upload_fault::UploadFault;
 use crate::net::drain::DrainWatch;
 use crate::web::path;
+use crate::web::request_body::RequestBody;
 
 /// A body of at most this size is never streamed.
 const READ_FIRST: u64 = 64 * 1024;
@@ -60,7 +60,7 @@ impl Receiver {
     pub(super) async fn receive(
         &self,
         parts: &Parts,
-        mut body: Incoming,
+        mut body: RequestBody,
         client: IpAddr,
     ) -> Result<Upload, UploadFault> {
         if body.is_end_stream() {

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -21,6 +20,7 @@ use super::upload_fault::UploadFault;
 use crate::net::drain::DrainWatch;
 use crate::web::body::BodyError;
 use crate::web::linger;
+use crate::web::request_body::RequestBody;
 
 /// So much is thrown away of a body that nobody wants; who sends still more is cut off after all.
 const MOST_THROWN_AWAY: u64 = 1 << 30;
@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Streamed {
     /// Gone when it failed.
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
     rate: BodyRate,
     idle: IdleTimeout,
     progress: UploadProgress,
@@ -50,7 +50,7 @@ pub(super) enum Unwanted {
 
 impl Unwanted {
     /// Leaves a body, or throws its rest away.
-    pub(super) fn dispose(self, mut body: Incoming) {
+    pub(super) fn dispose(self, mut body: RequestBody) {
         if let Self::ThrownAway(drain) = self
             && !body.is_end_stream()
         {
@@ -70,7 +70,7 @@ impl Unwanted {
 
 impl Streamed {
     /// A body of which nothing was asked for yet.
-    pub(super) fn new(body: Incoming, pace: BodyPace, unwanted: Unwanted) -> Self {
+    pub(super) fn new(body: RequestBody, pace: BodyPace, unwanted: Unwanted) -> Self {
         Self {
             body: Some(body),
             rate: BodyRate::new(pace),

@@ -32,6 +32,7 @@ use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::render::{ResponseFormat, render};
+use crate::web::request_body::RequestBody;
 
 /// For a person who has typed `http://` before the port of HTTPS.
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
@@ -174,7 +175,7 @@ impl Treatment {
     async fn answer<A: Handler>(
         self,
         answer: &A,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
     ) -> Response<ResponseBody> {
         match self {
@@ -225,6 +226,7 @@ pub(super) async fn serve_http<A, S>(
     let (answer, seen) = (Arc::clone(&service.handler), Arc::clone(&deadlines));
     let answering = service_fn(move |request: Request<Incoming>| {
         let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
+        let request = request.map(|body| in_flight.body(body));
         // Made here, where the connection's own is still the innermost: a stream of HTTP/2 is a task.
         let span = span::request(&request);
         // Boxed: hyper moves it a dozen times on its way into a stream's task, two kilobytes each time, and

@@ -13,6 +13,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::tls::accept::Protocol;
+use crate::web::request_body::HalfClose;
 
 /// What a client that was told to go must still take in each `write` time: more than the answers to
 /// HTTP/2 pings, which prove only that it lives.
@@ -74,6 +75,7 @@ pub(super) struct Deadlines {
     ended: AtomicU64,
     /// Whether no further request is wanted.
     dismissed: AtomicBool,
+    half_close: Arc<HalfClose>,
 }
 
 /// A connection that was told to go, and how far it had come.
@@ -99,6 +101,7 @@ impl Deadlines {
             leaving: AtomicU8::new(Leaving::Nothing as u8),
             ended: AtomicU64::new(0),
             dismissed: AtomicBool::new(false),
+            half_close: Arc::default(),
         })
     }
 
@@ -143,6 +146,11 @@ impl Deadlines {
     /// Whether an answer is not out yet.
     pub(super) fn owes_answer(&self) -> bool {
         self.requests.load(Relaxed) > 0 || self.stalled.load(Relaxed) != 0
+    }
+
+    /// What becomes of a client that ends its half; with HTTP/2 there is none.
+    pub(super) fn half_close(&self) -> Option<&Arc<HalfClose>> {
+        self.heads.load(Relaxed).then_some(&self.half_close)
     }
 
     /// The client sends nothing more.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderValue, Request, Response};
-use hyper::body::Incoming;
 
 use super::access::AccessRecord;
 use super::outcomes::OutcomeCounters;
@@ -35,6 +34,7 @@ use crate::web::notice;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::render::{ResponseFormat, render};
 use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
+use crate::web::request_body::RequestBody;
 
 /// Answers the public listener.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Dispatch {
     /// What the page that is asked for should show; the request is then changed so that it can.
     fn to_show(
         &self,
-        request: &mut Request<Incoming>,
+        request: &mut Request<RequestBody>,
         host: &HeaderValue,
     ) -> Option<DeveloperNotice> {
         let shown = self
@@ -133,7 +133,7 @@ impl Dispatch {
 
     async fn route(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         path: &str,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
@@ -172,7 +172,7 @@ impl Dispatch {
     async fn open(
         &self,
         socket: &SocketRoute,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Response<ResponseBody> {
         let (asked, version) = (ResponseFormat::of(&request), request.version());
@@ -216,7 +216,7 @@ impl Dispatch {
     pub async fn answer_to(
         &self,
         client: Client,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
     ) -> Response<ResponseBody> {
         let id = self.name_request();
         let asked = ResponseFormat::of(&request);
@@ -239,7 +239,7 @@ impl Dispatch {
         &self,
         id: RequestId,
         client: &Client,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, Problem> {
         let admitted = self.admission.admit(&mut request, client)?;
         if let Some(refusal) = self.limits.refusal(&admitted.path, request.version()) {
@@ -266,7 +266,11 @@ impl Dispatch {
 }
 
 impl Handler for Dispatch {
-    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+    async fn answer(
+        &self,
+        mut request: Request<RequestBody>,
+        peer: Peer,
+    ) -> Response<ResponseBody> {
         let client = self.proxies.client(peer.address(), request.headers_mut());
         self.answer_to(client, request).await
     }

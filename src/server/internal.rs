@@ -11,7 +11,6 @@ use bytes::Bytes;
 use http::header::ORIGIN;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use super::service::{Handler, Peer};
 use crate::admin::health::Health;
@@ -21,6 +20,7 @@ use crate::web::admit;
 use crate::web::body::ResponseBody;
 use crate::web::problem::Problem;
 use crate::web::render::{ResponseFormat, render};
+use crate::web::request_body::RequestBody;
 
 /// What answers on the internal listener.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ fn is_read(method: &Method) -> bool {
 }
 
 impl Handler for Internal {
-    async fn answer(&self, request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+    async fn answer(&self, request: Request<RequestBody>, peer: Peer) -> Response<ResponseBody> {
         let peer = match peer {
             Peer::Tcp(address) => Some(address),
             Peer::Unix => None,

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use super::dispatch::Dispatch;
 use super::service::{Handler, Peer};
@@ -15,6 +14,7 @@ use crate::telemetry::seldom::Once;
 use crate::web::body::ResponseBody;
 use crate::web::client::{Client, ToldScheme};
 use crate::web::forwarded::Proxies;
+use crate::web::request_body::RequestBody;
 
 /// Answers plain HTTP.
 #[derive(Debug)]
@@ -48,7 +48,11 @@ impl PlainHttp {
 }
 
 impl Handler for PlainHttp {
-    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+    async fn answer(
+        &self,
+        mut request: Request<RequestBody>,
+        peer: Peer,
+    ) -> Response<ResponseBody> {
         let client = self.proxies.client(peer.address(), request.headers_mut());
         match client.scheme {
             ToldScheme::Https => return self.origin.answer_to(client, request).await,

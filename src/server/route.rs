@@ -3,13 +3,13 @@
 //! Made by the composition root, looked up by `dispatch`.
 
 use http::{Request, StatusCode};
-use hyper::body::Incoming;
 
 use super::upstream_handler::UpstreamHandler;
 use crate::files::folder::Folder;
 use crate::socket::{OriginRule, SocketRoute};
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::request::Downstream;
+use crate::web::request_body::RequestBody;
 
 /// What answers a path.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Route {
 
 /// Also where the gateway itself ends none, a WebSocket must come from a page of this origin.
 pub(super) fn check_origin(
-    request: &Request<Incoming>,
+    request: &Request<RequestBody>,
     downstream: &Downstream,
 ) -> Result<(), Problem> {
     let own = OriginRule::default().check(request.headers(), &downstream.host);

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use super::http_config::{HeaderLimits, HttpConfig};
 use super::introduce::Introductions;
@@ -15,13 +14,14 @@ use crate::config::Limits;
 use crate::net::drain::DrainWatch;
 pub use crate::net::listener::Peer;
 use crate::web::body::ResponseBody;
+use crate::web::request_body::RequestBody;
 
 /// Whatever answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.
     fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
     ) -> impl Future<Output = Response<ResponseBody>> + Send;
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -25,6 +25,7 @@ use crate::net::listener::Listener;
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
+use crate::web::request_body::RequestBody;
 
 /// Long enough to be a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -52,7 +53,11 @@ impl Drop for Guard {
 }
 
 impl Handler for Scripted {
-    async fn answer(&self, mut request: Request<Incoming>, peer: Peer) -> Response<ResponseBody> {
+    async fn answer(
+        &self,
+        mut request: Request<RequestBody>,
+        peer: Peer,
+    ) -> Response<ResponseBody> {
         match request.uri().path() {
             "/wait" => {
                 self.asked.add_permits(1);

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use super::by_permission::FilesByPermission;
 use crate::proxy::InternalRedirect;
@@ -14,6 +13,7 @@ use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::request::Downstream;
+use crate::web::request_body::RequestBody;
 
 /// A server behind the gateway.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl UpstreamHandler {
     /// Its answer.
     pub(super) async fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
         span::record("upstream", || self.forwarder.upstream_name());
@@ -38,7 +38,7 @@ impl UpstreamHandler {
 
     async fn exchange(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
         let asked = self.files.remember(&request, downstream);

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +21,7 @@ use super::deadlines::Deadlines;
 use super::request_limits::LastAnswer;
 use crate::net::stream::Stream;
 use crate::web::body::{BodyError, ResponseBody};
+use crate::web::request_body::RequestBody;
 
 /// A client's socket.
 #[derive(Debug)]
@@ -149,6 +151,11 @@ impl InFlight {
     pub(super) fn begin(deadlines: &Arc<Deadlines>) -> Self {
         deadlines.request_began();
         Self(Arc::clone(deadlines))
+    }
+
+    /// The request's body.
+    pub(super) fn body(&self, body: Incoming) -> RequestBody {
+        RequestBody::new(body, self.0.half_close())
     }
 
     /// Records that this answer is about to leave.

@@ -4,7 +4,6 @@
 //! knows neither bodies nor doubled keys.
 
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
@@ -12,6 +11,7 @@ use super::OriginError;
 use crate::net::per_address::NoPlace;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
+use crate::web::request_body::RequestBody;
 
 /// Why a handshake is refused before the upgrade.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub enum HandshakeError {
 
 /// RFC 6455 section 4.2.1, in full. Gives the 101.
 pub(super) fn accept(
-    request: &Request<Incoming>,
+    request: &Request<RequestBody>,
 ) -> Result<Response<ResponseBody>, HandshakeError> {
     if request.method() != Method::GET {
         return Err(HandshakeError::Method);

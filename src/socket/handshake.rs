@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Request, Response, header};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
@@ -28,6 +27,7 @@ use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
+use crate::web::request_body::RequestBody;
 
 /// One socket route.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl SocketRoute {
     /// Answers a request at this route.
     pub async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         // Before the check: a handshake that passes it while a shutdown or a revocation begins is
@@ -82,7 +82,7 @@ impl SocketRoute {
     /// Everything that is refused before the upgrade, cheapest first. Gives the 101, and a permit.
     fn check(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<(Response<ResponseBody>, AddressPermit), HandshakeError> {
         if self.parts.drain.is_draining() {
@@ -110,7 +110,7 @@ impl SocketRoute {
 
     /// A browser ends a socket for which it offered a subprotocol and none is selected, and tells its
     /// page 1006 alone. What was offered is not logged: some pages hide a token there.
-    fn log_subprotocol(&self, request: &Request<Incoming>, downstream: &Downstream) {
+    fn log_subprotocol(&self, request: &Request<RequestBody>, downstream: &Downstream) {
         let offers = request
             .headers()
             .contains_key(header::SEC_WEBSOCKET_PROTOCOL);
@@ -128,7 +128,7 @@ impl SocketRoute {
     /// Judges the session, or begins to where that takes long.
     async fn decide(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
         downstream: &Downstream,
         came: Arrival,
     ) -> Result<Decision, HandshakeError> {

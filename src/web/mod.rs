@@ -15,6 +15,7 @@ pub mod path;
 pub mod problem;
 pub mod render;
 pub mod request;
+pub mod request_body;
 pub mod signature;
 mod target;
 pub mod vouch;

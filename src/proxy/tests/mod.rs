@@ -31,6 +31,7 @@ use crate::web::headers;
 use crate::web::problem::ToProblem;
 use crate::web::render::{ResponseFormat, render};
 use crate::web::request::{Downstream, ErrorPages, Upgrade};
+use crate::web::request_body::RequestBody;
 
 /// What a test may change.
 #[derive(Clone)]
@@ -134,6 +135,7 @@ async fn answer(
         audience: ErrorPages::Developer,
         claimed: None,
     };
+    let request = request.map(|body| RequestBody::new(body, None));
     let answered = forwarder.forward(request, &downstream).await;
     Ok(answered
         .unwrap_or_else(|error| render(&error.to_problem(), asked, Some(downstream.reader()))))
