@@ -36,6 +36,9 @@ class Site:
     backend = BACKEND
     wsgi = "demosite.wsgi"
     workers = ("--workers", "2", "--worker-class", "gthread", "--threads", "4")
+    # What the gateway is started by, and what else its gateway.toml says.
+    starter = ()
+    settings = ""
 
     def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False, auth=""):
         self.folder = folder
@@ -62,7 +65,8 @@ class Site:
         (self.folder / "static").mkdir()
         config = self.folder / "gateway.toml"
         config.write_text(self._config(frontend))
-        command = [gateway_binary(), "run", "--config", config, "--log-format", "json"]
+        command = [*self.starter, gateway_binary(), "run", "--config", config]
+        command += ["--log-format", "json"]
         self.gateway = Process("gatepost", command, self.folder, {"GATEPOST_SECRET": self.secret})
         ready = self.gateway.wait_for_line(ready_addresses, "the line that says it is ready")
         self.https_port, self.http_port = ready.get("https"), ready.get("http")
@@ -191,6 +195,7 @@ drain_spread = "200ms"
 
 [log]
 level = "debug"
+{self.settings}
 """
 
 

@@ -1,0 +1,30 @@
+"""A Django that has one worker, which does one thing at a time."""
+
+import http.client
+import time
+
+from .site import Site
+from .slow_client import connect
+
+# Another client's page takes less than this.
+DELAY = 1.0
+
+
+class OneWorker(Site):
+    """gunicorn as it is without any option."""
+
+    workers = ("--workers", "1", "--worker-class", "sync")
+
+    def page(self, address="127.0.0.2"):
+        """The status of another client's page, and how long it took."""
+        began = time.monotonic()
+        with connect(self, address=address) as connection:
+            head = f"GET /accounts/login/ HTTP/1.1\r\nHost: localhost:{self.https_port}\r\n\r\n"
+            connection.sendall(head.encode())
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            return answer.status, time.monotonic() - began
+
+    def downloads(self):
+        """How many Django has given."""
+        return self.asked("GET /api/probe/download/")
