@@ -19,3 +19,20 @@ pub struct Identity {
     /// When the session ends by itself, where Django knows.
     pub expires_at: Option<SystemTime>,
 }
+
+impl Identity {
+    /// Who has no session. Django's users have an id.
+    pub fn visitor() -> Self {
+        Self {
+            user: UserId::new(""),
+            groups: Box::default(),
+            sessions: Box::default(),
+            expires_at: None,
+        }
+    }
+
+    /// Whether this is nobody in particular, who hears topics alone.
+    pub fn is_visitor(&self) -> bool {
+        self.user.as_str().is_empty()
+    }
+}

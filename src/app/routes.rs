@@ -24,7 +24,7 @@ use crate::server::route::Route;
 use crate::server::upstream_handler::UpstreamHandler;
 use crate::socket::{
     ConnectionLimits, LoginThrottle, OriginRule, SocketParts, SocketRoute, SocketSettings,
-    TopicDesk,
+    TopicDesk, Visitors,
 };
 use crate::telemetry::seldom::OncePerKey;
 
@@ -180,6 +180,7 @@ impl Routes<'_> {
                 path,
                 origin,
                 echo: socket.echo,
+                anonymous: socket.anonymous,
                 parts,
             };
             (socket.path.clone(), Arc::new(Route::Socket(route)))
@@ -204,6 +205,7 @@ impl Routes<'_> {
             limits: ConnectionLimits::new(&config.limits),
             throttle: LoginThrottle::new(Arc::clone(&shared.metrics)),
             settings: Arc::new(settings),
+            visitors: Visitors::new(Arc::clone(&shared.hub), config.limits.anonymous_per_address),
             topics: TopicDesk::new(
                 Arc::clone(&shared.broker),
                 &shared.secrets,

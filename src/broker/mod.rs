@@ -137,6 +137,13 @@ impl Broker {
         heard
     }
 
+    /// Gives every connection a word of the gateway's own, in order with what is published. Returns how many
+    /// took it.
+    pub fn say_everyone(&self, word: Frame) -> usize {
+        let _nothing_is_published = self.state.lock();
+        self.hub.say_everyone(word)
+    }
+
     /// Takes a topic away. Whatever is published from then on, nobody hears it who lost it. Returns how many
     /// connections did.
     pub fn revoke_topic(&self, revocation: &TopicRevocation) -> usize {

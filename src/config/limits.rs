@@ -31,6 +31,8 @@ pub struct Limits {
     pub connections: Option<usize>,
     /// Connections of one user; `None`: any number.
     pub connections_per_user: Option<usize>,
+    /// Connections without a session from one address (of IPv6: from one /64); `None`: any number.
+    pub anonymous_per_address: Option<usize>,
     /// Topics that one connection may listen to; 0: none.
     pub topics_per_connection: usize,
     /// Connections at socket routes from one address (of IPv6: from one /64); `None`: any number.
@@ -75,6 +77,7 @@ impl Default for Limits {
             message_rate: 20,
             connections: None,
             connections_per_user: Some(50),
+            anonymous_per_address: Some(1000),
             topics_per_connection: 100,
             connections_per_address: None,
             handshakes_per_address: Some(200),
@@ -156,6 +159,7 @@ impl Limits {
         crowd(&mut self.connections, "connections");
         crowd(&mut self.connections_per_user, "connections_per_user");
         crowd(&mut self.connections_per_address, "connections_per_address");
+        crowd(&mut self.anonymous_per_address, "anonymous_per_address");
         let mut rate = |field: &mut Option<u32>, key| {
             let rate = section.value(key, &RATE_OR_ZERO);
             set(field, rate.map(|rate| Some(rate).filter(|rate| *rate > 0)));

@@ -18,6 +18,8 @@ pub struct SocketConfig {
     pub require_origin: bool,
     /// Whether the route echoes every message, unauthenticated, for conformance suites.
     pub echo: bool,
+    /// Whether connections without a session are kept; they hear topics alone.
+    pub anonymous: bool,
 }
 
 impl SocketConfig {
@@ -34,6 +36,7 @@ impl SocketConfig {
             let allowed_origins = section.list("allowed_origins", &ORIGIN).unwrap_or_default();
             let require_origin = section.flag("require_origin").unwrap_or(false);
             let echo = section.flag("echo").unwrap_or(false);
+            let anonymous = section.flag("anonymous").unwrap_or(false);
             if echo && !server.is_on_loopback() {
                 let hint = "echo routes ask nobody who is there; for a conformance suite \
                             leave server.lan out, or set server.https = \"127.0.0.1:8443\"";
@@ -55,6 +58,7 @@ impl SocketConfig {
                 allowed_origins,
                 require_origin,
                 echo,
+                anonymous,
             });
         }
         sockets

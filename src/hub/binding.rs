@@ -145,6 +145,15 @@ impl Hub {
         member.is_some_and(|member| self.registry.unsubscribe(&member, topic))
     }
 
+    /// Gives every connection a word of the gateway's own, visitors too. Returns how many took it.
+    pub fn say_everyone(&self, word: Frame) -> usize {
+        let (word, mut count) = (Waiting::of_word(word), 0);
+        self.registry.each(&Audience::Everyone, |member| {
+            count += usize::from(member.outbox.push(&word, self.limits).is_some());
+        });
+        count
+    }
+
     /// How many connections a user has.
     pub fn online(&self, user: &UserId) -> usize {
         self.registry.count(&Audience::User(user.clone()))

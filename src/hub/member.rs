@@ -32,6 +32,8 @@ pub struct Member {
     pub since: SystemTime,
     /// What waits for it.
     pub outbox: Outbox,
+    /// Whether it has no session, and never will. Read for each frame to everyone.
+    pub(super) is_visitor: bool,
     identity: ArcSwap<Identity>,
     /// Locked before any shard of the indexes.
     standing: Mutex<Standing>,
@@ -55,6 +57,7 @@ impl Member {
             address,
             since: SystemTime::now(),
             outbox: Outbox::default(),
+            is_visitor: identity.is_visitor(),
             identity: ArcSwap::new(identity),
             standing: Mutex::default(),
         }

@@ -177,7 +177,8 @@ impl Hub {
             let mut found = false;
             self.registry.each(audience, |member| {
                 found = true;
-                if wants(member, publication)
+                if may_hear(member, audience)
+                    && wants(member, publication)
                     && let Some(room) = member.outbox.push(&waiting, self.limits)
                 {
                     delivery.sockets += 1;
@@ -267,6 +268,11 @@ impl Drop for Membership {
         self.hub.registry.remove(&self.member);
         self.member.outbox.leave();
     }
+}
+
+/// A visitor hears topics alone.
+fn may_hear(member: &Member, audience: &Audience) -> bool {
+    matches!(audience, Audience::Topic(_)) || !member.is_visitor
 }
 
 /// Whether the options of a publication let a connection of its audience have it.

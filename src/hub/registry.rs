@@ -272,7 +272,8 @@ impl AudienceMembers {
 
 /// Every audience that is kept for a connection, besides itself and everyone.
 pub(super) fn audiences(identity: &Identity) -> impl Iterator<Item = Audience> {
-    std::iter::once(Audience::User(identity.user.clone()))
+    let user = (!identity.is_visitor()).then(|| Audience::User(identity.user.clone()));
+    user.into_iter()
         .chain(identity.groups.iter().cloned().map(Audience::Group))
         .chain(identity.sessions.iter().copied().map(Audience::Session))
 }

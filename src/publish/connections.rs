@@ -36,7 +36,8 @@ struct Online<'a> {
 #[derive(Serialize)]
 struct ConnectionText<'a> {
     connection: String,
-    user: &'a str,
+    /// `None` is a visitor.
+    user: Option<&'a str>,
     session: Option<String>,
     groups: Vec<&'a str>,
     topics: Vec<String>,
@@ -77,7 +78,7 @@ fn one<'a>(snapshot: &'a ConnectionSnapshot, identity: &'a Identity) -> Connecti
     let member = &snapshot.member;
     ConnectionText {
         connection: member.id.to_string(),
-        user: identity.user.as_str(),
+        user: (!identity.is_visitor()).then(|| identity.user.as_str()),
         session: identity.sessions.first().map(ToString::to_string),
         groups: identity.groups.iter().map(GroupName::as_str).collect(),
         topics: member.topics().iter().map(ToString::to_string).collect(),

@@ -16,7 +16,7 @@ use super::revocation::{self, RevocationRequest};
 use crate::broker::{Broker, Receipt};
 use crate::config::DeliveryConfig;
 use crate::hub::Hub;
-use crate::publication::{Audience, Frame, Publication};
+use crate::publication::Frame;
 use crate::session::Lifecycle;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 
@@ -66,28 +66,20 @@ impl Intake {
         let receipt = self.broker.publish(&decoded.publication, id);
         if !receipt.duplicate {
             self.metrics.publications.inc();
-            self.count_frames(receipt);
+            self.count_frames(receipt.delivery.sockets);
         }
         receipt
     }
 
-    /// Gives every connection a frame of the gateway's own.
-    pub(super) fn send_everyone(&self, frame: Frame) {
-        let publication = Publication {
-            to: vec![Audience::Everyone],
-            frame,
-            key: None,
-            expires: None,
-            exclude: None,
-            socket: None,
-        };
-        let receipt = self.broker.publish(&publication, None);
-        self.count_frames(receipt);
+    /// Gives every connection a word of the gateway's own.
+    pub(super) fn say_everyone(&self, word: Frame) {
+        let said = self.broker.say_everyone(word);
+        self.count_frames(said);
     }
 
     /// Counted once a publication, not once a connection: this is the hot path.
-    fn count_frames(&self, receipt: Receipt) {
-        let frames = u64::try_from(receipt.delivery.sockets).unwrap_or(u64::MAX);
+    fn count_frames(&self, frames: usize) {
+        let frames = u64::try_from(frames).unwrap_or(u64::MAX);
         self.metrics.frames.inc_by(frames);
     }
 

@@ -17,12 +17,12 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::closing::{self, ConnectionEnd};
 use super::parts::SocketParts;
 use super::topics::TopicRequest;
+use super::visitors::Attendance;
 use super::{Socket, message};
 use crate::close::CloseReason;
 use crate::hub::{Outbox, Taken};
 use crate::net::per_address::AddressPermit;
 use crate::publication::Frame;
-use crate::session::SessionMember;
 use crate::telemetry::metrics::CodeLabel;
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
@@ -33,7 +33,7 @@ const MISSED_PINGS: u8 = 2;
 /// A connection with its identity.
 pub(super) struct Connection {
     socket: Socket,
-    tab: SessionMember,
+    joined: Attendance,
     parts: Arc<SocketParts>,
     /// When the message budget is whole again.
     budget: Instant,
@@ -41,10 +41,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, tab: SessionMember, parts: Arc<SocketParts>) -> Self {
+    pub(super) fn new(socket: Socket, joined: Attendance, parts: Arc<SocketParts>) -> Self {
         Self {
             socket,
-            tab,
+            joined,
             parts,
             budget: Instant::now(),
             unanswered: 0,
@@ -67,13 +67,13 @@ impl Connection {
         if let ConnectionEnd::Close(reason) = &end {
             let code = reason.code().into();
             metrics.closes.get_or_create(&CodeLabel { code }).inc();
-            let member = self.tab.member();
+            let member = self.joined.member();
             self.parts.log_close(&member.socket, member.address, reason);
         }
-        let member = self.tab.member();
+        let member = self.joined.member();
         let (id, path, address) = (member.id, &*member.socket, member.address);
         tracing::debug!(connection = %id, path, %address, ?end, "connection ends");
-        drop(self.tab);
+        drop(self.joined);
         Box::pin(closing::finish(self.socket, end))
     }
 
@@ -85,7 +85,7 @@ impl Connection {
         let timer = tokio::time::sleep_until(self.next_wake(0.5));
         tokio::pin!(timer);
         loop {
-            let outbox = &self.tab.member().outbox;
+            let outbox = &self.joined.member().outbox;
             let step = tokio::select! {
                 taken = std::future::poll_fn(|context| outbox.poll_take(context)) => match taken {
                     Taken::Frame(frame) => self.send(frame).await,
@@ -102,7 +102,7 @@ impl Connection {
 
     /// Sends the frames of the judgement, before anything that was published since.
     async fn greet(&mut self, greeting: Vec<Frame>) -> Result<(), ConnectionEnd> {
-        let outbox = &self.tab.member().outbox;
+        let outbox = &self.joined.member().outbox;
         for frame in greeting {
             let write = self.socket.send(Message::Text(frame.text()));
             bounded(self.parts.settings.write_timeout, outbox, write).await?;
@@ -113,9 +113,12 @@ impl Connection {
     /// Sends a frame and what waits behind it as one write.
     async fn send(&mut self, first: Frame) -> Result<(), ConnectionEnd> {
         let Self {
-            socket, tab, parts, ..
+            socket,
+            joined,
+            parts,
+            ..
         } = self;
-        let outbox = &tab.member().outbox;
+        let outbox = &joined.member().outbox;
         let write = async {
             let mut room = BATCH.saturating_sub(first.size());
             socket.feed(Message::Text(first.text())).await?;
@@ -147,10 +150,10 @@ impl Connection {
                     return self.listen(&text);
                 };
                 // Who has the pong has every frame that was taken before the ping.
-                while let Some(frame) = self.tab.member().outbox.take_within(usize::MAX) {
+                while let Some(frame) = self.joined.member().outbox.take_within(usize::MAX) {
                     self.send(frame).await?;
                 }
-                let outbox = &self.tab.member().outbox;
+                let outbox = &self.joined.member().outbox;
                 let write = self.socket.send(Message::Text(pong));
                 bounded(self.parts.settings.write_timeout, outbox, write).await
             }
@@ -164,7 +167,7 @@ impl Connection {
     fn listen(&self, text: &str) -> Result<(), ConnectionEnd> {
         let request = TopicRequest::decode(text);
         let request = request.ok_or_else(|| policy(message::refusal(text)))?;
-        self.parts.topics.answer(self.tab.member(), &request);
+        self.parts.topics.answer(self.joined.member(), &request);
         Ok(())
     }
 
@@ -183,14 +186,14 @@ impl Connection {
         }
         self.unanswered += 1;
         timer.reset(self.next_wake(0.9));
-        let outbox = &self.tab.member().outbox;
+        let outbox = &self.joined.member().outbox;
         let ping = self.socket.send(Message::Ping(Bytes::new()));
         bounded(self.parts.settings.write_timeout, outbox, ping).await
     }
 
     /// After `least` of the ping interval up to a fifth more.
     fn next_wake(&self, least: f64) -> Instant {
-        let jitter = least + 0.2 * fraction(self.tab.member().id.low_bits());
+        let jitter = least + 0.2 * fraction(self.joined.member().id.low_bits());
         let ping = Instant::now() + self.parts.settings.ping.mul_f64(jitter);
         self.parts.settings.slot_end(ping)
     }

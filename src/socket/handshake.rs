@@ -20,6 +20,7 @@ use super::metered::Metered;
 use super::parts::SocketParts;
 use super::pending_handshake::{self, Arrival, Decision, Outcome, PendingHandshake, SecondLook};
 use super::topics::QueryTokens;
+use super::welcome::Welcome;
 use super::{OriginRule, Socket, echo};
 use crate::net::per_address::AddressPermit;
 use crate::session::{AuthSubject, Question};
@@ -38,6 +39,8 @@ pub struct SocketRoute {
     pub origin: OriginRule,
     /// Whether it echoes instead.
     pub echo: bool,
+    /// Whether it keeps visitors, who hear topics alone.
+    pub anonymous: bool,
     /// What it shares with the others.
     pub parts: Arc<SocketParts>,
 }
@@ -63,8 +66,13 @@ impl SocketRoute {
             began: asked,
             tokens,
         };
+        let welcome = self.anonymous.then(|| self.welcome(downstream, &came));
         let decided = self.decide(&request, downstream, came).await;
         let decision = decided.inspect_err(|error| self.log_refusal(error, downstream))?;
+        let decision = match welcome {
+            Some(welcome) => welcome.apply(decision),
+            None => decision,
+        };
         if let Decision::Now(settled) = &decision {
             let fields = response.headers_mut();
             for cookie in &settled.set_cookies {
@@ -77,6 +85,15 @@ impl SocketRoute {
         let upgrade = hyper::upgrade::on(&mut request);
         self.start(upgrade, decision, permit);
         Ok(response)
+    }
+
+    fn welcome(&self, downstream: &Downstream, came: &Arrival) -> Welcome {
+        Welcome {
+            parts: Arc::clone(&self.parts),
+            path: Arc::clone(&self.path),
+            address: downstream.address,
+            came: came.clone(),
+        }
     }
 
     /// Everything that is refused before the upgrade, cheapest first. Gives the 101, and a permit.
@@ -209,11 +226,11 @@ async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, permit
         Outcome::LogIn(reason, delay) => {
             Box::pin(parts.send_to_login(socket, reason, delay)).await;
         }
-        Outcome::Serve { tab, greeting } => {
-            let member = tab.member();
+        Outcome::Serve { joined, greeting } => {
+            let member = joined.member();
             span::record("connection", || member.id);
             span::record("user", || member.identity().user.clone());
-            Connection::new(socket, tab, parts)
+            Connection::new(socket, joined, parts)
                 .run(greeting, permit)
                 .await;
         }

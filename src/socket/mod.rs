@@ -19,6 +19,8 @@ mod origin;
 mod parts;
 mod pending_handshake;
 mod topics;
+mod visitors;
+mod welcome;
 
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub use login_throttle::LoginThrottle;
 pub use origin::{OriginError, OriginRule};
 pub use parts::SocketParts;
 pub use topics::TopicDesk;
+pub use visitors::Visitors;
 
 /// The stream of one connection.
 type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;

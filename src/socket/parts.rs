@@ -13,6 +13,7 @@ use super::closing::{self, ConnectionEnd};
 use super::connection_limits::ConnectionLimits;
 use super::login_throttle::LoginThrottle;
 use super::topics::TopicDesk;
+use super::visitors::Visitors;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
 use crate::net::drain::DrainWatch;
@@ -60,6 +61,8 @@ pub struct SocketParts {
     pub throttle: LoginThrottle,
     /// How connections behave.
     pub settings: Arc<SocketSettings>,
+    /// Lets visitors in, at routes that keep them.
+    pub visitors: Visitors,
     /// Lets connections listen to topics.
     pub topics: TopicDesk,
     /// Counts.
@@ -203,6 +206,9 @@ impl SocketParts {
 fn hint_for(kind: &str) -> &'static str {
     match kind {
         "too many messages" => "limits.message_rate in gateway.toml says how many a second",
+        "too many visitors from this address" => {
+            "limits.anonymous_per_address in gateway.toml says how many"
+        }
         "too many connections" => "limits.connections_per_user in gateway.toml says how many",
         _ => "the page's code has to change",
     }

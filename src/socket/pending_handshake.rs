@@ -15,13 +15,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::parts::{Refusal, SocketParts};
 use super::topics::QueryTokens;
+use super::visitors::Attendance;
 use crate::close::CloseReason;
 use crate::hub::Member;
 use crate::ids::RequestId;
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
 use crate::session::{
-    AuthError, AuthSubject, CookieNames, Judged, LoggedIn, SessionCookies, SessionMember, Verdict,
+    AuthError, AuthSubject, CookieNames, Judged, LoggedIn, SessionCookies, Verdict,
 };
 
 /// What a client may say before it is judged; then it has to wait.
@@ -46,7 +47,7 @@ pub(super) struct PendingHandshake {
 }
 
 /// A handshake that came.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Arrival {
     /// When.
     pub(super) began: Instant,
@@ -76,7 +77,7 @@ pub(super) enum Outcome {
     /// Close 4001, after a while.
     LogIn(CloseReason, Duration),
     Serve {
-        tab: SessionMember,
+        joined: Attendance,
         greeting: Vec<Frame>,
     },
 }
@@ -87,7 +88,10 @@ impl Outcome {
     pub(super) fn is_of_a_session(&self) -> bool {
         matches!(
             self,
-            Self::Serve { .. } | Self::Close(CloseReason::SessionChanged)
+            Self::Serve {
+                joined: Attendance::Session(_),
+                ..
+            } | Self::Close(CloseReason::SessionChanged)
         )
     }
 }
@@ -200,10 +204,11 @@ impl PendingHandshake {
             asked: self.came.began.min(found.asked),
         };
         match self.parts.lifecycle.join(&self.about, judged, connect) {
-            Ok(tab) => {
-                let mut greeting = self.parts.topics.admit(tab.member(), &self.came.tokens);
+            Ok(member) => {
+                let joined = Attendance::Session(member);
+                let mut greeting = self.parts.topics.admit(joined.member(), &self.came.tokens);
                 greeting.extend(self.parts.first_frames(found.frames));
-                ("accepted", Outcome::Serve { tab, greeting })
+                ("accepted", Outcome::Serve { joined, greeting })
             }
             Err(reason @ CloseReason::Policy(_)) => {
                 self.parts

@@ -88,7 +88,7 @@ pub struct Metrics {
     /// Handshakes by outcome. Refused before the upgrade: `draining`, `full`, `address_full`, `too_fast`,
     /// `crowded`, `not_an_upgrade`, `malformed`, `origin_refused`. Answered with 101: `accepted`, or closed
     /// at once as `no_cookie`, `anonymous`, `renamed`, `revoked`, `user_full`, `draining`, `unreachable`,
-    /// `misconfigured`.
+    /// `misconfigured`. Where a route keeps visitors, `visitor` or `visitors_full` comes beside why there is no session.
     pub handshakes: Family<OutcomeLabel, Counter>,
     /// Closes that the gateway started, by code.
     pub closes: Family<CodeLabel, Counter>,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::gateway::NOTIFICATIONS;
 use crate::harness::socket::Socket;
 use crate::harness::token::{Token, in_query, now_ms};
-use crate::harness::{Browser, Django, Gateway};
+use crate::harness::{Answer, Browser, Django, Gate, Gateway};
 
 const ORDER: &str = "shop.order:17";
 
@@ -321,6 +321,90 @@ async fn who_listens_can_be_asked() {
     assert_eq!(listeners["connections"].as_array().unwrap().len(), 1);
     let topics = &listeners["connections"][0]["topics"];
     assert_eq!(*topics, json!(["news", "shop.order:17"]));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_visitor_stays_where_the_route_says_so_and_hears_public_topics_alone() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django)
+        .element(
+            "sockets",
+            toml::toml! { path = "/ws/public/" anonymous = true },
+        )
+        .start()
+        .await;
+    let public = in_query(&Token::of("", "news").text());
+    let of_ann = in_query(&Token::of("42", ORDER).text());
+    let path = format!("/ws/public/?topic={public}&topic={of_ann}");
+    let no = refused(&[ORDER], "not_allowed");
+    // Without a cookie, and with one of which Django says that it is nobody's.
+    let mut nobodys = gateway.browser().socket(&path).await;
+    let mut strangers = gateway.browser_of("unknown").socket(&path).await;
+    for visitor in [&mut nobodys, &mut strangers] {
+        assert_eq!(word(visitor).await, no);
+    }
+    assert_eq!(django.auth_calls().len(), 1);
+    let everyone = json!({"to": {"everyone": true}, "frame": 0});
+    assert_eq!(gateway.api().publish(&everyone).await["sockets"], 0);
+    assert_eq!(publish(&gateway, "news", json!(1)).await, 2);
+    assert_eq!(publish(&gateway, ORDER, json!(2)).await, 0);
+    for visitor in [&mut nobodys, &mut strangers] {
+        visitor.expect_frame("1").await;
+        visitor.expect_nothing().await;
+    }
+    let all = gateway.api().get("/v1/connections").await.json();
+    assert_eq!(all["connections"][0]["user"], Value::Null);
+    assert_eq!(all["connections"][0]["topics"], json!(["news"]));
+    // Somebody who is logged in is who they are there, too.
+    let mut ann = gateway.browser_of("anns-session").socket(&path).await;
+    assert_eq!(publish(&gateway, ORDER, json!(3)).await, 1);
+    ann.expect_frame("3").await;
+    // Elsewhere nothing has changed.
+    let mut other = gateway.browser().socket(NOTIFICATIONS).await;
+    other.expect_close(4001).await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn visitors_of_one_address_are_bounded() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django)
+        .set("limits.anonymous_per_address", 2)
+        .socket_setting("anonymous", true)
+        .start()
+        .await;
+    let browser = gateway.browser();
+    let one = browser.socket(NOTIFICATIONS).await;
+    let mut two = browser.socket(NOTIFICATIONS).await;
+    let mut three = browser.socket(NOTIFICATIONS).await;
+    let closed = three.expect_close(1008).await;
+    assert_eq!(closed.reason, "too many visitors from this address");
+    one.close().await;
+    let mut four = browser.socket(NOTIFICATIONS).await;
+    four.expect_nothing().await;
+    two.expect_nothing().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_handshake_that_waits_for_django_becomes_a_visitors_too() {
+    let django = Django::start().await;
+    let gate = Gate::closed();
+    django.judges_everybody(Answer::anonymous().after(&gate));
+    let gateway = Gateway::in_front_of(&django)
+        .set("auth.accept_after", "10ms")
+        .socket_setting("anonymous", true)
+        .start()
+        .await;
+    let token = Token::of("", "news").text();
+    let browser = gateway.browser_of("unknown");
+    let mut socket = browser.socket(&with_token(&token)).await;
+    gate.open();
+    socket.expect_nothing().await;
+    assert_eq!(publish(&gateway, "news", json!(1)).await, 1);
+    socket.expect_frame("1").await;
     gateway.stop().await;
 }
 

@@ -147,6 +147,23 @@ fn what_was_granted_to_one_user_is_nothing_to_another() {
 }
 
 #[test]
+fn a_visitor_hears_topics_and_words_alone_and_leaves_no_trace() {
+    let hub = Arc::new(Hub::new(LIMITS).with_connections_per_user(Some(1)));
+    let nobody = Arc::new(Identity::visitor());
+    let (one, other) = (rejoin(&hub, &nobody), rejoin(&hub, &nobody));
+    subscribe(&hub, &one, "news", LATER).unwrap();
+    assert_eq!(reached(&hub, Audience::Everyone), 0);
+    assert_eq!(reached(&hub, Audience::Connection(one.member().id)), 0);
+    assert_eq!(reached(&hub, Audience::User(UserId::new(""))), 0);
+    assert_eq!(heard(&hub, "news"), 1);
+    assert_eq!(hub.say_everyone(Frame::new("1")), 2);
+    assert_eq!(received(&one), ["{}", "1"]);
+    drop((one, other));
+    assert!(hub.is_empty());
+    assert_eq!(heard(&hub, "news"), 0);
+}
+
+#[test]
 fn who_has_left_hears_nothing_and_leaves_no_trace() {
     let hub = Arc::new(Hub::new(LIMITS));
     let gone = join(&hub, "1", &[]).member().id;

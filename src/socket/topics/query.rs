@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use crate::token::Token;
 
 /// Tokens that came with a handshake. Never printed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in crate::socket) struct QueryTokens(pub(super) Vec<Box<str>>);
 
 impl fmt::Debug for QueryTokens {

@@ -1,0 +1,65 @@
+//! Lets a client stay as a visitor, at a route that keeps them, that would be told to log in elsewhere.
+//!
+//! Used by the handshake, when all is decided. The surprise: whoever decides knows nothing of it, so there is one
+//! way to be nobody, whether Django was asked or not.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::parts::SocketParts;
+use super::pending_handshake::{Arrival, Decision, Outcome, Settled};
+use super::visitors::Attendance;
+use crate::close::CloseReason;
+
+/// What it takes to make a visitor of a client.
+pub(super) struct Welcome {
+    pub(super) parts: Arc<SocketParts>,
+    /// The path of its socket route.
+    pub(super) path: Arc<str>,
+    pub(super) address: IpAddr,
+    pub(super) came: Arrival,
+}
+
+impl Welcome {
+    /// What becomes of the client now, or when that is known.
+    pub(super) fn apply(self, decision: Decision) -> Decision {
+        match decision {
+            Decision::Now(settled) => Decision::Now(self.settle(settled)),
+            Decision::Later(judging) => {
+                Decision::Later(Box::pin(async move { self.settle(judging.await) }))
+            }
+        }
+    }
+
+    fn settle(&self, settled: Settled) -> Settled {
+        match settled.outcome {
+            Outcome::LogIn(..) => Settled {
+                outcome: self.join(),
+                ..settled
+            },
+            _ => settled,
+        }
+    }
+
+    fn join(&self) -> Outcome {
+        let parts = &self.parts;
+        let joined = parts
+            .visitors
+            .join(&self.path, self.address, self.came.began);
+        match joined {
+            Ok(visit) => {
+                parts.count("visitor");
+                let joined = Attendance::Visitor(visit);
+                let greeting = parts.topics.admit(joined.member(), &self.came.tokens);
+                Outcome::Serve { joined, greeting }
+            }
+            Err(reason) => {
+                if matches!(reason, CloseReason::Policy(_)) {
+                    parts.count("visitors_full");
+                    parts.log_close(&self.path, self.address, &reason);
+                }
+                Outcome::Close(reason)
+            }
+        }
+    }
+}
