@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::ids::{ConnectionId, GroupName, SessionDigest, TopicName, UserId};
 
-/// Whom a publication addresses.
+/// Who a publication is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Audience {
     /// Every connection of a user.
@@ -53,13 +53,13 @@ impl Frame {
 /// A frame on its way to an audience.
 #[derive(Clone, Debug)]
 pub struct Publication {
-    /// Whom it is for; several users of one call are several audiences.
+    /// Who it is for; several users of one call are several audiences.
     pub to: Vec<Audience>,
     /// What they get.
     pub frame: Frame,
     /// Frames of one key conflate: a slow client keeps only the newest waiting one.
     pub key: Option<Box<str>>,
-    /// After this moment nobody wants it any more.
+    /// After this moment it is not delivered any more.
     pub expires: Option<Instant>,
     /// A connection that does not get it, usually the sender's.
     pub exclude: Option<ConnectionId>,

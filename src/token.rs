@@ -1,8 +1,8 @@
 //! Tokens by which a page brings along what it may listen to: `name,name~issued~expiry~mac`.
 //!
 //! Django makes them, `socket` reads them; `docs/protocol.md` has the form, and vectors in one file bind both
-//! sides. The surprise: the MAC is over the very text, user included, who stands nowhere else; so a token of
-//! another user's, or one that was spelled anew, cannot be told from a forged one.
+//! sides. The surprise: the MAC covers the exact text and the user, who is not in the text; so a token made
+//! for another user, or rewritten in any way, looks like a forged one.
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
@@ -18,7 +18,7 @@ const MAC_LENGTH: usize = 43;
 /// Until the year 33658, in milliseconds and seconds.
 const ISSUED_DIGITS: usize = 15;
 const EXPIRES_DIGITS: usize = 12;
-/// What a token of this says its user is who is meant for anybody.
+/// The user in the MAC of a token that is meant for anybody.
 const ANYBODY: &str = "";
 
 /// A text of a token's form, of which nothing is believed yet.

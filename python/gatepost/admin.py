@@ -49,7 +49,7 @@ class TestMessage(forms.Form):
     )
 
     def audience(self) -> dict[str, Any]:
-        """Return whom it addresses, in the words of the gateway's API."""
+        """Return the target as the gateway's API names it."""
         kind, name = self.cleaned_data["to"], self.cleaned_data["name"]
         if kind == "everyone":
             return {"everyone": True}
@@ -65,7 +65,7 @@ class TestMessage(forms.Form):
         return frame
 
     def clean(self) -> dict[str, Any]:
-        """Refuse a message to nobody."""
+        """Refuse a message without a target."""
         said: dict[str, Any] = super().clean() or self.cleaned_data
         kind, name = said.get("to"), str(said.get("name") or "")
         if kind in ("user", "group", "topic") and not name:
@@ -84,7 +84,7 @@ class ConnectionAdmin(admin.ModelAdmin):
     change_list_template = "admin/gatepost/connection/change_list.html"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Browsers make connections, nobody else."""
+        """Only browsers make connections."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:

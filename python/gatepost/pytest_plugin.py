@@ -2,8 +2,8 @@
 
 The entry point ``pytest11`` loads it in every pytest of an environment that has Gatepost, so the
 surprise is what it does not do: it asks for no settings before a test wants one of the fixtures.
-It only says that these are tests, which without pytest-django nobody else does, and counts them, so
-that each begins with an empty outbox.
+It only says that these are tests, which nothing else does without pytest-django, and counts them,
+so that each begins with an empty outbox.
 """
 
 from collections.abc import Iterator

@@ -9,7 +9,7 @@ use crate::server::service::ServerLimits;
 /// Connections besides those that `limits.connections` allows: sockets beyond it get their own answer,
 /// and the place of one that has just ended is free before its connection is.
 const SPARE_CONNECTIONS: usize = 64;
-/// Connections of the internal listener: its own, so that a crowd outside keeps nobody from health,
+/// Connections of the internal listener: its own, so that a crowd outside does not block health,
 /// metrics and publishing.
 const INTERNAL_CONNECTIONS: usize = 256;
 

@@ -62,7 +62,7 @@ fn own_answers(config: &Config) -> OwnAnswers {
     }
 }
 
-/// Who remembers WebSockets that no route takes.
+/// Remembers WebSockets that no route takes.
 fn unrouted(config: &Config) -> Unrouted {
     let django = config.django.upstream.first();
     let sockets = config.sockets.iter().map(|socket| socket.path.clone());

@@ -1,4 +1,4 @@
-//! Wires what knows of sessions: who is asked, and who follows what becomes of them.
+//! Wires what knows of sessions: what asks Django about them, and what follows their changes.
 //!
 //! Used by the composition root alone.
 

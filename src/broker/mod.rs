@@ -144,8 +144,8 @@ impl Broker {
         self.hub.say_everyone(word)
     }
 
-    /// Takes a topic away. Whatever is published from then on, nobody hears it who lost it. Returns how many
-    /// connections did.
+    /// Takes a topic away. Connections that lose it get nothing that is published from then on. Returns how
+    /// many lost it.
     pub fn revoke_topic(&self, revocation: &TopicRevocation) -> usize {
         let _nothing_is_published = self.state.lock();
         self.hub.revoke_topic(revocation)

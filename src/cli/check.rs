@@ -149,7 +149,7 @@ fn describe_frontend(frontend: &FrontendConfig, mode: Mode) -> String {
 
 fn describe_socket(socket: &SocketConfig, config: &Config) -> String {
     if socket.echo {
-        return "WebSocket, echoes every message and asks nobody".to_owned();
+        return "WebSocket, echoes every message without a login".to_owned();
     }
     match &config.auth.url {
         AuthUrl::Path(path) => format!("WebSocket, sessions judged by Django at {path}"),

@@ -1,4 +1,4 @@
-//! What the log says once a gateway is ready: where it listens, and who may come.
+//! What the log says once a gateway is ready: where it listens, and who can reach it.
 //!
 //! Used by `run`. The surprise: in dev Django's DEBUG pages show settings and code, so a gateway that
 //! is open to the network says so at each start, with the addresses.
@@ -51,7 +51,7 @@ pub(super) fn log(gateway: &Gateway, mode: Mode, server: &ServerConfig) {
     }
 }
 
-/// What to say of who may come, where it is not what the configuration lets expect.
+/// What to say about who can reach it, where the configuration suggests otherwise.
 fn openness(mode: Mode, lan: bool, closed: bool) -> Option<&'static str> {
     match (mode, lan, closed) {
         (Mode::Production, true, _) => Some(

@@ -1,5 +1,5 @@
 //! Where the origin listens: addresses as they are written, or a port alone, whose addresses follow
-//! from whom the gateway is for.
+//! from the mode and `server.lan`.
 //!
 //! Used by `[server]`. The surprise: an address that is written is what it is, also in dev; only a
 //! port alone, which is the default, stays on this machine.
@@ -47,7 +47,7 @@ pub(super) enum ListenAt {
 pub(super) enum Exposure {
     /// Programs on this machine.
     ThisMachine,
-    /// Whoever reaches this machine.
+    /// Every machine that reaches this one.
     Everybody,
 }
 

@@ -70,7 +70,7 @@ pub use upstream::UpstreamAddress;
 /// Everything `gateway.toml` decides.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Whom the gateway runs for; decides error pages, where a port listens and how a frontend is treated.
+    /// What the gateway runs for; decides error pages, where a port listens and how a frontend is treated.
     pub mode: Mode,
     /// `[server]`
     pub server: ServerConfig,
@@ -104,7 +104,7 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Whom the gateway runs for.
+/// What the gateway runs for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// A developer: the certificate comes from the local CA.

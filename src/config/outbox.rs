@@ -13,7 +13,7 @@ use crate::state_folder::StateFolder;
 pub struct OutboxConfig {
     /// Where Django hands it out; without it nothing is pulled.
     pub url: Option<AuthUrl>,
-    /// How often it is looked at when nobody wakes the gateway.
+    /// How often it is looked at when Django does not wake the gateway.
     pub poll: Duration,
     /// How long clients may come back after a restart before they get what waited.
     pub settle: Duration,

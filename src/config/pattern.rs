@@ -1,7 +1,7 @@
 //! Wildcards and patterns in paths, which nothing here knows.
 //!
 //! Used by the kinds of paths. The surprise: `<room>` or `*` is a path that a request might really
-//! have, percent-encoded; nobody means it, and a route with it would never match and never say so.
+//! have, percent-encoded; it is never meant so, and a route with it would never match and never say so.
 
 /// The pattern in a path, where there is one.
 pub(super) fn pattern_of(path: &str) -> Option<&str> {

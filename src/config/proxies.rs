@@ -1,7 +1,7 @@
 //! Keys of `[server]` about what proxies in front say, and where it stands.
 //!
-//! Read by `server`. The surprise: without `trusted_proxies` the other keys would do nothing, and whoever
-//! sets one of them relies upon it, so that is a finding.
+//! Read by `server`. The surprise: without `trusted_proxies` the other keys would have no effect, and a
+//! project that sets one of them relies on it, so that is a finding.
 
 use http::HeaderName;
 
@@ -91,7 +91,7 @@ impl ProxiesConfig {
         proxies
     }
 
-    /// Notes that a key rests on proxies that nobody trusts.
+    /// Reports a key that has no effect without trusted proxies.
     pub(super) fn require_trust(&self, section: &mut Section<'_, '_>, key: &str, what: &str) {
         if !self.trusted.is_empty() || section.findings.are_about("server.trusted_proxies") {
             return;

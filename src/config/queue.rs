@@ -9,7 +9,7 @@ use super::section::Section;
 /// Places at Django, and who waits for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueConfig {
-    /// Requests at Django at once; `None`: any number, and nobody waits.
+    /// Requests at Django at once; `None`: any number, and none waits.
     pub concurrency: Option<usize>,
     /// How many more may wait.
     pub length: usize,

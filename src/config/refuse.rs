@@ -1,4 +1,4 @@
-//! The kind of `limits.refuse`: paths that nobody has any business to ask for.
+//! The kind of `limits.refuse`: paths that no honest client asks for.
 //!
 //! The surprise: what is compared is the decoded path, so that no spelling gets around it, and what is
 //! written here is decoded, too.

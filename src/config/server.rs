@@ -255,18 +255,17 @@ impl ServerConfig {
         }
     }
 
-    /// Over a Unix socket nobody but a proxy comes.
+    /// Only proxies connect to a Unix socket.
     fn check_trust_in_socket(&self, section: &mut Section<'_, '_>, key: &str) {
         if key == "http" && !self.proxies.trusted.trusts(None) {
-            let hint =
-                "add \"unix\" to server.trusted_proxies: whoever may open the socket is believed";
-            let message = "is a Unix socket, but who comes by it is only redirected, as nobody there is trusted";
+            let hint = "add \"unix\" to server.trusted_proxies: every process that may open the socket is believed then";
+            let message = "is a Unix socket, but its clients are only redirected, because none of them is trusted";
             section.refuse(key, message, Some(hint));
         }
     }
 }
 
-/// Whether whoever listens at an address answers to an upstream's.
+/// Whether an upstream's address leads to this address of our own.
 fn is_at(upstream: &UpstreamAddress, own: SocketAddr) -> bool {
     let UpstreamAddress::Tcp { host, port } = upstream else {
         return false;

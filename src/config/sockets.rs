@@ -38,7 +38,7 @@ impl SocketConfig {
             let echo = section.flag("echo").unwrap_or(false);
             let anonymous = section.flag("anonymous").unwrap_or(false);
             if echo && !server.is_on_loopback() {
-                let hint = "echo routes ask nobody who is there; for a conformance suite \
+                let hint = "echo routes ask for no login; for a conformance suite \
                             leave server.lan out, or set server.https = \"127.0.0.1:8443\"";
                 section.refuse(
                     "echo",

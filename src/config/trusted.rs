@@ -14,7 +14,7 @@ use super::section::Section;
 /// A list of networks is no longer than this.
 const LONGEST_FILE: usize = 1 << 20;
 
-/// Proxies whose word is believed. Without any, nobody's is.
+/// Proxies whose word is believed. By default none is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedProxies {
     addresses: AddressSet,
@@ -47,13 +47,14 @@ const TRUSTED: ValueKind<Trusted> = ValueKind {
 fn trusted_hint(text: &str) -> Hint {
     match text {
         "*" | "all" | "any" => Some(
-            "name the addresses that your proxies connect from; whoever is trusted can claim to be \
+            "name the addresses that your proxies connect from; a trusted peer can claim to be \
              anybody"
                 .to_owned(),
         ),
         "localhost" | "loopback" => Some("write \"127.0.0.0/8\" and \"::1\"".to_owned()),
         _ if text.starts_with("unix:") => Some(
-            "write \"unix\": whoever may open the socket at server.http is trusted then".to_owned(),
+            "write \"unix\": every process that may open the socket at server.http is trusted then"
+                .to_owned(),
         ),
         _ if text.contains(".txt") || text.starts_with(['/', '.']) => {
             Some(format!("write \"file:{text}\""))
@@ -63,12 +64,12 @@ fn trusted_hint(text: &str) -> Hint {
 }
 
 impl TrustedProxies {
-    /// Whether nobody is trusted.
+    /// Whether no proxy is trusted.
     pub fn is_empty(&self) -> bool {
         self.addresses.is_empty() && !self.unix
     }
 
-    /// Whether who is connected is believed; `None`: over a Unix socket.
+    /// Whether a peer is believed; `None`: over a Unix socket.
     pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
         match peer {
             Some(address) => self.trusts_address(address),

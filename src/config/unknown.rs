@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::error::{ConfigError, Location};
 
 impl Document<'_> {
-    /// Notes everything that stands in the file and that nobody asked for.
+    /// Reports every key of the file that no section has read.
     pub(super) fn refuse_unknown_keys(&mut self) {
         let root = self.root;
         for (key, value) in root {
@@ -90,7 +90,7 @@ impl Document<'_> {
         self.refuse_single_underscores();
     }
 
-    /// `GATEPOST_DJANGO_UPSTREAM` would do nothing, and nobody would know why.
+    /// `GATEPOST_DJANGO_UPSTREAM` would have no effect, without a word why.
     fn refuse_single_underscores(&mut self) {
         let known = &self.findings.known;
         let single = |section: &&str| !known.repeated.contains(section);

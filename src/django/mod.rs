@@ -1,4 +1,4 @@
-//! The session-aware edge: what only somebody can do who sees both Django's answers and the sockets.
+//! The session-aware edge: what takes sight of both Django's answers and the sockets.
 //!
 //! `edge` looks on at everything that passes between browsers and the Django upstream: it signs requests,
 //! tells Django of the sender's connections (`presence`), hands on what rides on answers (`field`), watches

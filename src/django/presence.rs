@@ -48,7 +48,7 @@ impl Presence {
         }
     }
 
-    /// Whose a request is that may have to wait: whoever makes a session cookie up is nobody.
+    /// Whose line a request waits in, if it has to: a made-up session cookie counts as none.
     pub(super) fn requester(&self, fields: &HeaderMap, address: IpAddr) -> Requester {
         let session = self.session(fields);
         let named = session.filter(|session| self.lifecycle.is_named(session));

@@ -2,7 +2,7 @@
 //! place, that it lives on, and whose it is.
 //!
 //! Used by `edge` on every response. The surprise: an identity is about the cookie that the browser has
-//! *after* this response, which is not always the one it sent; and where nobody can tell that, it is
+//! *after* this response, which is not always the one it sent; and where that cannot be told, it is
 //! about the one whose digest it names.
 
 use std::sync::Arc;
@@ -119,7 +119,7 @@ impl Watch {
         }
     }
 
-    /// Follows a changed cookie. Whether what was stated went with it: it is a lease then only if nothing has
+    /// Follows a changed cookie. Returns whether what was stated went with it: it is a lease then only if nothing has
     /// happened to the old session meanwhile.
     fn follow(
         &self,

@@ -17,7 +17,7 @@ use super::asset::Representation;
 use super::disk;
 use super::identity::FileIdentity;
 
-/// Files that may be open at once where nobody says how many.
+/// Files that may be open at once by default.
 const MOST: usize = 256;
 
 /// The files that are open.

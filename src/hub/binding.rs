@@ -82,7 +82,7 @@ impl Hub {
         self.revocations.lift(session);
     }
 
-    /// The reason for which nobody may come with this session: it ended within the last minute.
+    /// The reason to refuse handshakes with this session: it ended within the last minute.
     pub fn ended(&self, session: SessionDigest) -> Option<CloseReason> {
         self.revocations.ended(session)
     }
@@ -139,7 +139,7 @@ impl Hub {
         }
     }
 
-    /// Lets a connection hear a topic no more, whatever granted it. Whether it did.
+    /// Lets a connection hear a topic no more, whatever granted it. Returns whether it did.
     pub fn unsubscribe(&self, connection: ConnectionId, topic: &TopicName) -> bool {
         let member = self.registry.find(connection);
         member.is_some_and(|member| self.registry.unsubscribe(&member, topic))

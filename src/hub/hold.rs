@@ -1,7 +1,7 @@
 //! Closes that wait until a browser has the response that is on its way to it.
 //!
 //! `django` begins a [`Hold`] for a response that may end the session of its own browser; the hub closes
-//! through [`Holds`]. The surprise: whoever closes knows nothing of it. What a page does when its socket
+//! through [`Holds`]. The surprise: the code that closes knows nothing of it. What a page does when its socket
 //! closes would otherwise cut off the very answer that closes it: "logged out" would be a login page.
 
 use std::collections::HashMap;

@@ -63,8 +63,8 @@ pub struct Delivery {
     pub sockets: usize,
     /// Addressed users without any connection here.
     pub offline: usize,
-    /// Whether the outbox of one of these connections is more than half full: whoever has more to
-    /// say should let the client read first.
+    /// Whether the outbox of one of these connections is more than half full: a caller with more to
+    /// send should let the client read first.
     pub crowded: bool,
 }
 

@@ -65,7 +65,7 @@ pub(super) struct Waiting {
 pub(super) enum Headroom {
     /// At least half.
     Enough,
-    /// Less: whoever has more to say should let the client read first.
+    /// Less: a caller with more to send should let the client read first.
     Little,
 }
 

@@ -79,7 +79,7 @@ impl Registry {
         };
         let topics = standing.topics.take().map(Audience::Topic);
         drop(standing);
-        // Without a place nobody moves it any more, so its identity stays what it is.
+        // Without a place it is not moved any more, so its identity stays what it is.
         for audience in audiences(&member.identity()).chain(topics) {
             self.take_out(audience, place);
         }
@@ -120,7 +120,7 @@ impl Registry {
         }
     }
 
-    /// Lets a connection hear a topic, one of `most`. Whether it did not before.
+    /// Lets a connection hear a topic, one of `most`. Returns whether it did not before.
     pub(super) fn subscribe(
         &self,
         member: &Arc<Member>,
@@ -136,7 +136,7 @@ impl Registry {
         Ok(is_new)
     }
 
-    /// Lets a connection hear a topic no more. Whether it did.
+    /// Lets a connection hear a topic no more. Returns whether it did.
     pub(super) fn unsubscribe(&self, member: &Member, topic: &TopicName) -> bool {
         let mut standing = member.standing();
         let heard = standing.topics.remove(topic);
@@ -146,7 +146,7 @@ impl Registry {
         heard
     }
 
-    /// Takes a topic away from a connection for good. Whether it heard it.
+    /// Takes a topic away from a connection permanently. Returns whether it heard it.
     pub(super) fn lose(&self, member: &Member, topic: &TopicName) -> bool {
         let mut standing = member.standing();
         let heard = standing.topics.lose(topic);

@@ -18,8 +18,8 @@ use crate::publication::Audience;
 /// How long a session that ended stays refused, and how long any revocation is remembered at least:
 /// longer than any handshake may take.
 const KEPT: Duration = Duration::from_mins(1);
-/// How long a handshake may take to get here that a browser sent before it had the response with its
-/// new cookie: whoever shows the old one until then has the new one when it comes back.
+/// How long a handshake may take to arrive that the browser sent before it had the response with its
+/// new cookie: a client that shows the old cookie within that time has the new one when it comes back.
 const CROSSING: Duration = Duration::from_secs(3);
 /// Remembered at most, in some 20 MB. Beyond it everything that was said before the older half counts no
 /// more, for anybody.
@@ -56,14 +56,14 @@ struct RevocationTable {
 #[derive(Debug)]
 struct Revocation {
     at: Instant,
-    /// For whoever asked Django before.
+    /// For handshakes that asked Django before.
     reason: CloseReason,
-    /// For whoever comes with this session, whenever it asked, and since when.
+    /// For every handshake with this session, whenever it asked, and since when.
     ended: Option<Ended>,
     of: Acquaintance,
 }
 
-/// When another session takes one's place, and what whoever comes with the old one late is told.
+/// When another session takes one's place, and the reason for late handshakes with the old one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Superseding<'a> {
     pub(super) at: Instant,
@@ -108,9 +108,9 @@ impl Revocations {
         self.lock().put(audience.clone(), revocation);
     }
 
-    /// Another session took this one's place at `at`: who comes with the old one late has to log in,
-    /// but who was under way with it, here or in the network, has the new one by now. One that had
-    /// ended before stays so.
+    /// Another session took this one's place at `at`: a late handshake with the old one has to log in,
+    /// but a client whose handshake was under way, here or in the network, has the new one by now. A session
+    /// that had ended before stays ended.
     pub(super) fn supersede(
         &self,
         session: SessionDigest,
@@ -220,8 +220,8 @@ impl RevocationTable {
         }
         let found = audiences.find_map(|audience| {
             let revocation = self.by_audience.get(&audience)?;
-            // A revocation wins even when the clock cannot tell; who asks because something changed has
-            // asked after that.
+            // A revocation wins even when the clock cannot tell; a question that is asked because something
+            // changed is asked after the change.
             let changed = revocation.reason == CloseReason::SessionChanged;
             if revocation.at > asked || revocation.at == asked && !changed {
                 return Some(revocation.reason.clone());
@@ -267,7 +267,7 @@ impl RevocationTable {
         }
     }
 
-    /// Makes room, and makes everybody ask anew to whom what is forgotten may apply.
+    /// Makes room, and has every session ask again that a forgotten revocation may apply to.
     fn forget_older_half(&mut self) {
         let mut times: Vec<_> = self
             .by_audience

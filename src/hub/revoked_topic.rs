@@ -16,9 +16,9 @@ pub(super) const MOST: usize = 65_536;
 /// Takes a topic away, from one user or from all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicRevocation {
-    /// What nobody hears any more by older grants.
+    /// What older grants no longer let anybody hear.
     pub topic: TopicName,
-    /// Who; `None` is all.
+    /// The user who loses it; `None`: all.
     pub user: Option<UserId>,
     /// When, by Django's clock in unix milliseconds.
     pub at: u64,
@@ -34,7 +34,7 @@ pub(super) struct KeptRevocation {
     pub(super) older: OlderTokens,
 }
 
-/// What was revoked, and of whom.
+/// What was revoked, and whose grants.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RevokedTopic {
     pub(super) topic: TopicName,

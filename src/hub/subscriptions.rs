@@ -37,7 +37,7 @@ struct Subscription {
 }
 
 impl Subscriptions {
-    /// Adds a topic, where `most` are allowed. Whether it is new.
+    /// Adds a topic, where `most` are allowed. Returns whether it is new.
     pub(super) fn add(&mut self, topic: &TopicName, most: usize) -> Result<bool, NotHeard> {
         match self.find(topic) {
             Some(known) if self.0[known].is_lost => Err(NotHeard::Revoked),
@@ -53,7 +53,7 @@ impl Subscriptions {
         }
     }
 
-    /// Takes a topic out. Whether it was heard.
+    /// Takes a topic out. Returns whether it was heard.
     pub(super) fn remove(&mut self, topic: &TopicName) -> bool {
         let known = self.find(topic).filter(|known| !self.0[*known].is_lost);
         known.is_some_and(|known| {
@@ -62,7 +62,7 @@ impl Subscriptions {
         })
     }
 
-    /// Takes a topic out for good. Whether it was heard.
+    /// Takes a topic out permanently. Returns whether it was heard.
     pub(super) fn lose(&mut self, topic: &TopicName) -> bool {
         let known = self.find(topic);
         known.is_some_and(|known| !std::mem::replace(&mut self.0[known].is_lost, true))

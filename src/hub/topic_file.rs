@@ -1,7 +1,7 @@
 //! Revocations of topics survive the gateway, in a file to which each is added before it is answered.
 //!
-//! Opened by the hub at the start. The surprise: where a part of it cannot be read, nobody knows what was
-//! revoked, so no token counts that was issued before now; pages get newer ones when they are loaded.
+//! Opened by the hub at the start. The surprise: where a part of it cannot be read, what was revoked is
+//! unknown, so tokens issued before now do not count; pages get newer ones when they are loaded.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use crate::telemetry::seldom::OnChange;
 /// With so many lines it is written anew: twice what is remembered.
 const LONGEST: usize = 2 * MOST;
 
-/// The file, which nobody else writes.
+/// The file, which no other process writes.
 #[derive(Debug)]
 pub(super) struct TopicFile {
     path: PathBuf,
@@ -103,7 +103,7 @@ impl TopicFile {
         }
     }
 
-    /// Adds one. Whether it is time to write the file anew.
+    /// Adds one. Returns whether it is time to write the file anew.
     pub(super) fn add(&self, kept: &KeptRevocation) -> bool {
         let mut state = self.state.lock();
         let line = Line::of(kept).bytes();

@@ -2,7 +2,7 @@
 //!
 //! Used where clients are paced. The surprise: nothing is ever forgotten or swept. A client's number
 //! is in the slot that its keyed hash points to, which it may share with others: a crowd of attackers
-//! finds no memory to fill, and nobody can choose whom to share with.
+//! finds no memory to fill, and no client can choose which others it shares a slot with.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::AtomicU64;

@@ -7,7 +7,7 @@ use aws_lc_rs::rand;
 /// At random from -1 to 1.
 pub fn jitter() -> f64 {
     let mut bytes = [0; 4];
-    // Without randomness there is no jitter, which nobody notices.
+    // Without randomness there is no jitter; nothing else depends on it.
     if rand::fill(&mut bytes).is_err() {
         return 0.0;
     }

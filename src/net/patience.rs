@@ -70,7 +70,7 @@ impl Patience {
         if self.complaints.is_due() {
             tracing::error!(
                 %error,
-                "cannot accept clients, who are turned away; raise the limit of open files \
+                "cannot accept clients, and turns them away; raise the limit of open files \
                  (ulimit -n) or lower `limits.connections`"
             );
         }
@@ -81,8 +81,8 @@ fn reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Whether an error is about the client that was to be accepted, who is then simply gone. All else
-/// may last, and would make the loop spin.
+/// Whether an error is about the client that was to be accepted, which is then simply gone. All other
+/// errors may last, and would make the loop spin.
 fn is_of_one_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -3,7 +3,7 @@
 //! Used by `forward` where there is an interceptor. The surprise: hyper drops a request's future when
 //! its browser hangs up, and with it the answer; what Django did by then is done all the same, so what
 //! it has to say about it must still be heard. A future that may outlive its request lives in a box, which is
-//! all that it costs where nobody leaves.
+//! all that it costs where no browser leaves.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::telemetry::span;
 use crate::web::request::Downstream;
 
 /// Answers that are waited for without a browser, at once. Beyond it the connection is closed, as it is
-/// for upstreams that nobody looks at: a client that sends and leaves, again and again, gets no further.
+/// for upstreams that are not intercepted: a client that sends and leaves, again and again, gets no further.
 const MOST_ABANDONED: usize = 256;
 
 /// What sending a request results in.
@@ -55,7 +55,7 @@ struct PendingResponse {
     answer: Pin<Box<dyn Future<Output = Sending> + Send>>,
     summary: RequestSummary,
     shared: Arc<InterceptedInner>,
-    /// The upstream works on it, whoever waits.
+    /// Held even when the browser has left: the upstream works on it.
     _place: Option<QueuePlace>,
 }
 

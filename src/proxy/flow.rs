@@ -251,7 +251,7 @@ impl ResponseConnection {
         } else {
             Duration::ZERO
         };
-        // A stream has no end, and whoever writes it waits more than it works.
+        // A stream has no end, and its writer waits more than it works.
         let ends = liveness::may_be_stored(response.headers());
         Self {
             pooled,

@@ -60,7 +60,7 @@ pub struct ForwardSettings {
     pub buffering: Buffering,
     /// Which requests' bodies are not.
     pub streamed: StreamedPaths,
-    /// Who else has a say in what passes.
+    /// What else sees, and may change, what passes.
     pub intercept: Option<Arc<dyn Intercept>>,
 }
 

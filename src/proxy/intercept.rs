@@ -20,7 +20,7 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Sees every request to one upstream and every answer of it.
 pub trait Intercept: Debug + Send + Sync {
-    /// Where a request is to wait for a place, and as whose.
+    /// Where a request is to wait for a place, and as which requester.
     fn queue(
         &self,
         fields: &HeaderMap,

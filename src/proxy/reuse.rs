@@ -96,8 +96,8 @@ impl Sent {
         }
     }
 
-    /// Whether its body, if it had one, was surely read. Who refuses an upload often does not read
-    /// it, and closes the connection somewhat later (gunicorn).
+    /// Whether its body, if it had one, was surely read. A server that refuses an upload often does not
+    /// read it, and closes the connection somewhat later (gunicorn).
     pub(super) fn was_heard(&self, status: StatusCode) -> bool {
         let all = self.progress.as_ref().is_none_or(UploadProgress::is_done);
         let refused = status.is_client_error() || status.is_server_error();

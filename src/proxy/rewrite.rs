@@ -193,7 +193,7 @@ fn to_origin_form(uri: &mut Uri) {
         .into();
 }
 
-/// Whether its body is what hyper took it for, whoever reads it next.
+/// Whether hyper and every later reader take the body to end at the same place.
 pub(super) fn is_plainly_framed(fields: &HeaderMap) -> bool {
     let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
     let chunked = codings

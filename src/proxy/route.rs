@@ -1,4 +1,4 @@
-//! From a path to who answers it: built once, asked for every request.
+//! From a path to what answers it: built once, asked for every request.
 //!
 //! The one surprise: a prefix `/admin/` also matches `/admin`, so that Django (not the frontend) gets
 //! to redirect it to the path with a slash.

@@ -162,8 +162,8 @@ impl Spool {
     }
 }
 
-/// Has one slow answer after the other make room, where all of it is used up. Who has used up its own
-/// share waits for what it has.
+/// Has one slow answer after the other make room, where all of it is used up. A request whose address has
+/// used up its own share waits for that share.
 async fn make_way(buffering: &Buffering, seeker: RoomSeeker) -> Infallible {
     if seeker.is_in_its_own_way() {
         return future::pending().await;

@@ -22,7 +22,7 @@ use crate::web::body::BodyError;
 use crate::web::linger;
 use crate::web::request_body::RequestBody;
 
-/// So much is thrown away of a body that nobody wants; who sends still more is cut off after all.
+/// So much is thrown away of an unwanted body; a client that sends still more is cut off after all.
 const MOST_THROWN_AWAY: u64 = 1 << 30;
 /// As long as no part of it takes longer than this to come.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(super) struct Streamed {
     unwanted: Unwanted,
 }
 
-/// What becomes of a body that nobody wants, of an HTTP/1.1 client.
+/// What becomes of an HTTP/1.1 client's body that the upstream does not want.
 #[derive(Clone, Debug)]
 pub(super) enum Unwanted {
     /// Its client has not begun to send it, or can be told to stop.

@@ -89,7 +89,7 @@ pub(super) struct PooledConnection {
 }
 
 impl Upstream {
-    /// An upstream nobody has talked to yet.
+    /// An upstream without connections yet.
     pub fn new(settings: UpstreamSettings, drain: DrainWatch) -> Self {
         let backends = settings
             .addresses
@@ -275,7 +275,7 @@ impl PooledConnection {
         }
     }
 
-    /// Whom it connects to.
+    /// Where it connects to.
     pub(super) fn label(&self) -> UpstreamLabel {
         self.shared.label(self.backend)
     }

@@ -60,7 +60,7 @@ pub struct Api {
     refused: Once,
 }
 
-/// Whom the API talks to.
+/// What the API talks to.
 #[derive(Clone, Debug)]
 pub struct ApiParts {
     /// Takes publications and revocations.

@@ -1,4 +1,4 @@
-//! Who calls the internal API: somebody who knows the secret, or nobody.
+//! Authenticates callers of the internal API: they know the secret, or are refused.
 //!
 //! Used by `api`. The surprise: a bearer token is judged before the body is read, a signature after,
 //! for it vouches for the body.

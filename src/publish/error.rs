@@ -38,7 +38,7 @@ pub(super) enum PublishError {
     WrongSecret,
     #[error("the signature is not believed: {0}")]
     Signature(#[from] SignatureError),
-    #[error("this very call was accepted before: who sees it has sent it again")]
+    #[error("this very call was accepted before: a copy of it was sent again")]
     Replayed,
     #[error(
         "so many signed calls came that older ones, as this is by {seconds} s, are not believed"

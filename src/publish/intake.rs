@@ -108,7 +108,7 @@ impl Intake {
     }
 
     /// Has Django asked again about users, a group or a session, in the form of `POST /v1/recheck`. Gives how many
-    /// connections are closed for it; nobody has to wait for that.
+    /// connections are closed for it; the caller does not wait for that.
     pub(super) fn recheck(
         &self,
         text: &[u8],

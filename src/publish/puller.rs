@@ -40,7 +40,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(2);
 pub struct PullerSettings {
     /// Where it asks.
     pub source: SourceSettings,
-    /// How often, when nobody wakes it.
+    /// How often, when nothing wakes it.
     pub poll: Duration,
     /// After a restart: how long clients may come back first.
     pub settle: Duration,

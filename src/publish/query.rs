@@ -13,7 +13,7 @@ use crate::publication::Audience;
 /// The most users and topics that one call may name.
 const MOST: usize = 1_000;
 
-/// Whom and what a query names, in its order.
+/// The users and topics that a query names, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Named {
     pub(super) users: Vec<UserId>,
@@ -46,7 +46,7 @@ pub(super) fn named(query: Option<&str>) -> Result<Named, PublishError> {
     Ok(named)
 }
 
-/// The one user or topic that a query names; nobody in particular is everyone.
+/// The one user or topic that a query names; everyone where it names none.
 pub(super) fn audience(query: Option<&str>) -> Result<Audience, PublishError> {
     let Named { users, topics } = named(query)?;
     let users = users.into_iter().map(Audience::User);

@@ -1,4 +1,4 @@
-//! `POST /v1/recheck`: users, a group, or a session, about whom Django is to be asked again.
+//! `POST /v1/recheck`: the users, group or session that Django is to be asked about again.
 //!
 //! Used by `intake`. The surprise: among the revocations that ride on a response the same object stands
 //! with `"recheck": true`, which tells it from one that closes.
@@ -11,10 +11,10 @@ use super::text;
 use crate::ids::{GroupName, SessionDigest, UserId};
 use crate::publication::Audience;
 
-/// Of whom Django is asked.
+/// What Django is asked about again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Recheck {
-    /// Users, or who is in a group.
+    /// Users, or the members of a group.
     All(Vec<Audience>),
     Session(SessionDigest),
 }

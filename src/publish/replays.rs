@@ -2,7 +2,7 @@
 //!
 //! Used by `caller`. The surprise: memory is bounded and nothing is let through for want of it. Where it
 //! is full, the oldest second is forgotten, and signatures of that second and before are refused: with
-//! clocks that agree nobody notices.
+//! clocks that agree this goes unnoticed.
 
 use std::collections::{BTreeMap, HashSet};
 

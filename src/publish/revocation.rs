@@ -21,7 +21,7 @@ use crate::unix_time;
 const DEFAULT_CODE: u16 = 4001;
 const DEFAULT_REASON: &str = "session ended";
 
-/// How long tokens live at most, where nobody says it.
+/// How long tokens live at most, where the call does not say it.
 const LONGEST_LIFE: Duration = Duration::from_hours(31 * 24);
 /// From 2001 to 5138: seconds and microseconds are told from milliseconds.
 const MILLISECONDS: std::ops::Range<u64> = 1_000_000_000_000..100_000_000_000_000;
@@ -124,7 +124,7 @@ impl RevocationText {
 }
 
 impl DjangoTime {
-    /// Where nobody says it, the gateway's own.
+    /// The gateway's own time, where the call says none.
     fn now() -> Self {
         Self(unix_time::milliseconds(unix_time::now()))
     }

@@ -105,7 +105,7 @@ async fn begin<A, T>(
     None
 }
 
-/// Who is behind the connection.
+/// The client behind the connection.
 async fn introduce<A>(
     service: &Service<A>,
     stream: &mut PacedStream,
@@ -147,7 +147,7 @@ async fn late(drain: &DrainWatch) {
     tokio::time::sleep(HANDSHAKE_GRACE).await;
 }
 
-/// Who is served, and the record of how.
+/// The client that is served, and the record of how.
 #[derive(Clone, Debug)]
 pub(super) struct ServedClient {
     pub(super) peer: Peer,

@@ -56,7 +56,7 @@ pub struct Dispatch {
 /// How answers are given.
 #[derive(Clone, Copy, Debug)]
 pub struct DispatchSettings {
-    /// Whom error pages are for.
+    /// Who error pages are for.
     pub pages: ErrorPages,
     /// Whether each request gets a log line.
     pub access: AccessLog,

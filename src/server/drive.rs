@@ -4,7 +4,7 @@
 //! Called by `connection`. The surprise: one alarm a connection, moved only when it would ring too
 //! late; a deadline that moved away is found out when the alarm rings. And it is never further than
 //! the write time, because the bodies of HTTP/2 are polled in tasks of their own, and one that
-//! waits for its client's window wakes nobody here.
+//! waits for its client's window wakes nothing here.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -2,7 +2,7 @@
 //!
 //! Put by `connection` between hyper and the socket, above TLS. hyper bounds streams, header sections,
 //! resets and unread data; it takes PING, SETTINGS, PRIORITY and empty DATA without end
-//! (CVE-2019-9512 and its kin), each of which costs the gateway more than the client.
+//! (CVE-2019-9512 and similar), each of which costs the gateway more than the client.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

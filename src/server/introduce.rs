@@ -1,8 +1,8 @@
 //! Who is behind a connection, where a proxy introduces its client by the PROXY protocol.
 //!
 //! Done by `connection`, before TLS and HTTP and within their time. The surprise: a connection of a trusted
-//! proxy without such a header is refused, as nobody can tell whose it is; one of anybody else is served as
-//! ever, and a header is an error there, since it is neither TLS nor HTTP.
+//! proxy without such a header is refused, since its client is unknown; any other connection is served as
+//! usual, and a header is an error there, since it is neither TLS nor HTTP.
 
 use tokio::io::AsyncRead;
 
@@ -11,7 +11,7 @@ use crate::net::listener::Peer;
 use crate::net::proxy_protocol::{IntroductionError, introduction};
 use crate::telemetry::seldom::Once;
 
-/// Reads who is introduced.
+/// Reads the client's address from the PROXY protocol.
 #[derive(Debug)]
 pub(super) struct Introductions {
     by: TrustedProxies,
@@ -27,7 +27,7 @@ impl Introductions {
         }
     }
 
-    /// Who is the peer from here on: the client that is introduced on `stream`, or the one that is connected.
+    /// The peer from here on: the client that is introduced on `stream`, or the one that is connected.
     pub(super) async fn read<S: AsyncRead + Unpin>(
         &self,
         stream: &mut S,

@@ -46,7 +46,7 @@ impl Redirect {
 
     /// The answer to a request of this client's, whose body is not read.
     pub fn respond<B>(&self, client: &Client, request: &Request<B>) -> Response<ResponseBody> {
-        // A body that nobody reads is not worth keeping the connection for.
+        // The body is not read, so the connection is not kept.
         let body = [CONTENT_LENGTH, TRANSFER_ENCODING];
         let has_body = body.iter().any(|name| request.headers().contains_key(name));
         let mut response = self.judge(client, request);

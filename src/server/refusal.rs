@@ -1,4 +1,4 @@
-//! What a client is told whose request cannot even be read.
+//! What a client is told when its request cannot even be read.
 //!
 //! Used by `http1`. The surprise: hyper answers such a request itself, with a status and nothing else,
 //! and says nowhere what it did not like; so the words name what it most likely was.

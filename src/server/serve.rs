@@ -1,8 +1,8 @@
 //! The accept loop.
 //!
 //! Made and run by the composition root, one [`Server`] for each kind of listener; each client is
-//! handed to a task of its own. The surprise: a client for whom there is no room is accepted all the
-//! same, and told so by a 503; where too many of those are about, it is closed at once. Left in the
+//! handed to a task of its own. The surprise: a client that there is no room for is accepted all the
+//! same, and answered 503; where too many of those are open, it is closed at once. Left in the
 //! kernel's backlog it would hang without knowing why.
 
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::telemetry::seldom::OncePerKey;
 
-/// Prefixes that the log is told of; then it is somebody who tries names.
+/// Prefixes that are logged; more are a client that tries names.
 const MOST: usize = 32;
 /// For how long pages tell of the last one: it may have been a stray.
 const SHOWN: Duration = Duration::from_mins(5);

@@ -1,4 +1,4 @@
-//! What is wrong between gateway and Django, in words for the one who can mend it.
+//! What is wrong between gateway and Django, in words for the person who can mend it.
 //!
 //! Made by `diagnose`, or by the views where nothing answers; logged by `diagnoses`. The surprise: the
 //! reason goes to every client in a close frame, so it is short and has nothing that Django would not

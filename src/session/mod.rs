@@ -63,7 +63,7 @@ pub mod fuzzing {
 
     pub use super::lease::file::fuzzing::sealed;
 
-    /// What Django answers to a question about a session: nobody is somebody by anything but clean JSON.
+    /// What Django answers to a question about a session: only clean JSON can make it a user's.
     pub fn judgement(status: u16, fields: &HeaderMap, body: &[u8]) {
         let Ok(status) = StatusCode::from_u16(status) else {
             return;

@@ -1,6 +1,6 @@
 //! Which cookies matter: as configured, and from then on as Django itself says.
 //!
-//! Shared by all who read cookies. The surprise: Django's word goes before the configuration. The package
+//! Shared by all code that reads cookies. The surprise: Django's word goes before the configuration. The package
 //! says along with its answers what `SESSION_COOKIE_NAME`, `_DOMAIN` and `_PATH` are, so that no key of
 //! gateway.toml can differ from them. After a restart the name is the last one that was said.
 
@@ -44,13 +44,13 @@ pub struct CookiePlace {
 #[derive(Debug)]
 pub struct Naming {
     current: ArcSwap<CookieNames>,
-    /// What Django said last.
-    told: ArcSwapOption<HeaderValue>,
+    /// The field as Django sent it last.
+    field: ArcSwapOption<HeaderValue>,
     /// `django.session_cookie`, where it is written.
     configured: Option<String>,
     /// Whether Django has not said it yet.
     open: AtomicBool,
-    /// Held by whoever changes any of these.
+    /// Held while any of these changes.
     writing: Mutex<()>,
 }
 
@@ -89,7 +89,7 @@ impl Naming {
         };
         Self {
             current: ArcSwap::from_pointee(names),
-            told: ArcSwapOption::empty(),
+            field: ArcSwapOption::empty(),
             configured,
             open: AtomicBool::new(true),
             writing: Mutex::default(),
@@ -103,14 +103,14 @@ impl Naming {
 
     /// Takes over what an answer of Django's says of the cookie, where it says something.
     pub fn observe(&self, fields: &HeaderMap) {
-        let Some(told) = fields.get(SESSION_COOKIE) else {
+        let Some(field) = fields.get(SESSION_COOKIE) else {
             return;
         };
-        if self.told.load().as_deref() == Some(told) {
+        if self.field.load().as_deref() == Some(field) {
             return;
         }
         let _writes = self.writing.lock();
-        match read(told) {
+        match read(field) {
             Some((session, place)) => {
                 tracing::debug!(name = %session, "Django says what its session cookie is called");
                 self.rename(session, Some(place));
@@ -119,8 +119,8 @@ impl Naming {
                 tracing::debug!("Gatepost-Session-Cookie makes no sense, and is not relied upon");
             }
         }
-        // Last: whoever finds it settled finds the name.
-        self.told.store(Some(Arc::new(told.clone())));
+        // Last: code that finds it settled finds the name.
+        self.field.store(Some(Arc::new(field.clone())));
         self.open.store(false, Ordering::Release);
     }
 
@@ -132,7 +132,7 @@ impl Naming {
         }
         let _writes = self.writing.lock();
         if self.is_open() {
-            // What the gateway before was told holds no more.
+            // The name that the gateway before had learned holds no longer.
             self.rename(self.initial().to_owned(), None);
             self.open.store(false, Ordering::Release);
         }
@@ -157,7 +157,7 @@ impl Naming {
         }
     }
 
-    /// What it is called as long as nobody has said anything else.
+    /// What it is called until Django says otherwise.
     fn initial(&self) -> &str {
         self.configured.as_deref().unwrap_or(CookieNames::DEFAULT)
     }
@@ -189,8 +189,8 @@ impl Naming {
     }
 }
 
-fn read(told: &HeaderValue) -> Option<(String, CookiePlace)> {
-    let text = told.to_str().ok().filter(|text| text.len() <= LONGEST)?;
+fn read(field: &HeaderValue) -> Option<(String, CookiePlace)> {
+    let text = field.to_str().ok().filter(|text| text.len() <= LONGEST)?;
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| is_token(name))?;
     let (mut domain, mut path) = (None, "/");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gateway_before_was_told_holds_until_django_says_something() {
+    fn what_the_gateway_before_had_learned_holds_until_django_says_something() {
         let name = || "__Host-sid".to_owned();
         let before = naming(None);
         assert_eq!(before.learned(), None);

@@ -1,5 +1,5 @@
-//! What a response of Django does to the browser's cookies, as far as anybody can know who does not see
-//! the browser's jar.
+//! What a response of Django does to the browser's cookies, as far as can be known without seeing the
+//! browser's jar.
 //!
 //! Used by `django` for every response, and by `socket` for what an auth answer sets. The surprise: a
 //! cookie is a name, a domain and a path, and a request shows the name alone. A line is certainly

@@ -149,7 +149,7 @@ impl Connection {
                 let Some(pong) = message::pong(&text) else {
                     return self.listen(&text);
                 };
-                // Who has the pong has every frame that was taken before the ping.
+                // A client that has the pong has every frame that was taken before the ping.
                 while let Some(frame) = self.joined.member().outbox.take_within(usize::MAX) {
                     self.send(frame).await?;
                 }

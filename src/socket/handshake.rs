@@ -1,8 +1,8 @@
 //! From a request at a socket route to a connection.
 //!
 //! Called by `server`. The surprise: the connection is registered with the hub before the 101 is on
-//! its way, so that nothing published in between is missed; and whoever may not stay still gets the
-//! 101 first, then the close that tells why.
+//! its way, so that nothing published in between is missed; and a client that may not stay still gets
+//! the 101 first, then the close that tells why.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,7 +55,7 @@ impl SocketRoute {
         // Before the check: a handshake that passes it while a shutdown or a revocation begins is
         // older than that, and so refused when it registers.
         let asked = Instant::now();
-        // Before anything is said or told of the handshake: tokens are nobody else's business.
+        // Before the handshake is logged or passed on: tokens must not appear there.
         let tokens = QueryTokens::take(request.uri_mut());
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);

@@ -1,9 +1,9 @@
-//! Asks who a handshake is of: once, and a second time where Django's first word says that its session is in
+//! Asks whose a handshake is: once, and a second time where Django's first answer says that its session is in
 //! another cookie.
 //!
-//! Called by the handshake. The surprise: after a start nobody has told the gateway what the session cookie
-//! is called. The first handshakes are looked up by the name that is usual, or was right before the
-//! restart; what they came with is kept until it is known whether that was it.
+//! Called by the handshake. The surprise: after a start the gateway does not know yet what the session cookie
+//! is called. The first handshakes are looked up by the usual name, or the one that was right before the
+//! restart; what they came with is kept until it is known whether that was right.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Slows down a client that comes back again and again although it was told to log in (4001).
 //!
 //! Used by the handshake when it turns somebody away. The surprise: a client is its address together
-//! with its browser and its session cookie, so that nobody waits for a neighbour behind the same
-//! address; whoever changes these on purpose meets the limits of the entrance instead.
+//! with its browser and its session cookie, so that no client waits for a neighbour behind the same
+//! address; one that changes these on purpose meets the limits of the entrance instead.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ const MOST: u64 = 10;
 /// How many wait at most: each costs as much as a connection.
 const HELD: usize = 1000;
 
-/// Remembers who was turned away.
+/// Remembers which clients were turned away.
 #[derive(Debug)]
 pub struct LoginThrottle {
     /// Times in the low byte, and the millisecond from which the next one is forgiven in the rest.
@@ -47,7 +47,7 @@ pub struct LoginThrottle {
 }
 
 impl LoginThrottle {
-    /// Nobody was turned away yet.
+    /// No client was turned away yet.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             slots: HashedSlots::new(SLOTS),

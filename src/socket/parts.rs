@@ -57,7 +57,7 @@ pub struct SocketParts {
     pub lifecycle: Arc<Lifecycle>,
     /// Lets handshakes in.
     pub limits: ConnectionLimits,
-    /// Slows down who is turned away again and again.
+    /// Slows down clients that are turned away again and again.
     pub throttle: LoginThrottle,
     /// How connections behave.
     pub settings: Arc<SocketSettings>,

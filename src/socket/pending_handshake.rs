@@ -1,8 +1,8 @@
 //! A client that was let in and is judged: what becomes of it, before or after its 101.
 //!
 //! Made by the handshake. The surprise: a client whose judgement takes long is accepted first and waits
-//! as an open WebSocket. What it says meanwhile is kept for its connection, up to a few KiB; that it
-//! leaves is noticed at once, so that nobody is asked for in vain.
+//! as an open WebSocket. What it says meanwhile is kept for its connection, up to a few KiB; when it
+//! leaves, that is noticed at once, so that Django is not asked in vain.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -139,7 +139,7 @@ impl PendingHandshake {
     /// What a judgement means for it.
     pub(super) fn settle(&self, mut verdict: Result<Verdict, AuthError>) -> Settled {
         if verdict.is_ok() && self.about.cookies.is_none() {
-            // Asked for the name alone; without a session nobody is let in, whoever Django says it is.
+            // Asked for the name alone; without a session it is not let in, whatever Django answers.
             verdict = Ok(Verdict::Anonymous(Vec::new()));
         }
         let set_cookies = match &mut verdict {
@@ -221,7 +221,7 @@ impl PendingHandshake {
 }
 
 impl SocketParts {
-    /// Turns a client away about whom Django is not asked.
+    /// Turns a client away without asking Django.
     pub(super) fn refuse(&self, refusal: Refusal, headers: &HeaderMap, address: IpAddr) -> Outcome {
         self.count(refusal.label);
         let session = refusal.cookies.as_ref().map(SessionCookies::header);

@@ -19,8 +19,8 @@ use crate::session::SessionMember;
 pub struct Visitors {
     hub: Arc<Hub>,
     places: Arc<PerAddress>,
-    /// Who all of them are.
-    nobody: Arc<Identity>,
+    /// The identity that all of them share.
+    identity: Arc<Identity>,
 }
 
 /// A connection's place among all: its session's, or a visitor's.
@@ -38,7 +38,7 @@ pub(super) struct Visit {
 }
 
 impl Visitors {
-    /// Nobody is here yet. `most` is for one address; `None`: any number.
+    /// Without visitors yet. `most` is for one address; `None`: any number.
     pub fn new(hub: Arc<Hub>, most: Option<usize>) -> Self {
         let limits = PlaceLimits {
             total: None,
@@ -47,7 +47,7 @@ impl Visitors {
         Self {
             hub,
             places: PerAddress::new(limits),
-            nobody: Arc::new(Identity::visitor()),
+            identity: Arc::new(Identity::visitor()),
         }
     }
 
@@ -61,7 +61,7 @@ impl Visitors {
         let place = self.places.take(Some(AddressBlock::of(address)));
         let place =
             place.map_err(|_| CloseReason::Policy("too many visitors from this address"))?;
-        let member = Member::new(Arc::clone(&self.nobody), Arc::clone(path), address);
+        let member = Member::new(Arc::clone(&self.identity), Arc::clone(path), address);
         Ok(Visit {
             membership: self.hub.register(member, began)?,
             _place: place,

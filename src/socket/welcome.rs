@@ -1,7 +1,7 @@
-//! Lets a client stay as a visitor, at a route that keeps them, that would be told to log in elsewhere.
+//! At a route that keeps visitors, lets a client stay as one that would be told to log in elsewhere.
 //!
-//! Used by the handshake, when all is decided. The surprise: whoever decides knows nothing of it, so there is one
-//! way to be nobody, whether Django was asked or not.
+//! Used by the handshake, when all is decided. The surprise: the deciding code knows nothing of visitors, so
+//! there is one way to be anonymous, whether Django was asked or not.
 
 use std::net::IpAddr;
 use std::sync::Arc;

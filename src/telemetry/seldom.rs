@@ -85,7 +85,7 @@ impl OnChange {
         is_news
     }
 
-    /// Nothing is wrong any more. Whether something was.
+    /// Nothing is wrong any more. Returns whether something was.
     pub fn is_mended(&mut self) -> bool {
         self.0.take().is_some()
     }

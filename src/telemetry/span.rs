@@ -11,7 +11,7 @@ use tracing::field::{self, Empty};
 use tracing::level_filters::LevelFilter;
 use tracing::{Span, debug_span};
 
-/// Numbers the connections of all listeners. The log alone needs it, so nobody hands it around.
+/// Numbers the connections of all listeners. Only the log needs it, so it is not handed around.
 static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Of a client's connection.

@@ -23,7 +23,7 @@ const DAY: Duration = Duration::from_hours(24);
 const LEAF_DAYS: u32 = 396;
 const CA_DAYS: u32 = 3_650;
 
-/// What the local CA may vouch for, whoever asks: names that never leave a machine or its network.
+/// What the local CA may vouch for in any case: names that never leave a machine or its network.
 const LOCAL_NAMES: [&str; 2] = ["localhost", "test"];
 const LOCAL_NETWORKS: [(&str, u8); 9] = [
     ("127.0.0.0", 8),
@@ -31,7 +31,7 @@ const LOCAL_NETWORKS: [(&str, u8); 9] = [
     ("172.16.0.0", 12),
     ("192.168.0.0", 16),
     ("169.254.0.0", 16),
-    // Carrier-grade NAT, which Tailscale and its like use.
+    // Carrier-grade NAT, which Tailscale and similar networks use.
     ("100.64.0.0", 10),
     ("::1", 128),
     ("fc00::", 7),

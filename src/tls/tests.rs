@@ -169,7 +169,7 @@ async fn tls_1_1_is_refused() {
     // A handshake record with a ClientHello for version 3.2.
     let mut hello = vec![0x16, 3, 1, 0, 0x43, 1, 0, 0, 0x3f, 3, 2];
     hello.extend([7; 32]);
-    // No session, ECDHE_ECDSA_WITH_AES_128_CBC_SHA and its like, no compression.
+    // No session, ECDHE_ECDSA_WITH_AES_128_CBC_SHA and similar suites, no compression.
     hello.extend([0, 0, 4, 0xc0, 9, 0xc0, 0x13, 1, 0]);
     // Signatures and groups that the server knows.
     hello.extend([0, 18, 0, 13, 0, 6, 0, 4, 4, 3, 8, 4]);

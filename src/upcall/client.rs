@@ -46,7 +46,7 @@ pub struct Call<'a> {
     pub query: &'a str,
     /// Whose origin it is called in the name of.
     pub host: &'a HeaderValue,
-    /// Whom it is called for.
+    /// The address of the client that it is called for.
     pub address: IpAddr,
     /// Further fields.
     pub headers: HeaderMap,

@@ -1,13 +1,13 @@
 //! Who sent a request: decided once, where it arrives, before anything else of it is read.
 //!
-//! Made by [`Proxies`](super::forwarded::Proxies), handed down by `server`. The surprise: what is not
-//! said by somebody who may say it is not in here at all, so nobody below can believe it by mistake.
+//! Made by [`Proxies`](super::forwarded::Proxies), handed down by `server`. The surprise: what an untrusted
+//! peer says of its client is not in here at all, so no code below can believe it by mistake.
 
 use std::net::IpAddr;
 
 use http::HeaderValue;
 
-/// Who sent a request, as far as anybody says who is believed.
+/// Who sent a request, as far as a trusted peer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// Who is connected: the client itself, or the last proxy. `None`: somebody over a Unix socket.

@@ -74,7 +74,7 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// Shows another page in its place, to the public and to who wants a page.
+    /// Shows another page in its place, to the public and to clients that accept a page.
     pub fn show(self, page: &Bytes, response: &mut Response<ResponseBody>) {
         if self.format.form != Form::Html || self.audience != ErrorPages::Public {
             return;

@@ -36,7 +36,7 @@ pub enum Upgrade {
 }
 
 impl Downstream {
-    /// Whom errors of this request are told.
+    /// Who reads this request's errors.
     pub fn reader(&self) -> Reader {
         Reader {
             request_id: self.request_id,
@@ -54,7 +54,7 @@ pub struct Reader {
     pub audience: ErrorPages,
 }
 
-/// Whom an error page is for.
+/// Who an error page is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorPages {
     /// The developer: pages explain, and reload themselves.

@@ -1,8 +1,8 @@
 //! A request's body as its client sends it, and the client that ends its half in the middle of it.
 //!
 //! Wrapped by `server` around what hyper reads. The surprise: that a client sends nothing more is held back
-//! from hyper while an answer is owed (it may have said all it had to say). Only who reads the body knows
-//! that more should have come: one that waits although hyper was told to read on.
+//! from hyper while an answer is owed (it may have sent all it had). Only the reader of the body knows
+//! that more should have come: it waits although hyper was told to read on.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,16 +30,16 @@ pub struct HalfClose {
 
 #[derive(Debug, Default)]
 struct HalfCloseWaiters {
-    /// Who reads the body, and has nothing.
+    /// The reader of the body, where it waits for more.
     reader: Option<Waker>,
-    /// Who reads the stream, and was not told of its end.
+    /// The reader of the stream, where it was not told of its end.
     stream: Option<Waker>,
     /// The end came in the middle of a body.
     is_broken: bool,
 }
 
 impl HalfClose {
-    /// The stream has ended. Whether its reader is to be told: the rest of a body is missing. If not, it is
+    /// The stream has ended. Returns whether its reader is to be told: the rest of a body is missing. If not, it is
     /// woken should that come out later.
     pub fn breaks_off(&self, context: &Context<'_>) -> bool {
         let mut waiting = self.waiting.lock();

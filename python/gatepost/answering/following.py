@@ -1,7 +1,7 @@
 """``GATEPOST["TOPICS"]``: who may still listen to what a token granted.
 
 A subscription lives as long as its connection. So the gateway asks again, for the models that are
-named here; what the callable is given are those who listen now.
+named here; the callable is given the users who listen now.
 """
 
 from collections.abc import Callable, Sequence

@@ -20,11 +20,11 @@ from gatepost.sending.topics import topic_of
 #: Seconds from now that are rather a moment, given as a number.
 _TOO_LONG = 10 * 365 * 86_400
 
-#: What of an answer is for who it is: groups, above all.
+#: The part of an answer that is kept for the identity: groups, above all.
 _FOR_IDENTITY = 8 * 1024
 
 _BARE = (
-    "This view says who may listen, but nobody asked it as the gateway does: decorate it with"
+    "This view says who may listen, but it was not asked as the gateway asks: decorate it with"
     " @gatepost.socket.\n"
 )
 

@@ -55,7 +55,7 @@ class _Found:
 
 
 def find_login(key: str | None) -> Login | None:
-    """Return who is logged in with a session key; None for nobody."""
+    """Return who is logged in with a session key; None: nobody is."""
     return find_logins([key])[0]
 
 

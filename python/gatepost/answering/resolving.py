@@ -45,7 +45,7 @@ def resolve(request: HttpRequest) -> Login | None:
 
 
 def who(request: HttpRequest) -> Login | None:
-    """Return whom :func:`resolve` would name, and leave the request and its session as they are."""
+    """Return the user as :func:`resolve` does; leave the request and its session as they are."""
     resolver = conf.value("USER_RESOLVER")
     if resolver != BY_SESSION:
         function: Any = None if resolver == BY_REQUEST else conf.function("USER_RESOLVER")

@@ -24,7 +24,7 @@ _View = TypeVar("_View", bound=Callable[..., Any])
 def socket(view: Any = None, *, anonymous: bool = False) -> Any:
     """Make a view of one that returns ``listen(…)``: it answers the gateway alone.
 
-    Who is not logged in is refused (401), unless ``anonymous``. What keeps somebody from a page
+    Without a login a client is refused (401), unless ``anonymous``. What keeps a user from a page
     (``get_object_or_404``, ``permission_required``, a mixin) keeps them from the socket.
     """
     options = questions.SocketOptions(anonymous=anonymous)
@@ -91,7 +91,7 @@ def _answer(request: HttpRequest, response: Any) -> HttpResponseBase:
     patch_vary_headers(answered, ("Cookie",))
     session_cookie.add_to(answered)
     if not hasattr(request, "gatepost"):
-        detach(request)  # Without the middleware nobody takes the cookies off.
+        detach(request)  # Without the middleware nothing else removes the cookies.
     return answered
 
 

@@ -28,7 +28,7 @@ from gatepost.signing.topics import mac
 
 HEADER = "Gatepost-Stream"
 
-#: The gateway takes a description of so many bytes; the rest is for who it is.
+#: The gateway takes a description of so many bytes; the rest is for the identity.
 LARGEST_DESCRIPTION = 1024 * 1024
 _FOR_IDENTITY = 128 * 1024
 

@@ -1,8 +1,8 @@
 """``topic_token``: a page's grants, which it brings along when it opens its socket.
 
-Who may render the page may listen to what is on it. The surprise: a page for somebody who is not
-logged in gets an empty text instead of a token, unless it says ``public=True``: a token without a
-user would be good for everybody.
+A user who may see the page may listen to what is on it. The surprise: without a login the page
+gets an empty text instead of a token, unless it says ``public=True``: a token without a user would
+be good for everybody.
 """
 
 import logging

@@ -1,8 +1,8 @@
-"""Says, once of each, that nobody may hear what a group is sent.
+"""Warns, once for each group, that its events may reach nobody.
 
 ``layer`` asks about groups that the project has not mapped. In Channels a consumer's ``connect()``
-joins them; here they are the gateway's groups of those names, in which there may be nobody. That is
-the likeliest mistake of who moves, and without a word it would be silent.
+joins them; here they are the gateway's groups of those names, which may be empty. That is the
+likeliest mistake in a migration, and without a warning it would be silent.
 """
 
 import logging

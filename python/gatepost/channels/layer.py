@@ -1,8 +1,8 @@
 """The layer that Channels calls: a group's event becomes frames for the gateway's sockets.
 
-``channels.layers`` makes it from ``CHANNEL_LAYERS``. The surprise: it is half a layer. Nobody can
-receive from it, since the gateway and not a consumer holds the sockets; what a consumer of one's
-own needs (``group_add``, ``receive``) goes to the layer that ``FALLBACK`` names, or says why not.
+``channels.layers`` makes it from ``CHANNEL_LAYERS``. The surprise: it is half a layer. No consumer
+can receive from it, since the gateway holds the sockets; what a consumer of the project's own
+needs (``group_add``, ``receive``) goes to the layer that ``FALLBACK`` names, or says why not.
 """
 
 import logging
@@ -79,7 +79,7 @@ class GatepostChannelLayer(BaseChannelLayer):
         self._hints = Hints()
 
     async def group_send(self, group: str, message: dict[str, Any]) -> None:
-        """Send an event to whom the group is; nothing but a wrong name raises, unless STRICT."""
+        """Send an event to a group's members; only a wrong name raises, unless STRICT."""
         self._require_name("group", group)
         _require_dict(message)
         # A fallback's own groups must not reach the gateway's sockets: these have to be named.

@@ -1,4 +1,4 @@
-"""Whom a Channels group is, and which consumer writes its frames.
+"""Who is in a Channels group, and which consumer writes its frames.
 
 ``layer`` asks for each name. Patterns are names in which ``*`` stands for any text; the first that
 fits wins, in the order in which the project wrote them. The surprise: a group that no pattern names
@@ -77,7 +77,7 @@ class Targets:
             _check_target(pattern)
 
     def names(self, group: str) -> bool:
-        """Return whether the project says whom this group is."""
+        """Return whether the project says who is in this group."""
         return any(pattern.fit(group) is not None for pattern in self._patterns)
 
     def find(self, group: str, consumer: type | None) -> Any:
@@ -192,7 +192,7 @@ class Consumers:
                 )
 
     def names(self, group: str) -> bool:
-        """Return whether the project says who writes this group's frames."""
+        """Return whether the project says which consumer writes this group's frames."""
         return any(pattern.fit(group) is not None for pattern in self._patterns)
 
     def find(self, name: str) -> type | None:

@@ -34,7 +34,7 @@ class Body:
     supers: set[str] = field(default_factory=set)
     #: The functions that it hands the consumer to, and by which parameter's name.
     helpers: list[tuple[FunctionType, str]] = field(default_factory=list)
-    #: Whether it sets what nobody can name: by ``setattr()`` with a variable, or in ``__dict__``.
+    #: Whether it sets names that cannot be known: ``setattr()`` with a variable, or ``__dict__``.
     sets_anything: bool = False
     #: The function itself; None where its source cannot be had.
     tree: ast.AST | None = None

@@ -195,7 +195,7 @@ async def _database_kept_open() -> AsyncIterator[None]:
     """Let no ``database_sync_to_async`` close a connection that the producer has open.
 
     It closes what CONN_MAX_AGE says is old, which by default is everything: in a consumer's process
-    nobody minds, but here it may end the cursor over which the producer iterates.
+    that does no harm, but here it may end the cursor over which the producer iterates.
     """
     kept = await sync_to_async(_take_ages)()
     try:

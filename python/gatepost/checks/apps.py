@@ -49,7 +49,7 @@ def _is_ours(name: str, app: str) -> bool:
 
 
 def check_auth(**kwargs: Any) -> list[CheckMessage]:
-    """gatepost.E008: nobody can be logged in without django.contrib.auth and its kin."""
+    """gatepost.E008: without django.contrib.auth and contenttypes nobody can be logged in."""
     needed = ("django.contrib.auth", "django.contrib.contenttypes")
     missing = [name for name in needed if not apps.is_installed(name)]
     if not missing:

@@ -92,7 +92,7 @@ def _forwarded_host() -> Iterator[CheckMessage]:
     if not settings.USE_X_FORWARDED_HOST:
         return
     yield Warning(
-        "USE_X_FORWARDED_HOST is on: whoever reaches Django past the gateway chooses the host.",
+        "USE_X_FORWARDED_HOST is on: a client that gets past the gateway chooses the host.",
         hint="Remove it: the gateway passes on the browser's own Host.",
         id="gatepost.W013",
     )

@@ -38,7 +38,7 @@ def check_secret(**kwargs: Any) -> list[CheckMessage]:
         )
         return [Error(text, hint=_HINT, id="gatepost.E001")]
     if secret == str(settings.SECRET_KEY).encode():
-        text = "The Gatepost secret is SECRET_KEY: whoever has the gateway's could forge sessions."
+        text = "The Gatepost secret is SECRET_KEY: if the gateway leaks it, sessions can be forged."
         return [Error(text, hint=_HINT, id="gatepost.E001")]
     return []
 

@@ -1,4 +1,4 @@
-"""Topics: who gets tokens of whom, and whether the gateway may ask again."""
+"""Topics: which users get whose tokens, and whether the gateway may ask again."""
 
 import ast
 from collections.abc import Iterator
@@ -105,7 +105,7 @@ def check_tenants(**kwargs: Any) -> list[CheckMessage]:
 
 
 def check_asked_again(**kwargs: Any) -> list[CheckMessage]:
-    """gatepost.W042: models whose topics are granted by tokens, and nobody asks again."""
+    """gatepost.W042: models whose topics are granted by tokens, and never asked about again."""
     said = value("TOPICS")
     named = set(said) if isinstance(said, dict) else set()
     granted = {*_in_templates(), *_in_code()}

@@ -118,7 +118,7 @@ class Plan:
         configured = self.effective()
         places = _public_places(configured)
         if not _addresses(configured, "https"):
-            # TLS ends in front of the gateway, says the file; while developing nobody is there.
+            # By the file TLS ends in front of the gateway; while developing there is no such proxy.
             self.environment["GATEPOST_SERVER__HTTPS"] = ports.join(*places[0])
         hosts, usual = [host for host, _ in places], places[0][1]
         if port is not None or all(other == usual for _, other in places):
@@ -150,7 +150,7 @@ class Plan:
             return
         has_one = _DEV_SERVER.search(answers.get("/", ""))
         if has_one:
-            self._note_forgotten(chosen, answers)
+            self._report_hidden_paths(chosen, answers)
         elif not asked:
             return
         host, port = ports.split(has_one[1]) if has_one else ("127.0.0.1", chosen.port)
@@ -200,18 +200,18 @@ class Plan:
             return
         self.frontend, self.frontend_port = chosen, port
 
-    def _note_forgotten(self, chosen: Frontend, answers: dict[str, str]) -> None:
-        """Say which of Django's paths the file gives to the frontend: it may be older than they."""
-        forgotten: list[str] = []
+    def _report_hidden_paths(self, chosen: Frontend, answers: dict[str, str]) -> None:
+        """Say which of Django's paths the file gives to the frontend: they may be newer than it."""
+        hidden: list[str] = []
         with contextlib.suppress(Exception):  # Of the project's URLs; Django will say it.
-            forgotten = [path for path in draft.paths(chosen) if not _is_routed(path, answers)]
-        if forgotten:
+            hidden = [path for path in draft.paths(chosen) if not _is_routed(path, answers)]
+        if hidden:
             self.notes.append(
-                f"{', '.join(forgotten)} of Django's go to the frontend: add them to `paths` below"
+                f"{', '.join(hidden)} of Django's go to the frontend: add them to `paths` below"
                 f" [django] in {self.config.name}, if they should not"
             )
 
-    def note_consumers(self) -> None:
+    def report_websocket_routes(self) -> None:
         """Say where WebSockets of the project's own lead nowhere, or to another server."""
         answers = self.effective()
         lost = []

@@ -1,8 +1,8 @@
 """Django's ``runserver`` with its reloader, and what is answered while Django does not start.
 
-``rungateway`` becomes this. The surprise: where the project's code is broken the reloader lives and
-nobody listens, so every page would hang until the gateway gives up. ``standin`` then answers at
-Django's port, and leaves it before Django is tried again.
+``rungateway`` becomes this. The surprise: where the project's code is broken, the reloader lives
+and nothing listens, so every page would hang until the gateway gives up. ``standin`` then answers
+at Django's port, and leaves it before Django is tried again.
 """
 
 import os
@@ -47,7 +47,7 @@ class Runserver:
         # The reloader starts again what this process was started as, and only where that is
         # runserver does Django survive a mistake in the project's code.
         sys.argv = [sys.argv[0], "runserver", self._address, *self._arguments]
-        # Django's own loop does the same, but nobody could leave the port in between.
+        # Django's own loop does the same, but leaves no moment to free the port in between.
         autoreload.restart_with_reloader = self._restart
         try:
             with self._terminal.caught("django", self._hear):

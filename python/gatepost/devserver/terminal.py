@@ -69,7 +69,7 @@ class Terminal:
         self._put(label.encode())
 
     def _put(self, text: bytes) -> None:
-        # Who read our output may be gone; the processes must not block on a full pipe for that.
+        # The reader of our output may be gone; the processes must not block on a full pipe then.
         with contextlib.suppress(OSError):
             while text:
                 text = text[os.write(self._output, text) :]

@@ -1,4 +1,4 @@
-"""Whom the commands address, as people type it."""
+"""The targets of the commands, as people type them."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
@@ -26,7 +26,7 @@ def parse_target(text: str) -> tuple[str, str]:
 
 
 def audience(kind: str, name: str) -> dict[str, Any]:
-    """Return whom a target addresses, in the words of the gateway's API."""
+    """Return a target as the gateway's API names it."""
     if kind == "everyone":
         return {"everyone": True}
     if kind == "username":

@@ -33,7 +33,7 @@ class Close:
 def handshake(url: str, cookie: str, *, ca: Path | None, timeout: float) -> Close:
     """Open a WebSocket at a https:// URL and wait until it is closed.
 
-    Raises :class:`ProbeError` where the gateway refuses it, and OSError where nobody is there.
+    Raises :class:`ProbeError` where the gateway refuses it, and OSError where none is there.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443

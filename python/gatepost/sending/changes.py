@@ -130,7 +130,7 @@ def groups_changed(
         if action in ("post_add", "post_remove", "post_clear"):
             recheck(instance)
     elif action == "pre_clear":
-        # Afterwards nobody knows who was in the group.
+        # Afterwards it is unknown who was in the group.
         _recheck_members(instance, _stored_name(instance))
     elif action in ("post_add", "post_remove") and pk_set:
         recheck(list(pk_set))

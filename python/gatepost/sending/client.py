@@ -283,7 +283,7 @@ def _host_header(connection: http.client.HTTPConnection) -> str:
 
 
 def _is_stale(connection: http.client.HTTPConnection) -> bool:
-    """Return whether the gateway has closed a kept connection (or sent what nobody asked for)."""
+    """Return whether the gateway has closed a kept connection (or sent something unasked)."""
     if connection.sock is None:
         return True
     timeout = connection.sock.gettimeout()

@@ -30,7 +30,7 @@ def publish(to: dict[str, Any], frame: Any, **options: str | None) -> Delivery:
     name = options.pop("id", None) or uuid.uuid4().hex
     body = Publication(to, encode(frame), name, **_chosen(options)).json().encode()
     said = [_post("/v1/publish", body, url) for url in _urls()]
-    # Each gateway counts its own connections; a user is offline who is offline everywhere.
+    # Each gateway counts its own connections; a user is offline only if offline at all of them.
     return Delivery(
         sockets=sum(int(one.get("sockets", 0)) for one in said),
         offline=min((int(one.get("offline", 0)) for one in said), default=0),
@@ -57,7 +57,7 @@ def unsubscribe(topic: str, user: str | None = None) -> int:
 
 
 def connections(user: str | None = None, *, topic: str | None = None) -> list[dict[str, Any]]:
-    """Return who is connected, perhaps those of one user or who listen to a topic, oldest first."""
+    """Return the open connections, of all, of one user or of a topic's listeners, oldest first."""
     asked = {name: value for name, value in (("user", user), ("topic", topic)) if value is not None}
     query = f"?{urlencode(asked)}" if asked else ""
     found: list[dict[str, Any]] = []

@@ -65,8 +65,8 @@ def notify(  # noqa: PLR0913 - the options of a publication, all by keyword
     """Send a frame to the open sockets of a target, after the transaction commits.
 
     ``target`` is a user, a primary key, an iterable or a queryset of those, ``Group("staff")``, or
-    one of Django's groups, ``Session(request)``, ``Connection(id)``, ``Everyone``, or who listens:
-    ``Topic(order)``. ``frame`` is anything that JSON can hold (dates, UUIDs, decimals and lazy
+    one of Django's groups, ``Session(request)``, ``Connection(id)``, ``Everyone``, or a topic's
+    listeners: ``Topic(order)``. ``frame`` is anything JSON can hold (dates, UUIDs, decimals, lazy
     texts included); ``text`` instead of it is sent as it is: HTML for htmx and Turbo. ``event`` is
     what clients of SSE know it by. With ``end`` the streams that hear it (see ``stream``) end
     behind it, and there may be neither frame nor text. ``exclude`` is a
@@ -118,8 +118,8 @@ def revoke(
     """Close the sockets of a user, of several, or of one ``Session``, after the commit.
 
     ``revoke(Topic(order), user=…)`` ends subscriptions of a user (or of several, and without
-    ``user`` of everybody) instead, and every token that was issued before: sockets stay open. Who
-    may listen all the same gets it by a page that is rendered afterwards.
+    ``user`` of everybody) instead, and every token that was issued before: sockets stay open. A
+    user who may still listen gets a new token with the next page that is rendered.
     """
     if isinstance(target, Topic):
         if (code, reason) != (NOT_LOGGED_IN, _ENDED):
@@ -178,7 +178,7 @@ def _parts(to: dict[str, Any], id: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def _sessions(target: Any) -> list[dict[str, str]]:
-    """Return whose sessions are meant, one by one, as the gateway's API names them."""
+    """Return the users or sessions that are meant, one by one, as the gateway's API names them."""
     to = _audience(target)
     if to is None:
         return []

@@ -1,4 +1,4 @@
-"""Whom a publication or a revocation addresses, in the words of the gateway's API.
+"""The target of a publication or a revocation, as the gateway's API names it.
 
 ``publishing`` turns what the caller gave into an audience here. The surprise: a model instance
 that is no user is refused, because its primary key may well be that of some user.
@@ -69,7 +69,7 @@ Everyone: Final = _Everyone()
 
 
 def audience(target: Any) -> Audience:
-    """Return whom a target addresses; raise TypeError or ValueError where it is no target."""
+    """Return the audience of a target; raise TypeError or ValueError where it is none."""
     if isinstance(target, Group):
         return {"group": target.name}
     if _is_djangos_group(target):
@@ -102,7 +102,7 @@ def has_named_groups(model: Any) -> bool:
 
 
 def _is_djangos_group(target: Any) -> bool:
-    """Return whether this is what users are in, whose name is the gateway's name for it."""
+    """Return whether this is one of Django's groups, which the gateway calls by the same name."""
     if not isinstance(target, Model) or conf.value("GROUPS") is not None:
         return False
     model = get_user_model()
@@ -161,7 +161,7 @@ def _wrong(target: Any) -> str:
 def _hint(target: Any) -> str:
     if not isinstance(target, Model):
         return ""
-    listeners = f". Who listens to this object is Topic({target._meta.model_name})"
+    listeners = f". For those who listen to this object, send to Topic({target._meta.model_name})"
     if conf.value("GROUPS") is None or not hasattr(target, "name"):
         return listeners
     return (

@@ -35,7 +35,7 @@ def client(request: HttpRequest) -> tuple[str, str]:
     meta = request.META
     if "HTTP_GATEPOST_ADDRESS" in meta:
         return meta["HTTP_GATEPOST_ADDRESS"], meta.get("HTTP_GATEPOST_SCHEME", "")
-    # Who signs by hand may have said them so: the signature is the same.
+    # A project that signs by hand may have sent these: the signature is the same.
     return meta.get("HTTP_X_FORWARDED_FOR", ""), meta.get("HTTP_X_FORWARDED_PROTO", "")
 
 

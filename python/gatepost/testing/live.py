@@ -145,8 +145,8 @@ class LiveGateway:
     ) -> LiveSocket:
         """Open a WebSocket, with the cookies of a Django test client, or those given.
 
-        Without a path it is the first of ``sockets``. Who is not logged in gets a socket that is
-        closed with 4001: see ``LiveSocket.closed()``.
+        Without a path it is the first of ``sockets``. Without a login the socket is closed with
+        4001: see ``LiveSocket.closed()``.
         """
         sent = {name: morsel.value for name, morsel in client.cookies.items()} if client else {}
         url = self.socket_url(path)
@@ -189,7 +189,7 @@ class LiveGateway:
             auth = reverse("gatepost:auth")
         except NoReverseMatch:
             raise LiveGatewayError(
-                'the gateway has nobody to ask who is logged in: add path("_gatepost/",'
+                'the gateway has no view to ask who is logged in: add path("_gatepost/",'
                 ' include("gatepost.urls")) to your urls.py'
             ) from None
         said = _CONFIGURATION.format(

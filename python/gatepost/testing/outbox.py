@@ -26,7 +26,7 @@ from gatepost.sending.targets import audience
 class Sent:
     """One frame that was notified."""
 
-    #: Whom it addressed, in the words of the gateway's API: ``{"user": "42"}``.
+    #: Its target, as the gateway's API names it: ``{"user": "42"}``.
     target: dict[str, Any]
     #: The very text that browsers get: JSON, or what ``text=`` gave; empty for an end alone.
     text: str
@@ -82,12 +82,12 @@ class Outbox(Sequence[Sent]):
 
     @property
     def revocations(self) -> list[Revocation]:
-        """Return whose sockets were closed, oldest first."""
+        """Return the revocations, oldest first: whose sockets were closed."""
         return [call for call in _calls() if isinstance(call, Revocation)]
 
     @property
     def rechecks(self) -> list[Recheck]:
-        """Return who was to be asked about again, oldest first."""
+        """Return the rechecks, oldest first: who was to be asked about again."""
         return [call for call in _calls() if isinstance(call, Recheck)]
 
     def clear(self) -> None:

@@ -33,7 +33,7 @@ class SocketClosedError(AssertionError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a socket is opened, and as whom."""
+    """Where a socket is opened, and with which cookies."""
 
     url: str
     origin: str

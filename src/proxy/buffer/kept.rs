@@ -1,7 +1,7 @@
 //! The answers that are kept for slow clients, and which of them is cut off where no room is left.
 //!
 //! Filled by `store`. The surprise: of the address that has the most room the slowest answer goes, and
-//! never one that its client takes at a decent pace: who has many slow ones gives way, not others.
+//! never one that its client takes at a decent pace: an address with many slow answers gives way, not others.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -119,8 +119,8 @@ impl KeptAnswers {
         true
     }
 
-    /// Those that are in the way, and old enough. Looked at without the lock: whoever is the last to
-    /// hold an answer enters it out.
+    /// Those that are in the way, and old enough. Looked at without the lock, because dropping the last
+    /// reference to an answer takes the lock to remove it.
     fn candidates(&self, seeker: &RoomSeeker) -> Vec<Candidate> {
         let entries = self.entries.lock();
         let in_the_way = entries.iter().filter(|(_, entry)| {

@@ -109,8 +109,7 @@ impl Buffering {
         self.shared.kept.leave(number);
     }
 
-    /// Cuts off an answer that is in the way of whoever seeks so much room on disk. `false`: there is
-    /// none that its client takes slowly.
+    /// Cuts off an answer to make room on disk for `seeker`. `false`: no client takes its answer slowly.
     pub(super) fn make_way(&self, seeker: &RoomSeeker) -> bool {
         self.shared.kept.make_way(seeker, &self.shared.quotas.disk)
     }

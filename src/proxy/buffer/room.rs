@@ -20,7 +20,7 @@ pub(in crate::proxy) struct Room {
     age: u64,
 }
 
-/// Who finds no room on disk.
+/// A writer that finds no room on disk.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::proxy) struct RoomSeeker {
     pub(super) number: u64,
@@ -72,7 +72,7 @@ impl Room {
         self.address
     }
 
-    /// Who seeks so much more of the disk.
+    /// This account as one that needs so much more of the disk.
     pub(in crate::proxy) fn seeker(&self, amount: u64) -> RoomSeeker {
         RoomSeeker {
             number: self.age,

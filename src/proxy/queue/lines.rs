@@ -29,7 +29,7 @@ struct WaitingLine<W> {
 }
 
 impl<W> Lines<W> {
-    /// Nobody is here.
+    /// Empty lines.
     pub(super) fn new() -> Self {
         Self {
             by_requester: HashMap::new(),
@@ -107,7 +107,7 @@ impl<W> Lines<W> {
         Some(served)
     }
 
-    /// Gives a place to who need not wait.
+    /// Gives a place to a request that need not wait.
     pub(super) fn take(&mut self, requester: Requester) {
         self.change(requester, |line| line.taken += 1);
         self.taken += 1;
@@ -144,7 +144,7 @@ impl<W> Lines<W> {
             self.lengths.remove(&(before, *newest, requester));
             self.turns.remove(&line.turn);
         } else {
-            // Who begins to wait comes after all who do.
+            // A new waiter comes after all others.
             line.turn = turn;
         }
         let changed = change(line);

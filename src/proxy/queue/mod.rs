@@ -48,7 +48,7 @@ struct QueueMetrics {
     timed_out: Counter,
 }
 
-/// What somebody who waits is told.
+/// What a waiting request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum QueueWord {
     /// It has a place.
@@ -150,7 +150,7 @@ impl RequestQueue {
             QueueRefusal::Full
         })?;
         if let Some(ousted) = enqueued.ousted {
-            // Who left in this moment needs not be told.
+            // A request that left in this moment need not be told.
             let _ = ousted.send(QueueWord::Ousted);
         }
         metrics.waiting.inc();
@@ -167,7 +167,7 @@ impl RequestQueue {
         let mut schedule = self.shared.schedule.lock();
         schedule.give_back(requester);
         while let Some((requester, waiter)) = schedule.serve() {
-            // Who waits leaves under this lock, so all that are served hear of it.
+            // Waiters leave under this lock, so all that are served hear of it.
             if waiter.send(QueueWord::Served).is_err() {
                 schedule.give_back(requester);
             }

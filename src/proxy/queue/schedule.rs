@@ -20,14 +20,14 @@ pub(super) struct QueueBounds {
     pub(super) waiting: usize,
 }
 
-/// Places, and who waits for them. `W` is how somebody who waits is told.
+/// Places, and who waits for them. `W` is how a waiter is told.
 #[derive(Debug)]
 pub(super) struct Schedule<W> {
     bounds: QueueBounds,
     known: Lines<W>,
     others: Lines<W>,
     next_ticket: u64,
-    /// Places that went to those that are known since one went to others, who waited.
+    /// Places given to known requesters, while others waited, since one of those got a place.
     passed: usize,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Schedule<W> {
 pub(super) struct Enqueued<W> {
     /// To leave with.
     pub(super) ticket: u64,
-    /// Who waits no longer, since there was no room for both.
+    /// The waiter that had to leave, since there was no room for both.
     pub(super) ousted: Option<W>,
 }
 
@@ -92,7 +92,7 @@ impl<W> Schedule<W> {
         Ok(Enqueued { ticket, ousted })
     }
 
-    /// Somebody waits no longer. Whether it still did.
+    /// A waiter leaves. Returns whether it was still waiting.
     pub(super) fn leave(&mut self, requester: Requester, ticket: u64) -> bool {
         self.of(requester).remove(requester, ticket).is_some()
     }
@@ -102,7 +102,7 @@ impl<W> Schedule<W> {
         self.of(requester).give_back(requester);
     }
 
-    /// Gives a place that is free to who is next. To be asked until there is none.
+    /// Gives a free place to the next in turn. To be called until it gives none.
     pub(super) fn serve(&mut self) -> Option<(Requester, W)> {
         if self.taken() >= self.bounds.places {
             return None;

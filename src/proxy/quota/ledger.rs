@@ -83,7 +83,7 @@ impl Ledger {
         self.used + amount <= bounds.total && own + amount <= bounds.each
     }
 
-    /// Takes an amount where it is there, and nobody of that address waits for one. Looks the account
+    /// Takes an amount where it is there, and no claim of that address waits. Looks the account
     /// up once: every request takes and gives.
     pub(super) fn try_take(&mut self, bounds: &Bounds, address: AddressBlock, amount: u64) -> bool {
         if self.used + amount > bounds.total {

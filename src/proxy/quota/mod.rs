@@ -30,7 +30,7 @@ struct QuotaInner {
     ledger: Mutex<Ledger>,
 }
 
-/// Who wants how much. The lower `age` came first.
+/// A request's claim to an amount. The lower `age` came first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct QuotaClaim {
     pub(super) address: AddressBlock,
@@ -52,7 +52,7 @@ pub(super) enum InTheWay {
     Anybody,
 }
 
-/// Who goes when a claim has waited long enough.
+/// Which claim gives way when one has waited long enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GivesWay {
     /// The one that waited.
@@ -77,13 +77,13 @@ impl Quota {
         Self { shared }
     }
 
-    /// Takes an amount where it is there, and nobody of that address waits for one.
+    /// Takes an amount where it is there, and no claim of that address waits.
     pub(super) fn try_take(&self, address: AddressBlock, amount: u64) -> bool {
         let bounds = &self.shared.bounds;
         self.lock().try_take(bounds, address, amount)
     }
 
-    /// Gives an amount back, to who waits for it.
+    /// Gives an amount back, to those that wait for it.
     pub(super) fn give(&self, address: AddressBlock, amount: u64) {
         if amount > 0 {
             let mut ledger = self.lock();

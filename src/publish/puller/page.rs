@@ -52,7 +52,7 @@ pub(super) enum Stored<'a> {
     Publication(&'a str),
     Revocation(&'a str),
     Recheck(&'a str),
-    /// Nobody wants it any more.
+    /// Expired before it was sent.
     Skipped(&'a str),
     /// A kind that this gateway does not know.
     Unknown,

@@ -45,7 +45,7 @@ struct KnownFault {
     counted: Instant,
 }
 
-/// Whom a good answer was about.
+/// Whose session a good answer was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::session) enum Whose {
     /// A user's.
@@ -153,7 +153,7 @@ impl KnownFault {
         !self.mended && lasts
     }
 
-    /// Whether it concerns somebody at this host as far as is known. Who is logged in does not want to
+    /// Whether it concerns clients of this host as far as is known. A user who is logged in should not
     /// see all the time what keeps others out.
     fn is_shown(&self, host: &HeaderValue, now: Instant) -> bool {
         let kind = self.diagnosis.kind;

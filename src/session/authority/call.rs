@@ -117,7 +117,7 @@ impl CallPermit {
     }
 
     /// Whether the browser may get another session with an answer. That it gets none says no more than
-    /// the answer itself, and nobody's session stays nobody's whatever comes in its place.
+    /// the answer itself, and an anonymous session stays anonymous whatever replaces it.
     fn gives_another(
         &self,
         flight: &SingleFlight,

@@ -29,7 +29,7 @@ pub(in crate::session) struct Queue {
     look: usize,
 }
 
-/// So many may wait before it is looked for the first time who has left.
+/// So many may wait before those that have left are looked for the first time.
 const FEW: usize = 256;
 
 /// What the task does next.
@@ -70,7 +70,7 @@ impl Queue {
         self.waiting.push_back(flight);
     }
 
-    /// Lets go of all that waits, for good.
+    /// Lets go of all that waits, and takes nothing more.
     pub(in crate::session) fn end(&mut self) {
         self.over = true;
         self.waiting.clear();
@@ -125,7 +125,7 @@ impl Queue {
         NextStep::Call(next.into_iter().collect())
     }
 
-    /// The first who waits, and others of its host.
+    /// The first that waits, and others of its host.
     fn batch(&mut self) -> Vec<Arc<SingleFlight>> {
         let mut batch: Vec<Arc<SingleFlight>> = Vec::new();
         let mut size = 0;

@@ -49,7 +49,7 @@ pub(in crate::session) enum Joined {
     Known(Arc<Lease>),
     /// A question under way.
     Waits(watch::Receiver<FlightProgress>),
-    /// Nobody asks any more.
+    /// No more questions are taken.
     Over,
 }
 
@@ -75,7 +75,7 @@ impl Scheduler {
         }
     }
 
-    /// Waits for the answer to a question, together with all who wait for it already.
+    /// Waits for the answer to a question, together with all that wait for it already.
     pub(in crate::session) fn join(&self, key: LeaseKey, question: &Question) -> Joined {
         let mut state = self.state();
         if state.is_over() {

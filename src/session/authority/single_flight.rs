@@ -1,7 +1,7 @@
 //! One question that is under way to Django, and those who wait for its answer.
 //!
-//! Made and ended by `scheduler`. The surprise: a flight has no owner. It goes on as long as anybody waits,
-//! even when the one who began it has left, and is given up when the last one has.
+//! Made and ended by `scheduler`. The surprise: a flight has no owner. It goes on as long as anything waits
+//! for it, even when the handshake that began it has left, and is given up when the last one has.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::session::error::AuthError;
 use crate::session::lease::LeaseKey;
 use crate::session::question::Question;
 
-/// What those who wait hear.
+/// What the waiting handshakes hear.
 #[derive(Clone, Debug)]
 pub(in crate::session) enum FlightProgress {
     /// Nothing yet.
@@ -47,7 +47,7 @@ pub(in crate::session) struct SingleFlight {
 }
 
 impl SingleFlight {
-    /// A question that goes to Django when its turn comes, and the first who waits for it.
+    /// A question that goes to Django when its turn comes, and the first handshake that waits for it.
     pub(in crate::session) fn open(
         key: LeaseKey,
         question: Question,
@@ -62,7 +62,7 @@ impl SingleFlight {
         (Arc::new(flight), waits)
     }
 
-    /// One more who waits.
+    /// One more that waits.
     pub(in crate::session) fn join(&self) -> watch::Receiver<FlightProgress> {
         self.progress.subscribe()
     }
@@ -72,7 +72,7 @@ impl SingleFlight {
         self.progress.send_replace(progress);
     }
 
-    /// Tells those who wait, and were not told yet, that it takes longer.
+    /// Tells those that wait, and were not told yet, that it takes longer.
     pub(in crate::session) fn announce_failing(&self) {
         self.progress.send_if_modified(|progress| {
             let first = matches!(progress, FlightProgress::Waiting);

@@ -1,6 +1,6 @@
 //! How many clients may wait for Django's judgement at once, in all and from one address.
 //!
-//! Asked by the handshake before it waits. The surprise: nobody is turned away for waiting long, only
+//! Asked by the handshake before it waits. The surprise: none is turned away for waiting long, only
 //! for being one too many; a client on this machine is probably a proxy for many, and counts in all
 //! only.
 
@@ -18,14 +18,14 @@ const MOST: PlaceLimits = PlaceLimits {
     each: Some(5_000),
 };
 
-/// Who waits.
+/// The handshakes that wait.
 #[derive(Debug)]
 pub(in crate::session) struct WaitingRoom {
     places: Arc<PerAddress>,
     metrics: Arc<Metrics>,
 }
 
-/// One who waits. Dropping it makes room for the next.
+/// The place of one that waits. Dropping it makes room for the next.
 #[derive(Debug)]
 pub(in crate::session) struct WaitingPlace {
     metrics: Arc<Metrics>,

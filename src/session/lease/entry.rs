@@ -13,7 +13,7 @@ pub struct LeaseKey(pub(in crate::session) [u8; 32]);
 /// One answer that is relied upon.
 #[derive(Clone, Debug)]
 pub(in crate::session) struct Lease {
-    /// Who it is; `None` is nobody.
+    /// Who it is; `None`: nobody is logged in.
     pub(in crate::session) identity: Option<Identity>,
     /// What a new connection gets first.
     pub(in crate::session) frames: Box<[Frame]>,
@@ -51,7 +51,7 @@ impl Lease {
         groups.chain(self.frames.iter().map(Frame::size)).sum()
     }
 
-    /// Whether it admits nobody any more, not even while Django cannot be reached.
+    /// Whether it is over for every use, even while Django cannot be reached.
     pub(in crate::session) fn is_over(&self, now: Instant, grace: Duration) -> bool {
         let expired = |end| end <= SystemTime::now();
         let Some(identity) = &self.identity else {

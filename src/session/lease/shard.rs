@@ -43,7 +43,7 @@ struct Way {
 #[derive(Debug, Default)]
 struct Shares {
     by_user: HashMap<UserId, Arc<()>>,
-    /// How many users there may be before it is looked who has nothing any more.
+    /// How many users there may be before those without a lease are looked for.
     look: usize,
 }
 

@@ -37,7 +37,7 @@ impl RecheckAnswers {
     }
 }
 
-/// Whether Django knows nobody there.
+/// Whether Django says that nobody is logged in there.
 pub(super) fn is_nobody(answer: &Result<Answer, AuthError>) -> bool {
     answer.as_ref().is_ok_and(|answer| answer.user.is_none())
 }

@@ -49,7 +49,7 @@ impl Lifecycle {
             asked,
             placed,
         } = observed;
-        // The browser has the new cookie only after this: who shows it asks Django later.
+        // The browser has the new cookie only after this: a handshake with it asks Django later.
         let at = Instant::now();
         let stated =
             stated.filter(|answer| self.still_counts(answer, [Some(&old), new.as_ref()], asked));

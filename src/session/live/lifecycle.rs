@@ -82,7 +82,7 @@ impl Lifecycle {
         self.parts.live.join(about, judged, connect)
     }
 
-    /// The reason for which nobody may come with this session: it ended within the last minute, or has
+    /// The reason to refuse handshakes with this session: it ended within the last minute, or has
     /// just got another cookie, and Django need not be asked.
     pub fn refusal(&self, session: &SessionCookies) -> Option<CloseReason> {
         let session = self.parts.digest(session)?;
@@ -146,7 +146,7 @@ impl Lifecycle {
         }
     }
 
-    /// Django said on a page who a session is, whose lease says so from now on.
+    /// Django said on a page who a session is; its lease says so from now on.
     pub fn heard(&self, cookies: &SessionCookies, answer: &Answer) {
         if let (Some(session), Some(end)) = (self.parts.digest(cookies), answer.expires_at) {
             self.parts.live.move_end(&session, end, Moving::Sooner);
@@ -227,8 +227,8 @@ impl Lifecycle {
         session.map_or_else(Box::default, |session| self.parts.live.bound_to(&session))
     }
 
-    /// The old session admits nobody any more, unless it is signed, and the new one is good whatever was
-    /// said before. Gives the sessions of the old one.
+    /// The old session admits no handshake any more, unless it is signed, and the new one is good whatever
+    /// was said before. Gives the sessions of the old one.
     fn take_over(
         &self,
         old: &SessionCookies,

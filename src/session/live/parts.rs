@@ -23,7 +23,7 @@ pub struct LifecycleSettings {
     pub grace: Duration,
 }
 
-/// Whom the lifecycle talks to.
+/// What the lifecycle talks to.
 #[derive(Clone, Debug)]
 pub struct LifecycleParts {
     /// The sessions with connections here.

@@ -15,13 +15,13 @@ use crate::ids::UserId;
 /// Between two questions about the same user.
 pub(super) const SPACING: Duration = Duration::from_secs(1);
 
-/// Who waits for a recheck to be done, and is told how many connections it closed.
+/// Callers that wait for a recheck to be done, to be told how many connections it closed.
 pub(super) type Waiters = Vec<oneshot::Sender<usize>>;
 
 /// The users that were asked about within the last second.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
-    /// With those who wait for the next one.
+    /// With the callers that wait for the next one.
     recent: Mutex<HashMap<UserId, Waiters>>,
 }
 

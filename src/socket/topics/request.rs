@@ -32,7 +32,7 @@ pub(super) enum Wish<'a> {
     Path(Cow<'a, str>),
     /// To listen to these topics no more.
     Stop(Vec<Cow<'a, str>>),
-    /// Nobody knows.
+    /// Not a request that can be understood.
     Malformed,
 }
 

@@ -21,7 +21,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// Nobody has more proxies in a row.
+/// Real chains of proxies are shorter.
 const MOST_HOPS: usize = 64;
 /// No authority is longer.
 const LONGEST_HOST: usize = 260;
@@ -33,13 +33,13 @@ const SEVERAL: HeaderValue = HeaderValue::from_static("several hosts");
 pub struct Proxies(ProxiesConfig);
 
 impl Proxies {
-    /// Believes whom the configuration trusts.
+    /// Believes the proxies that the configuration trusts.
     pub fn new(config: ProxiesConfig) -> Self {
         Self(config)
     }
 
-    /// Who sent a request with these fields to us; `peer` is who is connected, `None` over a Unix
-    /// socket. A field of the project's own choice is taken out: nobody below may read it again.
+    /// Who sent a request with these fields; `peer` is the address that is connected, `None` over a Unix
+    /// socket. A field of the project's own choice is removed: no code below may read it again.
     pub fn client(&self, peer: Option<IpAddr>, fields: &mut HeaderMap) -> Client {
         let peer = peer.map(|address| address.to_canonical());
         let mut client = Client {
@@ -137,7 +137,7 @@ impl Proxies {
     }
 }
 
-/// Whether what stands further left was written by somebody who is trusted.
+/// Whether what stands further left was written by a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     GoesOn,

@@ -10,7 +10,7 @@ from gatepost.sending.calls import NOT_LOGGED_IN
 
 
 class Command(BaseCommand):
-    """Says how many were closed. The sessions live on: who is still logged in may come back."""
+    """Says how many were closed. The sessions live on: users who are logged in may come back."""
 
     help = (
         "Closes the sockets of a user, a session or a connection. It does not log anybody out:"
@@ -21,7 +21,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take whose sockets, and what they are closed with."""
+        """Take the user, session or connection, and what their sockets are closed with."""
         add_user_options(parser, what="the sockets")
         parser.add_argument(
             "--session", metavar="DIGEST", help="as gateway_connections --json shows it"
@@ -57,6 +57,6 @@ class Command(BaseCommand):
 
 def _unsubscribe(topic: str, who: dict[str, str]) -> str:
     if not who.keys() <= {"user"}:
-        raise CommandError("With --topic name nobody, or one of --user and --username.")
+        raise CommandError("With --topic give at most one of --user and --username, and no other.")
     ended = operations.unsubscribe(topic, who.get("user"))
     return "1 subscription ended." if ended == 1 else f"{ended} subscriptions ended."

@@ -26,7 +26,7 @@ from gatepost.program import binary, draft, frontend, gateway_toml
 #: How long the URL is held back until Django listens, in seconds.
 _PATIENCE = 30
 
-#: While developing nobody wants to wait for a spread of closes at the end. Variables beat these.
+#: While developing, closes need not be spread over time at the end. Variables beat these.
 _HASTE = {"GATEPOST_LIMITS__DRAIN_SPREAD": "100ms", "GATEPOST_LIMITS__DRAIN_TIMEOUT": "3s"}
 
 
@@ -91,7 +91,7 @@ def _decide(options: dict[str, Any], say: Any) -> plan.Plan:
         known = found or frontend.Frontend(Path.cwd(), asked, 5173)
         found = replace(known, folder=Path.cwd(), line=asked)
     decided.decide_frontend(found, asked=bool(asked))
-    decided.note_consumers()
+    decided.report_websocket_routes()
     return decided
 
 

@@ -80,7 +80,7 @@ fn login_required(asked: &str) -> Diagnosis {
         DiagnosisKind::LoginRequired,
         "Django redirects the auth call to the login page: exempt the auth path from login",
         format!(
-            "A login-required middleware redirects whoever is not logged in, so the gateway never \
+            "A login-required middleware redirects requests without a login, so the gateway never \
              learns it. Exempt {asked} from it (@login_not_required for a view of your own)."
         ),
     )
