@@ -1,4 +1,4 @@
-//! What Django publishes: an audience, a frame and options.
+//! What Django publishes: an audience, a frame or a text, and options.
 //!
 //! Decoded by `publish`, numbered by `broker`, delivered by `hub`. The surprise: a [`Frame`] is the
 //! very bytes Django wrote, checked to be JSON but never serialised again, and shared by all
@@ -50,13 +50,39 @@ impl Frame {
     }
 }
 
-/// A frame on its way to an audience.
+/// What a publication says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A frame.
+    Frame(Frame),
+    /// A text that is sent as it is, such as HTML.
+    Text(Utf8Bytes),
+    /// Nothing but its end.
+    Nothing,
+}
+
+impl Content {
+    /// Its length in bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Frame(frame) => frame.size(),
+            Self::Text(text) => text.len(),
+            Self::Nothing => 0,
+        }
+    }
+}
+
+/// Something on its way to an audience.
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// Who it is for; several users of one call are several audiences.
     pub to: Vec<Audience>,
     /// What they get.
-    pub frame: Frame,
+    pub content: Content,
+    /// What clients of SSE know it by.
+    pub event: Option<Box<str>>,
+    /// Whether the streams that hear it end behind it.
+    pub end: bool,
     /// Frames of one key conflate: a slow client keeps only the newest waiting one.
     pub key: Option<Box<str>>,
     /// After this moment it is not delivered any more.

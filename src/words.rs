@@ -1,4 +1,4 @@
-//! The gateway's own words: what it says itself to plain clients, as objects with the member `gatepost`.
+//! The gateway's own words: what it says itself, to plain clients as objects with the member `gatepost`.
 //!
 //! Said by every part that has something to say; they travel with the frames, in order. The surprise: no frame of
 //! Django's may look like one of these, so that a page can tell who speaks.
@@ -8,9 +8,10 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::ids::TopicName;
-use crate::publication::{Frame, Position};
+use crate::publication::Position;
 
 /// What tells the gateway's words from frames.
 const MARK: &str = "gatepost";
@@ -32,6 +33,10 @@ pub struct Word<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
 }
+
+/// A word as it is written. Cloning shares the bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WordText(Utf8Bytes);
 
 /// A position, as it is written.
 #[derive(Clone, Copy, Debug)]
@@ -94,10 +99,22 @@ impl<'a> Word<'a> {
         Self { id, ..self }
     }
 
-    /// What a plain client gets.
-    pub fn frame(&self) -> Frame {
+    /// The word as it is written.
+    pub fn text(&self) -> WordText {
         // Texts, numbers and raw JSON always serialise.
-        Frame::new(serde_json::to_string(self).unwrap_or_default())
+        WordText(serde_json::to_string(self).unwrap_or_default().into())
+    }
+}
+
+impl WordText {
+    /// What a plain client gets.
+    pub fn plain(&self) -> Utf8Bytes {
+        self.0.clone()
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -154,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_word_has_just_what_is_said() {
-        assert_eq!(&*Word::resync().frame().text(), r#"{"gatepost":"resync"}"#);
+        assert_eq!(&*Word::resync().text().plain(), r#"{"gatepost":"resync"}"#);
         let position = Position {
             generation: 7,
             sequence: 12,
@@ -162,15 +179,15 @@ mod tests {
         let id = RawValue::from_string("[1e400]".into()).unwrap();
         let subscribed = Word::subscribed(&["news", "a.b:1"], position, true).to(Some(&id));
         assert_eq!(
-            &*subscribed.frame().text(),
+            &*subscribed.text().plain(),
             r#"{"gatepost":"subscribed","topics":["news","a.b:1"],"position":"00000007.12","recovered":true,"id":[1e400]}"#
         );
         assert_eq!(
-            &*Word::unsubscribed(&["news"], "revoked").frame().text(),
+            &*Word::unsubscribed(&["news"], "revoked").text().plain(),
             r#"{"gatepost":"unsubscribed","topics":["news"],"reason":"revoked"}"#
         );
         assert_eq!(
-            &*Word::path_refused("/ws/\"x", "not_allowed").frame().text(),
+            &*Word::path_refused("/ws/\"x", "not_allowed").text().plain(),
             r#"{"gatepost":"refused","path":"/ws/\"x","reason":"not_allowed"}"#
         );
     }

@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import Client, override_settings
 
-from gatepost import Everyone, Group, notify, revoke
+from gatepost import Everyone, Group, Text, notify, revoke
 from gatepost.testing import LiveGateway, LiveGatewayError, SocketClosedError
 from gatepost.testing.live import _readable
 
@@ -33,6 +33,18 @@ def test_a_notification_reaches_the_browser_of_its_user(live_gateway, user, brow
         notify(Everyone, {"n": 3})
         assert socket.receive() == {"type": "notification", "n": 1}
         assert socket.frames() == [{"n": 3}]
+        assert socket.frames() == []
+
+
+def test_a_text_reaches_the_browser_as_it_is_and_an_end_alone_reaches_no_socket(
+    live_gateway, user, browser
+):
+    with live_gateway.connect(client=browser) as socket:
+        notify(user, text="<li>Grüße</li>\n", event="order", key="li")
+        notify(user, Text("[1"))
+        notify(user, end=True)
+        notify(user, None, end=True)
+        assert [socket.receive_text() for _ in range(3)] == ["<li>Grüße</li>\n", "[1", "null"]
         assert socket.frames() == []
 
 

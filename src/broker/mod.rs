@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 
 use crate::hub::{Delivery, Grant, Hub, NotHeard, TopicRevocation};
 use crate::ids::{self, ConnectionId, TopicName};
-use crate::publication::{Frame, Position, Publication};
+use crate::publication::{Position, Publication};
+use crate::words::WordText;
 pub use receipt::Receipt;
 use remembered::{Fingerprints, Remembered};
 
@@ -98,7 +99,7 @@ impl Broker {
         if let Some(fingerprint) = fingerprint {
             state.remembered.insert(fingerprint, receipt, now);
         }
-        receipt.delivery = self.hub.deliver(publication);
+        receipt.delivery = self.hub.deliver(publication, receipt.position);
         if let Some(fingerprint) = fingerprint {
             state.remembered.amend(fingerprint, receipt);
         }
@@ -111,7 +112,7 @@ impl Broker {
         &self,
         connection: ConnectionId,
         grants: &[Grant],
-        answer: impl FnOnce(&Heard) -> Option<Frame>,
+        answer: impl FnOnce(&Heard) -> Option<WordText>,
     ) -> Heard {
         // Nothing is published or revoked meanwhile.
         let state = self.state.lock();
@@ -139,7 +140,7 @@ impl Broker {
 
     /// Gives every connection a word of the gateway's own, in order with what is published. Returns how many
     /// took it.
-    pub fn say_everyone(&self, word: Frame) -> usize {
+    pub fn say_everyone(&self, word: WordText) -> usize {
         let _nothing_is_published = self.state.lock();
         self.hub.say_everyone(word)
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::hub::{Member, Membership, OutboxLimits, Taken};
 use crate::identity::Identity;
 use crate::ids::UserId;
-use crate::publication::{Audience, Frame};
+use crate::publication::{Audience, Content, Frame};
 
 fn hub(frames: usize) -> Arc<Hub> {
     Arc::new(Hub::new(OutboxLimits {
@@ -35,7 +35,9 @@ fn user(id: &str) -> Audience {
 fn publication(to: Audience, frame: &str) -> Publication {
     Publication {
         to: vec![to],
-        frame: Frame::new(frame),
+        content: Content::Frame(Frame::new(frame)),
+        event: None,
+        end: false,
         key: None,
         expires: None,
         exclude: None,
@@ -47,8 +49,8 @@ fn publication(to: Audience, frame: &str) -> Publication {
 fn received(membership: &Membership) -> Vec<String> {
     let context = Context::from_waker(Waker::noop());
     let mut received = Vec::new();
-    while let Poll::Ready(Taken::Frame(frame)) = membership.member().outbox.poll_take(&context) {
-        received.push(frame.text().to_string());
+    while let Poll::Ready(Taken::Item(item)) = membership.member().outbox.poll_take(&context) {
+        received.push(item.text().unwrap().to_string());
     }
     received
 }

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use super::revocations::Superseding;
 use super::{
-    Acquaintance, ConnectionSnapshot, Grant, Hub, Member, NotHeard, TopicRevocation, Waiting,
+    Acquaintance, ConnectionSnapshot, Grant, Hub, Item, Member, NotHeard, TopicRevocation,
 };
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, SessionDigest, TopicName, UserId};
-use crate::publication::{Audience, Frame};
-use crate::words::Word;
+use crate::publication::Audience;
+use crate::words::{Word, WordText};
 
 impl Hub {
     /// Binds the connections of one identity to another, about which Django was asked at `asked`.
@@ -124,8 +124,7 @@ impl Hub {
         self.registry
             .each(&audience, |member| members.push(Arc::clone(member)));
         members.retain(|member| self.registry.lose(member, topic));
-        let word = Word::unsubscribed(&[topic.as_str()], "revoked").frame();
-        let word = Waiting::of_word(word);
+        let word = Item::word(Word::unsubscribed(&[topic.as_str()], "revoked").text());
         for member in &members {
             member.outbox.push(&word, self.limits);
         }
@@ -133,9 +132,9 @@ impl Hub {
     }
 
     /// Gives one connection a word of the gateway's own, in order with its frames.
-    pub fn say(&self, connection: ConnectionId, word: Frame) {
+    pub fn say(&self, connection: ConnectionId, word: WordText) {
         if let Some(member) = self.registry.find(connection) {
-            member.outbox.push(&Waiting::of_word(word), self.limits);
+            member.outbox.push(&Item::word(word), self.limits);
         }
     }
 
@@ -146,8 +145,8 @@ impl Hub {
     }
 
     /// Gives every connection a word of the gateway's own, visitors too. Returns how many took it.
-    pub fn say_everyone(&self, word: Frame) -> usize {
-        let (word, mut count) = (Waiting::of_word(word), 0);
+    pub fn say_everyone(&self, word: WordText) -> usize {
+        let (word, mut count) = (Item::word(word), 0);
         self.registry.each(&Audience::Everyone, |member| {
             count += usize::from(member.outbox.push(&word, self.limits).is_some());
         });

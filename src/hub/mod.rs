@@ -6,6 +6,7 @@
 
 mod binding;
 mod hold;
+mod item;
 mod member;
 mod outbox;
 mod registry;
@@ -21,15 +22,16 @@ use std::time::{Duration, Instant};
 
 pub use hold::Hold;
 use hold::Holds;
+pub use item::{Item, ItemForm, Said};
 use member::JoinOrder;
 pub use member::Member;
-use outbox::{Headroom, Waiting};
+use outbox::Headroom;
 pub use outbox::{Outbox, OutboxLimits, Taken};
 
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::{SessionDigest, UserId};
-use crate::publication::{Audience, Publication};
+use crate::publication::{Audience, Position, Publication};
 use registry::Registry;
 pub use revocations::Acquaintance;
 use revocations::Revocations;
@@ -165,21 +167,21 @@ impl Hub {
         limit < usize::MAX && self.registry.of_user_before(place, user) >= limit
     }
 
-    /// Hands a frame to every connection of its audiences. Never waits for a client.
-    pub fn deliver(&self, publication: &Publication) -> Delivery {
-        let now = Instant::now();
-        if publication.expires.is_some_and(|expires| expires <= now) {
-            return Delivery::default();
-        }
+    /// Hands what was published at a position to every connection of its audiences, once. Never waits for a
+    /// client. The caller sees to it that nothing else is delivered meanwhile.
+    pub fn deliver(&self, publication: &Publication, position: Position) -> Delivery {
         let mut delivery = Delivery::default();
-        let waiting = Waiting::of(publication);
+        let item = Item::published(publication, position);
+        if item.is_expired() {
+            return delivery;
+        }
         for audience in &publication.to {
             let mut found = false;
             self.registry.each(audience, |member| {
                 found = true;
                 if may_hear(member, audience)
                     && wants(member, publication)
-                    && let Some(room) = member.outbox.push(&waiting, self.limits)
+                    && let Some(room) = member.outbox.push(&item, self.limits)
                 {
                     delivery.sockets += 1;
                     delivery.crowded |= room == Headroom::Little;

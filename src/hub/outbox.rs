@@ -1,4 +1,4 @@
-//! The bounded queue of frames of one connection.
+//! The bounded queue of one connection: what it is to send.
 //!
 //! The hub pushes from any thread, the connection's task takes. The surprise: an overflow empties the
 //! queue and turns it into a close, so that a slow client costs a bounded number of bytes and still
@@ -7,14 +7,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
+use super::item::Item;
 use crate::close::CloseReason;
-use crate::publication::{Frame, Publication};
 
 /// What may wait for one client.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +27,17 @@ pub struct OutboxLimits {
 /// The queue of one connection. Allocates nothing while it is empty.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    queue: Mutex<FrameQueue>,
+    queue: Mutex<ItemQueue>,
     waker: AtomicWaker,
 }
 
 #[derive(Debug, Default)]
-struct FrameQueue {
-    waiting: VecDeque<Arc<Waiting>>,
+struct ItemQueue {
+    waiting: VecDeque<Arc<Item>>,
     bytes: usize,
     taken: u64,
+    /// The number of the publication that was queued last.
+    last: u64,
     end: End,
 }
 
@@ -52,14 +53,6 @@ enum End {
     Closed,
 }
 
-/// What waits, made once and shared by all outboxes: a queue of it is small.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    frame: Frame,
-    key: Option<Box<str>>,
-    expires: Option<Instant>,
-}
-
 /// What is left in an outbox behind a frame that was just queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Headroom {
@@ -72,27 +65,28 @@ pub(super) enum Headroom {
 /// What the connection's task gets.
 #[derive(Debug)]
 pub enum Taken {
-    /// The next frame to send.
-    Frame(Frame),
+    /// What to send next.
+    Item(Arc<Item>),
     /// The connection is to be closed, and nothing waits any more.
     Close(CloseReason),
 }
 
 impl Outbox {
-    /// Queues a frame. `None` when the connection is closing, or closes because of this frame.
-    pub(super) fn push(&self, waiting: &Arc<Waiting>, limits: OutboxLimits) -> Option<Headroom> {
-        let size = waiting.frame.size();
+    /// Queues an item. `None` when the connection has just got it by another audience, is closing, or closes
+    /// because of this item.
+    pub(super) fn push(&self, item: &Arc<Item>, limits: OutboxLimits) -> Option<Headroom> {
+        let size = item.size();
         let mut queue = self.lock();
-        if !matches!(queue.end, End::Open) {
+        if !matches!(queue.end, End::Open) || queue.has_just_got(item) {
             return None;
         }
-        if let Some(key) = &waiting.key {
+        if let Some(key) = item.key() {
             queue.conflate(key);
         }
         let fits = queue.waiting.len() < limits.frames && queue.bytes + size <= limits.bytes;
         if fits {
             queue.bytes += size;
-            queue.waiting.push_back(Arc::clone(waiting));
+            queue.waiting.push_back(Arc::clone(item));
         } else {
             queue.waiting = VecDeque::new();
             queue.bytes = 0;
@@ -145,12 +139,12 @@ impl Outbox {
         }
     }
 
-    /// Takes the next frame, or the order to close once nothing waits.
+    /// Takes the next item, or the order to close once nothing waits.
     pub fn poll_take(&self, context: &Context<'_>) -> Poll<Taken> {
         self.waker.register(context.waker());
         let mut queue = self.lock();
-        if let Some(frame) = queue.take(usize::MAX) {
-            return Poll::Ready(Taken::Frame(frame));
+        if let Some(item) = queue.take(usize::MAX) {
+            return Poll::Ready(Taken::Item(item));
         }
         match std::mem::replace(&mut queue.end, End::Closed) {
             End::Closing(reason) => Poll::Ready(Taken::Close(*reason)),
@@ -171,9 +165,9 @@ impl Outbox {
         }
     }
 
-    /// Takes the next frame if it waits already and has at most `room` bytes: what leaves together
+    /// Takes the next item if it waits already and has at most `room` bytes: what leaves together
     /// leaves as one write. What stays still counts against the limits.
-    pub fn take_within(&self, room: usize) -> Option<Frame> {
+    pub fn take_within(&self, room: usize) -> Option<Arc<Item>> {
         self.lock().take(room)
     }
 
@@ -183,33 +177,13 @@ impl Outbox {
         (queue.taken, queue.waiting.len())
     }
 
-    fn lock(&self) -> MutexGuard<'_, FrameQueue> {
+    fn lock(&self) -> MutexGuard<'_, ItemQueue> {
         // No code panics while it holds the lock; if it ever did, the queue would still be whole.
         self.queue.lock()
     }
 }
 
-impl Waiting {
-    /// What waits where this was published.
-    pub(super) fn of(publication: &Publication) -> Arc<Self> {
-        Arc::new(Self {
-            frame: publication.frame.clone(),
-            key: publication.key.clone(),
-            expires: publication.expires,
-        })
-    }
-
-    /// A word of the gateway's own, which nothing takes the place of.
-    pub(super) fn of_word(frame: Frame) -> Arc<Self> {
-        Arc::new(Self {
-            frame,
-            key: None,
-            expires: None,
-        })
-    }
-}
-
-impl FrameQueue {
+impl ItemQueue {
     fn room(&self, limits: OutboxLimits) -> Headroom {
         if self.waiting.len() > limits.frames / 2 || self.bytes > limits.bytes / 2 {
             Headroom::Little
@@ -218,30 +192,36 @@ impl FrameQueue {
         }
     }
 
-    /// Drops the waiting frame of `key`: a newer one takes its place at the end.
+    /// Whether this very publication was queued last: the fan-out of one is over before the next begins.
+    fn has_just_got(&mut self, item: &Item) -> bool {
+        let number = item.position().map(|position| position.sequence);
+        number.is_some_and(|number| std::mem::replace(&mut self.last, number) == number)
+    }
+
+    /// Drops the waiting item of `key`: a newer one takes its place at the end.
     fn conflate(&mut self, key: &str) {
-        let same = |waiting: &Arc<Waiting>| waiting.key.as_deref() == Some(key);
+        let same = |waiting: &Arc<Item>| waiting.key() == Some(key);
         if let Some(old) = self
             .waiting
             .iter()
             .position(same)
             .and_then(|at| self.waiting.remove(at))
         {
-            self.bytes -= old.frame.size();
+            self.bytes -= old.size();
         }
     }
 
-    fn take(&mut self, room: usize) -> Option<Frame> {
-        while self.waiting.front()?.frame.size() <= room {
+    fn take(&mut self, room: usize) -> Option<Arc<Item>> {
+        while self.waiting.front()?.size() <= room {
             let next = self.waiting.pop_front()?;
-            self.bytes -= next.frame.size();
+            self.bytes -= next.size();
             if self.waiting.is_empty() {
                 // Give the memory of the last burst back.
                 self.waiting = VecDeque::new();
             }
-            if next.expires.is_none_or(|expires| Instant::now() < expires) {
+            if !next.is_expired() {
                 self.taken += 1;
-                return Some(next.frame.clone());
+                return Some(next);
             }
         }
         None
@@ -250,27 +230,39 @@ impl FrameQueue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Instant;
+
     use super::*;
-    use crate::publication::Audience;
+    use crate::publication::{Audience, Content, Frame, Position, Publication};
+    use crate::words::Word;
 
     const LIMITS: OutboxLimits = OutboxLimits {
         frames: 3,
         bytes: 100,
     };
 
-    fn publication(text: &str, key: Option<&str>) -> Arc<Waiting> {
+    fn publication(text: &str, key: Option<&str>) -> Arc<Item> {
         expiring(text, key, None)
     }
 
-    fn expiring(text: &str, key: Option<&str>, expires: Option<Instant>) -> Arc<Waiting> {
-        Waiting::of(&Publication {
+    fn expiring(text: &str, key: Option<&str>, expires: Option<Instant>) -> Arc<Item> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let publication = Publication {
             to: vec![Audience::Everyone],
-            frame: Frame::new(text),
+            content: Content::Frame(Frame::new(text)),
+            event: None,
+            end: false,
             key: key.map(Into::into),
             expires,
             exclude: None,
             socket: None,
-        })
+        };
+        let position = Position {
+            generation: 1,
+            sequence: NUMBER.fetch_add(1, Ordering::Relaxed),
+        };
+        Item::published(&publication, position)
     }
 
     fn take(outbox: &Outbox) -> Option<Taken> {
@@ -282,8 +274,8 @@ mod tests {
 
     fn texts(outbox: &Outbox) -> Vec<String> {
         let mut texts = Vec::new();
-        while let Some(Taken::Frame(frame)) = take(outbox) {
-            texts.push(frame.text().to_string());
+        while let Some(Taken::Item(item)) = take(outbox) {
+            texts.push(item.text().unwrap().to_string());
         }
         texts
     }
@@ -353,6 +345,19 @@ mod tests {
     }
 
     #[test]
+    fn a_publication_that_comes_by_several_audiences_is_queued_once() {
+        let outbox = Outbox::default();
+        let (first, second) = (publication("1", None), publication("2", None));
+        let word = Item::word(Word::resync().text());
+        assert!(outbox.push(&first, LIMITS).is_some());
+        assert!(outbox.push(&first, LIMITS).is_none());
+        assert!(outbox.push(&word, LIMITS).is_some());
+        assert!(outbox.push(&first, LIMITS).is_none());
+        assert!(outbox.push(&second, LIMITS).is_some());
+        assert_eq!(texts(&outbox), ["1", r#"{"gatepost":"resync"}"#, "2"]);
+    }
+
+    #[test]
     fn an_expired_frame_is_not_sent() {
         let outbox = Outbox::default();
         outbox.push(&expiring("old", None, Some(Instant::now())), LIMITS);
@@ -366,7 +371,7 @@ mod tests {
         outbox.push(&publication("last", None), LIMITS);
         assert!(outbox.close(&CloseReason::NotLoggedIn));
         assert!(!outbox.close(&CloseReason::TooSlow));
-        assert!(matches!(take(&outbox), Some(Taken::Frame(_))));
+        assert!(matches!(take(&outbox), Some(Taken::Item(_))));
         assert!(matches!(
             take(&outbox),
             Some(Taken::Close(CloseReason::NotLoggedIn))

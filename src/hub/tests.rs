@@ -1,11 +1,12 @@
 mod topics;
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::identity::Identity;
 use crate::ids::{GroupName, SessionDigest};
-use crate::publication::Frame;
+use crate::publication::{Content, Frame};
 use crate::secret::Secret;
 
 const LIMITS: OutboxLimits = OutboxLimits {
@@ -37,12 +38,28 @@ fn identity(user: &str, groups: &[&str], cookie: &str) -> Arc<Identity> {
 fn publication(to: Audience) -> Publication {
     Publication {
         to: vec![to],
-        frame: Frame::new("{}"),
+        content: Content::Frame(Frame::new("{}")),
+        event: None,
+        end: false,
         key: None,
         expires: None,
         exclude: None,
         socket: None,
     }
+}
+
+/// Delivers a publication as the next one.
+fn deliver(hub: &Hub, publication: &Publication) -> Delivery {
+    static NUMBER: AtomicU64 = AtomicU64::new(1);
+    let sequence = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let generation = 1;
+    hub.deliver(
+        publication,
+        Position {
+            generation,
+            sequence,
+        },
+    )
 }
 
 fn join(hub: &Arc<Hub>, user: &str, groups: &[&str]) -> Membership {
@@ -70,7 +87,7 @@ fn every_audience_finds_its_connections_and_no_others() {
     let first = join(&hub, "1", &["staff"]);
     let _second = join(&hub, "1", &["staff"]);
     let _other = join(&hub, "2", &["staff", "press"]);
-    let reached = |to| hub.deliver(&publication(to)).sockets;
+    let reached = |to| deliver(&hub, &publication(to)).sockets;
     assert_eq!(reached(Audience::User(UserId::new("1"))), 2);
     assert_eq!(reached(Audience::Group(GroupName::new("staff"))), 3);
     assert_eq!(reached(Audience::Group(GroupName::new("press"))), 1);
@@ -86,13 +103,27 @@ fn users_without_connections_are_counted_as_offline() {
     let mut both = publication(Audience::User(UserId::new("1")));
     both.to.push(Audience::User(UserId::new("2")));
     assert_eq!(
-        hub.deliver(&both),
+        deliver(&hub, &both),
         Delivery {
             sockets: 1,
             offline: 1,
             crowded: false,
         }
     );
+}
+
+#[test]
+fn several_audiences_of_one_publication_reach_a_connection_once() {
+    let hub = Arc::new(Hub::new(LIMITS));
+    let both = join(&hub, "1", &["staff", "press"]);
+    let _one = join(&hub, "2", &["press"]);
+    let mut publication = publication(Audience::Group(GroupName::new("staff")));
+    publication
+        .to
+        .push(Audience::Group(GroupName::new("press")));
+    assert_eq!(deliver(&hub, &publication).sockets, 2);
+    assert_eq!(deliver(&hub, &publication).sockets, 2);
+    assert_eq!(both.member().outbox.counts(), (0, 2));
 }
 
 #[test]
@@ -105,7 +136,7 @@ fn a_dropped_membership_leaves_no_trace() {
     assert_eq!(hub.online(&UserId::new("1")), 1);
     drop(second);
     assert!(hub.is_empty());
-    assert_eq!(hub.deliver(&publication(Audience::Everyone)).sockets, 0);
+    assert_eq!(deliver(&hub, &publication(Audience::Everyone)).sockets, 0);
 }
 
 #[test]
@@ -117,11 +148,11 @@ fn exclude_and_socket_narrow_the_audience() {
         .unwrap();
     let mut narrowed = publication(Audience::User(UserId::new("1")));
     narrowed.exclude = Some(sender.member().id);
-    assert_eq!(hub.deliver(&narrowed).sockets, 1);
+    assert_eq!(deliver(&hub, &narrowed).sockets, 1);
     narrowed.exclude = Some(elsewhere.member().id);
     narrowed.socket = Some("/ws/other/".into());
     assert_eq!(
-        hub.deliver(&narrowed),
+        deliver(&hub, &narrowed),
         Delivery {
             sockets: 0,
             offline: 0,
@@ -207,7 +238,7 @@ fn rejoin(hub: &Arc<Hub>, identity: &Arc<Identity>) -> Membership {
 }
 
 fn reached(hub: &Hub, to: Audience) -> usize {
-    hub.deliver(&publication(to)).sockets
+    deliver(hub, &publication(to)).sockets
 }
 
 fn group(name: &str) -> Audience {

@@ -16,9 +16,9 @@ use super::revocation::{self, RevocationRequest};
 use crate::broker::{Broker, Receipt};
 use crate::config::DeliveryConfig;
 use crate::hub::Hub;
-use crate::publication::Frame;
 use crate::session::Lifecycle;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
+use crate::words::WordText;
 
 /// How many of what a revocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Intake {
     }
 
     /// Gives every connection a word of the gateway's own.
-    pub(super) fn say_everyone(&self, word: Frame) {
+    pub(super) fn say_everyone(&self, word: WordText) {
         let said = self.broker.say_everyone(word);
         self.count_frames(said);
     }

@@ -223,7 +223,7 @@ impl Puller {
              fetch anew"
         );
         self.intake.metrics.outbox.resyncs.inc();
-        self.intake.say_everyone(Word::resync().frame());
+        self.intake.say_everyone(Word::resync().text());
     }
 
     fn record(&mut self, pulled: &Result<bool, PullError>) {

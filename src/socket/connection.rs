@@ -1,4 +1,4 @@
-//! One connection's task: frames out, messages in, pings, the end.
+//! One connection's task: what waits for it out, messages in, pings, the end.
 //!
 //! Started by the handshake. The surprise: everything that is not the client's doing, drain and
 //! revocation and expiry included, comes through the outbox, so that an idle connection waits on three things
@@ -15,14 +15,14 @@ use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::closing::{self, ConnectionEnd};
+use super::dialect::Dialect;
 use super::parts::SocketParts;
 use super::topics::TopicRequest;
 use super::visitors::Attendance;
 use super::{Socket, message};
 use crate::close::CloseReason;
-use crate::hub::{Outbox, Taken};
+use crate::hub::{Item, Outbox, Taken};
 use crate::net::per_address::AddressPermit;
-use crate::publication::Frame;
 use crate::telemetry::metrics::CodeLabel;
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
@@ -35,6 +35,7 @@ pub(super) struct Connection {
     socket: Socket,
     joined: Attendance,
     parts: Arc<SocketParts>,
+    dialect: Dialect,
     /// When the message budget is whole again.
     budget: Instant,
     unanswered: u8,
@@ -46,13 +47,14 @@ impl Connection {
             socket,
             joined,
             parts,
+            dialect: Dialect::default(),
             budget: Instant::now(),
             unanswered: 0,
         }
     }
 
     /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
-    pub(super) async fn run(mut self, greeting: Vec<Frame>, permit: AddressPermit) {
+    pub(super) async fn run(mut self, greeting: Vec<Arc<Item>>, permit: AddressPermit) {
         self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;
         drop(permit);
@@ -77,7 +79,7 @@ impl Connection {
         Box::pin(closing::finish(self.socket, end))
     }
 
-    async fn serve(&mut self, greeting: Vec<Frame>) -> ConnectionEnd {
+    async fn serve(&mut self, greeting: Vec<Arc<Item>>) -> ConnectionEnd {
         if let Err(end) = self.greet(greeting).await {
             return end;
         }
@@ -88,7 +90,7 @@ impl Connection {
             let outbox = &self.joined.member().outbox;
             let step = tokio::select! {
                 taken = std::future::poll_fn(|context| outbox.poll_take(context)) => match taken {
-                    Taken::Frame(frame) => self.send(frame).await,
+                    Taken::Item(item) => self.send(item).await,
                     Taken::Close(reason) => Err(ConnectionEnd::Close(reason)),
                 },
                 message = self.socket.next() => self.receive(message).await,
@@ -100,31 +102,40 @@ impl Connection {
         }
     }
 
-    /// Sends the frames of the judgement, before anything that was published since.
-    async fn greet(&mut self, greeting: Vec<Frame>) -> Result<(), ConnectionEnd> {
+    /// Sends what there is to say first, before anything that was published since.
+    async fn greet(&mut self, greeting: Vec<Arc<Item>>) -> Result<(), ConnectionEnd> {
         let outbox = &self.joined.member().outbox;
-        for frame in greeting {
-            let write = self.socket.send(Message::Text(frame.text()));
+        for item in greeting {
+            let Some(text) = self.dialect.write(&item) else {
+                continue;
+            };
+            let write = self.socket.send(Message::Text(text));
             bounded(self.parts.settings.write_timeout, outbox, write).await?;
         }
         Ok(())
     }
 
-    /// Sends a frame and what waits behind it as one write.
-    async fn send(&mut self, first: Frame) -> Result<(), ConnectionEnd> {
+    /// Sends an item and what waits behind it as one write.
+    async fn send(&mut self, first: Arc<Item>) -> Result<(), ConnectionEnd> {
         let Self {
             socket,
             joined,
             parts,
+            dialect,
             ..
         } = self;
         let outbox = &joined.member().outbox;
         let write = async {
-            let mut room = BATCH.saturating_sub(first.size());
-            socket.feed(Message::Text(first.text())).await?;
-            while let Some(next) = outbox.take_within(room) {
-                room -= next.size();
-                socket.feed(Message::Text(next.text())).await?;
+            let (mut room, mut next) = (BATCH, Some(first));
+            while let Some(item) = next {
+                let text = dialect.write(&item);
+                // Nobody waits for the client with more in hand than what is being written.
+                drop(item);
+                if let Some(text) = text {
+                    room = room.saturating_sub(text.len());
+                    socket.feed(Message::Text(text)).await?;
+                }
+                next = outbox.take_within(room);
             }
             socket.flush().await
         };
@@ -150,8 +161,8 @@ impl Connection {
                     return self.listen(&text);
                 };
                 // A client that has the pong has every frame that was taken before the ping.
-                while let Some(frame) = self.joined.member().outbox.take_within(usize::MAX) {
-                    self.send(frame).await?;
+                while let Some(item) = self.joined.member().outbox.take_within(usize::MAX) {
+                    self.send(item).await?;
                 }
                 let outbox = &self.joined.member().outbox;
                 let write = self.socket.send(Message::Text(pong));

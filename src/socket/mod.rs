@@ -9,6 +9,7 @@ mod accept;
 mod closing;
 mod connection;
 mod connection_limits;
+mod dialect;
 mod echo;
 mod handshake;
 mod judging;

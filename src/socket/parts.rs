@@ -16,6 +16,7 @@ use super::topics::TopicDesk;
 use super::visitors::Visitors;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
+use crate::hub::Item;
 use crate::net::drain::DrainWatch;
 use crate::publication::Frame;
 use crate::session::{
@@ -141,8 +142,8 @@ impl SocketParts {
     }
 
     /// What Django says to a new connection, but for what could be taken for the gateway's own words.
-    pub(super) fn first_frames(&self, frames: Vec<Frame>) -> impl Iterator<Item = Frame> {
-        frames.into_iter().filter(|frame| {
+    pub(super) fn first_frames(&self, frames: Vec<Frame>) -> impl Iterator<Item = Arc<Item>> {
+        let frames = frames.into_iter().filter(|frame| {
             let is_word = words::is_one(&frame.text());
             if is_word && self.logged.is_first("first_frames") {
                 tracing::warn!(
@@ -151,7 +152,8 @@ impl SocketParts {
                 );
             }
             !is_word
-        })
+        });
+        frames.map(Item::first)
     }
 
     /// Ends a connection that was told to log in, after a while.

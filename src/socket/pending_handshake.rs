@@ -17,10 +17,9 @@ use super::parts::{Refusal, SocketParts};
 use super::topics::QueryTokens;
 use super::visitors::Attendance;
 use crate::close::CloseReason;
-use crate::hub::Member;
+use crate::hub::{Item, Member};
 use crate::ids::RequestId;
 use crate::net::block::AddressBlock;
-use crate::publication::Frame;
 use crate::session::{
     AuthError, AuthSubject, CookieNames, Judged, LoggedIn, SessionCookies, Verdict,
 };
@@ -78,7 +77,7 @@ pub(super) enum Outcome {
     LogIn(CloseReason, Duration),
     Serve {
         joined: Attendance,
-        greeting: Vec<Frame>,
+        greeting: Vec<Arc<Item>>,
     },
 }
 

@@ -139,6 +139,48 @@ async fn a_long_batch_is_no_reason_to_cut_a_client_that_reads() {
 }
 
 #[tokio::test]
+async fn a_text_arrives_as_it_is_and_an_end_is_heard_by_streams_alone() {
+    let (_django, gateway) = stage().await;
+    let mut ann = ann(&gateway).await;
+    let api = gateway.api();
+    let html = "<li class=\"new\">Grüße\n</li>";
+    for content in [
+        json!({"text": html, "event": "order"}),
+        json!({"end": true}),
+        json!({"frame": null, "end": true}),
+        json!({"text": "[1"}),
+    ] {
+        let mut body = content;
+        body["to"] = json!({"user": "42"});
+        let answer = api.post("/v1/publish", &body.to_string()).await;
+        assert_eq!(answer.status(), 202, "{}", answer.text());
+    }
+    ann.expect_frame(html).await;
+    ann.expect_frame("null").await;
+    ann.expect_frame("[1").await;
+    ann.expect_nothing().await;
+    for (members, column, detail) in [
+        (
+            r#""text":"a","frame":1"#,
+            28,
+            "`text` stands beside `frame`",
+        ),
+        (r#""text":7"#, 28, "`text` is not a JSON string"),
+        (r#""event":"x""#, 32, "missing field `frame`"),
+        (r#""frame":1,"event":"close""#, 46, "an event's name"),
+    ] {
+        let body = format!(r#"{{"to":{{"user":"42"}},{members}}}"#);
+        let answer = api.post("/v1/publish", &body).await;
+        assert_problem(&answer, 400, "json_refused");
+        let problem = answer.json();
+        let text = problem["detail"].as_str().unwrap();
+        assert!(text.contains(detail), "{members}: {text}");
+        assert_eq!(problem["column"], json!(column), "{members}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn one_id_is_one_message_however_often_it_is_sent() {
     let (_django, gateway) = stage().await;
     let mut ann = ann(&gateway).await;

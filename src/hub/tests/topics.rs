@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ids::TopicName;
-use crate::publication::Frame;
+use crate::words::Word;
 
 /// Later than anything that a test revokes.
 const LATER: u64 = 100_000_000_000_000;
@@ -33,10 +33,10 @@ fn revocation(name: &str, user: Option<&str>) -> TopicRevocation {
 fn received(membership: &Membership) -> Vec<String> {
     let context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut received = Vec::new();
-    while let std::task::Poll::Ready(Taken::Frame(frame)) =
+    while let std::task::Poll::Ready(Taken::Item(item)) =
         membership.member().outbox.poll_take(&context)
     {
-        received.push(frame.text().to_string());
+        received.push(item.text().unwrap().to_string());
     }
     received
 }
@@ -156,8 +156,8 @@ fn a_visitor_hears_topics_and_words_alone_and_leaves_no_trace() {
     assert_eq!(reached(&hub, Audience::Connection(one.member().id)), 0);
     assert_eq!(reached(&hub, Audience::User(UserId::new(""))), 0);
     assert_eq!(heard(&hub, "news"), 1);
-    assert_eq!(hub.say_everyone(Frame::new("1")), 2);
-    assert_eq!(received(&one), ["{}", "1"]);
+    assert_eq!(hub.say_everyone(Word::resync().text()), 2);
+    assert_eq!(received(&one), ["{}", r#"{"gatepost":"resync"}"#]);
     drop((one, other));
     assert!(hub.is_empty());
     assert_eq!(heard(&hub, "news"), 0);
@@ -173,7 +173,7 @@ fn who_has_left_hears_nothing_and_leaves_no_trace() {
         issued: LATER,
     };
     assert_eq!(hub.subscribe(gone, &grant), Err(NotHeard::Gone));
-    hub.say(gone, Frame::new("1"));
+    hub.say(gone, Word::resync().text());
     assert_eq!(heard(&hub, "news"), 0);
 }
 

@@ -22,6 +22,13 @@ fn user(id: &str) -> Audience {
     Audience::User(UserId::new(id))
 }
 
+fn frame_of(text: &str) -> String {
+    match decoded(text).unwrap().publication.content {
+        Content::Frame(frame) => frame.text().to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_frame_is_the_bytes_that_were_sent() {
     for frame in [
@@ -34,7 +41,7 @@ fn a_frame_is_the_bytes_that_were_sent() {
         "0.10",
     ] {
         let text = format!("{{\"frame\":  {frame} \n,\"to\":{{\"user\":\"1\"}}}}");
-        assert_eq!(decoded(&text).unwrap().publication.frame.text(), frame);
+        assert_eq!(frame_of(&text), frame);
     }
 }
 
@@ -240,6 +247,114 @@ fn a_frame_that_could_be_taken_for_the_gateways_own_word_is_refused() {
 }
 
 #[test]
+fn a_text_is_sent_as_it_is() {
+    let content = |members: &str| {
+        let text = format!(r#"{{"to":{{"user":"1"}},{members}}}"#);
+        decoded(&text).map(|decoded| decoded.publication.content)
+    };
+    let html = Content::Text("<li class=\"a\">é\n</li>".into());
+    let members = r#""text":"<li class=\"a\">\u00e9\n</li>""#;
+    assert_eq!(content(members), Ok(html.clone()));
+    // A caller may send every member.
+    assert_eq!(content(&format!(r#""frame":null,{members}"#)), Ok(html));
+    assert_eq!(content(r#""text":"""#), Ok(Content::Text("".into())));
+    let null = Content::Frame(Frame::new("null"));
+    assert_eq!(content(r#""frame":null"#), Ok(null.clone()));
+    assert_eq!(content(r#""frame":null,"text":null"#), Ok(null));
+    assert_eq!(content(r#""text":"[{""#), Ok(Content::Text("[{".into())));
+    let word = r#"{"gatepost":"resync"}"#;
+    assert_eq!(
+        content(&format!(r#""text":{word:?}"#)),
+        Ok(Content::Text(word.into()))
+    );
+}
+
+#[test]
+fn what_is_neither_or_both_is_refused_with_its_place() {
+    let complaint = |members: &str| refused(&format!(r#"{{"to":{{"user":"1"}},{members}}}"#));
+    let (message, line, column) = complaint(r#""frame":1,"text":"a""#);
+    assert_eq!(
+        message,
+        "`text` stands beside `frame`, expected one of them"
+    );
+    assert_eq!((line, column), (1, 37));
+    let (message, line, column) = complaint(r#""end":false"#);
+    assert!(message.starts_with("missing field `frame`"), "{message}");
+    assert_eq!((line, column), (1, 31));
+    for text in ["1", "true", "{}", "[]"] {
+        let (message, ..) = complaint(&format!(r#""text":{text}"#));
+        assert_eq!(message, "`text` is not a JSON string");
+    }
+    let (message, line, column) = complaint(r#""text":"ab\ud800cd""#);
+    assert_eq!(message, "`text` has half of a character (a lone surrogate)");
+    assert!((line, 27) < (line, column) && column < 40, "{column}");
+}
+
+#[test]
+fn a_text_counts_as_it_is_sent() {
+    let text = |size: usize| {
+        let escaped = r"\u0061".repeat(size);
+        decoded(&format!(r#"{{"to":{{"user":"1"}},"text":"{escaped}"}}"#))
+    };
+    assert!(text(FRAME_SIZE).is_ok());
+    let error = text(FRAME_SIZE + 1).unwrap_err();
+    assert!(
+        matches!(error, DecodeError::FrameTooLarge { size, .. } if size == FRAME_SIZE + 1),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_end_needs_neither_frame_nor_text() {
+    let publication = |members: &str| {
+        let text = format!(r#"{{"to":{{"topic":"a.job:1"}},{members}}}"#);
+        decoded(&text).unwrap().publication
+    };
+    let end = publication(r#""end":true"#);
+    assert_eq!((end.content, end.end), (Content::Nothing, true));
+    let last = publication(r#""frame":{},"end":true"#);
+    assert_eq!(
+        (last.content, last.end),
+        (Content::Frame(Frame::new("{}")), true)
+    );
+    for members in [
+        r#""frame":1"#,
+        r#""frame":1,"end":false"#,
+        r#""frame":1,"end":null"#,
+    ] {
+        assert!(!publication(members).end, "{members}");
+    }
+}
+
+#[test]
+fn an_event_has_a_name_that_is_not_the_gateways_own() {
+    let event = |name: &str| {
+        let text = format!(r#"{{"to":{{"user":"1"}},"frame":1,"event":{name}}}"#);
+        decoded(&text).map(|decoded| decoded.publication.event)
+    };
+    let long = "x".repeat(100);
+    for name in ["progress", "Fortschritt von 17 ü", "Close", &long] {
+        let named = event(&serde_json::to_string(name).unwrap());
+        assert_eq!(named.unwrap().as_deref(), Some(name));
+    }
+    assert_eq!(event("null"), Ok(None));
+    for wrong in [
+        r#""gatepost""#,
+        r#""cl\u006fse""#,
+        r#""""#,
+        r#""a\nb""#,
+        r#""a\r""#,
+        r#""\u0000""#,
+        r#""\u0085""#,
+        "7",
+        &format!(r#""x{long}""#),
+    ] {
+        let error = event(wrong).expect_err(wrong);
+        assert!(error.to_string().contains("an event's name"), "{error}");
+    }
+}
+
+#[test]
 fn deep_json_is_refused() {
     let text = |levels: usize| {
         let (open, close) = ("[".repeat(levels), "]".repeat(levels));
@@ -295,6 +410,9 @@ fn nearly() -> impl Strategy<Value = String> {
         ",",
         "\"to\"",
         "\"frame\"",
+        "\"text\"",
+        "\"event\"",
+        "\"end\"",
         "\"user\"",
         "\"users\"",
         "\"id\"",
@@ -337,7 +455,10 @@ proptest! {
     fn any_json_arrives_as_it_was_written(frame in json()) {
         let text = format!(r#"{{"to":{{"everyone":true}},"frame":{frame}}}"#);
         let decoded = decode(text.as_bytes(), 1 << 20, Instant::now()).unwrap();
-        prop_assert_eq!(decoded.publication.frame.text(), frame);
+        let Content::Frame(decoded) = decoded.publication.content else {
+            panic!("no frame");
+        };
+        prop_assert_eq!(decoded.text(), frame);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub enum SealError {
 
 /// The file's content.
 #[derive(Serialize, Deserialize)]
-struct Content {
+struct FileContent {
     /// When it was written, in milliseconds since 1970.
     at: u64,
     /// Whether Django says things to new connections that are not in here.
@@ -112,7 +112,7 @@ impl LeaseFile {
                 sealed.extend(SealedLease::of(key, &lease, now));
             }
         }
-        let content = Content {
+        let content = FileContent {
             at: milliseconds(unix_time::now()),
             framed: leases.has_frames(),
             cookie: self.naming.learned(),
@@ -202,14 +202,14 @@ fn key(secret: &Secret) -> Result<RandomizedNonceKey, SealError> {
     RandomizedNonceKey::new(&AES_256_GCM, key.as_ref()).map_err(|_| SealError::Forged)
 }
 
-fn seal(content: &Content, secret: &Secret) -> Result<Vec<u8>, SealError> {
+fn seal(content: &FileContent, secret: &Secret) -> Result<Vec<u8>, SealError> {
     let mut text = serde_json::to_vec(content).map_err(io::Error::other)?;
     let nonce = key(secret)?.seal_in_place_append_tag(Aad::from(MARK), &mut text);
     let nonce = nonce.map_err(io::Error::other)?;
     Ok([MARK, nonce.as_ref(), &text].concat())
 }
 
-fn open(bytes: &[u8], secret: &Secret) -> Result<Content, SealError> {
+fn open(bytes: &[u8], secret: &Secret) -> Result<FileContent, SealError> {
     let sealed = bytes.strip_prefix(MARK).ok_or(SealError::Forged)?;
     let (nonce, text) = sealed
         .split_first_chunk::<NONCE_LEN>()
@@ -237,13 +237,13 @@ fn take(path: &Path) -> Result<Option<Vec<u8>>, SealError> {
 /// What fuzz targets may call (`fuzz/`).
 #[cfg(fuzzing)]
 pub(in crate::session) mod fuzzing {
-    use super::{Content, Duration, Instant, SealError, Secret, Validity, open, seal};
+    use super::{Duration, FileContent, Instant, SealError, Secret, Validity, open, seal};
 
     /// A lease file that was not written with our secret, and the same content as if it was.
     pub fn sealed(bytes: &[u8]) {
         let secret = Secret::new(b"a-shared-secret-of-at-least-32-bytes".to_vec());
         assert!(matches!(open(bytes, &secret), Err(SealError::Forged)));
-        let Ok(content) = serde_json::from_slice::<Content>(bytes) else {
+        let Ok(content) = serde_json::from_slice::<FileContent>(bytes) else {
             return;
         };
         let count = content.leases.len();
@@ -374,7 +374,7 @@ mod tests {
         let hour = Duration::from_hours(1);
         let earlier = unix_time::now().checked_sub(hour).unwrap();
         for at in [earlier, unix_time::now() + hour] {
-            let content = Content {
+            let content = FileContent {
                 at: milliseconds(at),
                 framed: false,
                 cookie: None,

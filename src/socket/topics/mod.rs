@@ -35,14 +35,13 @@ pub(super) use request::TopicRequest;
 use request::{Since, Wish};
 
 use crate::broker::{Broker, Heard};
-use crate::hub::{Grant, Member, NotHeard};
+use crate::hub::{Grant, Item, Member, NotHeard};
 use crate::ids::TopicName;
-use crate::publication::Frame;
 use crate::secret::Secrets;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::token::{Token, TokenError, TokenReader};
 use crate::unix_time;
-use crate::words::{self, Word};
+use crate::words::{self, Word, WordText};
 
 /// Bytes of tokens that one handshake may bring.
 const QUERY: usize = 4 * 1024;
@@ -77,7 +76,7 @@ impl TopicDesk {
     }
 
     /// Lets a new connection listen by the tokens of its handshake. Gives what is to be said first.
-    pub(super) fn admit(&self, member: &Member, tokens: &QueryTokens) -> Vec<Frame> {
+    pub(super) fn admit(&self, member: &Member, tokens: &QueryTokens) -> Vec<Arc<Item>> {
         if tokens.0.is_empty() {
             return Vec::new();
         }
@@ -85,13 +84,13 @@ impl TopicDesk {
         let mut judged = self.judge(member, tokens, QUERY);
         let heard = self.broker.subscribe(member.id, &judged.grants, |_| None);
         self.count(&heard, &mut judged);
-        judged.words(None).collect()
+        judged.words(None).map(Item::word).collect()
     }
 
     /// Does what a message asks for, and answers.
     pub(super) fn answer(&self, member: &Member, request: &TopicRequest<'_>) {
         let id = request.id;
-        let say = |word: Word<'_>| self.broker.hub().say(member.id, word.to(id).frame());
+        let say = |word: Word<'_>| self.broker.hub().say(member.id, word.to(id).text());
         match &request.wish {
             Wish::Tokens { tokens, since } => {
                 let tokens = tokens.iter().map(|token| &**token);
@@ -125,7 +124,7 @@ impl TopicDesk {
             };
             let names = words::texts(&heard.topics);
             let word = Word::subscribed(&names, heard.position, recovered);
-            is_answered(heard).then(|| word.to(asked.id).frame())
+            is_answered(heard).then(|| word.to(asked.id).text())
         });
         self.count(&heard, &mut judged);
         for word in judged.words(asked.id) {
@@ -147,7 +146,7 @@ impl TopicDesk {
         }
         let names = words::texts(&topics);
         let word = Word::unsubscribed(&names, "asked").to(id);
-        self.broker.hub().say(member.id, word.frame());
+        self.broker.hub().say(member.id, word.text());
     }
 
     /// Judges tokens that came together, of which at most so many bytes are looked at.
@@ -237,10 +236,10 @@ impl JudgedTokens {
     }
 
     /// One word for each reason.
-    fn words<'a>(&'a self, id: Option<&'a RawValue>) -> impl Iterator<Item = Frame> + 'a {
+    fn words<'a>(&'a self, id: Option<&'a RawValue>) -> impl Iterator<Item = WordText> + 'a {
         self.refused.iter().map(move |(reason, names)| {
             let names: Vec<_> = names.iter().map(String::as_str).collect();
-            Word::refused(&names, reason).to(id).frame()
+            Word::refused(&names, reason).to(id).text()
         })
     }
 }
