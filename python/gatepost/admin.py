@@ -212,16 +212,23 @@ def _user_key(name: str) -> str | None:
 
 def _rows(found: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the connections, the newest first, with the names of their users."""
-    users = _users({str(one.get("user")) for one in found})
+    users = _users({str(one["user"]) for one in found if one.get("user") is not None})
     for one in reversed(found):
         user = users.get(str(one.get("user")))
         since = one.get("since")
         yield {
             **one,
-            "name": user.get_username() if user is not None else one.get("user"),
+            "name": _name(one, user),
             "page": _page_of(user) if user is not None else None,
             "since": datetime.fromtimestamp(int(since), tz=timezone.utc) if since else None,
         }
+
+
+def _name(connection: dict[str, Any], user: Any) -> str:
+    if user is not None:
+        return str(user.get_username())
+    key = connection.get("user")
+    return operations.VISITOR if key is None else str(key)
 
 
 def _users(keys: set[str]) -> dict[str, Any]:

@@ -144,6 +144,15 @@ def test_who_is_connected(staff, user, connected, gateway):
     assert "<td>gone</td>" in text
 
 
+def test_a_connection_without_a_user_is_a_visitors(staff, connected, gateway):
+    visitor = {"user": None, "session": None, "groups": [], "topics": ["news"]}
+    connected({**connection("1"), **visitor})
+    text = show(staff("view", "disconnect"))
+    assert "<td>(visitor)</td>" in text
+    assert 'aria-label="(visitor), c000000000000001"' in text
+    assert "None" not in text
+
+
 def test_no_secret_of_a_session_is_on_the_page(staff, user, connected, gateway):
     connected(connection(user.pk))
     assert "ab" * 32 not in show(staff("view"))

@@ -180,6 +180,13 @@ def test_who_is_connected(settings, gateway):
     assert call.path == "/v1/connections"
 
 
+def test_a_connection_without_a_user_is_a_visitors(gateway):
+    visitor = {**CONNECTION, "user": None, "session": None, "groups": [], "topics": ["news"]}
+    gateway.script += [answers({"connections": [visitor]})] * 2
+    assert run("gateway_connections").splitlines()[1].startswith("(visitor)  /ws/notifications/  ")
+    assert json.loads(run("gateway_connections", "--json")) == visitor
+
+
 def test_of_one_user(gateway, user):
     gateway.script += [answers({"connections": []})] * 2
     assert run("gateway_connections", f"--user={user.pk}") == "Nobody is connected."

@@ -6,6 +6,7 @@ import sys
 import pytest
 from django.core import checks
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 import fakes
 from gatepost import running
@@ -13,7 +14,7 @@ from gatepost.program.probe import Close
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(settings, tmp_path):
+def _elsewhere(settings, tmp_path, db):
     settings.BASE_DIR = tmp_path  # No gateway.toml here.
 
 
@@ -33,6 +34,27 @@ def test_what_cannot_be_checked_is_said(gateway):
     assert code == 0
     assert "left   the way back: name the gateway's socket route with --url" in said
     assert [call.path for call in gateway.calls] == ["/live", "/v1/connections?user=-"]
+
+
+def test_before_migrate_it_says_so_and_does_not_wait_for_the_view(gateway):
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_session RENAME TO not_yet")
+    code, said = check("--url", gateway.url.replace("http:", "https:"))
+    assert code == 4
+    assert "wrong  Django cannot read sessions: " in said
+    assert "django_session" in said
+    assert "Run `manage.py migrate`" in said
+    assert "both have the same secret" in said
+    assert len(gateway.calls) == 2
+
+
+def test_with_a_resolver_of_its_own_a_project_need_not_have_sessions(settings, gateway):
+    settings.GATEPOST = {**settings.GATEPOST, "USER_RESOLVER": "request"}
+    gateway.script += [lambda handler: fakes.respond(handler, 200, b"{}")] * 2
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_session RENAME TO not_yet")
+    assert "cannot read sessions" not in check()[1]
 
 
 def test_the_first_thing_that_is_wrong_decides(settings, gateway):

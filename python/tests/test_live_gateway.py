@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from django.test import Client, override_settings
 
 from gatepost import Everyone, Group, Text, notify, revoke
+from gatepost.sending import operations
 from gatepost.testing import LiveGateway, LiveGatewayError, SocketClosedError
 from gatepost.testing.live import _readable
 
@@ -68,6 +69,20 @@ def test_a_cookie_may_be_given_by_itself(live_gateway, user, browser):
     with live_gateway.connect("/ws/notifications/", cookies=cookies) as socket:
         notify(user, "hello")
         assert socket.receive_text() == '"hello"'
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_route_that_keeps_visitors_has_them_without_a_user(live_server):
+    routes = [{"path": "/ws/news/", "anonymous": True}]
+    gateway = LiveGateway(live_server.url, sockets=routes).start()
+    try:
+        with gateway.connect() as socket:
+            notify(Everyone, {"n": 1})
+            assert socket.frames() == []
+            (one,) = operations.connections()
+            assert (one["user"], one["socket"]) == (None, "/ws/news/")
+    finally:
+        gateway.stop()
 
 
 def test_who_is_not_logged_in_is_closed(live_gateway):

@@ -16,6 +16,9 @@ from gatepost.sending.calls import NOT_LOGGED_IN, Publication, TopicRevocation, 
 
 _JSON = "application/json"
 
+#: Shown in place of a user whose connection has none: a visitor at a route that keeps them.
+VISITOR = "(visitor)"
+
 
 @dataclass(frozen=True)
 class Delivery:

@@ -9,8 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from gatepost import running
+from gatepost.answering import logins, resolving
 from gatepost.program import binary, gateway_toml, probe, security_headers
 from gatepost.sending import client
 
@@ -30,6 +32,10 @@ _LOG = (
     "The gateway's log says which. A view that fails (500) has its traceback in Django's log: is"
     " everything migrated?"
 )
+
+_MIGRATE = "Run `manage.py migrate`; `manage.py showmigrations` lists what is missing."
+
+_UNKNOWN_SESSION = "gatewaycheckasksaboutnosession00"
 
 
 class Command(BaseCommand):
@@ -55,7 +61,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run all, and end with the code of the first thing that is wrong."""
-        codes = [self._settings(deploy=options["deploy"])]
+        codes = [self._settings(deploy=options["deploy"]), self._sessions()]
         if stale := running.left_behind():
             self._left(f"{stale}: the rungateway that wrote it has ended, so it is not believed")
         codes += [self._gateway(url) for url in client.urls()]
@@ -90,6 +96,18 @@ class Command(BaseCommand):
         if warnings:
             what = "1 warning is" if warnings == 1 else f"{warnings} warnings are"
             self._warn(f"{what} of other apps.", "See `manage.py check`.")
+
+    def _sessions(self) -> int:
+        """Look up a session as the auth view does: for one that fails the gateway waits long."""
+        if not resolving.is_by_session():
+            return 0
+        try:
+            logins.find_login(_UNKNOWN_SESSION)
+        except Exception as error:
+            hint = _MIGRATE if isinstance(error, DatabaseError) else None
+            self._wrong(f"Django cannot read sessions: {type(error).__name__}: {error}.", hint)
+            return AUTH
+        return 0
 
     def _gateway(self, url: str) -> int:
         """Ask what anybody may ask, then what only Django may."""

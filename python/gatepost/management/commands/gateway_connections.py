@@ -49,6 +49,8 @@ class Command(BaseCommand):
 
 def _text(connection: dict[str, Any], name: str) -> str:
     value = connection.get(name)
+    if name == "user" and value is None:
+        return operations.VISITOR
     if name == "since" and value is not None:
         since = datetime.fromtimestamp(int(value), tz=timezone.get_current_timezone())
         return since.isoformat(" ", "seconds")
