@@ -167,7 +167,7 @@ async fn a_text_arrives_as_it_is_and_an_end_is_heard_by_streams_alone() {
         ),
         (r#""text":7"#, 28, "`text` is not a JSON string"),
         (r#""event":"x""#, 32, "missing field `frame`"),
-        (r#""frame":1,"event":"close""#, 46, "an event's name"),
+        (r#""frame":1,"event":"close""#, 45, "an event's name"),
     ] {
         let body = format!(r#"{{"to":{{"user":"42"}},{members}}}"#);
         let answer = api.post("/v1/publish", &body).await;
