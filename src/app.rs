@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::health::Readiness;
+use crate::app_server::{Supervisor, SupervisorSettings};
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::net::descriptors::DescriptorShares;
@@ -55,6 +56,7 @@ pub struct Gateway {
     internal: Arc<Internal>,
     puller: Option<Puller>,
     readiness: Readiness,
+    app_server: Option<Supervisor>,
     drain: Drain,
     internal_drain: Drain,
 }
@@ -81,6 +83,7 @@ impl Gateway {
             dispatch: Arc::new(dispatch),
             internal: Arc::new(internal::internal(&shared, &config, readiness.clone())),
             puller: outbox::puller(&shared, &config)?,
+            app_server: supervisor(&shared, &config)?,
             inheritance: Inheritance::accept(
                 &config,
                 &shared.secrets,
@@ -103,6 +106,11 @@ impl Gateway {
     /// Where it listens; port 0 has become a real one.
     pub fn addresses(&self) -> BoundAddresses {
         self.listeners.addresses()
+    }
+
+    /// Who runs Django's server, where the gateway is to start one: once.
+    pub fn take_app_server(&mut self) -> Option<Supervisor> {
+        self.app_server.take()
     }
 
     /// The local CA's certificate, where there is one: for those who shall trust it.
@@ -192,4 +200,17 @@ impl Gateway {
             }
         }
     }
+}
+
+fn supervisor(shared: &SharedParts, config: &Config) -> Result<Option<Supervisor>, StartError> {
+    let Some(app_server) = &config.app_server else {
+        return Ok(None);
+    };
+    let settings = SupervisorSettings {
+        config: app_server.clone(),
+        format: config.log.format,
+        restarts: shared.metrics.app_restarts.clone(),
+    };
+    let supervisor = Supervisor::new(settings).map_err(StartError::AppServer)?;
+    Ok(Some(supervisor))
 }

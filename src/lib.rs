@@ -12,13 +12,14 @@
 //! | 6 | [`socket`], [`admin`], [`django`] |
 //! | 5 | [`publish`]: the internal API |
 //! | 4 | [`session`], [`broker`] |
-//! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`] |
+//! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`], [`app_server`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
 //! | 1 | [`config`] |
 //! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`] over [`secret`], [`state_folder`] and [`unix_time`] |
 
 pub mod admin;
 pub mod app;
+pub mod app_server;
 pub mod broker;
 pub mod cli;
 pub mod close;

@@ -24,4 +24,7 @@ pub enum StartError {
     /// Django cannot be asked.
     #[error(transparent)]
     Authority(#[from] ClientError),
+    /// Nothing would be heard of Django's server.
+    #[error("the end of Django's server cannot be waited for")]
+    AppServer(#[source] std::io::Error),
 }

@@ -97,7 +97,10 @@ fn mode(config: &Config) -> String {
 
 /// Path and what answers it, sockets first, then the longest prefix first, as requests are matched.
 fn routes(config: &Config) -> Vec<(&str, String)> {
-    let django = format!("Django at {}", joined(&config.django.upstream));
+    let django = match &config.app_server {
+        Some(app_server) => format!("Django, run as `{}`", app_server.command[0]),
+        None => format!("Django at {}", joined(&config.django.upstream)),
+    };
     let mut prefixes: Vec<(&str, String)> = Vec::new();
     prefixes.extend(
         config

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::app_server::AppEnd;
 use crate::config::ConfigErrors;
 
 /// Why a command failed.
@@ -23,16 +24,20 @@ pub enum CommandError {
     Unusable(Box<dyn Error + Send + Sync>),
     /// The gateway could not start.
     Start(Box<dyn Error + Send + Sync>),
+    /// Django's server did not end well, or could not be had.
+    AppServer(AppEnd),
     /// A second signal came while the gateway was stopping.
     Interrupted,
 }
 
 impl CommandError {
-    /// 1 where something failed at run time, 2 for wrong use or configuration.
+    /// 1 where something failed at run time, 2 for wrong use or configuration; that of Django's server where
+    /// it is the one that failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Configuration { .. } | Self::Unusable(_) => ExitCode::from(2),
             Self::Start(_) | Self::Interrupted => ExitCode::FAILURE,
+            Self::AppServer(end) => ExitCode::from(end.code()),
         }
     }
 
@@ -63,6 +68,7 @@ impl fmt::Display for CommandError {
                 }
                 Ok(())
             }
+            Self::AppServer(end) => write!(f, "error: Django's server {end}"),
             Self::Interrupted => {
                 f.write_str("error: stopped by a second signal; what was under way is lost")
             }

@@ -6,6 +6,7 @@ pub mod check;
 mod failure;
 pub mod ready;
 mod run;
+mod signals;
 
 use std::path::PathBuf;
 
@@ -13,8 +14,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use failure::CommandError;
 
+use crate::app_server::PrivateFolder;
 use crate::config::load::{LoadOptions, load};
-use crate::config::{Config, Environment, LogFormat};
+use crate::config::{AppCommand, Config, Environment, LogFormat};
 
 /// One HTTPS origin in front of Django: pages, API and session-aware WebSockets.
 #[derive(Debug, Parser)]
@@ -49,27 +51,55 @@ enum Format {
     Json,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Runs the gateway until SIGTERM or Ctrl-C (default).
-    Run,
+    Run(App),
     /// Reports everything that is wrong with the configuration, or what answers which path.
-    Check,
+    Check(App),
+}
+
+#[derive(Args, Clone, Debug, Default)]
+struct App {
+    /// Django's server, which the gateway then runs itself, at a Unix socket of its own: `gatepost run --
+    /// gunicorn mysite.wsgi`. gunicorn, uvicorn, granian and hypercorn are told by themselves where that is;
+    /// for others `{socket}` among the words stands for its path.
+    #[arg(last = true, value_name = "COMMAND")]
+    words: Vec<String>,
 }
 
 impl Arguments {
     /// Does what was asked for.
     pub fn run(self) -> Result<(), CommandError> {
-        let config = self.options.load()?;
-        match self.command.unwrap_or(Command::Run) {
-            Command::Run => run::run(config),
-            Command::Check => check::check(&self.options.config, &config),
+        let options = self.options;
+        match self.command.unwrap_or(Command::Run(App::default())) {
+            Command::Run(app) if app.words.is_empty() => run::run(options.load(None)?),
+            Command::Run(app) => {
+                let folder = PrivateFolder::make().map_err(CommandError::start)?;
+                run::run(options.load(Some(app.at(folder.socket())))?)
+            }
+            Command::Check(app) => {
+                // It listens nowhere.
+                let command = (!app.words.is_empty()).then(|| app.at(PathBuf::new()));
+                check::check(&options.config, &options.load(command)?)
+            }
+        }
+    }
+}
+
+impl App {
+    fn at(self, socket: PathBuf) -> AppCommand {
+        AppCommand {
+            words: self.words,
+            socket,
+            // Where it cannot be told, gunicorn will say so.
+            folder: std::env::current_dir().unwrap_or_default(),
         }
     }
 }
 
 impl Options {
-    fn load(&self) -> Result<Config, CommandError> {
+    fn load(&self, app: Option<AppCommand>) -> Result<Config, CommandError> {
         let log_format = self.log_format.map(|format| match format {
             Format::Pretty => LogFormat::Pretty,
             Format::Json => LogFormat::Json,
@@ -78,6 +108,7 @@ impl Options {
             path: self.config.clone(),
             environment: Environment::of_process(),
             log_format,
+            app,
         })
         .map_err(|errors| CommandError::Configuration {
             path: self.config.clone(),

@@ -1,16 +1,22 @@
-//! `gatepost run`: starts the gateway, says so once, and stops it when told to.
+//! `gatepost run`: starts the gateway, with Django's server if it is given one, says so once, and stops
+//! it when told to.
 //!
 //! Called by the command line. The surprise: the first signal drains and ends well, a second one
 //! ends at once and not well.
 
-use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use std::pin::Pin;
 
+use rustix::process::Signal;
+use tokio::runtime::Builder;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::signals::{self, SignalMeaning, Signals};
 use super::{CommandError, ready};
 use crate::app::Gateway;
+use crate::app_server::{AppEnd, AppNews, Reaper, RunningApp};
 use crate::config::Config;
+use crate::net::drain::Drain;
 use crate::telemetry::log;
 
 /// Runs the gateway until it is told to stop.
@@ -29,55 +35,142 @@ pub(super) fn run(config: Config) -> Result<(), CommandError> {
 }
 
 async fn serve(config: Config) -> Result<(), CommandError> {
-    let mut signals = Signals::listen().map_err(CommandError::start)?;
+    let signals = Signals::listen().map_err(CommandError::start)?;
     let (mode, server) = (config.mode, config.server.clone());
-    let gateway = Gateway::bind(config).map_err(CommandError::start)?;
+    let mut gateway = Gateway::bind(config).map_err(CommandError::start)?;
+    let supervisor = gateway.take_app_server();
+    let strangers = Drain::new();
+    if supervisor.is_none() {
+        adopt(&strangers).map_err(CommandError::start)?;
+    }
     ready::log(&gateway, mode, &server);
-    notify_systemd(sd_notify::NotifyState::Ready);
-
-    let stop = CancellationToken::new();
-    let serving = gateway.run(stop.clone().cancelled_owned());
+    let running = Running {
+        signals,
+        stop: CancellationToken::new(),
+        app: supervisor.map(RunningApp::start),
+    };
+    let stopped = running.stop.clone().cancelled_owned();
+    let serving = gateway.run(stopped);
     tokio::pin!(serving);
-    let name = tokio::select! {
-        _ = &mut serving => return Ok(()),
-        name = signals.next() => name,
-    };
-    info!(signal = %name, "stopping");
-    notify_systemd(sd_notify::NotifyState::Stopping);
-    stop.cancel();
-    let aborted = tokio::select! {
-        aborted = serving => aborted,
-        _ = signals.next() => return Err(CommandError::Interrupted),
-    };
-    info!(aborted, "stopped");
+    running.until_the_end(serving).await
+}
+
+/// As process 1 of a container, waits for the orphans of others.
+fn adopt(drain: &Drain) -> std::io::Result<()> {
+    let reaper = Reaper::listen()?;
+    if reaper.adopts() {
+        drain.watch().spawn(reaper.run());
+    }
     Ok(())
+}
+
+/// A gateway that serves, and Django's server if it runs that too.
+struct Running {
+    signals: Signals,
+    stop: CancellationToken,
+    app: Option<RunningApp>,
+}
+
+/// Why a gateway stops.
+enum Stop {
+    Signal(Signal),
+    App(AppEnd),
+}
+
+impl Running {
+    async fn until_the_end(
+        mut self,
+        mut serving: Pin<&mut impl Future<Output = usize>>,
+    ) -> Result<(), CommandError> {
+        if self.app.is_none() {
+            notify_systemd(sd_notify::NotifyState::Ready);
+        }
+        let stop = tokio::select! {
+            _ = &mut serving => return Ok(()),
+            stop = self.next_stop() => stop,
+        };
+        match &stop {
+            Stop::Signal(signal) => info!(signal = signals::name(*signal), "stopping"),
+            Stop::App(end) => error!("stopping, since Django's server {end}"),
+        }
+        notify_systemd(sd_notify::NotifyState::Stopping);
+        self.stop.cancel();
+        let aborted = tokio::select! {
+            aborted = serving => aborted,
+            _ = self.signals.end() => return Err(self.interrupted().await),
+        };
+        let end = match stop {
+            Stop::Signal(signal) => self.stop_app(signal).await?,
+            Stop::App(end) => Some(end),
+        };
+        if let Some(app) = self.app {
+            app.last_lines().await;
+        }
+        info!(aborted, "stopped");
+        match end {
+            Some(end) if end.code() != 0 => Err(CommandError::AppServer(end)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Heeds signals until one says that all is to end, or Django's server is given up.
+    async fn next_stop(&mut self) -> Stop {
+        loop {
+            tokio::select! {
+                asked = self.signals.next() => match asked {
+                    SignalMeaning::End(signal) => return Stop::Signal(signal),
+                    SignalMeaning::Reopen(signal) => self.reopen(signal),
+                },
+                news = news_of(&mut self.app) => match news {
+                    AppNews::Up => notify_systemd(sd_notify::NotifyState::Ready),
+                    AppNews::Ended(end) => return Stop::App(end),
+                },
+            }
+        }
+    }
+
+    fn reopen(&self, signal: Signal) {
+        info!(
+            signal = signals::name(signal),
+            "gateway.toml is read at the start alone"
+        );
+        if let Some(app) = &self.app {
+            app.pass(signal);
+        }
+    }
+
+    /// Ends Django's server by the signal that ended the gateway.
+    async fn stop_app(&mut self, signal: Signal) -> Result<Option<AppEnd>, CommandError> {
+        let Some(app) = &mut self.app else {
+            return Ok(None);
+        };
+        tokio::select! {
+            end = app.stop(signal) => return Ok(Some(end)),
+            _ = self.signals.end() => {}
+        }
+        Err(self.interrupted().await)
+    }
+
+    /// A second signal came: nobody is waited for.
+    async fn interrupted(&mut self) -> CommandError {
+        if let Some(app) = &mut self.app {
+            app.kill().await;
+        }
+        CommandError::Interrupted
+    }
+}
+
+/// What becomes of Django's server, if there is one.
+async fn news_of(app: &mut Option<RunningApp>) -> AppNews {
+    match app {
+        Some(app) => app.news().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Does nothing where systemd did not start the gateway.
 fn notify_systemd(state: sd_notify::NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!(%error, "systemd was not told of the state");
-    }
-}
-
-/// The signals that ask a process to end.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }

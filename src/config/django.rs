@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::app_server::AppServerConfig;
 use super::document::Document;
 use super::error::Location;
 use super::kind::{COOKIE_NAME, DURATION_OR_ZERO, PREFIX, ValueKind};
@@ -84,17 +85,20 @@ impl DjangoConfig {
     pub(super) fn read(
         document: &mut Document<'_>,
         claims: &mut Claims,
-        server: &ServerConfig,
+        started: Started<'_>,
     ) -> Self {
         let default = Self::default();
         let mut section = document.section("django");
-        let upstream = read_upstreams(&mut section).unwrap_or(default.upstream);
-        server.refuse_itself(&mut section, &upstream);
+        let upstream = read_upstream(&mut section, started.app_server).unwrap_or(default.upstream);
+        started.server.refuse_itself(&mut section, &upstream);
         let paths = section.placed_list("paths", &PREFIX);
         let hold = section
             .value("hold", &DURATION_OR_ZERO)
             .unwrap_or(default.hold);
-        let queue = QueueConfig::read(&mut section);
+        let queue = QueueConfig::read(
+            &mut section,
+            started.app_server.and_then(|app_server| app_server.places),
+        );
         let session_cookie = section.value("session_cookie", &COOKIE_NAME);
         let secret = read_secrets(&mut section, &upstream);
         let paths = paths.unwrap_or_else(|| {
@@ -124,6 +128,33 @@ impl DjangoConfig {
             secret,
         }
     }
+}
+
+/// What else is started.
+#[derive(Clone, Copy)]
+pub(super) struct Started<'a> {
+    /// The gateway's own listeners.
+    pub(super) server: &'a ServerConfig,
+    /// Django's server, where the gateway starts it.
+    pub(super) app_server: Option<&'a AppServerConfig>,
+}
+
+fn read_upstream(
+    section: &mut Section<'_, '_>,
+    app_server: Option<&AppServerConfig>,
+) -> Option<Vec<UpstreamAddress>> {
+    let given = read_upstreams(section);
+    let Some(app_server) = app_server else {
+        return given;
+    };
+    if section.has("upstream") {
+        section.refuse(
+            "upstream",
+            "is where another Django listens, but `gatepost run -- …` starts one itself",
+            Some("leave the key out, or start the gateway with `gatepost run` alone"),
+        );
+    }
+    Some(vec![UpstreamAddress::Unix(app_server.socket.clone())])
 }
 
 fn read_secrets(section: &mut Section<'_, '_>, upstream: &[UpstreamAddress]) -> SecretSource {

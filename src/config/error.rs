@@ -104,6 +104,8 @@ pub(super) enum Location {
     File(PathBuf),
     /// In a variable of the environment.
     Variable(String),
+    /// Among the words of the command.
+    CommandLine,
 }
 
 impl Location {
@@ -128,7 +130,7 @@ impl Location {
     pub(super) fn line(&self) -> Option<usize> {
         match self {
             Self::Position(position) => Some(position.line),
-            Self::File(_) | Self::Variable(_) => None,
+            Self::File(_) | Self::Variable(_) | Self::CommandLine => None,
         }
     }
 
@@ -137,6 +139,7 @@ impl Location {
             Self::File(_) => (0, 0, 0, ""),
             Self::Position(position) => (1, position.line, position.column, ""),
             Self::Variable(name) => (2, 0, 0, name),
+            Self::CommandLine => (3, 0, 0, ""),
         }
     }
 }
@@ -153,6 +156,7 @@ impl fmt::Display for Location {
             ),
             Self::File(file) => write!(f, "{}", file.display()),
             Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::CommandLine => f.write_str("command line"),
         }
     }
 }

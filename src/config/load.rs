@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::django::Started;
 use super::document::Document;
 use super::error::Location;
 use super::findings::Findings;
 use super::known::Known;
 use super::routes::Claims;
 use super::{
-    AuthConfig, BufferingConfig, Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig,
-    Environment, FolderConfig, FrontendConfig, HeadersConfig, Limits, LogConfig, LogFormat, Mode,
-    OutboxConfig, PagesConfig, ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
+    AppCommand, AppServerConfig, AuthConfig, BufferingConfig, Config, ConfigError, ConfigErrors,
+    DeliveryConfig, DjangoConfig, Environment, FolderConfig, FrontendConfig, HeadersConfig, Limits,
+    LogConfig, LogFormat, Mode, OutboxConfig, PagesConfig, ServerConfig, SocketConfig, TlsConfig,
+    UpstreamRoute,
 };
 
 /// A longer file is no configuration.
@@ -33,12 +35,15 @@ pub struct LoadOptions {
     pub environment: Environment,
     /// `--log-format`, which beats `log.format`.
     pub log_format: Option<LogFormat>,
+    /// The command behind `--`.
+    pub app: Option<AppCommand>,
 }
 
 /// Reads the configuration.
 pub fn load(options: &LoadOptions) -> Result<Config, ConfigErrors> {
     let text = read_file(&options.path)?;
-    let mut config = parse(&text, &options.path, &options.environment)?;
+    let app = options.app.as_ref();
+    let mut config = parse_for(&text, &options.path, &options.environment, app)?;
     if let Some(format) = options.log_format {
         config.log.format = format;
     }
@@ -75,6 +80,16 @@ fn read_file(path: &Path) -> Result<String, ConfigError> {
 
 /// Reads the configuration from a text; relative paths in it are resolved beside `path`.
 pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Config, ConfigErrors> {
+    parse_for(text, path, environment, None)
+}
+
+/// The same for a gateway that starts Django's server itself.
+pub(super) fn parse_for(
+    text: &str,
+    path: &Path,
+    environment: &Environment,
+    app: Option<&AppCommand>,
+) -> Result<Config, ConfigErrors> {
     let (root, syntax_errors) = DeTable::parse_recoverable(text);
     let mut document = Document {
         root: root.get_ref(),
@@ -88,7 +103,7 @@ pub fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Confi
             errors: Vec::new(),
         },
     };
-    let config = read_sections(&mut document);
+    let config = read_sections(&mut document, app);
     if !document.findings.broken {
         document.refuse_unknown_keys();
     }
@@ -106,7 +121,7 @@ fn folder_of(path: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
-fn read_sections(document: &mut Document<'_>) -> Config {
+fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Config {
     let mut claims = Claims::default();
     let tls = TlsConfig::read(document);
     let usual = match tls {
@@ -115,7 +130,12 @@ fn read_sections(document: &mut Document<'_>) -> Config {
     };
     let (server, mode) = ServerConfig::read(document, usual);
     let frontend = FrontendConfig::read(document, &mut claims, &server);
-    let django = DjangoConfig::read(document, &mut claims, &server);
+    let app_server = app.map(|command| AppServerConfig::read(document, command));
+    let started = Started {
+        server: &server,
+        app_server: app_server.as_ref(),
+    };
+    let django = DjangoConfig::read(document, &mut claims, started);
     let files = FolderConfig::read_all(document, &mut claims);
     let upstreams = UpstreamRoute::read_all(document, &mut claims, &server);
     let sockets = SocketConfig::read_all(document, &mut claims, &server);
@@ -124,6 +144,7 @@ fn read_sections(document: &mut Document<'_>) -> Config {
         mode,
         tls: Some(tls).filter(|_| !server.https.is_empty()),
         server,
+        app_server,
         django,
         frontend,
         files,
@@ -181,6 +202,6 @@ pub(super) fn known_keys() -> Vec<(&'static str, &'static str)> {
             errors: Vec::new(),
         },
     };
-    read_sections(&mut document);
+    read_sections(&mut document, None);
     document.findings.known.all().collect()
 }

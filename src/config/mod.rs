@@ -5,6 +5,7 @@
 //! read. The surprise: defaults live in each section's `Default`, and the shipped `gateway.toml` is
 //! tested to say the same.
 
+mod app_server;
 mod auth;
 mod buffering;
 mod delivery;
@@ -44,6 +45,7 @@ mod trusted;
 mod unknown;
 mod upstream;
 
+pub use app_server::{AppCommand, AppServerConfig, AppServerKind};
 pub use auth::{AuthConfig, AuthUrl};
 pub use buffering::{BufferFolder, BufferingConfig};
 pub use delivery::DeliveryConfig;
@@ -67,7 +69,7 @@ pub use tls::TlsConfig;
 pub use trusted::TrustedProxies;
 pub use upstream::UpstreamAddress;
 
-/// Everything `gateway.toml` decides.
+/// Everything `gateway.toml` and the command line decide.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What the gateway runs for; decides error pages, where a port listens and how a frontend is treated.
@@ -76,6 +78,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[tls]`; `None` where HTTPS is served nowhere.
     pub tls: Option<TlsConfig>,
+    /// The command behind `--`, where the gateway itself starts Django's server.
+    pub app_server: Option<AppServerConfig>,
     /// `[django]`
     pub django: DjangoConfig,
     /// `[frontend]`

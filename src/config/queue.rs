@@ -29,11 +29,13 @@ impl Default for QueueConfig {
 
 impl QueueConfig {
     /// Reads the keys.
-    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+    ///
+    /// What is known of the server that runs Django stands in for a number that is not given.
+    pub(super) fn read(section: &mut Section<'_, '_>, known: Option<usize>) -> Self {
         let default = Self::default();
         let concurrency = section.count("concurrency", 0..=10_000);
         Self {
-            concurrency: concurrency.filter(|places| *places > 0),
+            concurrency: concurrency.filter(|places| *places > 0).or(known),
             length: section
                 .count("queue", 0..=100_000)
                 .unwrap_or(default.length),

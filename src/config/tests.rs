@@ -105,6 +105,7 @@ fn command_line_beats_variable_beats_file_beats_default() {
             path: path.clone(),
             environment: environment.collect(),
             log_format,
+            app: None,
         };
         load::load(&options).unwrap().log
     };
@@ -292,6 +293,7 @@ fn a_file_that_cannot_be_read_says_what_to_do() {
             path,
             environment: Environment::default(),
             log_format: None,
+            app: None,
         };
         load::load(&options).unwrap_err().to_string()
     };
@@ -340,4 +342,31 @@ proptest::proptest! {
             proptest::prop_assert!(!errors.findings().is_empty());
         }
     }
+}
+
+#[test]
+fn a_django_of_its_own_and_one_that_is_named_are_one_too_many() {
+    let command = AppCommand {
+        words: ["gunicorn", "--workers", "3", "mysite.wsgi"]
+            .map(str::to_owned)
+            .to_vec(),
+        socket: "/tmp/x/app.sock".into(),
+        folder: "/nowhere".into(),
+    };
+    let load = |text: &str| {
+        let path = Path::new("gateway.toml");
+        load::parse_for(text, path, &Environment::default(), Some(&command))
+    };
+    let config = load("").unwrap();
+    let socket = UpstreamAddress::Unix("/tmp/x/app.sock".into());
+    assert_eq!(config.django.upstream, [socket]);
+    assert_eq!(config.django.queue.concurrency, Some(3));
+    let config = load("[django]\nconcurrency = 2\n").unwrap();
+    assert_eq!(config.django.queue.concurrency, Some(2));
+    let said = load("[django]\nupstream = \"http://127.0.0.1:8000\"\n").unwrap_err();
+    let said = said.to_string();
+    assert!(
+        said.starts_with("gateway.toml:2:12: django.upstream: is where another Django listens"),
+        "{said}"
+    );
 }

@@ -15,6 +15,7 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{self, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::{Registry, fmt as lines};
 
@@ -27,6 +28,14 @@ pub fn install(config: &LogConfig) -> Result<(), SetGlobalDefaultError> {
         LogFormat::Pretty => subscriber::set_global_default(pretty(config, io::stderr, colours)),
         LogFormat::Json => subscriber::set_global_default(json(config, io::stderr)),
     }
+}
+
+/// This moment, as the lines of the log have it.
+pub fn timestamp() -> String {
+    let mut text = String::new();
+    // Writing to a `String` cannot fail.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
 }
 
 /// Logs a panic, which is always a bug of ours, as one line instead of a text over several.

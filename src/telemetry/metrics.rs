@@ -122,6 +122,8 @@ pub struct Metrics {
     pub queue_waiting: Family<KindLabel, Gauge>,
     /// Requests that waited for too long.
     pub queue_timeouts: Family<KindLabel, Counter>,
+    /// Starts of Django's server after the first, where the gateway runs it.
+    pub app_restarts: Counter,
     /// Requests that were sent to an upstream again, since a connection broke before an answer came.
     pub upstream_retries: Family<UpstreamName, Counter>,
 }
@@ -163,6 +165,7 @@ impl Metrics {
         self.outbox.register(r);
         self.register_buffers(r);
         self.register_queue(r);
+        self.register_server(r);
         r.register("requests", "Requests by outcome", self.requests.clone());
         r.register(
             "refused",
@@ -173,6 +176,14 @@ impl Metrics {
             "upstream_retries",
             "Requests that were sent to an upstream again",
             self.upstream_retries.clone(),
+        );
+    }
+
+    fn register_server(&self, r: &mut Registry) {
+        r.register(
+            "app_restarts",
+            "Starts of Django's server after the first, where the gateway runs it",
+            self.app_restarts.clone(),
         );
     }
 

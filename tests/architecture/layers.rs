@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "django", "socket"],
     &["publish"],
     &["session", "broker"],
-    &["proxy", "files", "hub", "upcall"],
+    &["proxy", "files", "hub", "upcall", "app_server"],
     &["tls", "net", "web"],
     &["telemetry"],
     &["config"],

@@ -47,6 +47,7 @@ mod hints;
 mod leases;
 mod limits;
 mod living;
+mod one_process;
 mod outbox;
 mod own_answers;
 mod proxying;

@@ -41,18 +41,38 @@ impl Process {
         .await
     }
 
+    /// Starts it with a server for Django that it runs itself: the words behind `--`, and variables.
+    pub async fn start_with(setup: Setup, words: &[&str], variables: &[(&str, &str)]) -> Self {
+        let child = |command: &mut Command| {
+            command
+                .arg("--")
+                .args(words)
+                .envs(variables.iter().copied());
+        };
+        Self::start_as(setup, |binary| Command::new(binary), child).await
+    }
+
     async fn start_by(setup: Setup, command: impl FnOnce(&Path) -> Command) -> Self {
+        Self::start_as(setup, command, |_| {}).await
+    }
+
+    async fn start_as(
+        setup: Setup,
+        command: impl FnOnce(&Path) -> Command,
+        further: impl FnOnce(&mut Command),
+    ) -> Self {
         let (folder, file) = setup.write();
         let log = folder.path().join("process.log");
         let output = File::create(&log).unwrap();
-        let child = command(Path::new(env!("CARGO_BIN_EXE_gatepost")))
+        let mut command = command(Path::new(env!("CARGO_BIN_EXE_gatepost")));
+        command
             .args(["run", "--log-format", "json", "--config"])
             .arg(&file)
             .env("GATEPOST_SECRET", SECRET)
             .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
+            .stderr(output);
+        further(&mut command);
+        let child = command.spawn().unwrap();
         let child = Mutex::new(child);
         let ready = eventually_some(PATIENCE, async || {
             let text = read_to_string(&log).unwrap();
@@ -104,7 +124,12 @@ impl Process {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// The process id.
