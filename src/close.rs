@@ -50,6 +50,12 @@ pub enum CloseReason {
     DjangoFails(Box<str>),
     /// The client read too slowly and its outbox overflowed.
     TooSlow,
+    /// The session may not listen here.
+    NotAllowed,
+    /// The last of a stream was published.
+    StreamEnded,
+    /// What Django handed over is to be asked for once more: it may be another answer by now.
+    AskAgain,
     /// What a caller of `/v1/revoke` asked for.
     Revoked {
         /// A close code that RFC 6455 lets an application use.
@@ -64,6 +70,8 @@ impl CloseReason {
     pub fn code(&self) -> u16 {
         match self {
             Self::NotLoggedIn | Self::SessionEnded(_) => 4001,
+            Self::NotAllowed => 4003,
+            Self::StreamEnded => 1000,
             Self::GoingAway { .. } => 1001,
             Self::ProtocolError => 1002,
             Self::InvalidUtf8 => 1007,
@@ -74,6 +82,7 @@ impl CloseReason {
             | Self::AnotherUser
             | Self::DjangoUnreachable
             | Self::DjangoFails(_)
+            | Self::AskAgain
             | Self::TooSlow => 1013,
             Self::Revoked { code, .. } => *code,
         }
@@ -93,6 +102,9 @@ impl CloseReason {
             Self::AnotherUser => "another user logged in".into(),
             Self::DjangoUnreachable => "Django cannot be reached, try again later".into(),
             Self::TooSlow => "too slow".into(),
+            Self::NotAllowed => "not allowed".into(),
+            Self::StreamEnded => "end".into(),
+            Self::AskAgain => "ask again".into(),
             Self::DjangoFails(text) | Self::Revoked { text, .. } => Cow::Borrowed(text.as_ref()),
         };
         match text {
@@ -170,26 +182,35 @@ mod tests {
             Reason::DjangoUnreachable,
             Reason::DjangoFails("x".into()),
             Reason::TooSlow,
+            Reason::NotAllowed,
+            Reason::StreamEnded,
+            Reason::AskAgain,
         ];
-        for reason in &all {
-            match reason {
-                Reason::NotLoggedIn
-                | Reason::SessionEnded(_)
-                | Reason::GoingAway { .. }
-                | Reason::Policy(_)
-                | Reason::ProtocolError
-                | Reason::InvalidUtf8
-                | Reason::MessageTooBig
-                | Reason::Misconfigured(_)
-                | Reason::SessionChanged
-                | Reason::AnotherUser
-                | Reason::DjangoUnreachable
-                | Reason::DjangoFails(_)
-                | Reason::TooSlow => {}
-                Reason::Revoked { .. } => panic!("its code is the caller's"),
-            }
-        }
+        all.iter().for_each(assert_listed);
         all
+    }
+
+    fn assert_listed(reason: &CloseReason) {
+        use CloseReason as Reason;
+        match reason {
+            Reason::NotLoggedIn
+            | Reason::SessionEnded(_)
+            | Reason::GoingAway { .. }
+            | Reason::Policy(_)
+            | Reason::ProtocolError
+            | Reason::InvalidUtf8
+            | Reason::MessageTooBig
+            | Reason::Misconfigured(_)
+            | Reason::SessionChanged
+            | Reason::AnotherUser
+            | Reason::DjangoUnreachable
+            | Reason::DjangoFails(_)
+            | Reason::TooSlow
+            | Reason::NotAllowed
+            | Reason::StreamEnded
+            | Reason::AskAgain => {}
+            Reason::Revoked { .. } => panic!("its code is the caller's"),
+        }
     }
 
     #[test]

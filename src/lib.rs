@@ -29,6 +29,7 @@ pub mod files;
 pub mod hub;
 pub mod identity;
 pub mod ids;
+pub mod mac;
 pub mod net;
 pub mod proxy;
 pub mod publication;

@@ -72,6 +72,15 @@ impl Content {
     }
 }
 
+/// An event's name is not longer, in bytes.
+const LONGEST_EVENT: usize = 100;
+
+/// Whether an event of SSE may be called so: two names are the gateway's own.
+pub fn is_event_name(text: &str) -> bool {
+    let fits = (1..=LONGEST_EVENT).contains(&text.len()) && !text.contains(char::is_control);
+    fits && !matches!(text, "gatepost" | "close")
+}
+
 /// Something on its way to an audience.
 #[derive(Clone, Debug)]
 pub struct Publication {

@@ -112,6 +112,11 @@ impl WordText {
         self.0.clone()
     }
 
+    /// What a client gets that knows the gateway's words by the member `control`.
+    pub fn control(&self) -> String {
+        self.0.replacen(MARK, "control", 1)
+    }
+
     /// Its length in bytes.
     pub fn size(&self) -> usize {
         self.0.len()

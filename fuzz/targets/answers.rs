@@ -1,8 +1,10 @@
-//! What Django answers to the gateway's own questions: about sessions, and for its outbox.
+//! What Django answers to the gateway's own questions: about sessions, and for its outbox; and streams that it
+//! hands over.
 #![no_main]
 
 use gatepost::publish::fuzzing::page;
 use gatepost::session::{Answer, fuzzing};
+use gatepost::socket::fuzzing::describe;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use libfuzzer_sys::fuzz_target;
 
@@ -42,6 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
     fuzzing::judgement(status, &fields, body);
     fuzzing::batch(body);
     page(body);
+    describe(body);
     if let Ok(answer) = Answer::decode(body) {
         let _ = answer.identity(Box::default());
     }

@@ -23,8 +23,8 @@ use crate::server::by_permission::FilesByPermission;
 use crate::server::route::Route;
 use crate::server::upstream_handler::UpstreamHandler;
 use crate::socket::{
-    ConnectionLimits, LoginThrottle, OriginRule, SocketParts, SocketRoute, SocketSettings,
-    TopicDesk, Visitors,
+    ConnectionLimits, HandedOver, LoginThrottle, OriginRule, SocketParts, SocketRoute,
+    SocketSettings, TopicDesk, Visitors,
 };
 use crate::telemetry::seldom::OncePerKey;
 
@@ -39,6 +39,12 @@ pub(super) struct Routes<'a> {
     pub(super) config: &'a Config,
 }
 
+/// What an upstream may name, or hand over, in place of an answer.
+struct BehindUpstreams {
+    files: Arc<FilesByPermission>,
+    streams: Arc<HandedOver>,
+}
+
 /// What requests are forwarded to.
 struct Destination<'a> {
     name: &'a str,
@@ -48,15 +54,20 @@ struct Destination<'a> {
 
 impl Routes<'_> {
     pub(super) fn table(&self) -> RouteTable<Arc<Route>> {
-        RouteTable::new(self.sockets(), self.prefixes())
+        let parts = Arc::new(self.socket_parts());
+        let streams = HandedOver::new(Arc::clone(&parts), &self.shared.secrets);
+        let behind = BehindUpstreams {
+            files: Arc::new(self.files_by_permission()),
+            streams: Arc::new(streams),
+        };
+        RouteTable::new(self.sockets(&parts), self.prefixes(&behind))
     }
 
-    fn prefixes(&self) -> Vec<(String, Arc<Route>)> {
+    fn prefixes(&self, behind: &BehindUpstreams) -> Vec<(String, Arc<Route>)> {
         let config = self.config;
-        let files = Arc::new(self.files_by_permission());
         let forward = |name: &str, addresses: &[UpstreamAddress], kind| {
             self.upstream(
-                &files,
+                behind,
                 &Destination {
                     name,
                     addresses,
@@ -103,10 +114,11 @@ impl Routes<'_> {
         (served.path.clone(), route)
     }
 
-    fn upstream(&self, files: &Arc<FilesByPermission>, to: &Destination<'_>) -> Arc<Route> {
+    fn upstream(&self, behind: &BehindUpstreams, to: &Destination<'_>) -> Arc<Route> {
         Arc::new(Route::Upstream(UpstreamHandler {
             forwarder: self.forwarder(to),
-            files: Arc::clone(files),
+            files: Arc::clone(&behind.files),
+            streams: Arc::clone(&behind.streams),
         }))
     }
 
@@ -168,14 +180,13 @@ impl Routes<'_> {
         }))
     }
 
-    fn sockets(&self) -> Vec<(String, Arc<Route>)> {
-        let parts = Arc::new(self.socket_parts());
+    fn sockets(&self, parts: &Arc<SocketParts>) -> Vec<(String, Arc<Route>)> {
         let route = |socket: &crate::config::SocketConfig| {
             let origin = OriginRule {
                 allowed: socket.allowed_origins.iter().cloned().collect(),
                 required: socket.require_origin,
             };
-            let (path, parts) = (socket.path.as_str().into(), Arc::clone(&parts));
+            let (path, parts) = (socket.path.as_str().into(), Arc::clone(parts));
             let route = SocketRoute {
                 path,
                 origin,

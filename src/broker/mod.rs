@@ -138,6 +138,14 @@ impl Broker {
         heard
     }
 
+    /// What was published last. Whoever is to get it has it in hand.
+    pub fn position(&self) -> Position {
+        Position {
+            generation: self.generation,
+            sequence: self.state.lock().sequence,
+        }
+    }
+
     /// Gives every connection a word of the gateway's own, in order with what is published. Returns how many
     /// took it.
     pub fn say_everyone(&self, word: WordText) -> usize {

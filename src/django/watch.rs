@@ -141,10 +141,10 @@ impl Watch {
         }
         let stated = new.and_then(is_stated_of).map(|(_, answer)| answer);
         self.lifecycle.follow(ObservedChange {
-            old: context(asked, old.clone()),
+            old: AuthSubject::after(asked, old.clone()),
             change,
             stated,
-            new: new.map(|new| context(asked, new.clone())),
+            new: new.map(|new| AuthSubject::after(asked, new.clone())),
             asked: asked.at,
             placed,
         });
@@ -196,17 +196,4 @@ fn scope(asked: &RequestSummary) -> Scope<'_> {
         path: asked.uri.path(),
         cookies: asked.cookies.as_ref(),
     }
-}
-
-/// What it takes to ask Django about the new session.
-fn context(asked: &RequestSummary, cookies: SessionCookies) -> AuthSubject {
-    let known = [
-        (header::USER_AGENT, &asked.user_agent),
-        (header::ACCEPT_LANGUAGE, &asked.accept_language),
-        (header::ORIGIN, &asked.origin),
-    ];
-    let known = known.into_iter();
-    let known = known.filter_map(|(name, value)| Some((name, value.clone()?)));
-    let fields: HeaderMap = known.collect();
-    AuthSubject::of(cookies, &fields, &asked.host, asked.address)
 }

@@ -127,8 +127,21 @@ impl Hub {
         let word = Item::word(Word::unsubscribed(&[topic.as_str()], "revoked").text());
         for member in &members {
             member.outbox.push(&word, self.limits);
+            if member.is_handed_over && member.topics().is_empty() {
+                member.outbox.close(&CloseReason::NotAllowed);
+            }
         }
         members.len()
+    }
+
+    /// Ends what Django handed over to an audience: its clients ask Django themselves. Returns how many there were.
+    pub fn end_handed_over(&self, audience: &Audience) -> usize {
+        let mut ended = 0;
+        self.registry.each(audience, |member| {
+            ended +=
+                usize::from(member.is_handed_over && member.outbox.close(&CloseReason::AskAgain));
+        });
+        ended
     }
 
     /// Gives one connection a word of the gateway's own, in order with its frames.

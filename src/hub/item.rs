@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::ids::TopicName;
-use crate::publication::{Audience, Content, Frame, Position, Publication};
+use crate::publication::{Audience, Content, Position, Publication};
 use crate::words::WordText;
 
 /// What waits.
@@ -40,10 +40,14 @@ pub enum Said {
 pub enum ItemForm {
     /// An object with the content among its members.
     Envelope,
+    /// An event (SSE).
+    Event,
+    /// A line of JSON.
+    Line,
 }
 
 impl ItemForm {
-    const COUNT: usize = 1;
+    const COUNT: usize = 3;
 }
 
 impl Item {
@@ -65,22 +69,22 @@ impl Item {
         })
     }
 
-    /// A frame that Django gives to one new connection alone.
-    pub fn first(frame: Frame) -> Arc<Self> {
-        Self::alone(Said::Content(Content::Frame(frame)))
+    /// What Django gives to one new connection alone.
+    pub fn first(content: Content, event: Option<Box<str>>) -> Arc<Self> {
+        Self::alone(Said::Content(content), event)
     }
 
     /// A word of the gateway's own, which nothing takes the place of.
     pub fn word(word: WordText) -> Arc<Self> {
-        Self::alone(Said::Word(word))
+        Self::alone(Said::Word(word), None)
     }
 
-    fn alone(said: Said) -> Arc<Self> {
+    fn alone(said: Said, event: Option<Box<str>>) -> Arc<Self> {
         Arc::new(Self {
             said,
             position: None,
             topic: None,
-            event: None,
+            event,
             end: false,
             key: None,
             expires: None,

@@ -19,6 +19,29 @@ use crate::ids::{ConnectionId, TopicName};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct JoinOrder(pub(super) u64);
 
+/// What a connection is to its client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// A WebSocket.
+    #[default]
+    WebSocket,
+    /// A response of events (SSE).
+    EventStream,
+    /// A response of lines, each a JSON value.
+    JsonLines,
+}
+
+impl Transport {
+    /// What it is called where connections are listed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::EventStream => "sse",
+            Self::JsonLines => "ndjson",
+        }
+    }
+}
+
 /// One connection, as the hub knows it.
 #[derive(Debug)]
 pub struct Member {
@@ -26,14 +49,18 @@ pub struct Member {
     pub id: ConnectionId,
     /// The path of its socket route.
     pub socket: Arc<str>,
+    /// What it is to its client.
+    pub transport: Transport,
     /// The client's address.
     pub address: IpAddr,
     /// When it was made.
     pub since: SystemTime,
     /// What waits for it.
     pub outbox: Outbox,
-    /// Whether it has no session, and never will. Read for each frame to everyone.
-    pub(super) is_visitor: bool,
+    /// Whether it hears topics alone. Read for each frame to everyone.
+    pub(super) hears_topics_alone: bool,
+    /// Whether Django began it, with a response that the gateway goes on with.
+    pub(super) is_handed_over: bool,
     identity: ArcSwap<Identity>,
     /// Locked before any shard of the indexes.
     standing: Mutex<Standing>,
@@ -54,13 +81,30 @@ impl Member {
         Self {
             id: ConnectionId::random(),
             socket,
+            transport: Transport::default(),
             address,
             since: SystemTime::now(),
             outbox: Outbox::default(),
-            is_visitor: identity.is_visitor(),
+            // Who has no session, and never will.
+            hears_topics_alone: identity.is_visitor(),
+            is_handed_over: false,
             identity: ArcSwap::new(identity),
             standing: Mutex::default(),
         }
+    }
+
+    /// The same over another transport.
+    #[must_use]
+    pub fn over(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// The same as a response that Django began: it hears what Django says it does, and nothing else.
+    #[must_use]
+    pub fn handed_over(mut self, transport: Transport) -> Self {
+        (self.hears_topics_alone, self.is_handed_over) = (true, true);
+        self.over(transport)
     }
 
     /// Who it is now.

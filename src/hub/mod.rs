@@ -24,7 +24,7 @@ pub use hold::Hold;
 use hold::Holds;
 pub use item::{Item, ItemForm, Said};
 use member::JoinOrder;
-pub use member::Member;
+pub use member::{Member, Transport};
 use outbox::Headroom;
 pub use outbox::{Outbox, OutboxLimits, Taken};
 
@@ -272,9 +272,9 @@ impl Drop for Membership {
     }
 }
 
-/// A visitor hears topics alone.
+/// A visitor hears topics alone, and so does what Django handed over.
 fn may_hear(member: &Member, audience: &Audience) -> bool {
-    matches!(audience, Audience::Topic(_)) || !member.is_visitor
+    matches!(audience, Audience::Topic(_)) || !member.hears_topics_alone
 }
 
 /// Whether the options of a publication let a connection of its audience have it.

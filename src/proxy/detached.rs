@@ -16,6 +16,7 @@ use hyper::client::conn::TrySendError;
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
+use super::hand_over::HandOver;
 use super::intercept::{Intercept, Outgoing, RequestSummary};
 use super::queue::{QueuePlace, QueueRefusal};
 use super::reuse::Sent;
@@ -132,8 +133,12 @@ impl PendingResponse {
         if let Poll::Ready(Ok(response)) = &mut answered {
             let (intercept, status) = (&self.shared.intercept, response.status());
             let passed_on = intercept.incoming(&self.summary, status, response.headers());
+            let hand_over = HandOver::of(&self.summary, status, response.headers());
             if let Some(passed_on) = passed_on {
                 response.extensions_mut().insert(passed_on);
+            }
+            if let Some(hand_over) = hand_over {
+                response.extensions_mut().insert(hand_over);
             }
         }
         answered

@@ -17,6 +17,7 @@ mod download;
 mod error;
 mod flow;
 pub mod forward;
+pub mod hand_over;
 mod head;
 mod idle_timeout;
 pub mod intercept;

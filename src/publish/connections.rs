@@ -83,7 +83,7 @@ fn one<'a>(snapshot: &'a ConnectionSnapshot, identity: &'a Identity) -> Connecti
         groups: identity.groups.iter().map(GroupName::as_str).collect(),
         topics: member.topics().iter().map(ToString::to_string).collect(),
         socket: &member.socket,
-        transport: "websocket",
+        transport: member.transport.name(),
         address: member.address.to_string(),
         since: unix_time::of(member.since).as_secs(),
         sent: snapshot.sent,

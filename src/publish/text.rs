@@ -12,12 +12,10 @@ use serde_json::value::RawValue;
 
 use crate::config::duration;
 use crate::ids::{ConnectionId, GroupName, SessionDigest, TopicName, UserId};
+use crate::publication::is_event_name;
 
 /// No id, name or path is longer, in bytes.
 const LONGEST: usize = 255;
-
-/// An event's name is not longer, in bytes.
-const LONGEST_EVENT: usize = 100;
 
 /// More users are several publications: one must not hold the broker for long.
 const MOST_USERS: usize = 10_000;
@@ -88,11 +86,7 @@ pub(super) fn only_true<'de, D: Deserializer<'de>>(d: D) -> Result<Option<()>, D
 
 /// What an event of SSE is called.
 pub(super) fn event<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Box<str>>, D::Error> {
-    let make = |text: &str| {
-        let fits = (1..=LONGEST_EVENT).contains(&text.len()) && !text.contains(char::is_control);
-        let is_own = matches!(text, "gatepost" | "close");
-        (fits && !is_own).then(|| text.into())
-    };
+    let make = |text: &str| is_event_name(text).then(|| text.into());
     text(
         d,
         "an event's name (1 to 100 bytes without control characters; `gatepost` and `close` are the \

@@ -75,6 +75,8 @@ pub(super) struct Deadlines {
     ended: AtomicU64,
     /// Whether no further request is wanted.
     dismissed: AtomicBool,
+    /// Whether an answer is under way that has no end of its own.
+    is_endless: AtomicBool,
     half_close: Arc<HalfClose>,
 }
 
@@ -101,6 +103,7 @@ impl Deadlines {
             leaving: AtomicU8::new(Leaving::Nothing as u8),
             ended: AtomicU64::new(0),
             dismissed: AtomicBool::new(false),
+            is_endless: AtomicBool::new(false),
             half_close: Arc::default(),
         })
     }
@@ -121,8 +124,14 @@ impl Deadlines {
         self.requests.fetch_add(1, Relaxed);
     }
 
+    /// The answer that leaves now lasts until the client leaves.
+    pub(super) fn answers_without_end(&self) {
+        self.is_endless.store(true, Relaxed);
+    }
+
     pub(super) fn request_ended(&self) {
         self.idle.store(self.now(), Relaxed);
+        self.is_endless.store(false, Relaxed);
         self.requests.fetch_sub(1, Relaxed);
     }
 
@@ -143,9 +152,10 @@ impl Deadlines {
         }
     }
 
-    /// Whether an answer is not out yet.
+    /// Whether an answer is not out yet for which a client waits that has ended its half.
     pub(super) fn owes_answer(&self) -> bool {
-        self.requests.load(Relaxed) > 0 || self.stalled.load(Relaxed) != 0
+        let owes = self.requests.load(Relaxed) > 0 || self.stalled.load(Relaxed) != 0;
+        owes && !self.is_endless.load(Relaxed)
     }
 
     /// What becomes of a client that ends its half; with HTTP/2 there is none.

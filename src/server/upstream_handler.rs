@@ -9,6 +9,8 @@ use http::{Request, Response};
 use super::by_permission::FilesByPermission;
 use crate::proxy::InternalRedirect;
 use crate::proxy::forward::Forwarder;
+use crate::proxy::hand_over::HandOver;
+use crate::socket::{HandedOver, HandedRequest};
 use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
@@ -22,6 +24,8 @@ pub struct UpstreamHandler {
     pub forwarder: Forwarder,
     /// What it may name in place of an answer.
     pub files: Arc<FilesByPermission>,
+    /// Goes on with what it may hand over.
+    pub streams: Arc<HandedOver>,
 }
 
 impl UpstreamHandler {
@@ -42,8 +46,15 @@ impl UpstreamHandler {
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
         let asked = self.files.remember(&request, downstream);
+        let handed = HandedRequest {
+            method: request.method().clone(),
+            id: downstream.request_id,
+        };
         let answer = self.forwarder.forward(request, downstream).await;
         let mut answer = answer.map_err(|error| error.to_problem())?;
+        if let Some(hand_over) = answer.extensions_mut().remove::<HandOver>() {
+            return Box::pin(self.streams.go_on(&handed, &hand_over, answer)).await;
+        }
         match answer.extensions_mut().remove::<InternalRedirect>() {
             None => Ok(answer),
             Some(redirect) => Box::pin(self.files.answer(asked, &redirect, answer)).await,

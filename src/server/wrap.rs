@@ -20,7 +20,7 @@ use tracing::Span;
 use super::deadlines::Deadlines;
 use super::request_limits::LastAnswer;
 use crate::net::stream::Stream;
-use crate::web::body::{BodyError, ResponseBody};
+use crate::web::body::{BodyError, ResponseBody, Unending};
 use crate::web::request_body::RequestBody;
 
 /// A client's socket.
@@ -161,6 +161,9 @@ impl InFlight {
     /// Records that this answer is about to leave.
     pub(super) fn answers<B>(&self, response: &mut Response<B>) {
         self.0.answers(response.status());
+        if response.extensions_mut().remove::<Unending>().is_some() {
+            self.0.answers_without_end();
+        }
         if response.extensions_mut().remove::<LastAnswer>().is_some() {
             self.0.dismiss();
         }

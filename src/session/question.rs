@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::identity::Identity;
 use crate::ids::RequestId;
+use crate::proxy::intercept::RequestSummary;
 use crate::session::cookie::{SessionAt, SessionCookies};
 
 /// A longer field is left out.
@@ -85,6 +86,21 @@ impl AuthSubject {
             accept_language: field(header::ACCEPT_LANGUAGE),
             origin: field(header::ORIGIN),
         }
+    }
+}
+
+impl AuthSubject {
+    /// What is needed of a request that Django has answered, whose browser has these cookies since.
+    pub fn after(asked: &RequestSummary, cookies: SessionCookies) -> Self {
+        let known = [
+            (header::USER_AGENT, &asked.user_agent),
+            (header::ACCEPT_LANGUAGE, &asked.accept_language),
+            (header::ORIGIN, &asked.origin),
+        ];
+        let known = known.into_iter();
+        let known = known.filter_map(|(name, value)| Some((name, value.clone()?)));
+        let fields: HeaderMap = known.collect();
+        Self::of(cookies, &fields, &asked.host, asked.address)
     }
 }
 

@@ -8,6 +8,7 @@ use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::OriginError;
+use crate::close::CloseReason;
 use crate::net::per_address::NoPlace;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
@@ -43,6 +44,9 @@ pub enum HandshakeError {
     /// The handshake breaks RFC 6455 section 4.2.1.
     #[error("the WebSocket handshake is malformed: {0}")]
     Malformed(&'static str),
+    /// A stream that is refused for what would close a WebSocket.
+    #[error("{}", .0.text())]
+    Closed(CloseReason),
     /// The wrong page.
     #[error(transparent)]
     Origin(#[from] OriginError),
@@ -138,7 +142,20 @@ impl HandshakeError {
             Self::NotAnUpgrade => "not_an_upgrade",
             Self::Method | Self::Version | Self::Malformed(_) => "malformed",
             Self::Origin(_) => "origin_refused",
+            Self::Closed(_) => "closed",
         }
+    }
+}
+
+/// What a reason to close a WebSocket is where none was opened.
+fn refusal(reason: &CloseReason) -> (StatusCode, &'static str) {
+    match reason {
+        CloseReason::NotLoggedIn | CloseReason::SessionEnded(_) => {
+            (StatusCode::UNAUTHORIZED, "not_logged_in")
+        }
+        CloseReason::Policy(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_connections"),
+        CloseReason::Misconfigured(_) => (StatusCode::BAD_GATEWAY, "misconfigured"),
+        _ => (StatusCode::FORBIDDEN, "not_allowed"),
     }
 }
 
@@ -167,6 +184,10 @@ impl ToProblem for HandshakeError {
             Self::Version => problem(StatusCode::UPGRADE_REQUIRED, "websocket_version"),
             Self::Malformed(_) => problem(StatusCode::BAD_REQUEST, "malformed_handshake"),
             Self::Origin(error) => error.to_problem(),
+            Self::Closed(reason) => {
+                let (status, code) = refusal(reason);
+                problem(status, code)
+            }
         }
     }
 }

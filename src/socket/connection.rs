@@ -23,7 +23,6 @@ use super::{Socket, message};
 use crate::close::CloseReason;
 use crate::hub::{Item, Outbox, Taken};
 use crate::net::per_address::AddressPermit;
-use crate::telemetry::metrics::CodeLabel;
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
 const BATCH: usize = 4 * 1024;
@@ -64,17 +63,7 @@ impl Connection {
     /// Takes the connection out of the hub, then ends it. Boxed, and no part of `run`: a connection
     /// lives long and ends once, so its task should hold no room for the end.
     fn leave(self, end: ConnectionEnd) -> Pin<Box<impl Future<Output = ()>>> {
-        let metrics = &self.parts.metrics;
-        metrics.connections.dec();
-        if let ConnectionEnd::Close(reason) = &end {
-            let code = reason.code().into();
-            metrics.closes.get_or_create(&CodeLabel { code }).inc();
-            let member = self.joined.member();
-            self.parts.log_close(&member.socket, member.address, reason);
-        }
-        let member = self.joined.member();
-        let (id, path, address) = (member.id, &*member.socket, member.address);
-        tracing::debug!(connection = %id, path, %address, ?end, "connection ends");
+        self.parts.record_end(self.joined.member(), &end);
         drop(self.joined);
         Box::pin(closing::finish(self.socket, end))
     }
@@ -202,11 +191,10 @@ impl Connection {
         bounded(self.parts.settings.write_timeout, outbox, ping).await
     }
 
-    /// After `least` of the ping interval up to a fifth more.
     fn next_wake(&self, least: f64) -> Instant {
-        let jitter = least + 0.2 * fraction(self.joined.member().id.low_bits());
-        let ping = Instant::now() + self.parts.settings.ping.mul_f64(jitter);
-        self.parts.settings.slot_end(ping)
+        self.parts
+            .settings
+            .next_wake(self.joined.member().id, least)
     }
 }
 
@@ -231,9 +219,4 @@ async fn bounded(
 
 fn policy(text: &'static str) -> ConnectionEnd {
     ConnectionEnd::Close(CloseReason::Policy(text))
-}
-
-/// 32 random bits as a fraction of one.
-fn fraction(bits: u32) -> f64 {
-    f64::from(bits) / f64::from(u32::MAX)
 }

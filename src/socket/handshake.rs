@@ -21,7 +21,8 @@ use super::parts::SocketParts;
 use super::pending_handshake::{self, Arrival, Decision, Outcome, PendingHandshake, SecondLook};
 use super::topics::QueryTokens;
 use super::welcome::Welcome;
-use super::{OriginRule, Socket, echo};
+use super::{OriginRule, Socket, echo, streams};
+use crate::hub::Transport;
 use crate::net::per_address::AddressPermit;
 use crate::session::{AuthSubject, Question};
 use crate::telemetry::span;
@@ -52,6 +53,10 @@ impl SocketRoute {
         mut request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
+        if !self.echo && streams::is_asked_for(&request, downstream) {
+            // Boxed: hyper keeps room for the larger of the two for every request.
+            return Box::pin(self.stream(request, downstream)).await;
+        }
         // Before the check: a handshake that passes it while a shutdown or a revocation begins is
         // older than that, and so refused when it registers.
         let asked = Instant::now();
@@ -65,14 +70,9 @@ impl SocketRoute {
         let came = Arrival {
             began: asked,
             tokens,
+            transport: Transport::WebSocket,
         };
-        let welcome = self.anonymous.then(|| self.welcome(downstream, &came));
-        let decided = self.decide(&request, downstream, came).await;
-        let decision = decided.inspect_err(|error| self.log_refusal(error, downstream))?;
-        let decision = match welcome {
-            Some(welcome) => welcome.apply(decision),
-            None => decision,
-        };
+        let decision = self.judge(&request, downstream, came).await?;
         if let Decision::Now(settled) = &decision {
             let fields = response.headers_mut();
             for cookie in &settled.set_cookies {
@@ -85,6 +85,22 @@ impl SocketRoute {
         let upgrade = hyper::upgrade::on(&mut request);
         self.start(upgrade, decision, permit);
         Ok(response)
+    }
+
+    /// Decides what becomes of a client, or begins to where that takes long.
+    pub(super) async fn judge(
+        &self,
+        request: &Request<RequestBody>,
+        downstream: &Downstream,
+        came: Arrival,
+    ) -> Result<Decision, HandshakeError> {
+        let welcome = self.anonymous.then(|| self.welcome(downstream, &came));
+        let decided = self.decide(request, downstream, came).await;
+        let decision = decided.inspect_err(|error| self.log_refusal(error, downstream))?;
+        Ok(match welcome {
+            Some(welcome) => welcome.apply(decision),
+            None => decision,
+        })
     }
 
     fn welcome(&self, downstream: &Downstream, came: &Arrival) -> Welcome {
@@ -102,18 +118,23 @@ impl SocketRoute {
         request: &Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<(Response<ResponseBody>, AddressPermit), HandshakeError> {
-        if self.parts.drain.is_draining() {
-            return Err(HandshakeError::Draining);
-        }
-        let permit = self.parts.limits.enter(downstream.address)?;
+        let permit = self.enter(downstream)?;
         let accepted = accept(request)?;
         self.origin.check(request.headers(), &downstream.host)?;
         Ok((accepted, permit))
     }
 
+    /// A place for one more connection.
+    pub(super) fn enter(&self, downstream: &Downstream) -> Result<AddressPermit, HandshakeError> {
+        if self.parts.drain.is_draining() {
+            return Err(HandshakeError::Draining);
+        }
+        self.parts.limits.enter(downstream.address)
+    }
+
     /// Browsers do not tell pages why a handshake failed, so the first refusal of a kind that more
     /// likely comes of a wrong setting than of an attack is logged with its remedy.
-    fn log_refusal(&self, error: &HandshakeError, downstream: &Downstream) {
+    pub(super) fn log_refusal(&self, error: &HandshakeError, downstream: &Downstream) {
         let label = error.label();
         self.parts.count(label);
         let (path, address) = (&*self.path, downstream.address);

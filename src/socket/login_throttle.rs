@@ -69,6 +69,15 @@ impl LoginThrottle {
     /// Keeps a client waiting, until it leaves or the gateway goes away. Where too many wait
     /// already, it does not.
     pub(super) async fn hold(&self, socket: &mut Socket, delay: Duration, drain: &DrainWatch) {
+        self.wait(delay, drain, gone(socket)).await;
+    }
+
+    /// Keeps a request waiting in the same way, which is dropped where its client leaves.
+    pub(super) async fn hold_request(&self, delay: Duration, drain: &DrainWatch) {
+        self.wait(delay, drain, std::future::pending()).await;
+    }
+
+    async fn wait(&self, delay: Duration, drain: &DrainWatch, left: impl Future<Output = ()>) {
         if delay.is_zero() {
             return;
         }
@@ -79,7 +88,7 @@ impl LoginThrottle {
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
             () = drain.draining() => {}
-            () = gone(socket) => {}
+            () = left => {}
         }
     }
 }

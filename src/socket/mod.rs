@@ -1,4 +1,4 @@
-//! WebSockets that the gateway ends itself.
+//! WebSockets that the gateway ends itself, and streams: responses that carry the same frames.
 //!
 //! `server` hands every request at a socket route to its [`SocketRoute`]. The way of a handshake reads
 //! top-down: `origin`, `handshake`, then a task of its own per connection in `connection`, ended by
@@ -19,6 +19,7 @@ mod metered;
 mod origin;
 mod parts;
 mod pending_handshake;
+mod streams;
 mod topics;
 mod visitors;
 mod welcome;
@@ -33,6 +34,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use metered::Metered;
 
+use crate::ids::ConnectionId;
 use crate::net::gcra::Gcra;
 use crate::session::LARGEST_ANSWER;
 
@@ -42,6 +44,7 @@ pub use handshake::SocketRoute;
 pub use login_throttle::LoginThrottle;
 pub use origin::{OriginError, OriginRule};
 pub use parts::SocketParts;
+pub use streams::{HandedOver, HandedRequest};
 pub use topics::TopicDesk;
 pub use visitors::Visitors;
 
@@ -82,6 +85,12 @@ impl SocketSettings {
         moment + Duration::from_nanos(u64::try_from(slot - into).unwrap_or(0))
     }
 
+    /// When a connection is to show that it lives: after `least` of the ping interval up to a fifth more.
+    fn next_wake(&self, connection: ConnectionId, least: f64) -> Instant {
+        let jitter = least + 0.2 * f64::from(connection.low_bits()) / f64::from(u32::MAX);
+        self.slot_end(Instant::now() + self.ping.mul_f64(jitter))
+    }
+
     /// What a client may say: at once as much as in two seconds.
     fn message_budget(&self) -> Gcra {
         Gcra::new(self.message_rate, self.message_rate.saturating_mul(2))
@@ -113,6 +122,7 @@ impl SocketSettings {
 #[cfg(fuzzing)]
 pub mod fuzzing {
     use super::message;
+    pub use super::streams::fuzzing::describe;
     pub use super::topics::fuzzing::read;
 
     /// A client's text message. A pong is JSON, and never longer than its ping.

@@ -4,10 +4,12 @@
 //! browsers send cookies along from other origins of the same site and apply no CORS to WebSockets, so
 //! this comparison is all that stands against cross-site WebSocket hijacking.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::web::hosts::is_same_authority;
 use crate::web::problem::{Problem, ToProblem};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a route demands of `Origin`.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +32,9 @@ pub enum OriginError {
     /// There is none, and the route demands one.
     #[error("the handshake has no Origin field")]
     Missing,
+    /// There is none, and it is a page of another origin that asks.
+    #[error("a page of another origin asks, and does not say which")]
+    Unsaid,
 }
 
 impl OriginRule {
@@ -54,6 +59,21 @@ impl OriginRule {
         let shown = String::from_utf8_lossy(origin.as_bytes());
         let shown: String = shown.chars().take(100).collect();
         Err(OriginError::Foreign(shown.escape_debug().to_string()))
+    }
+}
+
+impl OriginRule {
+    /// Checks a request without a WebSocket. A browser sends no `Origin` along with a `GET` of a page's own
+    /// origin, nor with one whose answer the page cannot read; it says which of them it is.
+    pub fn check_fetch(&self, headers: &HeaderMap, host: &HeaderValue) -> Result<(), OriginError> {
+        let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
+        match site {
+            Some(_) if headers.contains_key(header::ORIGIN) => {}
+            Some(b"same-origin" | b"none") => return Ok(()),
+            Some(_) => return Err(OriginError::Unsaid),
+            None => {}
+        }
+        self.check(headers, host)
     }
 }
 
@@ -108,6 +128,38 @@ mod tests {
             check(&OriginRule::default(), &["https://app.test:8443"]),
             Ok(())
         );
+    }
+
+    #[test]
+    fn of_a_fetch_without_origin_the_browser_says_whose_page_asks() {
+        let strict = OriginRule {
+            required: true,
+            ..OriginRule::default()
+        };
+        let check = |rule: &OriginRule, fields: &[(&str, &str)]| {
+            let fields = fields.iter().map(|(name, value)| {
+                let name: HeaderName = name.parse().unwrap();
+                (name, value.parse().unwrap())
+            });
+            rule.check_fetch(
+                &fields.collect(),
+                &HeaderValue::from_static("app.test:8443"),
+            )
+        };
+        let own = [("sec-fetch-site", "same-origin")];
+        assert_eq!(check(&strict, &own), Ok(()));
+        for site in ["cross-site", "same-site", "x"] {
+            let sent = [("sec-fetch-site", site)];
+            let refused = Err(OriginError::Unsaid);
+            assert_eq!(check(&OriginRule::default(), &sent), refused, "{site}");
+        }
+        let foreign = [
+            ("origin", "https://evil.example"),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        assert!(check(&OriginRule::default(), &foreign).is_err());
+        assert_eq!(check(&strict, &[]), Err(OriginError::Missing));
+        assert_eq!(check(&OriginRule::default(), &[]), Ok(()));
     }
 
     #[test]

@@ -16,9 +16,9 @@ use super::topics::TopicDesk;
 use super::visitors::Visitors;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
-use crate::hub::Item;
+use crate::hub::{Item, Member};
 use crate::net::drain::DrainWatch;
-use crate::publication::Frame;
+use crate::publication::{Content, Frame};
 use crate::session::{
     About, AuthSubject, Authority, Change, CookieNames, Lifecycle, Naming, NoSession,
     ObservedChange, Scope, SessionCookies,
@@ -153,7 +153,7 @@ impl SocketParts {
             }
             !is_word
         });
-        frames.map(Item::first)
+        frames.map(|frame| Item::first(Content::Frame(frame), None))
     }
 
     /// Ends a connection that was told to log in, after a while.
@@ -172,6 +172,18 @@ impl SocketParts {
         let code = reason.code().into();
         self.metrics.closes.get_or_create(&CodeLabel { code }).inc();
         closing::finish(socket, ConnectionEnd::Close(reason)).await;
+    }
+
+    /// A connection has ended.
+    pub(super) fn record_end(&self, member: &Member, end: &ConnectionEnd) {
+        self.metrics.connections.dec();
+        let (id, path, address) = (member.id, &*member.socket, member.address);
+        if let ConnectionEnd::Close(reason) = end {
+            let code = reason.code().into();
+            self.metrics.closes.get_or_create(&CodeLabel { code }).inc();
+            self.log_close(path, address, reason);
+        }
+        tracing::debug!(connection = %id, path, %address, ?end, "connection ends");
     }
 
     /// A page's developer sees a code and a reason at best, so the first close of a kind that comes of

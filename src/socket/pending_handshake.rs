@@ -17,7 +17,7 @@ use super::parts::{Refusal, SocketParts};
 use super::topics::QueryTokens;
 use super::visitors::Attendance;
 use crate::close::CloseReason;
-use crate::hub::{Item, Member};
+use crate::hub::{Item, Member, Transport};
 use crate::ids::RequestId;
 use crate::net::block::AddressBlock;
 use crate::session::{
@@ -52,6 +52,8 @@ pub(super) struct Arrival {
     pub(super) began: Instant,
     /// What it shall listen to.
     pub(super) tokens: QueryTokens,
+    /// What it becomes.
+    pub(super) transport: Transport,
 }
 
 /// What it takes to look for a session once more, under another name; at most 10 KiB.
@@ -197,7 +199,9 @@ impl PendingHandshake {
     /// Makes a connection of a session with a user, unless that was revoked since Django was asked,
     /// or since the handshake came.
     fn register(&self, found: LoggedIn) -> (&'static str, Outcome) {
-        let connect = |who| Member::new(who, Arc::clone(&self.path), self.about.address);
+        let transport = self.came.transport;
+        let connect =
+            |who| Member::new(who, Arc::clone(&self.path), self.about.address).over(transport);
         let judged = Judged {
             identity: found.identity,
             asked: self.came.began.min(found.asked),

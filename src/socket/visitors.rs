@@ -30,11 +30,12 @@ pub(super) enum Attendance {
     Visitor(Visit),
 }
 
-/// A visitor's connection. Dropping it takes the connection out of the hub.
+/// A connection without a session, nearly always a visitor's. Dropping it takes the connection out of the hub.
 #[derive(Debug)]
 pub(super) struct Visit {
     membership: Membership,
-    _place: AddressPermit,
+    /// A visitor's among those of its address.
+    _place: Option<AddressPermit>,
 }
 
 impl Visitors {
@@ -51,20 +52,33 @@ impl Visitors {
         }
     }
 
+    /// Makes a connection of a user without a session, of whom Django was asked at `began`.
+    pub(super) fn join_user(
+        &self,
+        user: Arc<Identity>,
+        began: Instant,
+        connect: impl FnOnce(Arc<Identity>) -> Member,
+    ) -> Result<Visit, CloseReason> {
+        Ok(Visit {
+            membership: self.hub.register(connect(user), began)?,
+            _place: None,
+        })
+    }
+
     /// Makes a visitor's connection, whose handshake came at `began`.
     pub(super) fn join(
         &self,
-        path: &Arc<str>,
         address: IpAddr,
         began: Instant,
+        connect: impl FnOnce(Arc<Identity>) -> Member,
     ) -> Result<Visit, CloseReason> {
         let place = self.places.take(Some(AddressBlock::of(address)));
         let place =
             place.map_err(|_| CloseReason::Policy("too many visitors from this address"))?;
-        let member = Member::new(Arc::clone(&self.identity), Arc::clone(path), address);
+        let member = connect(Arc::clone(&self.identity));
         Ok(Visit {
             membership: self.hub.register(member, began)?,
-            _place: place,
+            _place: Some(place),
         })
     }
 }

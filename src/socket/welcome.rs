@@ -10,6 +10,7 @@ use super::parts::SocketParts;
 use super::pending_handshake::{Arrival, Decision, Outcome, Settled};
 use super::visitors::Attendance;
 use crate::close::CloseReason;
+use crate::hub::Member;
 
 /// What it takes to make a visitor of a client.
 pub(super) struct Welcome {
@@ -43,9 +44,10 @@ impl Welcome {
 
     fn join(&self) -> Outcome {
         let parts = &self.parts;
-        let joined = parts
-            .visitors
-            .join(&self.path, self.address, self.came.began);
+        let connect = |nobody| {
+            Member::new(nobody, Arc::clone(&self.path), self.address).over(self.came.transport)
+        };
+        let joined = parts.visitors.join(self.address, self.came.began, connect);
         match joined {
             Ok(visit) => {
                 parts.count("visitor");

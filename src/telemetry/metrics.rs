@@ -83,12 +83,15 @@ pub struct OutboxMetrics {
 /// The counters, `gatepost_…` in the exposition.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    /// Live connections at socket routes.
+    /// Live connections.
     pub connections: Gauge,
+    /// Those of them that are responses, by form: `sse`, `ndjson`.
+    pub streams: Family<KindLabel, Gauge>,
     /// Handshakes by outcome. Refused before the upgrade: `draining`, `full`, `address_full`, `too_fast`,
     /// `crowded`, `not_an_upgrade`, `malformed`, `origin_refused`. Answered with 101: `accepted`, or closed
     /// at once as `no_cookie`, `anonymous`, `renamed`, `revoked`, `user_full`, `draining`, `unreachable`,
-    /// `misconfigured`. Where a route keeps visitors, `visitor` or `visitors_full` comes beside why there is no session.
+    /// `misconfigured`. In place of an event stream: `closed`. Of streams that Django hands over: `handed_over`,
+    /// `hand_over_refused`. Where a route keeps visitors, `visitor` or `visitors_full` comes beside why there is no session.
     pub handshakes: Family<OutcomeLabel, Counter>,
     /// Closes that the gateway started, by code.
     pub closes: Family<CodeLabel, Counter>,
@@ -209,10 +212,11 @@ impl Metrics {
     }
 
     fn register_sockets(&self, r: &mut Registry) {
+        r.register("connections", "Live connections", self.connections.clone());
         r.register(
-            "connections",
-            "Live connections at socket routes",
-            self.connections.clone(),
+            "streams",
+            "Live connections that are responses, by form",
+            self.streams.clone(),
         );
         r.register(
             "handshakes",

@@ -14,6 +14,10 @@ use http_body_util::combinators::UnsyncBoxBody;
 /// Why a body broke off. Boxed, because it only ever ends the connection and is logged.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Marks an answer without an end of its own: a client that ends its half while it lasts has left.
+#[derive(Clone, Copy, Debug)]
+pub struct Unending;
+
 /// A response body.
 #[derive(Debug)]
 pub enum ResponseBody {

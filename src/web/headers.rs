@@ -131,19 +131,24 @@ pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 
 /// Whether a client names HTML among what it takes (browsers do, `fetch` and `curl` do not).
 pub fn accepts_html(headers: &HeaderMap) -> bool {
+    accepts(headers, "text/html")
+}
+
+/// Whether a client names a media type among what it takes.
+pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
     headers
         .get_all(header::ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(is_html)
+        .any(|range| is_named(media_type, range))
 }
 
-fn is_html(range: &str) -> bool {
+fn is_named(media_type: &str, range: &str) -> bool {
     let mut parts = range.split(';').map(str::trim);
     let named = parts
         .next()
-        .is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+        .is_some_and(|name| name.eq_ignore_ascii_case(media_type));
     named
         && !parts.any(|part| {
             part.strip_prefix("q=")

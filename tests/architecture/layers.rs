@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["words"],
     &["identity", "publication", "close", "token"],
-    &["ids"],
+    &["ids", "mac"],
     &["secret", "state_folder", "unix_time"],
 ];
 

@@ -63,6 +63,7 @@ mod slow_clients;
 mod slow_consumer;
 mod spans;
 mod storm;
+mod streams;
 mod tls;
 mod topics;
 mod traps;

@@ -185,8 +185,10 @@ impl Lifecycle {
         audiences: &[Audience],
     ) -> impl Future<Output = usize> + Send + use<> {
         let at = Instant::now().into_std();
+        let mut ended = 0;
         for audience in audiences {
             self.parts.hub.outdate(audience, at);
+            ended += self.parts.hub.end_handed_over(audience);
         }
         let closed = match audiences {
             [Audience::User(user)] => self.rechecks.spawn_user_recheck(user),
@@ -194,7 +196,7 @@ impl Lifecycle {
                 .rechecks
                 .spawn_recheck(self.parts.live.of_all(audiences)),
         };
-        async move { closed.await.unwrap_or_default() }
+        async move { ended + closed.await.unwrap_or_default() }
     }
 
     /// Asks Django again about one session. Otherwise as [`Self::recheck_user`].
@@ -204,10 +206,11 @@ impl Lifecycle {
     ) -> impl Future<Output = usize> + Send + use<> {
         let audience = Audience::Session(*session);
         self.parts.hub.outdate(&audience, Instant::now().into_std());
+        let ended = self.parts.hub.end_handed_over(&audience);
         let closed = self
             .rechecks
             .spawn_recheck(self.parts.live.of_session(session));
-        async move { closed.await.unwrap_or_default() }
+        async move { ended + closed.await.unwrap_or_default() }
     }
 
     /// Whether Django named the user of a session, and did not end it since: it has connections here, or a lease.

@@ -9,6 +9,7 @@ mod request;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::value::RawValue;
 
@@ -37,6 +38,7 @@ use request::{Since, Wish};
 use crate::broker::{Broker, Heard};
 use crate::hub::{Grant, Item, Member, NotHeard};
 use crate::ids::TopicName;
+use crate::publication::Position;
 use crate::secret::Secrets;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::token::{Token, TokenError, TokenReader};
@@ -85,6 +87,32 @@ impl TopicDesk {
         let heard = self.broker.subscribe(member.id, &judged.grants, |_| None);
         self.count(&heard, &mut judged);
         judged.words(None).map(Item::word).collect()
+    }
+
+    /// Lets a new connection listen to what Django granted when it was asked at `asked`: all of it, or nothing.
+    pub(super) fn grant(
+        &self,
+        member: &Member,
+        topics: &[TopicName],
+        asked: Instant,
+    ) -> Result<(), NotHeard> {
+        let issued = unix_time::milliseconds(unix_time::now().saturating_sub(asked.elapsed()));
+        let grant = |topic: &TopicName| Grant {
+            topic: topic.clone(),
+            issued,
+        };
+        let grants: Vec<_> = topics.iter().map(grant).collect();
+        let heard = self.broker.subscribe(member.id, &grants, |_| None);
+        self.count(&heard, &mut JudgedTokens::default());
+        heard
+            .refused
+            .first()
+            .map_or(Ok(()), |refused| Err(refused.why))
+    }
+
+    /// Where in the history all connections are.
+    pub(super) fn position(&self) -> Position {
+        self.broker.position()
     }
 
     /// Does what a message asks for, and answers.

@@ -1,0 +1,147 @@
+//! From a request at a socket route to a stream.
+//!
+//! Called by the route where a client asks for events. The surprise: a browser comes back to a stream that ends, but
+//! gives up where it is answered an error. So who is to come back gets a stream that says when, and ends.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response};
+
+use super::body::{OpenStream, Terms};
+use super::form::StreamForm;
+use super::{come_back, started};
+use crate::close::Reconnect;
+use crate::hub::Item;
+use crate::net::per_address::AddressPermit;
+use crate::publication::Position;
+use crate::socket::accept::HandshakeError;
+use crate::socket::handshake::SocketRoute;
+use crate::socket::pending_handshake::{Arrival, Decision, Outcome};
+use crate::socket::topics::QueryTokens;
+use crate::web::body::ResponseBody;
+use crate::web::request::Downstream;
+use crate::web::request_body::RequestBody;
+use crate::words::Word;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+impl SocketRoute {
+    /// Answers with events in place of a WebSocket.
+    pub(in crate::socket) async fn stream(
+        &self,
+        mut request: Request<RequestBody>,
+        downstream: &Downstream,
+    ) -> Result<Response<ResponseBody>, HandshakeError> {
+        let came = Arrival {
+            began: Instant::now(),
+            tokens: QueryTokens::take(request.uri_mut()),
+            transport: StreamForm::Events.transport(),
+        };
+        let position = self.parts.topics.position();
+        let permit = match self.admit_stream(&request, downstream) {
+            Ok(permit) => permit,
+            Err(HandshakeError::Draining) => {
+                self.parts.count("draining");
+                let reason = self.parts.lifecycle.going_away();
+                return Ok(come_back(StreamForm::Events, &reason));
+            }
+            Err(error) => {
+                self.log_refusal(&error, downstream);
+                return Err(error);
+            }
+        };
+        let settled = match self.judge(&request, downstream, came).await? {
+            Decision::Now(settled) => settled,
+            Decision::Later(judging) => judging.await,
+        };
+        let follows = settled.outcome.is_of_a_session() && !settled.set_cookies.is_empty();
+        let resume = ResumePoint {
+            named: request.headers().get(LAST_EVENT_ID),
+            now: position,
+        };
+        let mut response = self.begin(settled.outcome, permit, resume).await?;
+        let fields = response.headers_mut();
+        for cookie in settled.set_cookies {
+            fields.append(header::SET_COOKIE, cookie);
+        }
+        if follows {
+            self.parts.follow(&request, downstream, fields);
+        }
+        let_page_read(request.headers(), fields);
+        Ok(response)
+    }
+
+    /// Everything that is refused before Django is asked.
+    fn admit_stream(
+        &self,
+        request: &Request<RequestBody>,
+        downstream: &Downstream,
+    ) -> Result<AddressPermit, HandshakeError> {
+        let permit = self.enter(downstream)?;
+        self.origin
+            .check_fetch(request.headers(), &downstream.host)?;
+        Ok(permit)
+    }
+
+    async fn begin(
+        &self,
+        outcome: Outcome,
+        permit: AddressPermit,
+        resume: ResumePoint<'_>,
+    ) -> Result<Response<ResponseBody>, HandshakeError> {
+        match outcome {
+            Outcome::Serve { joined, greeting } => {
+                let form = StreamForm::Events;
+                let stream = OpenStream {
+                    joined,
+                    parts: Arc::clone(&self.parts),
+                    form,
+                    _permit: permit,
+                    terms: Terms::default(),
+                };
+                let first: Vec<_> = resume.missed().into_iter().chain(greeting).collect();
+                Ok(started(form, stream.begin(resume.now, &first)))
+            }
+            Outcome::LogIn(reason, delay) => {
+                let parts = &self.parts;
+                parts.throttle.hold_request(delay, &parts.drain).await;
+                Err(HandshakeError::Closed(reason))
+            }
+            Outcome::Close(reason) => match reason.reconnect() {
+                Reconnect::Later => Ok(come_back(StreamForm::Events, &reason)),
+                Reconnect::Never => Err(HandshakeError::Closed(reason)),
+            },
+            Outcome::Echo => Err(HandshakeError::NotAnUpgrade),
+        }
+    }
+}
+
+/// Where in the history a client is.
+struct ResumePoint<'a> {
+    /// As it says.
+    named: Option<&'a HeaderValue>,
+    /// Now.
+    now: Position,
+}
+
+impl ResumePoint<'_> {
+    /// What is said to a client that may have missed something: there is no history yet.
+    fn missed(&self) -> Option<Arc<Item>> {
+        let named = self.named.filter(|named| !named.is_empty())?;
+        let named = named.to_str().ok().and_then(|named| named.parse().ok());
+        (named != Some(self.now)).then(|| Item::word(Word::resync().text()))
+    }
+}
+
+/// The page's origin was let in, which may be another one than this: the browser is told so.
+fn let_page_read(asked: &HeaderMap, fields: &mut HeaderMap) {
+    let Some(origin) = asked.get(header::ORIGIN) else {
+        return;
+    };
+    fields.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    let yes = HeaderValue::from_static("true");
+    fields.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
+    fields.append(header::VARY, HeaderValue::from_static("Origin"));
+}

@@ -1,0 +1,4 @@
+//! Streams: events at socket routes, and responses that Django hands over.
+
+mod handed_over;
+mod socket_routes;
