@@ -21,6 +21,7 @@ from .wait import free_port, wait_until
 READY = (
     ("rungateway", "Ctrl-C stops everything"),
     ("gatepost", " ready "),
+    ("celery", " ready."),
     ("runserver", "development server at"),
     ("daphne", "Listening on TCP address"),
     ("gunicorn", "Listening at"),

@@ -63,8 +63,24 @@ class Site:
         if self._with_vite:
             frontend = f'upstream = "http://127.0.0.1:{self.start_vite()}"'
         (self.folder / "static").mkdir()
+        (self.folder / "gateway.toml").write_text(self._config(frontend))
+        self._start_gateway()
+        self.prepare()
+        self.start_django()
+        return self
+
+    def restart_gateway(self):
+        """Ends the gateway and starts another one at the same addresses."""
+        self.gateway.stop()
         config = self.folder / "gateway.toml"
-        config.write_text(self._config(frontend))
+        text = config.read_text()
+        text = re.sub('https = ".*"', f'https = "127.0.0.1:{self.https_port}"', text)
+        text = re.sub('internal = ".*"', f'internal = "{self._internal.split("//")[-1]}"', text)
+        config.write_text(text)
+        self._start_gateway()
+
+    def _start_gateway(self):
+        config = self.folder / "gateway.toml"
         command = [*self.starter, gateway_binary(), "run", "--config", config]
         command += ["--log-format", "json"]
         self.gateway = Process("gatepost", command, self.folder, {"GATEPOST_SECRET": self.secret})
@@ -72,9 +88,6 @@ class Site:
         self.https_port, self.http_port = ready.get("https"), ready.get("http")
         if "internal" in ready:
             self._internal = f"http://127.0.0.1:{ready['internal']}"
-        self.prepare()
-        self.start_django()
-        return self
 
     def prepare(self):
         """Makes the database and the files that Django needs."""

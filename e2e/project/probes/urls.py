@@ -4,7 +4,7 @@ from django.urls import path
 
 from demosite.urls import urlpatterns as demo
 
-from . import views
+from . import streams, views
 
 urlpatterns = [
     *demo,
@@ -14,4 +14,9 @@ urlpatterns = [
     path("api/probe/slow/", views.slow),
     path("api/probe/cookies/", views.cookies),
     path("api/probe/strict/", views.strict),
+    path("api/jobs/<str:job>/events/", streams.events),
+    path("api/jobs/<str:job>/mine/", streams.mine),
+    path("api/jobs/<str:job>/say/", streams.say),
+    path("api/jobs/<str:job>/<str:client>/", streams.page),
+    path("api/assets/<str:name>", streams.asset),
 ]
