@@ -70,7 +70,7 @@ def cookie(origin):
 
 
 def restart(site, mistake=None):
-    """Starts Django anew, with this mistake or with none."""
+    """Restarts Django, with this mistake or with none."""
     site.django.stop()
     if mistake is None:
         site.start_django()

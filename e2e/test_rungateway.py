@@ -137,7 +137,7 @@ def test_sockets_stay_open_while_django_reloads(project):
 def wait_for_page(browser, status, before=lambda: None):
     """The next page that is answered so; none may be held back for long meanwhile.
 
-    `before` each try something can be done anew.
+    `before` each try something can be done again.
     """
     found = []
 

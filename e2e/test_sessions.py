@@ -87,7 +87,7 @@ def test_the_admins_own_log_out_and_password_form_are_followed(start, engine):
 
     change_password(site, second_tab)
 
-    # The other device has to log in anew; this browser's tabs go on, bound to the new cookie …
+    # The other device has to log in again; this browser's tabs go on, bound to the new cookie …
     wait_for_socket(phone, "closed", 4001)
     third_tab = open_page(site, laptop)
     wait_for_socket(first_tab, "open")

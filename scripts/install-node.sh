@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What Vite needs (make demo DEV=1, and the end-to-end tests of hot module replacement): Node.js and
 # npm. Where the system's are missing or too old, as on Debian 12, they come from a Python wheel
-# into .tools/; whoever calls node puts .tools/bin first into PATH.
+# into .tools/; callers of node put .tools/bin first into PATH.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -105,7 +105,7 @@ pub struct Publication {
 /// Where in the history a publication is: `generation.sequence`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Changes when the history starts anew.
+    /// Changes when the history starts over.
     pub generation: u32,
     /// Counts publications within a generation.
     pub sequence: u64,

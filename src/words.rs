@@ -43,7 +43,7 @@ pub struct WordText(Utf8Bytes);
 struct PositionText(Position);
 
 impl<'a> Word<'a> {
-    /// Fetch the data anew: something may be missing.
+    /// Fetch the data again: something may be missing.
     pub fn resync() -> Self {
         Self {
             gatepost: "resync",

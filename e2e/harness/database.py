@@ -72,7 +72,7 @@ class Postgres:
         self._run(self._bin / "pg_dump", *self._host, "-f", self.folder / "backup.sql", "ledger")
 
     def restore(self):
-        """Makes the database anew from the dump."""
+        """Makes the database again from the dump."""
         self._run(self._bin / "dropdb", *self._host, "--force", "ledger")
         self._run(self._bin / "createdb", *self._host, "ledger")
         self._run(self._bin / "psql", *self._host, "-q", "-f", self.folder / "backup.sql", "ledger")
@@ -117,7 +117,7 @@ class MariaDb:
         self._run(*dump, "ledger")
 
     def restore(self):
-        """Makes the database anew from the dump."""
+        """Makes the database again from the dump."""
         self._sql("DROP DATABASE ledger; CREATE DATABASE ledger CHARACTER SET utf8mb4")
         self._sql(f"source {self.folder / 'backup.sql'}", "ledger")
 

@@ -57,7 +57,7 @@ DEFAULTS: dict[str, Any] = {
     # Who a handshake is: "session" (read only), "request" (request.user, for middlewares that set
     # it) or a function (or its dotted path): request -> user.
     "USER_RESOLVER": "session",
-    # Whether a handshake counts as activity: saves the session and sets its cookie anew.
+    # Whether a handshake counts as activity: saves the session and sets its cookie again.
     "TOUCH_SESSION_ON_CONNECT": False,
     # Whether a user that is saved, deleted or put into groups has the gateway ask again about it.
     # A list names the fields of the user that matter besides is_active and password.

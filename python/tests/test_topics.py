@@ -319,7 +319,7 @@ def test_from_the_outbox_it_counts_from_its_commit_on(gateway, settings, monkeyp
     assert "at" not in json.loads(item.body)
     at_once = json.loads(pages._body(item, item.created + 5))
     assert at_once == {"topic": "news", "max_age": 43_200, "at": item.created + 5}
-    # Whoever pulls an hour later refuses no token of that hour.
+    # A gateway that pulls an hour later refuses no token of that hour.
     late = json.loads(pages._body(item, item.created + 3_600_000))
     assert late["at"] == item.created + 60_000
 

@@ -1,4 +1,4 @@
-"""A user that changes: whoever is no longer allowed loses the sockets, and nobody else."""
+"""A user that changes: one that is no longer allowed loses the sockets, and no other does."""
 
 import json
 

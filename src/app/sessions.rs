@@ -81,12 +81,12 @@ impl Inheritance {
         Self { file, leases }
     }
 
-    /// What there is to leave, before everybody is sent away.
+    /// The leases to save, before connections are closed.
     pub(super) fn survey(&self) -> Survivors {
         Survivors::of(&self.leases)
     }
 
-    /// Leaves it, when everybody has gone.
+    /// Saves them, when all connections are closed.
     pub(super) fn leave(&self, survivors: &Survivors) {
         match self.file.save(survivors, &self.leases) {
             Ok(leases) => tracing::debug!(leases, "leases are kept for the next gateway"),

@@ -160,7 +160,7 @@ impl Broker {
         self.hub.revoke_topic(revocation)
     }
 
-    /// To whom it delivers.
+    /// The hub that it delivers to.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }

@@ -12,7 +12,7 @@ use crate::app::Gateway;
 use crate::config::{ListenAddress, Mode, ServerConfig};
 use crate::net::interfaces;
 
-/// Of a gateway that anybody can lie to.
+/// Said of a gateway whose every client may claim to be a proxy.
 const TRUSTS_EVERYBODY: &str = "server.trusted_proxies is the whole Internet: everybody can claim to be anybody, \
     which is right only where nothing but a proxy reaches this gateway";
 

@@ -90,7 +90,7 @@ impl BufferingConfig {
         buffering
     }
 
-    /// The finding stands where somebody wrote one of the two.
+    /// The finding is shown at whichever of the two keys the file has.
     fn check_share(&self, document: &mut Document<'_>, limits: &Limits) {
         let share = self.disk_share();
         if limits.body_size <= share {

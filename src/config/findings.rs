@@ -1,4 +1,4 @@
-//! What is read from, and what is wrong in it: the ground under document and sections.
+//! The text that is read, and what is wrong with it: shared by document and sections.
 //!
 //! Made by `load`, borrowed by each section while it reads. The surprise: reading goes on after a finding,
 //! so the findings are collected here and come all at once.

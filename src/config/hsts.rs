@@ -1,6 +1,6 @@
 //! `server.hsts`: for how long browsers are to use HTTPS alone.
 //!
-//! The surprise: browsers keep it for a name whatever its port, so nobody wants it for `localhost`.
+//! The surprise: browsers keep it for a name whatever its port, so it is refused for `localhost`.
 
 use http::HeaderValue;
 

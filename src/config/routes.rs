@@ -72,7 +72,7 @@ impl Claims {
         self.0.push(("/".to_owned(), owner, None));
     }
 
-    /// Whether somebody took the path.
+    /// Whether the path is taken.
     pub(super) fn has(&self, path: &str) -> bool {
         self.0.iter().any(|(taken, _, _)| taken == path)
     }

@@ -71,7 +71,7 @@ fn make(path: &Path) -> io::Result<()> {
         let _ = write!(text, "{byte:02x}");
     }
     text.push('\n');
-    // Where somebody else was faster, theirs is as good.
+    // If another process was faster, its secret is as good.
     state_folder::write_new(path, text.as_bytes())
 }
 

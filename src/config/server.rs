@@ -34,7 +34,7 @@ pub struct ServerConfig {
     pub hsts: Option<HeaderValue>,
     /// Names that are redirected to the first of `hosts`.
     pub redirect_hosts: Vec<String>,
-    /// The path at which everybody hears whether the gateway is well.
+    /// The path of the public health check.
     pub health: Option<String>,
     /// For how long health says that the gateway ends before it does.
     pub shutdown_delay: Duration,

@@ -82,7 +82,7 @@ impl TrustedProxies {
         self.addresses.contains(address.to_canonical())
     }
 
-    /// Whether everybody on the Internet is.
+    /// Whether the whole Internet is.
     pub fn trusts_everybody(&self) -> bool {
         self.addresses.has_everybody()
     }

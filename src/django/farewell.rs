@@ -1,4 +1,4 @@
-//! How long the sockets of a browser stay that a response logs out: until the browser has the response.
+//! How long a browser's sockets stay when a response logs it out: until the browser has the response.
 //!
 //! Used by `edge` before it acts upon a response. The surprise: having the response is not always enough. A
 //! browser that goes to another page shows it some time later, and its old page's socket closes by itself then;

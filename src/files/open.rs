@@ -54,7 +54,7 @@ impl Default for OpenFiles {
 }
 
 impl OpenFiles {
-    /// Lets so many be open at once.
+    /// Lets this many be open at once.
     pub fn new(most: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))),

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::asset::Asset;
 use super::disk::{self, Look};
 
-/// After so long everything is looked up anew: links, copies, content.
+/// After this time everything is looked up again: links, copies, content.
 const VALID: Duration = Duration::from_secs(1);
 /// Paths that are kept.
 const MOST_PATHS: usize = 4096;

@@ -50,7 +50,7 @@ impl Hub {
         closed.filter(|closed| *closed).count()
     }
 
-    /// Makes everybody of an audience who asked Django before `at` ask again; closes nothing.
+    /// Makes the handshakes of an audience that asked Django before `at` ask again; closes nothing.
     pub fn outdate(&self, audience: &Audience, at: Instant) {
         self.revocations.outdate(audience, at);
     }
@@ -185,7 +185,7 @@ impl Hub {
         self.registry.count(&Audience::Topic(topic.clone()))
     }
 
-    /// The connections of an audience, at most so many.
+    /// The connections of an audience, at most `most`.
     pub fn connections(&self, audience: &Audience, most: usize) -> Vec<ConnectionSnapshot> {
         let mut found = Vec::new();
         self.registry.each(audience, |member| {

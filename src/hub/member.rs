@@ -117,7 +117,7 @@ impl Member {
         Arc::ptr_eq(&self.identity.load(), identity)
     }
 
-    /// Makes it somebody else; for the registry, which holds its standing meanwhile.
+    /// Gives it another identity; for the registry, which holds its standing meanwhile.
     pub(super) fn set_identity(&self, identity: Arc<Identity>) {
         self.identity.store(identity);
     }

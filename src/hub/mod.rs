@@ -95,14 +95,14 @@ impl Hub {
         }
     }
 
-    /// Takes no more than so many connections of one user.
+    /// Takes no more than this many connections of one user.
     #[must_use]
     pub fn with_connections_per_user(mut self, limit: Option<usize>) -> Self {
         self.connections_per_user = limit.unwrap_or(usize::MAX);
         self
     }
 
-    /// Lets no connection listen to more topics than so many.
+    /// Lets no connection listen to more topics than this.
     #[must_use]
     pub fn with_topics_per_connection(mut self, limit: usize) -> Self {
         self.topics_per_connection = limit;

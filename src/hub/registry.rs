@@ -89,7 +89,7 @@ impl Registry {
         }
     }
 
-    /// Makes a connection somebody else. An audience that is both the old and the new one's misses
+    /// Gives a connection another identity. An audience that is both the old and the new one's misses
     /// nothing meanwhile.
     pub(super) fn rebind(&self, member: &Arc<Member>, identity: &Arc<Identity>) {
         let mut standing = member.standing();

@@ -80,7 +80,7 @@ struct Ended {
 }
 
 impl Revocations {
-    /// Remembers revocations for so long, and at least for a minute.
+    /// Remembers revocations for this long, and at least for a minute.
     pub(super) fn new(remembered: Duration) -> Self {
         Self {
             table: Mutex::new(RevocationTable {
@@ -172,7 +172,7 @@ impl Revocations {
         self.lock().first(registry::audiences(identity), asked)
     }
 
-    /// The reason for which everybody was closed, in so far as it is remembered.
+    /// The reason for which everybody was closed, if it is still remembered.
     pub(super) fn of_everyone(&self) -> Option<CloseReason> {
         let table = self.lock();
         let revocation = table.by_audience.get(&Audience::Everyone)?;

@@ -175,7 +175,7 @@ fn a_handshake_under_way_does_not_survive_the_revocation_of_its_user() {
         kicked
     );
     assert!(hub.is_empty());
-    // Who asks anew is let in: the user was kicked, not banned.
+    // A handshake that asks again is let in: the user was kicked, not banned.
     assert!(
         hub.register(member("1", &[], "/ws/"), Instant::now())
             .is_ok()

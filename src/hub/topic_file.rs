@@ -16,7 +16,7 @@ use crate::ids::{TopicName, UserId};
 use crate::state_folder;
 use crate::telemetry::seldom::OnChange;
 
-/// With so many lines it is written anew: twice what is remembered.
+/// With so many lines it is rewritten: twice what is remembered.
 const LONGEST: usize = 2 * MOST;
 
 /// The file, which no other process writes.
@@ -89,7 +89,7 @@ impl TopicFile {
         found
     }
 
-    /// Writes the file anew, with just these.
+    /// Writes the file again, with just these.
     pub(super) fn rewrite(&self, kept: &[KeptRevocation]) {
         let mut state = self.state.lock();
         let lines = kept.iter().map(Line::of).flat_map(|line| line.bytes());
@@ -103,7 +103,7 @@ impl TopicFile {
         }
     }
 
-    /// Adds one. Returns whether it is time to write the file anew.
+    /// Adds one. Returns whether it is time to write the file again.
     pub(super) fn add(&self, kept: &KeptRevocation) -> bool {
         let mut state = self.state.lock();
         let line = Line::of(kept).bytes();

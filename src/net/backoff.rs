@@ -16,7 +16,7 @@ pub struct ExponentialBackoff {
 }
 
 impl ExponentialBackoff {
-    /// The pause after so many failures in a row; none where nothing failed.
+    /// The pause after this many failures in a row; none where nothing failed.
     pub fn pause(&self, failures: u32) -> Duration {
         let Some(doublings) = failures.checked_sub(1) else {
             return Duration::ZERO;

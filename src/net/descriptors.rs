@@ -17,7 +17,7 @@ const UPSTREAM: u64 = 512 + 64 + 512;
 /// Files that are sent: a sixteenth, but not more.
 const MOST_FILES: u64 = 4096;
 
-/// Who may hold how many.
+/// How many each part may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorShares {
     /// Connections of clients.
@@ -43,7 +43,7 @@ pub fn raise_limit() -> u64 {
     in_force.unwrap_or(MOST).min(MOST)
 }
 
-/// Shares out so many descriptors where there are so many upstreams.
+/// Shares a number of descriptors out, for a number of upstreams.
 pub fn share(descriptors: u64, upstreams: usize) -> DescriptorShares {
     let upstreams = UPSTREAM.saturating_mul(upstreams as u64);
     let files = (descriptors / 16).clamp(8, MOST_FILES);

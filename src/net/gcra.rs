@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::hashed_slots::HashedSlots;
 
-/// So many a second, and so many at once.
+/// A rate a second, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gcra {
     /// What one costs.
@@ -32,7 +32,7 @@ pub struct KeyedGcra {
 }
 
 impl Gcra {
-    /// So many a second, of which `burst` may come at once; at least one in either case.
+    /// `per_second`, of which `burst` may come at once; at least one in either case.
     pub fn new(per_second: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1) / per_second.max(1);
         Self {
@@ -55,7 +55,7 @@ impl Gcra {
 }
 
 impl KeyedGcra {
-    /// Nothing was done yet; so many slots, of eight bytes each.
+    /// Nothing was done yet; this many slots, of eight bytes each.
     pub fn new(rate: Gcra, slots: usize) -> Self {
         Self {
             rate,

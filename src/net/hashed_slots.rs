@@ -15,7 +15,7 @@ pub struct HashedSlots {
 }
 
 impl HashedSlots {
-    /// So many slots, all zero.
+    /// This many slots, all zero.
     pub fn new(count: usize) -> Self {
         Self {
             hasher: RandomState::new(),

@@ -1,4 +1,4 @@
-//! A little chance, so that those that began together do not go on together.
+//! A little randomness, so that what began together does not go on in step.
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use proxy_header::{ParseConfig, ProxyHeader};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Both versions are told apart by so many bytes, and neither is shorter.
+/// This many bytes tell the versions apart, and neither is shorter.
 const FIRST: usize = 12;
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const GREETING: &[u8] = b"PROXY ";

@@ -45,7 +45,7 @@ impl BodyRate {
         }
     }
 
-    /// A part came for which the gateway waited so long.
+    /// A part came, after the gateway had waited this long for it.
     pub(super) fn came(&mut self, bytes: usize, waited: Duration) {
         let Some(rate) = self.pace.rate else {
             return;
@@ -77,7 +77,7 @@ mod tests {
         })
     }
 
-    /// How many seconds a body lasts that brings so much each second.
+    /// How many seconds a body lasts that brings this much each second.
     fn lasts(mut body: BodyRate, bytes: usize) -> u32 {
         (1..1000)
             .find(|_| {

@@ -1,5 +1,5 @@
-//! Forwards requests to servers behind the gateway; knows nothing of Django: what
-//! does looks on through [`intercept`].
+//! Forwards requests to servers behind the gateway. It knows nothing of Django: the
+//! code that does sees what passes through [`intercept`].
 //!
 //! `route` finds who answers, `forward` rewrites and sends, `upstream` pools connections, `tunnel` joins
 //! foreign WebSockets. Request bodies: `receive` reads them into a `spool`, or streams them

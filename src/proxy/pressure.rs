@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 /// How long a request waits before it presses, and between two times.
 pub(super) const PATIENCE: Duration = Duration::from_millis(250);
-/// For so long it is felt.
+/// How long it is felt.
 const LASTS: Duration = Duration::from_secs(1);
 
 /// The requests that wait for one upstream, as those feel it that hold it. Cheap to clone.

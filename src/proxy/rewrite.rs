@@ -1,6 +1,6 @@
 //! What changes in a message's head between browser and upstream; edited in place.
 //!
-//! Called by `forward`. The surprise: framing fields are never copied, they are written anew from
+//! Called by `forward`. The surprise: framing fields are never copied, they are written from
 //! what the body is; and what the gateway says of the client is written last, so that nothing a
 //! client names in `Connection` can take it away.
 
@@ -18,7 +18,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// So many fields are added here and where a request is signed: a map that grows for them one after the
-/// other is built anew twice.
+/// other is rebuilt twice.
 const ADDED: usize = 10;
 
 /// How a dev server wants to be spoken to: as if by a browser on its own machine.
@@ -159,7 +159,7 @@ fn write_one_length(fields: &mut HeaderMap) {
     let is_plain = |length: &[u8]| !length.is_empty() && length.iter().all(u8::is_ascii_digit);
     match (lines.next(), lines.next()) {
         (None, _) => return,
-        // Nearly always; then nothing is written anew.
+        // Nearly always; then nothing is rewritten.
         (Some(one), None) if is_plain(one.as_bytes()) => return,
         _ => {}
     }

@@ -20,7 +20,7 @@ use super::upload_fault::UploadFault;
 
 /// Room in memory is taken in such steps, before it is read into.
 const STEP: u64 = 16 * 1024;
-/// So much is gathered in memory between two writes to a file, and read of it at a time.
+/// How much is gathered in memory between two writes to a file, and read from it at a time.
 const BATCH: u64 = 256 * 1024;
 /// How long a request waits for room before an answer is cut off for it, and between two of them.
 const PATIENCE: Duration = Duration::from_secs(1);

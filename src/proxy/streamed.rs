@@ -22,7 +22,7 @@ use crate::web::body::BodyError;
 use crate::web::linger;
 use crate::web::request_body::RequestBody;
 
-/// So much is thrown away of an unwanted body; a client that sends still more is cut off after all.
+/// How much of an unwanted body is thrown away; a client that sends still more is cut off after all.
 const MOST_THROWN_AWAY: u64 = 1 << 30;
 /// As long as no part of it takes longer than this to come.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

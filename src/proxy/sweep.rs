@@ -1,7 +1,7 @@
 //! Finds the answers whose clients have fallen behind, and has them pumped.
 //!
 //! One for each forwarder; `download` enrols every answer that may be stored. The surprise: a client
-//! that is slow is found by looking now and then, because nobody calls when it does *not* take
+//! that is slow is found by looking now and then, because there is no call when it does *not* take
 //! anything; so an answer that is taken at once costs a place in a list and nothing more.
 
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::net::drain::DrainWatch;
 
 /// Between two looks. A client that falls behind holds the upstream for two of them at most.
 const LOOK: Duration = Duration::from_millis(25);
-/// A client that took so much between two looks is no slow one.
+/// A client that took this much between two looks is not slow.
 const FAST: u64 = 256 << 10;
 
 /// Looks after answers. Cheap to clone.

@@ -1,7 +1,7 @@
 //! `/v1/publish`, `/v1/revoke`, `/v1/connections` and `/v1/wake`.
 //!
 //! `server` calls [`Api::answer`] for the internal listener. The surprise: a batch is answered line by
-//! line, so that 202 means that the batch was read; what became of each publication its own line says.
+//! line, so that 202 means that the batch was read; each publication's own line says what became of it.
 
 use std::io::Write as _;
 use std::sync::Arc;

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::broker::Receipt;
 
-/// After so many lines the sockets' tasks get their turn.
+/// After this many lines the sockets' tasks get their turn.
 const LINES_AT_ONCE: u32 = 32;
 
 /// How long a crowded client may read before the next line. Half an outbox of frames takes less.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// So many pauses a call, whatever its clients do: half a second, where Django waits for a second.
+/// At most this many pauses a call, whatever its clients do: half a second, where Django waits for a second.
 const MOST_PAUSES: u32 = 250;
 
 /// The pace of one call.

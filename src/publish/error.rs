@@ -15,7 +15,7 @@ use crate::web::signature::SignatureError;
 const SECRET_HINT: &str = "send `Authorization: Bearer <secret>` with the secret of gateway.toml's \
                            django.secret_env, or sign the request (Gatepost-Signature)";
 
-const NONCE_HINT: &str = "sign each attempt anew; calls of one second that are otherwise the same are \
+const NONCE_HINT: &str = "sign each attempt again; calls of one second that are otherwise the same are \
                           told apart by a nonce: `t=…,n=<16 to 64 hex digits>,v1=…`";
 
 const CLOCKS_HINT: &str = "set both machines' clocks, by NTP for instance";

@@ -25,7 +25,7 @@ const NEITHER: &str =
     "missing field `frame`, or `text` instead; only with `\"end\":true` neither is needed";
 /// Why it is not known what to send.
 const BOTH: &str = "`text` stands beside `frame`, expected one of them";
-/// Why a text is refused that is none.
+/// Why something is refused that is no text.
 const NO_TEXT: &str = "`text` is not a JSON string";
 /// The only thing that a JSON string can still have.
 const HALF: &str = "`text` has half of a character (a lone surrogate)";

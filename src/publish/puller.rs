@@ -214,13 +214,13 @@ impl Puller {
         }
     }
 
-    /// Tells every client to fetch anew, since something may have passed it by.
+    /// Tells every client to fetch again, since something may have passed it by.
     fn resync(&self, why: &str) {
         tracing::warn!(
             why,
             cursor = %self.settings.cursor.display(),
             "the transactional outbox cannot be followed without a break: every client is told to \
-             fetch anew"
+             fetch again"
         );
         self.intake.metrics.outbox.resyncs.inc();
         self.intake.say_everyone(Word::resync().text());

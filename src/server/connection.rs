@@ -140,7 +140,7 @@ async fn handshake(
     }
 }
 
-/// Completes when the gateway has been ending for so long that nobody should still be shaking
+/// Completes when the gateway has been ending for so long that no client should still be shaking
 /// hands.
 async fn late(drain: &DrainWatch) {
     drain.draining().await;

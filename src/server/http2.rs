@@ -26,7 +26,7 @@ const END_STREAM: u8 = 0x1;
 
 /// Browsers send some twenty when a connection begins, and a ping now and then.
 const MOST_EMPTY: u32 = 1_000;
-/// In so long.
+/// Within this time.
 const WINDOW: Duration = Duration::from_secs(1);
 /// A window is updated twice, of the stream and of the connection, for so few bytes at the most often.
 const LEAST_UPDATED: u64 = 8;

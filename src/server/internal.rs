@@ -1,4 +1,4 @@
-//! The internal listener: health and metrics for everybody who reaches it, the API for callers who
+//! The internal listener: health and metrics for all clients that reach it, the API for callers that
 //! know the secret.
 //!
 //! The composition root serves it on `server.internal`. The surprise: it refuses browsers. Loopback is

@@ -1,4 +1,4 @@
-//! Who is behind a connection, where a proxy introduces its client by the PROXY protocol.
+//! The client behind a connection, where a proxy introduces it by the PROXY protocol.
 //!
 //! Done by `connection`, before TLS and HTTP and within their time. The surprise: a connection of a trusted
 //! proxy without such a header is refused, since its client is unknown; any other connection is served as

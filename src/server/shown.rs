@@ -1,6 +1,6 @@
 //! What a developer is shown in the pages themselves.
 //!
-//! Used by `dispatch`, in dev and where nobody else is near. A wrong setting comes first: without
+//! Used by `dispatch`, in dev and where no other machine can see it. A wrong setting comes first: without
 //! it no socket works.
 
 use std::sync::Arc;

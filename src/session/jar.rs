@@ -45,7 +45,7 @@ pub(super) fn reach(cookie: &Cookie<'_>, scope: Scope<'_>, sockets: &[String]) -
 }
 
 /// The `Cookie` field that the browser sends after these changes. Like a browser, it keeps the place of
-/// a cookie that is set anew.
+/// a cookie that is set again.
 pub(super) fn after(
     before: Option<&HeaderValue>,
     changes: &[(&str, Change)],

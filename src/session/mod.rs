@@ -10,7 +10,7 @@
 //! | room | what is in it |
 //! |---|---|
 //! | `live` | the sessions with sockets, and what happens to them |
-//! | `authority` | who is asked about next, and when |
+//! | `authority` | which session is asked about next, and when |
 //! | `ask` | one question to Django, and what its answer means |
 //! | `lease` | what is relied upon without asking |
 //! | the files beside them | cookies, questions, answers, errors |

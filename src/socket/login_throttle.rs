@@ -21,9 +21,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// 32 KiB.
 const SLOTS: usize = 4 * 1024;
-/// So many are turned away at once: tabs that were opened together, some pages read without a login.
+/// How many are turned away without a delay: tabs that were opened together, some pages read without a login.
 const FREE: u32 = 5;
-/// One time is forgiven after so long.
+/// How long it takes until one time is forgiven.
 const FORGIVEN_MS: u64 = 10_000;
 /// How long it waits from then on.
 const WAITS: ExponentialBackoff = ExponentialBackoff {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_now_and_then_never_waits() {
+    fn a_client_that_comes_now_and_then_never_waits() {
         let pages = (0..200).map(|n| n * FORGIVEN_MS);
         assert!(waits(&mut 0, pages).iter().all(|wait| *wait == 0));
     }

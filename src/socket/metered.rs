@@ -2,7 +2,7 @@
 //!
 //! Under the codec of every socket. The surprise: the codec hands out whole messages alone, and takes empty
 //! fragments, or a message that never ends, for as long as they come; what it takes has to be counted below
-//! it, and the count begins anew with each message, which the rate of messages counts.
+//! it, and the count starts over with each message, which the rate of messages counts.
 
 use std::io;
 use std::pin::Pin;
@@ -35,7 +35,7 @@ impl<S> Metered<S> {
         Self { inner, left: bytes }
     }
 
-    /// Gives so many from here on, whatever was read before.
+    /// Gives this many bytes from here on, whatever was read before.
     pub(super) fn allow(&mut self, bytes: usize) {
         self.left = bytes;
     }

@@ -72,7 +72,7 @@ pub struct OutboxMetrics {
     pub pulls: Family<OutcomeLabel, Counter>,
     /// Items by outcome: `published`, `revoked`, `rechecked`, `skipped`, `refused`, `unknown`.
     pub items: Family<OutcomeLabel, Counter>,
-    /// How often clients were told to fetch anew.
+    /// How often clients were told to fetch again.
     pub resyncs: Counter,
     /// The number of the last item that was taken.
     pub position: Gauge,
@@ -269,7 +269,7 @@ impl OutboxMetrics {
         );
         r.register(
             "resyncs",
-            "How often clients were told to fetch anew",
+            "How often clients were told to fetch again",
             self.resyncs.clone(),
         );
         r.register(

@@ -42,7 +42,7 @@ impl Seldom {
 pub struct Once(AtomicBool);
 
 impl Once {
-    /// Whether it was not said yet; it counts as said from here on.
+    /// Returns whether it was not said yet; it counts as said from here on.
     pub fn is_first(&self) -> bool {
         !self.0.swap(true, Ordering::Relaxed)
     }

@@ -45,7 +45,7 @@ pub enum TlsError {
     },
     /// PEM that breaks off or does not decode.
     #[error(
-        "the {role} {} is broken PEM; copy the file anew from where it was issued",
+        "the {role} {} is broken PEM; copy the file again from where it was issued",
         path.display()
     )]
     Pem {

@@ -19,7 +19,7 @@ use super::folder::{LockedFolder, Readers};
 use super::issue::{self, Issued};
 use super::names::{CertificateNames, CertifiedName};
 
-/// A certificate that ends sooner is made anew.
+/// A certificate that ends sooner is replaced.
 pub(super) const RENEWAL: Duration = Duration::from_hours(30 * 24);
 
 /// The CA under one folder.
@@ -68,7 +68,7 @@ impl LocalCa {
             tracing::warn!(
                 host,
                 ca = %file.display(),
-                "the local CA may not vouch for a configured host and is made anew: \
+                "the local CA may not vouch for a configured host and is replaced: \
                  browsers must be told to trust it again"
             );
             ca = self.make_ca(&folder, &wanted)?;
@@ -87,7 +87,7 @@ impl LocalCa {
         let ca = Ca::read(&cert, &key).map_err(broken)?;
         if ends_soon(&ca.cert) {
             let ca = cert.display();
-            tracing::warn!(%ca, "the local CA ends and is made anew: trust it again");
+            tracing::warn!(%ca, "the local CA is about to expire and is replaced: trust the new one");
             return Ok(None);
         }
         Ok(Some(ca))

@@ -17,11 +17,11 @@ use http_body_util::{BodyExt, StreamBody};
 
 use super::body::{BodyError, ResponseBody};
 
-/// So much is thrown away before the answer: the connection can be kept.
+/// How much is thrown away before the answer: the connection can be kept.
 const SMALL: u64 = 64 * 1024;
 const SHORTLY: Duration = Duration::from_secs(1);
 
-/// So much is thrown away behind the answer; a client that sends more is cut off.
+/// How much is thrown away after the answer; a client that sends more is cut off.
 const MOST: u64 = 64 * 1024 * 1024;
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -56,7 +56,7 @@ async fn throw_away_within<B: Body<Data = Bytes> + Unpin>(body: &mut B, time: Du
     let _ = tokio::time::timeout(time, throw_away(body, MOST, time)).await;
 }
 
-/// Throws a body away, as long as no more than so many bytes of it come and no `pause` is longer.
+/// Throws a body away, as long as no more than `most` bytes of it come and no pause is longer than `pause`.
 pub async fn throw_away<B: Body<Data = Bytes> + Unpin>(body: &mut B, most: u64, pause: Duration) {
     let mut left = most;
     while let Ok(Some(Ok(frame))) = tokio::time::timeout(pause, body.frame()).await {

@@ -1,12 +1,12 @@
 //! Whether Django can tell from the decoded path what was on the request line.
 //!
 //! Used by `vouch`. The surprise: wsgiref, and so runserver, keeps the decoded path only;
-//! the Django package quotes it anew, and where that gives other bytes it has to be told what was sent.
+//! the Django package quotes it again, and where that gives other bytes it has to be told what was sent.
 
 /// What stands in a path as it is, besides letters and digits: Django's package quotes all else.
 const AS_THEY_ARE: &[u8] = b"-._~/:@!$&'()*+,;=";
 
-/// Whether a target, quoted anew from its decoded path and its query, is the same again.
+/// Whether a target, quoted again from its decoded path and its query, is the same again.
 pub(super) fn survives_quoting(target: &str) -> bool {
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),

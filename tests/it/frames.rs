@@ -180,7 +180,7 @@ async fn fragments_without_an_end_are_bounded() {
     for path in [NOTIFICATIONS, "/echo/"] {
         let mut floods = vec![frame(0x00, b"")];
         if path == NOTIFICATIONS {
-            // The pings are counted against the rate, and what is between them begins anew.
+            // The pings are counted against the rate, and what is between them starts over.
             let with_ping = [vec![frame(0x00, b""); 50].concat(), frame(0x89, b"")].concat();
             floods.push(with_ping);
         }

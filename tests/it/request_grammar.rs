@@ -1,4 +1,4 @@
-//! Only requests that have one reading reach Django, whoever wrote them.
+//! Only requests that have one reading reach Django, from any client.
 
 use http::Version;
 

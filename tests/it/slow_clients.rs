@@ -1,4 +1,4 @@
-//! Whoever is slow is cut in time, and nobody else waits for it.
+//! A slow client is cut off in time, and no other waits for it.
 
 use std::time::{Duration, Instant};
 
@@ -187,7 +187,7 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
         }
     })
     .await;
-    // Whoever were still served would have to be aborted.
+    // A client that were still served would have to be aborted.
     assert_eq!(gateway.stop().await, 0);
     http1.expect_end().await;
 }

@@ -71,7 +71,7 @@ def _by_session(request: HttpRequest) -> Login | None:
         # It ended in this very moment; SessionMiddleware would answer 400.
         detach(request)
         return None
-    session.modified = True  # So that SessionMiddleware sets its cookie anew.
+    session.modified = True  # So that SessionMiddleware sets its cookie again.
     return login
 
 

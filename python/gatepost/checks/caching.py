@@ -1,7 +1,7 @@
 """Whether a cache keeps pages for longer than the gateway's history reaches back.
 
 A page that is kept keeps the position of its data. What was published since is in the history for
-so long; later the page is told to fetch its data anew, each time that it is opened.
+so long; later the page is told to fetch its data again, each time that it is opened.
 """
 
 from collections.abc import Iterator

@@ -62,8 +62,8 @@ def check_fragments(**kwargs: Any) -> list[CheckMessage]:
     found = {tag.template for tag in _tokens() if _is_of_everybody(tag)}
     return [
         Warning(
-            f"{name}: {{% topics %}} stands in {{% cache %}}: whoever gets the fragment of somebody"
-            " else gets that one's token, which the gateway refuses.",
+            f"{name}: {{% topics %}} stands in {{% cache %}}: a user who gets another's fragment"
+            " gets that user's token, which the gateway refuses.",
             hint=(
                 "Put {% topics %} outside of {% cache %}, or let the fragment vary:"
                 " {% cache 300 name request.user.pk %}."
@@ -93,7 +93,7 @@ def check_tenants(**kwargs: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"{tenants} is installed: objects of several tenants have the same keys, and so the"
-            " same topics; who listens to one tenant's order 17 would hear of another's.",
+            " same topics; a listener to one tenant's order 17 would hear of another's.",
             hint=(
                 "Name the tenant wherever a topic is named: Topic(order, within=tenant),"
                 " topic_token(…, within=tenant) and {% topics order within=tenant %}; then silence"
@@ -114,8 +114,8 @@ def check_asked_again(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            f"Tokens let pages listen to {', '.join(unasked)}, and nobody is asked again: who may"
-            " no longer see such an object hears of it for as long as the page is open.",
+            f"Tokens let pages listen to {', '.join(unasked)}, and Django is not asked again: users"
+            " who may no longer see such an object hear of it for as long as the page is open.",
             hint=(
                 f"Say who may: GATEPOST['TOPICS'] = {{'{unasked[0]}{_KEY}': 'path.to.may_follow'}},"
                 " a function (user_ids, pk) -> set of ids; or None in its place, where revoke() and"

@@ -50,7 +50,7 @@ def _not_included() -> Error:
 
 
 def _depends_on_language(path: str) -> bool:
-    # Two tell as much as all hundred, for each of which Django would build all its URLs anew.
+    # Two tell as much as all hundred, for each of which Django would build all its URLs again.
     for code, _ in settings.LANGUAGES[:2]:
         with translation.override(code):
             if reverse("gatepost:auth") != path:

@@ -72,7 +72,7 @@ def page(using: str, asked: PageRequest) -> str:
     found = numbering.sequencer(using)
     answer = _answer(using, found, asked)
     if answer.reset:
-        # Clients fetch anew what is committed: none of it is to come after that as news.
+        # Clients fetch again what is committed: none of it is to come after that as news.
         numbering.number_all(using, asked.limit)
         found = numbering.sequencer(using)
     return _text(using, found, answer, asked.size)

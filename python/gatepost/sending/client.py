@@ -90,7 +90,7 @@ class _KeptConnection:
 
 
 class _State:
-    """What a process shares about the gateway; made anew in a forked child."""
+    """What a process shares about the gateway; made again in a forked child."""
 
     def __init__(self) -> None:
         self.local = threading.local()

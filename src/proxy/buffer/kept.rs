@@ -94,7 +94,7 @@ impl KeptAnswers {
         self.entries.lock().remove(&number);
     }
 
-    /// Cuts off the slowest answer that is in somebody's way. `false`: there is none that is slow.
+    /// Cuts off the slowest answer that is in the way. `false`: none is slow.
     pub(super) fn make_way(&self, seeker: &RoomSeeker, disk: &Quota) -> bool {
         let slow = self.candidates(seeker).into_iter().filter_map(|candidate| {
             let standing = candidate.answer.standing();

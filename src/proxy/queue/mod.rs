@@ -1,7 +1,7 @@
 //! Places at an upstream that can do only so much at once, and who waits for them: requests of sessions that
 //! are known come first.
 //!
-//! Used by `forward` where there is a bound; who a request is of says [`Intercept`](super::intercept::Intercept).
+//! Used by `forward` where there is a bound; [`Intercept`](super::intercept::Intercept) says whose a request is.
 //! `schedule` decides who is next, among the `lines` of those that wait. The surprise: a place is kept until the
 //! answer has ended, also where its client has left, for the upstream still works on it; so places are counted by clones.
 

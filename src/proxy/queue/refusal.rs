@@ -1,4 +1,4 @@
-//! What a request gets for which there is no place.
+//! What a request gets when there is no place for it.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 use super::lines::Lines;
 use super::requester::Requester;
 
-/// Of so many places one goes to those that are not known.
+/// One place in ten goes to those that are not known.
 const TENTH: usize = 10;
 /// One session has no more than this part of the places while others wait.
 const QUARTER: usize = 4;

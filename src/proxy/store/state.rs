@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::super::buffer::{AnswerStanding, Pieces, Room, ScratchFile};
 use crate::web::body::BodyError;
 
-/// So much is read from a file at a time.
+/// How much is read from a file at a time.
 const BATCH: u64 = 64 * 1024;
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl StoreState {
         }
     }
 
-    /// So much more is in the file, or could not be written.
+    /// This much more is in the file, or could not be written.
     pub(super) fn wrote(&mut self, length: Option<u64>) {
         match length {
             Some(length) => self.written += length,

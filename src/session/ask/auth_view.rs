@@ -32,7 +32,7 @@ pub const LARGEST_ANSWER: usize = 64 * 1024;
 /// How long it is believed that a host is refused, or is not, without trying again.
 const PROOF: Duration = Duration::from_secs(10);
 
-/// A batch may take as long as so many single calls.
+/// A batch may take as long as this many single calls.
 pub(in crate::session) const LONGEST_BATCH: u32 = 5;
 
 /// What the authority needs to know.

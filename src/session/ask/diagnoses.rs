@@ -16,13 +16,13 @@ use crate::telemetry::metrics::{KindLabel, Metrics};
 
 /// How many are remembered: a host name is the client's to choose.
 const MOST: usize = 32;
-/// What comes and goes all the time is logged so often...
+/// What comes and goes all the time is logged this often...
 const LINES: u32 = 5;
 /// ...in this time.
 const WINDOW: Duration = Duration::from_mins(1);
-/// What others' good answers do not mend is taken for mended when it was not seen for so long.
+/// What others' good answers do not mend is taken for mended when it was not seen for this long.
 const FORGOTTEN: Duration = Duration::from_mins(1);
-/// Not seen for so long, it makes room for others.
+/// Not seen for this long, it makes room for others.
 const STALE: Duration = Duration::from_mins(10);
 
 /// What stands between gateway and Django.

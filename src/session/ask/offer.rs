@@ -16,11 +16,11 @@ const PAUSES: ExponentialBackoff = ExponentialBackoff {
     max: Duration::from_secs(30),
     jitter: 0.0,
 };
-/// So many times "no"...
+/// This many times "no"...
 const NOES: u32 = 3;
-/// ...over so long a time are believed...
+/// ...over this much time are believed...
 const PERSISTS: Duration = Duration::from_secs(10);
-/// ...for so long.
+/// ...for this long.
 const NOT_OFFERED: Duration = Duration::from_mins(5);
 
 /// What is known of the view.

@@ -1,4 +1,4 @@
-//! When Django is asked again that could not be reached.
+//! When a Django that could not be reached is asked again.
 //!
 //! Used by `scheduler`. The surprise: one call that takes too long is no outage while others are answered,
 //! so that a single session whose judgement hangs holds up nobody else.

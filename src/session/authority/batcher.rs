@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// Beyond this many handshakes a second there is a storm.
 const SINGLES_PER_SECOND: f64 = 24.0;
-/// So many may come at once before that counts.
+/// How many may come at once before that counts.
 const SINGLES_AT_ONCE: f64 = 4.0;
 /// The first window of a storm.
 const FIRST: Duration = Duration::from_millis(50);
@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_millis(1500);
 const QUIET_PART: u32 = 8;
 /// ...but not for a shorter time than this.
 const QUIET: Duration = Duration::from_millis(50);
-/// A lull of so many windows is the end of a storm.
+/// A lull of this many windows is the end of a storm.
 const LULL: u32 = 4;
 /// The batch view takes no more.
 pub(in crate::session) const MOST: usize = 500;

@@ -40,7 +40,7 @@ use crate::session::question::{AuthSubject, Question};
 use crate::telemetry::metrics::Metrics;
 use crate::upcall::ClientError;
 
-/// A handshake that waited so long is told to come back later. Less than the minute for which a session
+/// A handshake that waited this long is told to come back later. Less than the minute for which a session
 /// that ended is refused.
 const LONGEST_WAIT: Duration = Duration::from_secs(50);
 

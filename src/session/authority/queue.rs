@@ -29,7 +29,7 @@ pub(in crate::session) struct Queue {
     look: usize,
 }
 
-/// So many may wait before those that have left are looked for the first time.
+/// How many may wait before those that have left are looked for the first time.
 const FEW: usize = 256;
 
 /// What the task does next.

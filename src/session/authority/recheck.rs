@@ -19,7 +19,7 @@ use crate::session::authority::scheduler::{CallPermit, Scheduler};
 use crate::session::error::AuthError;
 use crate::session::question::AuthSubject;
 
-/// So long handshakes go first; then a re-check takes the next turn all the same.
+/// Handshakes go first for this long; then a re-check takes the next turn all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the handshakes have come to an end.
 const LOOK: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! Who waits for Django's judgement, and the task that asks.
+//! The handshakes that wait for Django's judgement, and the task that asks.
 //!
 //! The authority puts questions here and waits; [`Scheduler::run`] decides with `batcher` and `backoff` what is
 //! asked next, and hands each call to a task of its own. The surprise: tabs of one session wait for one

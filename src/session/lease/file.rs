@@ -83,7 +83,7 @@ struct SealedLease {
 }
 
 impl Survivors {
-    /// The leases there are now, before everybody is sent away.
+    /// The leases there are now, before connections are closed.
     pub fn of(leases: &Leases) -> Self {
         let living = leases.living(|lease| !leases.is_revoked(lease));
         Self {
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_revoked_before_the_end_is_not_taken_along() {
+    fn a_session_that_was_revoked_before_the_end_is_not_saved() {
         let folder = tempfile::tempdir().unwrap();
         let file = kept(folder.path().join("leases"), 1);
         let hub = hub();

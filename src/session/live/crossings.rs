@@ -1,4 +1,4 @@
-//! Signed cookies that were written anew of late, while a handshake with the old value may be under way.
+//! Signed cookies that were rewritten of late, while a handshake with the old value may be under way.
 //!
 //! Used by `live`. The surprise: the old value stays good, since Django cannot take it back. But its browser
 //! has another one by now, and a socket that came in with the old one would not hear of a logout. So it is
@@ -18,7 +18,7 @@ const KEPT: Duration = Duration::from_mins(1);
 /// Beyond it the oldest are forgotten.
 const MOST: usize = 4096;
 
-/// When signed cookies were written anew.
+/// When signed cookies were rewritten.
 #[derive(Debug)]
 pub(super) struct Crossings(BoundedCache<SessionDigest, Instant>);
 

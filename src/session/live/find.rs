@@ -28,7 +28,7 @@ impl LiveSessions {
     }
 
     /// The names by which the connections of a session cookie are known to the hub: a signed cookie may
-    /// have been written anew since.
+    /// have been rewritten since.
     pub(in crate::session) fn bound_to(&self, session: &SessionDigest) -> Box<[SessionDigest]> {
         let table = self.table.lock();
         let ids = table.of_session(session).into_iter();
@@ -81,7 +81,7 @@ impl LiveSessions {
     }
 
     /// Whether a handshake with this session cookie, which comes now, may have crossed a response that
-    /// writes it anew.
+    /// writes it again.
     pub(in crate::session) fn is_crossed(&self, session: &SessionDigest) -> bool {
         self.table.lock().crossings.is_crossed(session)
     }

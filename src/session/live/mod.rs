@@ -9,12 +9,12 @@
 //! | `lifecycle` | what happened to a session, and what follows |
 //! | `revalidate` | when each has its turn to be asked about |
 //! | `rechecks` | asking Django again, and acting upon the answer (`answers`) |
-//! | `doubts`, `throttle`, `calming` | what is asked about no more often than so |
+//! | `doubts`, `throttle`, `calming` | limits on how often Django is asked |
 //! | `parts`, `asker` | what `lifecycle` and `rechecks` are made of, and who asks |
 //! | `find` and this one | the sessions, as the others see them |
 //! | `locked` | table and hub under one lock |
 //! | `table` | the sessions and their indexes; `session`: one of them; `browsers`: what their browsers say of themselves |
-//! | `crossings` | signed cookies that were written anew of late |
+//! | `crossings` | signed cookies that were rewritten of late |
 
 pub(in crate::session) mod asker;
 pub(in crate::session) mod follow;

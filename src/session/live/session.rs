@@ -65,7 +65,7 @@ impl Live {
     }
 
     /// Gives it other cookies. Requests of one browser overlap, and several responses may each write the
-    /// same signed cookie anew: a session is found by what such a cookie was of late, too.
+    /// same signed cookie again: a session is found by what such a cookie was of late, too.
     pub(super) fn rename(&mut self, renewal: &Renewal) {
         self.cookies = renewal.cookies.clone();
         let Some(old) = &renewal.signed else {

@@ -84,7 +84,7 @@ impl Table {
         self.sessions.iter().map(|(id, live)| (*id, &**live))
     }
 
-    /// The sessions of this session cookie, or of what it was before it was written anew.
+    /// The sessions of this session cookie, or of what it was before it was rewritten.
     pub(super) fn of_session(&self, digest: &SessionDigest) -> Vec<LiveId> {
         let bits = digest.first_bits();
         let named = self.by_digest.range((bits, 0)..=(bits, LiveId::MAX));

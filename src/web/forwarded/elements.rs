@@ -17,7 +17,7 @@ pub(super) struct Element {
     pub(super) host: Option<Vec<u8>>,
 }
 
-/// The elements of one line, from the right; `None` for one that is none, behind which nothing is
+/// The elements of one line, from the right; `None` for a malformed one, behind which nothing is
 /// believed.
 pub(super) fn elements(line: &[u8]) -> impl Iterator<Item = Option<Element>> {
     let mut rest = Some(line);

@@ -25,7 +25,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const MOST_HOPS: usize = 64;
 /// No authority is longer.
 const LONGEST_HOST: usize = 260;
-/// What stands for several hosts, or for one that is none: no host is called so.
+/// Stands for several hosts, or for a malformed one: no host has this name.
 const SEVERAL: HeaderValue = HeaderValue::from_static("several hosts");
 
 /// Reads what proxies say.

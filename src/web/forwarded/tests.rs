@@ -237,7 +237,7 @@ proptest! {
         prop_assert_eq!(address(&trusting("X-Forwarded-For"), "10.0.0.1", &lines), expected.clone());
         let line = format!("{evil}, for=\"[{own}]\";proto=https;host=app.test, for=10.0.0.2");
         let line = if v6 { line } else { line.replace(['[', ']'], "") };
-        // Brackets in what is prepended are of no matter; only the own ones are written anew.
+        // Brackets in what is prepended are of no matter; only the own ones are rewritten.
         let lines = [("forwarded", line.trim())];
         let client = asked(&trusting("Forwarded"), "10.0.0.1", &lines);
         prop_assert_eq!(client.address.to_string(), expected);

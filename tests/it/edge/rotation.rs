@@ -1,5 +1,5 @@
 //! Another value for the session cookie on a response of Django: a password change, a login, a logout
-//! that leaves a message, or a signed cookie that was written anew. Only Django knows which.
+//! that leaves a message, or a signed cookie that was rewritten. Only Django knows which.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -258,7 +258,7 @@ async fn who_logs_in_as_another_user_is_let_in_though_django_answers_about_the_o
     let bob = gateway.browser_of("bobs-session");
     let second = tokio::spawn(async move { bob.handshake(NOTIFICATIONS).send().await });
     eventually(PATIENCE, || django.auth_calls().len() == 3).await;
-    // Django is asked anew about the new session, and answers that first.
+    // Django is asked again about the new session, and answers that first.
     django.signs_in("bobs-session", "43");
     of_old.open();
     assert_eq!(

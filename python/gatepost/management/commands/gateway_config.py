@@ -55,7 +55,7 @@ def write(path: Path, text: str) -> None:
     except FileExistsError as error:
         raise CommandError(
             f"{path} is there already and was left as it is. --stdout prints what would be"
-            " written; to write it anew, remove the file."
+            " written; to write it again, remove the file."
         ) from error
     except OSError as error:
         raise CommandError(f"cannot write {path}: {error.strerror}") from error

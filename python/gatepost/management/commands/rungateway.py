@@ -1,6 +1,6 @@
 """``manage.py rungateway``: the gateway, Django's runserver and the frontend together.
 
-The surprise: this process goes on to *be* runserver's reloader, which starts Django anew at each
+The surprise: this process goes on to *be* runserver's reloader, which restarts Django at each
 change; so the gateway beside it, and every socket, outlive that.
 """
 

@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Makes the demo's users and its group."
 
     def handle(self, *args, **options):
-        """Sets a password only where it differs: setting it anew would end that user's sessions."""
+        """Sets a password only where it differs: setting it again would end the user's sessions."""
         for name, password, staff, groups in ACCOUNTS:
             user, _ = get_user_model().objects.get_or_create(username=name)
             user.is_staff = user.is_superuser = staff

@@ -23,7 +23,7 @@ class Command(BaseCommand):
         stats.add_argument("--json", action="store_true", help="one JSON object")
         prune = actions.add_parser("prune", help="delete what gateways have had time to pull")
         prune.add_argument("--keep", type=float, metavar="SECONDS", help="GATEPOST['OUTBOX_KEEP']")
-        replay = actions.add_parser("replay", help="store publications anew, for every gateway")
+        replay = actions.add_parser("replay", help="store publications again, for every gateway")
         replay.add_argument("first", type=int, help="the first number (see `stats`)")
         replay.add_argument("last", type=int, help="the last number")
 
@@ -60,4 +60,4 @@ class Command(BaseCommand):
         first, last = options["first"], options["last"]
         if not 0 < first <= last:
             raise CommandError("The first number must be above 0, and not above the last.")
-        self.stdout.write(f"{replaying.replay(using, first, last)} publications stored anew.")
+        self.stdout.write(f"{replaying.replay(using, first, last)} publications stored again.")
