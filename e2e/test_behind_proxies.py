@@ -149,7 +149,7 @@ def test_the_access_log_and_the_list_of_connections_name_the_client(site):
     wait_until(logged, "the access log names the client")
 
 
-def test_whoever_comes_past_the_proxies_is_not_believed(site):
+def test_a_client_that_comes_past_the_proxies_is_not_believed(site):
     lies = LIES | {"X-Forwarded-Proto": "https", "Host": f"localhost:{site.port}"}
     if site.http_port:
         direct = http.client.HTTPConnection(

@@ -77,7 +77,7 @@ def test_how_many_requests_gunicorn_can_do_at_once_is_known_by_itself(start):
 
 
 @pytest.mark.parametrize("server", [GUNICORN, GRANIAN], ids=["gunicorn", "granian"])
-def test_workers_are_started_anew_at_sighup_and_no_request_fails(server, start):
+def test_workers_are_restarted_at_sighup_and_no_request_fails(server, start):
     site = start(server)
     site.is_up()
     answers, done = [], threading.Event()
@@ -102,7 +102,7 @@ def test_workers_are_started_anew_at_sighup_and_no_request_fails(server, start):
 
 
 def reload(site, answers):
-    """Has the workers started anew, and waits until the new ones have answered."""
+    """Has the workers restarted, and waits until the new ones have answered."""
     before = workers(site)
     site.gateway.signal(signal.SIGHUP)
     wait_until(lambda: not before & workers(site) and workers(site), "other workers")

@@ -1,8 +1,8 @@
 //! Whether Django's server accepts connections: more than that its socket is there.
 //!
 //! A connection is made as soon as a server listens, while its workers may still load the project, and
-//! fail. The surprise: whether somebody has accepted it is seen without a request: a server closes it when
-//! it reads that nothing comes, or the kernel's list of sockets says that it is somebody's.
+//! fail. The surprise: whether it is accepted is seen without a request: a server closes it when it reads
+//! that nothing comes, or the kernel's list of sockets says that it is accepted.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 const LOOK: Duration = Duration::from_millis(50);
 /// The kernel's list, on Linux.
 const SOCKETS: &str = "/proc/net/unix";
-/// The state of a stream there that somebody has accepted.
+/// The state of an accepted stream there.
 const CONNECTED: &str = "03";
 
 /// Completes when a server has accepted a connection at this socket.
@@ -37,7 +37,7 @@ async fn is_accepted(mut stream: UnixStream, socket: &Path) -> bool {
     let mut nothing = [0; 1];
     loop {
         tokio::select! {
-            // It was closed, or answered; or nobody has listened any longer.
+            // It was closed, or answered; or the server stopped listening.
             read = stream.read(&mut nothing) => return read.is_ok(),
             () = tokio::time::sleep(LOOK) => {}
         }
@@ -72,13 +72,13 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_connection_counts_when_somebody_has_accepted_it() {
+    async fn a_connection_counts_when_it_is_accepted() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("app.sock");
         let path = socket.clone();
         let listener = UnixListener::bind(&socket).unwrap();
         let mut seen = Box::pin(accepted(&path));
-        // Several looks later it is listened at still, and accepted by nobody.
+        // Several looks later it is still not accepted.
         assert!(timeout(LOOK * 4, &mut seen).await.is_err());
         let (kept, ()) = tokio::join!(listener.accept(), async {
             timeout(SOON, &mut seen).await.unwrap();

@@ -39,7 +39,7 @@ const NOT_EXECUTABLE: u8 = 126;
 /// A shell adds the signal that ended a program.
 const BY_SIGNAL: u8 = 128;
 
-/// Of one that has not ended yet: nobody asks.
+/// A placeholder for a process that has not ended yet.
 impl Default for AppExit {
     fn default() -> Self {
         Self::Code(0)
@@ -47,7 +47,7 @@ impl Default for AppExit {
 }
 
 impl AppExit {
-    /// What a wait for a process has found. One that somebody else has waited for has failed, for all that is known.
+    /// What a wait for a process has found. `None`: it was waited for elsewhere, and counts as failed.
     pub(super) fn of(status: Option<WaitStatus>) -> Self {
         let signal = status.and_then(WaitStatus::terminating_signal);
         let code = status.and_then(WaitStatus::exit_status);

@@ -1,4 +1,4 @@
-//! The folder of the socket between gateway and Django's server, which nobody else may enter.
+//! The folder of the socket between gateway and Django's server, closed to every other user.
 
 use std::fs::Permissions;
 use std::io;

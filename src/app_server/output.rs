@@ -1,8 +1,8 @@
 //! What Django's server prints, among the gateway's own lines and told apart from them.
 //!
 //! Each line goes where it was printed to, stdout or stderr, behind `app | `; where the log is JSON it is kept
-//! as it is if it is an object itself, and becomes one otherwise. The surprise: where nobody takes the gateway's
-//! output the server waits, as if it were its own; where nobody can, its lines are thrown away.
+//! as it is if it is an object itself, and becomes one otherwise. The surprise: where the gateway's output is not
+//! read, the server waits, as it would for its own; where it cannot be written, its lines are thrown away.
 
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
@@ -58,11 +58,7 @@ async fn pass_on(mut pipe: pipe::Receiver, to: PrintedTo, format: LogFormat) {
     loop {
         let has_ended = !matches!(pipe.read_buf(&mut kept).await, Ok(1..));
         let mut shown = Vec::new();
-        let end = match kept.iter().rposition(|byte| *byte == b'\n') {
-            _ if has_ended || kept.len() >= LONGEST_LINE => kept.len(),
-            Some(newline) => newline + 1,
-            None => 0,
-        };
+        let end = shown_now(&kept, has_ended);
         for line in kept[..end].split_inclusive(|byte| *byte == b'\n') {
             show(line.strip_suffix(b"\n").unwrap_or(line), format, &mut shown);
         }
@@ -72,6 +68,16 @@ async fn pass_on(mut pipe: pipe::Receiver, to: PrintedTo, format: LogFormat) {
         if has_ended {
             return;
         }
+    }
+}
+
+/// How much of what was printed is shown now: whole lines, and a line that is too long to wait for its end.
+fn shown_now(printed: &[u8], has_ended: bool) -> usize {
+    match printed.iter().rposition(|byte| *byte == b'\n') {
+        _ if has_ended => printed.len(),
+        Some(newline) => newline + 1,
+        None if printed.len() >= LONGEST_LINE => printed.len(),
+        None => 0,
     }
 }
 
@@ -138,6 +144,17 @@ mod tests {
         assert_eq!(object["level"], "INFO");
         assert!(object["timestamp"].as_str().unwrap().ends_with('Z'));
         assert_eq!(text.matches('\n').count(), 1);
+    }
+
+    #[test]
+    fn only_a_line_that_is_too_long_is_cut() {
+        let begun = "a line that has only begun";
+        let lines = "a line\n".repeat(LONGEST_LINE);
+        let printed = format!("{lines}{begun}");
+        assert_eq!(shown_now(printed.as_bytes(), false), lines.len());
+        assert_eq!(shown_now(printed.as_bytes(), true), printed.len());
+        assert_eq!(shown_now(begun.as_bytes(), false), 0);
+        assert_eq!(shown_now(&[b'x'; LONGEST_LINE], false), LONGEST_LINE);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Waits for children: the server, and as process 1 of a container whoever else was left to it.
+//! Waits for children: the server, and as process 1 of a container every orphan that is left to it.
 //!
 //! The surprise: tokio and the standard library wait for children of their own alone, so the server is
 //! waited for here.

@@ -64,7 +64,7 @@ impl RunningApp {
         }
     }
 
-    /// Hands down a signal that ends nobody.
+    /// Hands down a signal that ends nothing.
     pub fn pass(&self, signal: Signal) {
         // One too many at once is one that was just passed on.
         let _ = self.orders.try_send(AppOrder::Pass(signal));

@@ -180,7 +180,7 @@ impl AppRun {
         match order {
             AppOrder::Pass(Signal::HUP) if !kind.reloads_at_hangup() => {
                 tracing::info!(
-                    "Django's server does not load the project anew at SIGHUP, which is not passed on"
+                    "Django's server does not reload the project at SIGHUP, which is not passed on"
                 );
             }
             AppOrder::Pass(signal) if process.catches(signal) => process.signal(signal),

@@ -151,7 +151,7 @@ impl Running {
         Err(self.interrupted().await)
     }
 
-    /// A second signal came: nobody is waited for.
+    /// A second signal came: nothing is waited for.
     async fn interrupted(&mut self) -> CommandError {
         if let Some(app) = &mut self.app {
             app.kill().await;

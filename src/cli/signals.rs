@@ -1,6 +1,6 @@
 //! The signals that a gateway heeds.
 //!
-//! The surprise: SIGHUP means two things. Sent by somebody it asks to open files anew; from a terminal that
+//! The surprise: SIGHUP means two things. Sent by an operator it asks to reopen files; from a terminal that
 //! was closed it asks to end.
 
 use std::fs::File;
@@ -14,7 +14,7 @@ use tokio::signal::unix::{self, SignalKind};
 pub(super) enum SignalMeaning {
     /// To end.
     End(Signal),
-    /// To open files anew.
+    /// To reopen files.
     Reopen(Signal),
 }
 

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_is_written_anew() {
+    fn framing_is_never_copied() {
         let chunked = Request::post("/")
             .header("transfer-encoding", "chunked")
             .header("content-length", "9");

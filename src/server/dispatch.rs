@@ -159,7 +159,7 @@ impl Dispatch {
                 let mut answer = folder.serve(request, inside).await?;
                 self.own.add_fields(&mut answer);
                 if self.settings.pages == ErrorPages::Developer {
-                    kept::ask_anew(&mut answer);
+                    kept::revalidate(&mut answer);
                 }
                 Ok(answer)
             }

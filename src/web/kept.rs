@@ -42,7 +42,7 @@ pub fn forget<B>(response: &mut Response<B>) {
 }
 
 /// Lets a browser ask each time for a file whose name was taken to change with its content.
-pub fn ask_anew<B>(response: &mut Response<B>) {
+pub fn revalidate<B>(response: &mut Response<B>) {
     if let Some(policy) = response.headers_mut().get_mut(header::CACHE_CONTROL) {
         *policy = HeaderValue::from_static("no-cache");
     }

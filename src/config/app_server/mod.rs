@@ -64,7 +64,7 @@ impl AppServerKind {
         ("hypercorn", Self::Hypercorn),
     ];
 
-    /// Whether SIGHUP has it start its workers anew, without a request that fails.
+    /// Whether SIGHUP has it restart its workers, without a failed request.
     pub fn reloads_at_hangup(self) -> bool {
         matches!(self, Self::Gunicorn | Self::Granian)
     }
@@ -186,7 +186,7 @@ impl AppServerConfig {
     }
 }
 
-/// Python keeps back what it prints where nobody seems to watch.
+/// Python buffers its output where that is no terminal.
 fn unbuffered(document: &Document<'_>) -> Option<(&'static str, String)> {
     const NAME: &str = "PYTHONUNBUFFERED";
     let is_set = document.findings.environment.value(NAME).is_some();
@@ -225,7 +225,7 @@ impl GivenOptions<'_> {
     }
 }
 
-/// A server that nobody can tell where to listen.
+/// A server that cannot be told where to listen.
 fn refuse_others(document: &mut Document<'_>, command: &AppCommand, kind: AppServerKind) {
     if kind != AppServerKind::Other || command.names_socket() {
         return;

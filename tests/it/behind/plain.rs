@@ -84,7 +84,7 @@ async fn sockets_open_through_it_for_the_page_s_own_origin_alone() {
 }
 
 #[tokio::test]
-async fn whoever_says_anything_else_is_redirected() {
+async fn a_client_that_says_anything_else_is_redirected() {
     let django = Django::start().await;
     let gateway = behind_a_proxy(&django).start().await;
     for fields in [

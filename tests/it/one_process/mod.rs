@@ -206,7 +206,7 @@ async fn signals_are_handed_down_to_who_does_something_at_them() {
     server_of(&gateway).await;
     gateway.signal(Signal::HUP);
     eventually(PATIENCE, || {
-        gateway.log().contains("does not load the project anew")
+        gateway.log().contains("does not reload the project")
     })
     .await;
     assert!(!gateway.log().contains("heard SIGHUP"));
