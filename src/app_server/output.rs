@@ -154,7 +154,10 @@ mod tests {
         assert_eq!(shown_now(printed.as_bytes(), false), lines.len());
         assert_eq!(shown_now(printed.as_bytes(), true), printed.len());
         assert_eq!(shown_now(begun.as_bytes(), false), 0);
-        assert_eq!(shown_now(&[b'x'; LONGEST_LINE], false), LONGEST_LINE);
+        assert_eq!(
+            shown_now("x".repeat(LONGEST_LINE).as_bytes(), false),
+            LONGEST_LINE
+        );
     }
 
     #[test]
