@@ -302,3 +302,25 @@ async fn streams_end_with_the_gateway() {
     assert!(stream.block().await.unwrap().retry.is_some());
     assert_eq!(stream.block().await, None);
 }
+
+#[tokio::test]
+async fn a_post_is_handed_over_as_a_get_is_and_nothing_else() {
+    let (django, gateway, ann) = stage().await;
+    django.answers(EVENTS, of_ann().answer());
+    let posted = ann
+        .ask(Method::POST, EVENTS)
+        .header("origin", &ann.origin())
+        .body("a form");
+    let mut stream = Events::begin(&ann, Version::HTTP_11, posted).await.unwrap();
+    let said = json!({"to": {"topic": JOB}, "frame": 1});
+    assert_eq!(publish(&gateway, said).await, 1);
+    assert_eq!(stream.data().await, "1");
+    // What Django refuses is a page as any other, whatever stands in it.
+    let refused = Answer::status(403, "no").header("Gatepost-Stream", "v1,x");
+    django.answers(EVENTS, refused);
+    let page = asking(&ann).send().await;
+    assert_eq!(page.status, 403);
+    assert_eq!(page.text(), "no");
+    assert_eq!(page.header("gatepost-stream"), None);
+    gateway.stop().await;
+}
