@@ -10,9 +10,9 @@ use http::{Method, Response, StatusCode};
 use super::asset::{Asset, Representation};
 use super::body::FileBody;
 use super::conditions::{self, Precondition, RequestedRange};
-use super::encoding::Encoding;
 use super::open::{Closed, OpenFile, OpenFiles};
 use crate::web::body::ResponseBody;
+use crate::web::encoding::Encoding;
 
 /// What a request asks of a file.
 #[derive(Debug)]
@@ -96,15 +96,12 @@ impl FileRequest {
 
 impl Asset {
     fn encoded(&self, encoding: Encoding) -> Option<&Representation> {
-        match encoding {
-            Encoding::Identity => Some(&self.plain),
-            Encoding::Brotli => self.brotli.as_ref(),
-            Encoding::Gzip => self.gzip.as_ref(),
+        if encoding == Encoding::Identity {
+            return Some(&self.plain);
         }
-    }
-
-    fn has_copies(&self) -> bool {
-        self.brotli.is_some() || self.gzip.is_some()
+        let mut copies = self.copies.iter();
+        let copy = copies.find(|(of_copy, _)| *of_copy == encoding);
+        copy.map(|(_, copy)| copy)
     }
 }
 
@@ -134,7 +131,7 @@ fn lasting(asset: &Asset, found: &Representation) -> HeaderMap {
     if let Some((_, modified)) = &found.modified {
         fields.insert(header::LAST_MODIFIED, modified.clone());
     }
-    if asset.has_copies() {
+    if !asset.copies.is_empty() {
         fields.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
     fields

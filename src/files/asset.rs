@@ -5,20 +5,23 @@
 //! taken as long as the file says before and after that it is the same, so that a file that is just
 //! being written is never kept half.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use http::HeaderValue;
 use httpdate::HttpDate;
 
 use super::caching;
 use super::disk;
-use super::find::{RealFile, Sibling};
+use super::find::{CompressedCopy, RealFile};
 use super::identity::FileIdentity;
 use crate::unix_time;
+use crate::web::encoding::Encoding;
 
 /// What is read whole and kept in memory. Of larger files reading is the smaller part of the cost.
 pub(super) const SMALL: u64 = 256 * 1024;
@@ -35,8 +38,8 @@ pub(super) struct Asset {
     pub(super) media: HeaderValue,
     pub(super) caching: HeaderValue,
     pub(super) plain: Representation,
-    pub(super) brotli: Option<Representation>,
-    pub(super) gzip: Option<Representation>,
+    /// The compressed copies beside it.
+    pub(super) copies: Vec<(Encoding, Representation)>,
 }
 
 /// A file, or a compressed copy beside it.
@@ -55,20 +58,14 @@ pub(super) struct Representation {
 impl Asset {
     /// Reads what `find` has found.
     pub(super) fn load(file: RealFile) -> io::Result<Self> {
-        let copy = |ending: &str, sibling| {
-            let mut path = file.path.clone().into_os_string();
-            path.push(ending);
-            // A copy that has just gone, or may not be read, is not needed.
-            (sibling == Sibling::Regular)
-                .then(|| Representation::load(path.into()).ok())
-                .flatten()
-        };
+        // A copy that has just gone, or may not be read, is not needed.
+        let copy =
+            |copy: CompressedCopy| Some((copy.encoding, Representation::load(copy.path).ok()?));
         let name = file.path.file_name().unwrap_or_default().to_string_lossy();
         Ok(Self {
             media: media_type(&file.path),
             caching: caching::policy(&name),
-            brotli: copy(".br", file.brotli),
-            gzip: copy(".gz", file.gzip),
+            copies: file.copies.into_iter().filter_map(copy).collect(),
             plain: Representation::load(file.path.clone())?,
             asked: file.asked,
         })
@@ -76,9 +73,9 @@ impl Asset {
 
     /// Bytes of memory it takes.
     pub(super) fn weight(&self) -> usize {
-        [Some(&self.plain), self.brotli.as_ref(), self.gzip.as_ref()]
-            .into_iter()
-            .flatten()
+        let copies = self.copies.iter().map(|(_, copy)| copy);
+        copies
+            .chain([&self.plain])
             .map(|one| size_of::<Self>() + one.content.as_ref().map_or(0, Bytes::len))
             .sum()
     }
@@ -107,13 +104,15 @@ impl Representation {
         let length = identity.length;
         let seconds = u64::try_from(seconds).ok().filter(|at| *at < END_OF_DATES);
         let header = |text: String| HeaderValue::try_from(text).ok();
+        let tag = match &content {
+            Some(content) => Some(tag_of(content)),
+            None => seconds.map(|seconds| format!("\"{seconds:x}.{nanoseconds:08x}-{length:x}\"")),
+        };
         Self {
             path,
             identity,
             length: HeaderValue::from(length),
-            etag: seconds.and_then(|seconds| {
-                header(format!("\"{seconds:x}.{nanoseconds:08x}-{length:x}\""))
-            }),
+            etag: tag.and_then(header),
             modified: seconds.and_then(|seconds| {
                 let date = HttpDate::from(unix_time::moment(Duration::from_secs(seconds))?);
                 Some((date, header(date.to_string())?))
@@ -121,6 +120,18 @@ impl Representation {
             content,
         }
     }
+}
+
+/// Names the content, so that several gateways that were deployed one after the other say the same of it. Of
+/// a larger file only the time is known.
+fn tag_of(content: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, content);
+    let mut tag = String::from("\"");
+    for byte in digest.as_ref().iter().take(16) {
+        // Writing to a `String` cannot fail.
+        let _ = write!(tag, "{byte:02x}");
+    }
+    tag + "\""
 }
 
 fn read_from_start(file: &mut File, length: u64) -> io::Result<Bytes> {

@@ -23,7 +23,7 @@ fn is_hashed(name: &str) -> bool {
         return false;
     }
     // A source map or a compressed file: `app-0c2b7f6a.js.map`.
-    if matches!(ending, "map" | "br" | "gz") && stem.contains('.') {
+    if matches!(ending, "map" | "zst" | "br" | "gz") && stem.contains('.') {
         return is_hashed(stem);
     }
     let after = |mark| stem.rsplit_once(mark).map(|(_, part)| part);

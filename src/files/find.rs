@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::web::encoding::Encoding;
+
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum FoundPath {
@@ -28,19 +30,15 @@ pub(super) struct RealFile {
     pub(super) asked: PathBuf,
     /// Its path without links.
     pub(super) path: PathBuf,
-    /// Whether `.br` beside it may be served for it.
-    pub(super) brotli: Sibling,
-    /// Whether `.gz` beside it may be served for it.
-    pub(super) gzip: Sibling,
+    /// The compressed copies beside it, which may be served for it.
+    pub(super) copies: Vec<CompressedCopy>,
 }
 
-/// A compressed copy beside a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sibling {
-    /// It is a regular file.
-    Regular,
-    /// It is not there, or it is a link that might lead anywhere.
-    Unfit,
+/// A file that is the same, compressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CompressedCopy {
+    pub(super) encoding: Encoding,
+    pub(super) path: PathBuf,
 }
 
 /// Looks for a decoded path, relative to `root`; also says where `root` really is.
@@ -110,26 +108,32 @@ impl RealFile {
     fn new(asked: PathBuf, path: PathBuf) -> Self {
         Self {
             asked,
-            brotli: sibling(&path, ".br"),
-            gzip: sibling(&path, ".gz"),
+            copies: Encoding::COMPRESSED
+                .into_iter()
+                .filter_map(|encoding| copy(&path, encoding))
+                .collect(),
             path,
         }
     }
 
     /// Takes the files beside it for what they are, files of their own.
     pub(super) fn ignore_copies(&mut self) {
-        self.brotli = Sibling::Unfit;
-        self.gzip = Sibling::Unfit;
+        self.copies.clear();
     }
 }
 
-fn sibling(path: &Path, ending: &str) -> Sibling {
+/// The copy beside a file, unless it is a link, which might lead anywhere.
+fn copy(path: &Path, encoding: Encoding) -> Option<CompressedCopy> {
     let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    match fs::symlink_metadata(name) {
-        Ok(kind) if kind.is_file() => Sibling::Regular,
-        _ => Sibling::Unfit,
-    }
+    name.push(match encoding {
+        Encoding::Identity => return None,
+        Encoding::Zstd => ".zst",
+        Encoding::Brotli => ".br",
+        Encoding::Gzip => ".gz",
+    });
+    let path = PathBuf::from(name);
+    let is_fit = fs::symlink_metadata(&path).is_ok_and(|kind| kind.is_file());
+    is_fit.then_some(CompressedCopy { encoding, path })
 }
 
 #[cfg(test)]
@@ -146,6 +150,7 @@ mod tests {
         for file in [
             "a.js",
             "a.js.br",
+            "a.js.zst",
             ".env",
             "with space.txt",
             "sub/index.html",
@@ -220,7 +225,8 @@ mod tests {
         let FoundPath::File(file) = find(folder.path(), "a.js").1 else {
             panic!("a.js is there");
         };
-        assert_eq!((file.brotli, file.gzip), (Sibling::Regular, Sibling::Unfit));
+        let copies: Vec<_> = file.copies.iter().map(|copy| copy.encoding).collect();
+        assert_eq!(copies, [Encoding::Zstd, Encoding::Brotli]);
     }
 
     proptest! {

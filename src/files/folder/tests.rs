@@ -119,6 +119,41 @@ async fn a_compressed_copy_is_served_to_who_takes_it() {
 }
 
 #[tokio::test]
+async fn of_equal_copies_zstd_comes_first_and_one_that_is_gone_is_no_more() {
+    let site = site(None);
+    let all = [("accept-encoding", "gzip, deflate, br, zstd")];
+    site.replace("app.js.zst", b"zstd");
+    let response = site.ask("app.js", &all).await;
+    assert_eq!(response.headers()["content-encoding"], "zstd");
+    assert_eq!(response.headers()["vary"], "accept-encoding");
+    assert_eq!(text(response).await, "zstd");
+    fs::remove_file(site.path("app.js.zst")).unwrap();
+    // What is not the file itself is looked up anew after a second.
+    site.folder.recent.forget("app.js");
+    let response = site.ask("app.js", &all).await;
+    assert_eq!(response.headers()["content-encoding"], "br");
+}
+
+#[tokio::test]
+async fn hosts_that_got_a_file_at_different_times_name_it_alike() {
+    let (one, other) = (site(None), site(None));
+    let tag = |response: Response<ResponseBody>| response.headers()["etag"].clone();
+    let file = fs::File::options()
+        .write(true)
+        .open(other.path("app.js"))
+        .unwrap();
+    file.set_modified(std::time::SystemTime::UNIX_EPOCH)
+        .unwrap();
+    let tags = (
+        tag(one.ask("app.js", &[]).await),
+        tag(other.ask("app.js", &[]).await),
+    );
+    assert_eq!(tags.0, tags.1);
+    one.replace("app.js", b"0123456780");
+    assert_ne!(tag(one.ask("app.js", &[]).await), tags.0);
+}
+
+#[tokio::test]
 async fn a_browser_that_has_it_is_told_so() {
     let site = site(None);
     let tag = site.ask("app.js", &[]).await.headers()["etag"]
