@@ -10,6 +10,7 @@ use super::shared::SharedParts;
 use crate::admin::health::Readiness;
 use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
+use crate::server::compression::CompressionPolicy;
 use crate::server::dispatch::{Dispatch, DispatchParts, DispatchSettings};
 use crate::server::health::HealthCheck;
 use crate::server::own_answers::OwnAnswers;
@@ -47,6 +48,10 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config, redirect: Arc<Redi
         routes,
         metrics: Arc::clone(&shared.metrics),
         unrouted: unrouted(config),
+        compression: CompressionPolicy {
+            config: config.compression,
+            naming: Arc::clone(&shared.naming),
+        },
         own: own_answers(config),
     };
     Dispatch::new(settings, parts).showing(shown)

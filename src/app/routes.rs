@@ -157,6 +157,7 @@ impl Routes<'_> {
             body_timeout: config.limits.body_timeout,
             body_rate: config.limits.body_rate,
             buffering: shared.buffering.clone(),
+            encoders: shared.encoders.clone(),
             streamed: match kind {
                 UpstreamKind::DevServer => StreamedPaths::All,
                 _ => StreamedPaths::Below(config.buffering.unbuffered.clone()),

@@ -14,6 +14,7 @@ use crate::files::open::OpenFiles;
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::DrainWatch;
+use crate::proxy::Encoders;
 use crate::proxy::buffer::Buffering;
 use crate::proxy::queue::RequestQueue;
 use crate::publish::intake::Intake;
@@ -37,6 +38,7 @@ pub(super) struct SharedParts {
     pub(super) authority: Arc<Authority>,
     pub(super) lifecycle: Arc<Lifecycle>,
     pub(super) buffering: Buffering,
+    pub(super) encoders: Encoders,
     pub(super) queue: Option<RequestQueue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) files: Arc<OpenFiles>,
@@ -56,17 +58,16 @@ impl SharedParts {
         let auth = sessions::auth_settings(config, &secrets, &naming);
         let hub = Arc::new(hub(config, auth.terms));
         let authority = authority(&auth, &hub, &metrics)?;
-        let lifecycle = Arc::new(Lifecycle::new(
-            sessions::lifecycle_settings(config),
-            LifecycleParts {
-                live: Arc::new(LiveSessions::new(Arc::clone(&hub))),
-                asker: Arc::clone(&authority) as _,
-                leases: Arc::clone(authority.leases()),
-                hub: Arc::clone(&hub),
-                secrets: secrets.clone(),
-                drain: drain.clone(),
-            },
-        ));
+        let parts = LifecycleParts {
+            live: Arc::new(LiveSessions::new(Arc::clone(&hub))),
+            asker: Arc::clone(&authority) as _,
+            leases: Arc::clone(authority.leases()),
+            hub: Arc::clone(&hub),
+            secrets: secrets.clone(),
+            drain: drain.clone(),
+        };
+        let settings = sessions::lifecycle_settings(config);
+        let lifecycle = Arc::new(Lifecycle::new(settings, parts));
         let broker = Arc::new(Broker::new(Arc::clone(&hub), config.delivery.idempotency));
         let intake = Intake::new(
             &config.delivery,
@@ -85,6 +86,7 @@ impl SharedParts {
             intake: Arc::new(intake),
             wake: Wake::default(),
             buffering: Buffering::open(&config.buffering, &metrics.buffered)?,
+            encoders: Encoders::default(),
             queue: RequestQueue::new(&config.django.queue, &metrics),
             metrics,
             files: Arc::new(OpenFiles::new(shares.files)),

@@ -17,10 +17,10 @@ use super::findings::Findings;
 use super::known::Known;
 use super::routes::Claims;
 use super::{
-    AppCommand, AppServerConfig, AuthConfig, BufferingConfig, Config, ConfigError, ConfigErrors,
-    DeliveryConfig, DjangoConfig, Environment, FolderConfig, FrontendConfig, HeadersConfig, Limits,
-    LogConfig, LogFormat, Mode, OutboxConfig, PagesConfig, ServerConfig, SocketConfig, TlsConfig,
-    UpstreamRoute,
+    AppCommand, AppServerConfig, AuthConfig, BufferingConfig, CompressionConfig, Config,
+    ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig, Environment, FolderConfig,
+    FrontendConfig, HeadersConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig, PagesConfig,
+    ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
 };
 
 /// A longer file is no configuration.
@@ -154,6 +154,7 @@ fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Confi
         errors: PagesConfig::read(document),
         auth: AuthConfig::read(document),
         buffering: BufferingConfig::read(document, &limits),
+        compression: CompressionConfig::read(document),
         delivery: DeliveryConfig::read(document, &limits),
         limits,
         outbox: OutboxConfig::read(document),

@@ -8,6 +8,7 @@
 mod app_server;
 mod auth;
 mod buffering;
+mod compression;
 mod delivery;
 mod django;
 mod document;
@@ -48,6 +49,7 @@ mod upstream;
 pub use app_server::{AppCommand, AppServerConfig, AppServerKind};
 pub use auth::{AuthConfig, AuthUrl};
 pub use buffering::{BufferFolder, BufferingConfig};
+pub use compression::{CompressionConfig, DynamicCompression};
 pub use delivery::DeliveryConfig;
 pub use django::{DjangoConfig, SecretSource};
 pub use environment::Environment;
@@ -100,6 +102,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[buffering]`
     pub buffering: BufferingConfig,
+    /// `[compression]`
+    pub compression: CompressionConfig,
     /// `[delivery]`
     pub delivery: DeliveryConfig,
     /// `[outbox]`

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
+use super::answer_body::AnswerBody;
 use super::flow::{Flow, Origin};
 use super::sweep::{Enrolment, Sweeper};
 use crate::web::body::BodyError;
@@ -30,8 +30,8 @@ pub(super) struct Download {
 
 impl Download {
     /// A body to be handed on, at the client's speed alone.
-    pub(super) fn new(body: Incoming, origin: Origin, idle_limit: Option<Duration>) -> Self {
-        let left = body.size_hint().exact();
+    pub(super) fn new(body: AnswerBody, origin: Origin, idle_limit: Option<Duration>) -> Self {
+        let left = body.length();
         Self {
             flow: Arc::new(Flow::new(body, origin, idle_limit)),
             left,

@@ -2,16 +2,16 @@
 //!
 //! Polled by `download`; `sweep` diverts it, `pump` then reads on from the upstream.
 
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http_body::{Body, Frame};
+use http_body::Frame;
 use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::answer_body::AnswerBody;
 use super::error::{AnswerLabel, UpstreamLabel};
 use super::idle_timeout::IdleTimeout;
 use super::liveness;
@@ -38,7 +38,7 @@ enum BodySource {
 /// A body that comes from the upstream.
 #[derive(Debug)]
 pub(super) struct Direct {
-    body: Incoming,
+    body: AnswerBody,
     origin: Origin,
     /// `None`: an event stream is silent while nothing happens.
     idle_limit: Option<Duration>,
@@ -96,7 +96,7 @@ struct Stalled(Duration);
 
 impl Flow {
     /// Straight from the upstream.
-    pub(super) fn new(body: Incoming, origin: Origin, idle_limit: Option<Duration>) -> Self {
+    pub(super) fn new(body: AnswerBody, origin: Origin, idle_limit: Option<Duration>) -> Self {
         let direct = Direct {
             body,
             origin,
@@ -165,7 +165,7 @@ impl Flow {
 impl Direct {
     /// The next part.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<NextFrame> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
+        let Poll::Ready(frame) = self.body.poll_frame(context) else {
             self.waits_for = WaitsFor::Upstream;
             return self.poll_stall(context);
         };
@@ -174,7 +174,7 @@ impl Direct {
         Poll::Ready(match frame {
             Some(Ok(frame)) if frame.is_data() => {
                 self.taken += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if self.body.is_end_stream() {
+                if self.body.has_ended() {
                     self.end();
                 }
                 Some(Ok(frame))
@@ -192,7 +192,7 @@ impl Direct {
                 } = self.origin.label();
                 tracing::warn!(upstream = upstream.map(tracing::field::display), %request_id, %error, "upstream broke off an answer");
                 self.origin.connection = BodyConnection::Released;
-                Some(Err(error.into()))
+                Some(Err(error))
             }
         })
     }

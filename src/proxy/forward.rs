@@ -14,15 +14,17 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
+use super::answer_body::AnswerBody;
 use super::body_rate::BodyPace;
 use super::buffer::Buffering;
+use super::compress::{self, Encoders};
 use super::detached::Intercepted;
 use super::download::Download;
 use super::error::{ForwardError, ForwardFailure};
 use super::flow::{BodyConnection, Origin, ResponseConnection};
 use super::head;
 use super::intercept::{Intercept, PassedOn};
-use super::internal_redirect;
+use super::internal_redirect::{self, InternalRedirect};
 pub use super::kind::UpstreamKind;
 use super::liveness;
 use super::pressure::Pressure;
@@ -58,6 +60,8 @@ pub struct ForwardSettings {
     pub body_rate: Option<u64>,
     /// Where bodies are kept.
     pub buffering: Buffering,
+    /// What compresses answers.
+    pub encoders: Encoders,
     /// Which requests' bodies are not.
     pub streamed: StreamedPaths,
     /// What else sees, and may change, what passes.
@@ -71,6 +75,7 @@ pub struct Forwarder {
     pub(super) kind: UpstreamKind,
     receiver: Receiver,
     sweeper: Sweeper,
+    encoders: Encoders,
     pressure: Pressure,
     local: LocalName,
     intercepted: Option<Intercepted>,
@@ -90,6 +95,7 @@ impl Forwarder {
             upstream: settings.upstream,
             kind: settings.kind,
             sweeper: Sweeper::new(settings.buffering.clone(), pressure.clone(), drain.clone()),
+            encoders: settings.encoders,
             pressure,
             receiver: Receiver {
                 limits: UploadLimits {
@@ -222,9 +228,14 @@ impl Forwarder {
         }
         let idle_limit = liveness::idle_limit(response.headers(), self.upstream.timeout());
         let may_be_stored = liveness::may_be_stored(response.headers());
+        // Nor is what is made to be heard at once compressed, or what does not leave the machine.
+        let may_shrink = may_be_stored && self.kind != UpstreamKind::DevServer;
+        let terms = downstream.compression.as_ref().filter(|_| may_shrink);
         let (mut parts, body) = response.into_parts();
         internal_redirect::note(&mut parts, self.kind);
         rewrite::response(&mut parts);
+        let terms = terms.filter(|_| parts.extensions.get::<InternalRedirect>().is_none());
+        let ticket = terms.and_then(|terms| compress::prepare(&mut parts, terms, &self.encoders));
         let passed_on = parts.extensions.remove::<PassedOn>();
         let body = if body.is_end_stream() {
             connection.give_back();
@@ -234,6 +245,7 @@ impl Forwarder {
                 request_id: downstream.request_id,
                 connection: BodyConnection::Pooled(connection),
             };
+            let body = AnswerBody::new(body, ticket);
             let mut body = Download::new(body, origin, idle_limit);
             if may_be_stored {
                 body = body.stored_by(&self.sweeper, downstream.address);

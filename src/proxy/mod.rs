@@ -4,12 +4,14 @@
 //! `route` finds who answers, `forward` rewrites and sends, `upstream` pools connections, `tunnel` joins
 //! foreign WebSockets. Request bodies: `receive` reads them into a `spool`, or streams them
 //! (`streamed`); `upload` is what is sent. Answers: `download` takes them
-//! from a `flow`; for a client that falls behind `sweep` has a `pump` fill a `store`. Both keep what waits in a
+//! from a `flow`, which `compress` may make shorter; for a client that falls behind `sweep` has a `pump` fill a `store`. Both keep what waits in a
 //! `buffer`.
 
+mod answer_body;
 mod backend;
 mod body_rate;
 pub mod buffer;
+mod compress;
 mod concurrency;
 mod detached;
 mod dial;
@@ -43,6 +45,7 @@ mod upload;
 mod upload_fault;
 pub mod upstream;
 
+pub use compress::Encoders;
 pub use error::ForwardError;
 pub use internal_redirect::InternalRedirect;
 pub use receive::StreamedPaths;

@@ -218,6 +218,7 @@ mod tests {
             upgrade: Upgrade::None,
             audience: ErrorPages::Public,
             claimed: None,
+            compression: None,
         }
     }
 

@@ -15,6 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tracing::Instrument as _;
 
+use super::answer_body::AnswerBody;
 use super::download::Download;
 use super::error::ForwardFailure;
 use super::flow::{BodyConnection, Origin};
@@ -91,7 +92,7 @@ fn refused(
     if body.is_end_stream() {
         return Response::from_parts(parts, ResponseBody::empty());
     }
-    let body = Download::new(body, origin, Some(limit));
+    let body = Download::new(AnswerBody::Plain(body), origin, Some(limit));
     Response::from_parts(parts, ResponseBody::stream(body))
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::{HeaderValue, Request, Response};
 
 use super::access::AccessRecord;
+use super::compression::CompressionPolicy;
 use super::outcomes::OutcomeCounters;
 use super::own_answers::OwnAnswers;
 use super::redirect::Redirect;
@@ -50,6 +51,7 @@ pub struct Dispatch {
     outcomes: OutcomeCounters,
     shown: Option<Arc<Diagnoses>>,
     unrouted: Unrouted,
+    compression: CompressionPolicy,
     pub(super) own: OwnAnswers,
 }
 
@@ -79,6 +81,8 @@ pub struct DispatchParts {
     pub metrics: Arc<Metrics>,
     /// Remembers WebSockets that no route takes.
     pub unrouted: Unrouted,
+    /// Judges which answers from behind the gateway may be compressed.
+    pub compression: CompressionPolicy,
     /// What the project adds to what is answered here.
     pub own: OwnAnswers,
 }
@@ -98,6 +102,7 @@ impl Dispatch {
             outcomes: OutcomeCounters::of(&parts.metrics),
             shown: None,
             unrouted: parts.unrouted,
+            compression: parts.compression,
             own: parts.own,
         }
     }
@@ -251,15 +256,20 @@ impl Dispatch {
             self.own.add_fields(&mut moved);
             return Ok(moved);
         }
-        let downstream = Downstream {
+        let mut downstream = Downstream {
             address: client.address,
             request_id: id,
             host: admitted.host,
             upgrade: admitted.upgrade,
             audience: self.settings.pages,
             claimed: admitted.claimed,
+            compression: self.compression.terms(request.headers()),
         };
         let shown = self.to_show(&mut request, &downstream.host);
+        if shown.is_some() {
+            // Nothing can stand behind a page that is compressed.
+            downstream.compression = None;
+        }
         let answer = self.route(request, &admitted.path, &downstream).await?;
         Ok(shown::add(shown.as_ref(), answer))
     }

@@ -2,6 +2,7 @@
 
 mod access;
 pub mod by_permission;
+pub mod compression;
 mod connection;
 mod deadlines;
 pub mod dispatch;

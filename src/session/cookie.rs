@@ -148,6 +148,16 @@ impl SessionCookies {
         unquote(found?).filter(|value| !value.is_empty())
     }
 
+    /// Whether a `Cookie` header has any cookie that Django's authentication reads, even an empty one.
+    pub fn any_in(header: &HeaderValue, names: &CookieNames) -> bool {
+        let mut pairs = header.as_bytes().split(|byte| *byte == b';');
+        pairs.any(|pair| {
+            let name = parts(pair).map_or(b"".as_slice(), |(name, _)| name);
+            let mut known = std::iter::once(&names.session).chain(&names.others);
+            known.any(|known| known.as_bytes() == name)
+        })
+    }
+
     /// How many cookies of this name a `Cookie` header has.
     pub(super) fn count(header: &HeaderValue, name: &str) -> usize {
         let pairs = header.as_bytes().split(|byte| *byte == b';');

@@ -3,6 +3,7 @@
 pub mod admit;
 pub mod body;
 pub mod client;
+pub mod compression_terms;
 pub mod encoding;
 pub mod forwarded;
 pub mod headers;

@@ -6,9 +6,11 @@ use std::net::IpAddr;
 
 use http::HeaderValue;
 
+use super::compression_terms::CompressionTerms;
 use crate::ids::{ConnectionId, RequestId};
 
-/// Where an admitted request comes from. All of it but `claimed` is the gateway's own knowledge.
+/// Where an admitted request comes from. All of it but `claimed` and `compression` is the gateway's own
+/// knowledge.
 #[derive(Clone, Debug)]
 pub struct Downstream {
     /// The client's address, see [`Client`](super::client::Client).
@@ -24,6 +26,8 @@ pub struct Downstream {
     /// The connection that the page says it has (`Gatepost-Connection`): to be checked before
     /// anybody is told of it.
     pub claimed: Option<ConnectionId>,
+    /// What may be done with an answer that comes from behind the gateway; `None`: nothing.
+    pub compression: Option<CompressionTerms>,
 }
 
 /// What a request asks its connection to become.

@@ -20,6 +20,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::buffer::Buffering;
+use super::compress::Encoders;
 use super::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use super::receive::StreamedPaths;
 use super::upstream::{Upstream, UpstreamSettings};
@@ -88,6 +89,7 @@ impl Setup {
             body_timeout: self.body_timeout,
             body_rate: self.body_rate,
             buffering: Buffering::open(&self.buffering, &BufferedBytes::default()).unwrap(),
+            encoders: Encoders::default(),
             streamed: StreamedPaths::Below(self.buffering.unbuffered.clone()),
             intercept: None,
         };
@@ -134,6 +136,7 @@ async fn answer(
         upgrade,
         audience: ErrorPages::Developer,
         claimed: None,
+        compression: None,
     };
     let request = request.map(|body| RequestBody::new(body, None));
     let answered = forwarder.forward(request, &downstream).await;

@@ -212,6 +212,13 @@ impl Answer {
         self
     }
 
+    /// Keeps the connection open and silent afterwards.
+    #[must_use]
+    pub fn hanging(mut self) -> Self {
+        self.end = End::Hang;
+        self
+    }
+
     /// Begins only when the gate opens. The request counts as received before.
     #[must_use]
     pub fn after(mut self, gate: &Gate) -> Self {
