@@ -10,6 +10,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::certificate::{Certificate, HOST, KeyExchange};
+use crate::compressed::LIST;
 use crate::fleet::Target;
 use crate::process::{LOAD_CORE, Process, SERVER_CORE, free_address};
 use crate::publisher::SECRET;
@@ -264,6 +265,7 @@ http {{
     server {{
         listen {address} ssl http2;
         location / {{ proxy_pass http://app; }}
+        location {LIST} {{ gzip on; gzip_proxied any; gzip_vary on; proxy_pass http://app; }}
         location {FILES} {{ root {home}; }}
     }}
     server {{ listen {unbuffered} ssl http2; proxy_request_buffering off; location / {{ proxy_pass http://app; }} }}

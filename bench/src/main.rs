@@ -7,6 +7,7 @@ mod behind;
 mod certificate;
 mod client;
 mod compare;
+mod compressed;
 mod fleet;
 mod http;
 mod lab;
@@ -141,6 +142,7 @@ fn measure(options: &Options) -> io::Result<()> {
 /// Takes everything that the plan wants.
 fn measure_all(lab: &Lab, report: &mut Report) -> io::Result<()> {
     proxy::measure(lab, report)
+        .and_then(|()| compressed::measure(lab, report))
         .and_then(|()| sockets::measure(lab, report))
         .and_then(|()| stalled::measure(lab, report))
         .and_then(|()| behind::measure(lab, report))

@@ -265,7 +265,8 @@ fn upload(address: SocketAddr, tls: &Arc<ClientConfig>, bytes: usize) -> io::Res
 
 pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Stream> {
+/// A connection over TLS.
+pub(crate) fn connect(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Stream> {
     over(TcpStream::connect(address)?, tls)
 }
 
@@ -285,7 +286,7 @@ pub(crate) fn ask(stream: &mut Stream, address: SocketAddr, head: &str) -> io::R
 }
 
 /// Reads an answer that must be 200 to its end; returns the bytes of its body.
-fn rest(stream: &mut Stream) -> io::Result<usize> {
+pub(crate) fn rest(stream: &mut Stream) -> io::Result<usize> {
     let mut buffer = vec![0; 64 << 10];
     let mut head = Vec::new();
     let body = loop {

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -17,6 +17,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+
+use crate::compressed::{LIST, page};
 
 /// Where the gateway asks who a session is.
 pub(crate) const AUTH: &str = "/_gatepost/auth/";
@@ -76,6 +78,7 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         ASKED => return Ok(json(format!("{:?}", std::mem::take(&mut *asked())).into())),
         PAGE_OF_SESSION => return Ok(page_of_session(request.headers())),
         LOGOUT => return Ok(logout()),
+        LIST => return Ok(list()),
         _ => {}
     }
     if let Some(size) = path
@@ -88,6 +91,15 @@ async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
         return Ok(json(taken(request.into_body()).await.to_string().into()));
     }
     Ok(json(Bytes::from_static(PAGE)))
+}
+
+/// The page that is to be compressed.
+fn list() -> Answer {
+    static TEXT: LazyLock<Bytes> = LazyLock::new(|| page().into());
+    let mut answer = json(TEXT.clone());
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    answer.headers_mut().insert(CONTENT_TYPE, html);
+    answer
 }
 
 /// Nanoseconds of the machine's clock, which the load tool shares.
