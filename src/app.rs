@@ -108,7 +108,7 @@ impl Gateway {
         self.listeners.addresses()
     }
 
-    /// Who runs Django's server, where the gateway is to start one: once.
+    /// What runs Django's server, if the gateway is to start one. `Some` only once.
     pub fn take_app_server(&mut self) -> Option<Supervisor> {
         self.app_server.take()
     }

@@ -96,7 +96,7 @@ impl AppEnd {
         match self {
             Self::Stopped { exit, sent } if exit.is_by(*sent) => 0,
             Self::Stopped { exit, .. } => exit.code(),
-            // Nobody was served: that is no success, whatever the server calls it.
+            // No request was served: that is no success, whatever the exit code.
             Self::NeverUp { exit } => exit.code().max(1),
             Self::NotStarted(error) => AppExit::of_start(error).0.code(),
         }

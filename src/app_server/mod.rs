@@ -1,7 +1,7 @@
 //! Django's server as a child of the gateway: `gatepost run -- gunicorn mysite.wsgi`.
 //!
-//! Wired by `app`, ordered about by `cli`. The [`Supervisor`] starts it, again where it ends by itself, and
-//! hands down signals; it ends after the gateway, whose last requests it answers.
+//! Wired by `app`, controlled by `cli`. The [`Supervisor`] starts it, restarts it where it ends by itself, and
+//! passes signals on; it ends after the gateway, whose last requests it answers.
 
 mod accepting;
 mod exit;

@@ -1,4 +1,4 @@
-//! The handle by which `cli` orders the [`Supervisor`] about.
+//! The handle through which `cli` controls the [`Supervisor`].
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ impl RunningApp {
                 orders: inbox,
                 up: Some(said_up),
             };
-            // Nobody hears it where the gateway ends at once.
+            // Without a receiver the gateway is ending at once.
             let _ = said_end.send(supervisor.run(reports, watch).await);
         });
         Self {
@@ -92,11 +92,29 @@ impl RunningApp {
 
 /// What is said here, once.
 async fn said<T>(by: &mut Option<oneshot::Receiver<T>>) -> T {
-    if let Some(receiver) = by
-        && let Ok(word) = receiver.await
-    {
+    if let Some(receiver) = by {
+        let word = receiver.await;
+        // Asked again, a receiver that has ended would panic.
         *by = None;
-        return word;
+        if let Ok(word) = word {
+            return word;
+        }
     }
     std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_never_said_may_be_waited_for_again() {
+        let (sender, receiver) = oneshot::channel::<()>();
+        let mut by = Some(receiver);
+        drop(sender);
+        assert!(said(&mut by).now_or_never().is_none());
+        assert!(said(&mut by).now_or_never().is_none());
+    }
 }

@@ -28,7 +28,7 @@ const PAUSES: ExponentialBackoff = ExponentialBackoff {
     max: Duration::from_secs(10),
     jitter: 0.0,
 };
-/// One that was up for so long has not failed in a row with what was before.
+/// After this long up, a failure does not count together with those before.
 const STEADY: Duration = Duration::from_secs(10);
 /// Loading a project takes less; a server that listens elsewhere takes for ever.
 const LATE: Duration = Duration::from_secs(15);
@@ -53,7 +53,7 @@ pub struct Supervisor {
     reaper: Reaper,
 }
 
-/// What is asked of a [`Supervisor`].
+/// An order to a [`Supervisor`].
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AppOrder {
     /// Hand this signal down.
@@ -64,7 +64,7 @@ pub(super) enum AppOrder {
     Kill,
 }
 
-/// The ways between a [`Supervisor`] and its handle.
+/// The channels between a [`Supervisor`] and its handle.
 pub(super) struct Reports {
     pub(super) orders: mpsc::Receiver<AppOrder>,
     /// Told when the server is up for the first time.
@@ -143,7 +143,7 @@ impl Supervisor {
         }
     }
 
-    /// Does as is ordered until the process has ended.
+    /// Carries out orders until the process has ended.
     async fn follow(&mut self, process: &AppProcess, reports: &mut Reports) -> AppRun {
         let config = &self.settings.config;
         let ended = self.reaper.exit_of(process.pid());
@@ -211,7 +211,7 @@ impl AppRun {
 impl Reports {
     fn say_up(&mut self) {
         if let Some(up) = self.up.take() {
-            // Nobody waits for it where the gateway ends.
+            // Without a receiver the gateway is ending.
             let _ = up.send(());
         }
     }
