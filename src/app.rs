@@ -173,9 +173,7 @@ impl Gateway {
         let plain = Arc::new(public::plain(&self.dispatch, &self.config));
         let check = public::health_check(&self.config, &self.readiness);
         let server = &self.config.server;
-        let introducing = server
-            .proxy_protocol
-            .then(|| server.proxies.trusted.clone());
+        let (proxies, introduced) = (&server.proxies, server.proxy_protocol);
 
         let watch = self.internal_drain.watch();
         let internal = Arc::new(Server::new(Arc::clone(&self.internal), own, watch.clone()));
@@ -187,10 +185,10 @@ impl Gateway {
         watch.spawn(self.authority.run(watch.clone()));
         let dispatch = Checked::new(Arc::clone(&self.dispatch), check.clone());
         let public = Server::new(Arc::new(dispatch), limits, watch.clone());
-        let public = Arc::new(public.introduced_by(introducing.clone()));
+        let public = Arc::new(public.behind(proxies, introduced));
         let plain = Checked::new(plain, check);
         let plain = Server::new(Arc::new(plain), limits, watch.clone()).sharing(&public);
-        let plain = Arc::new(plain.introduced_by(introducing));
+        let plain = Arc::new(plain.behind(proxies, introduced));
         for listener in listeners.http {
             watch.spawn(Arc::clone(&plain).run_plain(listener));
         }

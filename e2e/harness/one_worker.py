@@ -1,7 +1,9 @@
 """A Django that has one worker, which does one thing at a time."""
 
 import http.client
+import re
 import time
+import urllib.request
 
 from .site import Site
 from .slow_client import connect
@@ -29,3 +31,13 @@ class OneWorker(Site):
     def downloads(self):
         """How many Django has given."""
         return self.asked("GET /api/probe/download/")
+
+    def begun(self):
+        """How many requests Django has begun that say so."""
+        return sum(line == "begun" for line in list(self.django.lines))
+
+    def publications(self):
+        """How many the gateway has taken."""
+        with urllib.request.urlopen(f"{self._internal}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        return float(re.search(r"^gatepost_publications_total (\S+)$", text, re.MULTILINE)[1])

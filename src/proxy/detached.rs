@@ -2,32 +2,35 @@
 //!
 //! Used by `forward` where there is an interceptor. The surprise: hyper drops a request's future when
 //! its browser hangs up, and with it the answer; what Django did by then is done all the same, so what
-//! it has to say about it must still be heard. A future that may outlive its request lives in a box, which is
-//! all that it costs where no browser leaves.
+//! it has to say about it must still be heard. GET and HEAD are ended at Django after [`GRACE`], by ending
+//! the gateway's half of their connection: a server that looks at it stops, and from one that does not (WSGI)
+//! the answer is heard, and a place is taken, as long as it works. All else goes on to the end of its answer.
+//! A future that may outlive its request lives in a box, which is all that it costs where no browser leaves.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 
+use super::abandoned::Abandoned;
 use super::hand_over::HandOver;
 use super::intercept::{Intercept, Outgoing, RequestSummary};
+use super::liveness;
 use super::queue::{QueuePlace, QueueRefusal};
+use super::read_after_end::OurHalf;
 use super::reuse::Sent;
 use super::upload::Upload;
 use crate::net::drain::DrainWatch;
-use crate::telemetry::span;
+use crate::web::linger;
 use crate::web::request::Downstream;
 
-/// Answers that are waited for without a browser, at once. Beyond it the connection is closed, as it is
-/// for upstreams that are not intercepted: a client that sends and leaves, again and again, gets no further.
-const MOST_ABANDONED: usize = 256;
+/// How long an answer to GET or HEAD is waited for without a browser before Django is told. What a quick
+/// view publishes is heard so, whatever server it runs in.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What sending a request results in.
 pub(super) type Sending = Result<Response<Incoming>, TrySendError<Request<Upload>>>;
@@ -41,9 +44,13 @@ pub(super) struct Intercepted {
 #[derive(Debug)]
 struct InterceptedInner {
     intercept: Arc<dyn Intercept>,
-    limit: Duration,
-    abandoned: Arc<Semaphore>,
-    drain: DrainWatch,
+    abandoned: Abandoned,
+}
+
+/// A request as it was shown, about to be sent.
+pub(super) struct Shown {
+    summary: RequestSummary,
+    our_half: OurHalf,
 }
 
 /// An answer whose head is shown as soon as it comes.
@@ -54,25 +61,31 @@ pub(super) struct DetachedResponse {
 
 struct PendingResponse {
     answer: Pin<Box<dyn Future<Output = Sending> + Send>>,
-    summary: RequestSummary,
+    shown: Shown,
     shared: Arc<InterceptedInner>,
-    /// Held even when the browser has left: the upstream works on it.
+    /// Whether it is no matter that the browser leaves.
+    goes_on: bool,
+    /// The upstream works on it, whoever waits.
     _place: Option<QueuePlace>,
 }
 
 impl Intercepted {
     /// Waits `limit` for answers whose browser has left.
     pub(super) fn new(intercept: Arc<dyn Intercept>, limit: Duration, drain: DrainWatch) -> Self {
-        let abandoned = Arc::new(Semaphore::new(MOST_ABANDONED));
+        let abandoned = Abandoned::new(limit, drain);
         let shared = InterceptedInner {
             intercept,
-            limit,
             abandoned,
-            drain,
         };
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    /// What goes on with a request of this method where its browser leaves.
+    pub(super) fn goes_on(&self, method: &Method) -> Option<Abandoned> {
+        let is_ended = matches!(*method, Method::GET | Method::HEAD);
+        (!is_ended).then(|| self.shared.abandoned.clone())
     }
 
     /// Lets the interceptor add to a request in the moment it leaves: it may have waited for long.
@@ -80,7 +93,8 @@ impl Intercepted {
         &self,
         request: &mut Request<Upload>,
         downstream: &Downstream,
-    ) -> RequestSummary {
+        our_half: OurHalf,
+    ) -> Shown {
         let summary = RequestSummary::of(request, downstream);
         let method = request.method().clone();
         let outgoing = Outgoing {
@@ -89,7 +103,7 @@ impl Intercepted {
             fields: request.headers_mut(),
         };
         self.shared.intercept.outgoing(outgoing, downstream);
-        summary
+        Shown { summary, our_half }
     }
 
     /// A place at the upstream, where it has only so many; waits for it.
@@ -106,19 +120,15 @@ impl Intercepted {
     }
 
     /// The answer to a request that was shown; its head is shown too, even if this is dropped.
-    pub(super) fn response<F>(
-        &self,
-        answer: F,
-        summary: RequestSummary,
-        sent: &Sent,
-    ) -> DetachedResponse
+    pub(super) fn response<F>(&self, answer: F, shown: Shown, sent: &Sent) -> DetachedResponse
     where
         F: Future<Output = Sending> + Send + 'static,
     {
         let waiting = PendingResponse {
             answer: Box::pin(answer),
-            summary,
+            shown,
             shared: Arc::clone(&self.shared),
+            goes_on: sent.goes_on.is_some(),
             _place: sent.place.clone(),
         };
         DetachedResponse {
@@ -132,8 +142,8 @@ impl PendingResponse {
         let mut answered = self.answer.as_mut().poll(context);
         if let Poll::Ready(Ok(response)) = &mut answered {
             let (intercept, status) = (&self.shared.intercept, response.status());
-            let passed_on = intercept.incoming(&self.summary, status, response.headers());
-            let hand_over = HandOver::of(&self.summary, status, response.headers());
+            let passed_on = intercept.incoming(&self.shown.summary, status, response.headers());
+            let hand_over = HandOver::of(&self.shown.summary, status, response.headers());
             if let Some(passed_on) = passed_on {
                 response.extensions_mut().insert(passed_on);
             }
@@ -144,25 +154,32 @@ impl PendingResponse {
         answered
     }
 
-    /// Waits for the head alone: with it the connection is closed.
-    fn detach(mut self) {
-        if tokio::runtime::Handle::try_current().is_err() {
-            // The runtime itself ends, and with it every answer.
-            return;
+    fn detach(self) {
+        let abandoned = self.shared.abandoned.clone();
+        abandoned.go_on(self.without_browser());
+    }
+
+    /// Whatever comes of it, nobody is left to be told.
+    async fn without_browser(mut self) {
+        let limit = self.shared.abandoned.limit();
+        if !self.goes_on {
+            if self.head_within(GRACE.min(limit)).await.is_some() {
+                return;
+            }
+            self.shown.our_half.end();
         }
-        let Ok(place) = Arc::clone(&self.shared.abandoned).try_acquire_owned() else {
-            tracing::debug!("too many answers are waited for without a browser");
+        let Some(Ok(mut response)) = self.head_within(limit).await else {
             return;
         };
-        let shared = Arc::clone(&self.shared);
-        let limit = shared.limit;
-        let waiting = async move {
-            let answer = std::future::poll_fn(|context| self.poll(context));
-            // Whatever it is, nobody is left to hear of it.
-            let _ = tokio::time::timeout(limit, answer).await;
-            drop(place);
-        };
-        shared.drain.spawn(waiting.instrument(span::current()));
+        if self.goes_on && liveness::may_be_stored(response.headers()) {
+            let rest = linger::throw_away(response.body_mut(), u64::MAX, limit);
+            let _ = tokio::time::timeout(limit, rest).await;
+        }
+    }
+
+    async fn head_within(&mut self, limit: Duration) -> Option<Sending> {
+        let head = std::future::poll_fn(|context| self.poll(context));
+        tokio::time::timeout(limit, head).await.ok()
     }
 }
 

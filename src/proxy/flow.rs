@@ -2,6 +2,7 @@
 //!
 //! Polled by `download`; `sweep` diverts it, `pump` then reads on from the upstream.
 
+use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use http_body::Frame;
 use hyper::body::Incoming;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::abandoned::Abandoned;
 use super::answer_body::AnswerBody;
 use super::error::{AnswerLabel, UpstreamLabel};
 use super::idle_timeout::IdleTimeout;
@@ -30,9 +32,15 @@ pub(super) type NextFrame = Option<Result<Frame<Bytes>, BodyError>>;
 pub(super) struct Flow(Mutex<BodySource>);
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few answers are stored, and a box would cost all others an allocation"
+)]
 enum BodySource {
     Upstream(Direct),
     Store(Store),
+    /// Nowhere: the client has gone.
+    Nowhere,
 }
 
 /// A body that comes from the upstream.
@@ -85,6 +93,8 @@ pub(super) struct ResponseConnection {
     keep: Duration,
     /// The request's body, which must have ended too.
     upload: Option<UploadProgress>,
+    /// Reads the answer to its end where its client leaves.
+    goes_on: Option<Abandoned>,
     /// Kept until the answer has ended.
     _place: Option<QueuePlace>,
 }
@@ -115,13 +125,16 @@ impl Flow {
             BodySource::Store(store) => store
                 .poll_next(context)
                 .map(|next| next.map(|part| part.map(Frame::data))),
+            BodySource::Nowhere => Poll::Ready(None),
         }
     }
 
     /// The client has gone.
     pub(super) fn leave(&self) {
-        if let BodySource::Store(store) = &*self.lock() {
-            store.leave();
+        match std::mem::replace(&mut *self.lock(), BodySource::Nowhere) {
+            BodySource::Upstream(direct) => direct.leave(),
+            BodySource::Store(store) => store.leave(),
+            BodySource::Nowhere => {}
         }
     }
 
@@ -153,7 +166,7 @@ impl Flow {
         };
         match std::mem::replace(&mut *source, BodySource::Store(store.clone())) {
             BodySource::Upstream(direct) => Some((direct, store)),
-            BodySource::Store(_) => None,
+            BodySource::Store(_) | BodySource::Nowhere => None,
         }
     }
 
@@ -195,6 +208,21 @@ impl Direct {
                 Some(Err(error))
             }
         })
+    }
+
+    /// The client has gone. Dropped, an answer closes its connection, which tells the upstream; some are read to
+    /// their end all the same.
+    pub(super) fn leave(mut self) {
+        let BodyConnection::Pooled(connection) = &mut self.origin.connection else {
+            return;
+        };
+        if let Some(abandoned) = connection.goes_on.take() {
+            let limit = abandoned.limit();
+            abandoned.go_on(async move {
+                let rest = async { while let Some(Ok(_)) = poll_fn(|cx| self.poll(cx)).await {} };
+                let _ = tokio::time::timeout(limit, rest).await;
+            });
+        }
     }
 
     fn end(&mut self) {
@@ -256,6 +284,7 @@ impl ResponseConnection {
         Self {
             pooled,
             keep,
+            goes_on: sent.goes_on.filter(|_| ends),
             _place: sent.place.filter(|_| ends),
             upload: sent.progress,
         }

@@ -173,21 +173,20 @@ impl Forwarder {
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let repeatable = reuse::is_repeatable(&request);
-        let sent = Sent::of(request.body(), place);
+        let intercepted = self.intercepted.as_ref();
+        let sent = self.sent(&request, place);
         let mut reuse = if repeatable { reuse::ANY } else { reuse::FRESH };
         let mut attempt = 0;
         loop {
             attempt += 1;
             let pooled = self.upstream.connection(reuse, downstream.address);
             let mut pooled = self.pressure.during(pooled).await?;
-            let intercepted = self.intercepted.as_ref();
-            let summary = intercepted.map(|to| (to, to.request(&mut request, downstream)));
+            let half = pooled.connection.our_half.clone();
+            let shown = intercepted.map(|to| (to, to.request(&mut request, downstream, half)));
             let spare = repeatable.then(|| reuse::copy(&request));
-            let answer = pooled.sender.try_send_request(request);
-            let answer = match summary {
-                Some((intercepted, summary)) => {
-                    Either::Left(intercepted.response(answer, summary, &sent))
-                }
+            let answer = pooled.connection.sender.try_send_request(request);
+            let answer = match shown {
+                Some((to, shown)) => Either::Left(to.response(answer, shown, &sent)),
                 None => Either::Right(answer),
             };
             let (limit, progress) = (self.upstream.timeout(), sent.progress.as_ref());
@@ -210,6 +209,12 @@ impl Forwarder {
             self.upstream.count_retry();
             reuse = Reuse::Never;
         }
+    }
+
+    fn sent(&self, request: &Request<Upload>, place: Option<QueuePlace>) -> Sent {
+        let intercepted = self.intercepted.as_ref();
+        let goes_on = intercepted.and_then(|to| to.goes_on(request.method()));
+        Sent::of(request.body(), place, goes_on)
     }
 
     fn answer(

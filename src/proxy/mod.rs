@@ -7,6 +7,7 @@
 //! from a `flow`, which `compress` may make shorter; for a client that falls behind `sweep` has a `pump` fill a `store`. Both keep what waits in a
 //! `buffer`.
 
+mod abandoned;
 mod answer_body;
 mod backend;
 mod body_rate;
@@ -31,7 +32,7 @@ mod pressure;
 mod pump;
 pub mod queue;
 mod quota;
-mod read_after_write_error;
+mod read_after_end;
 mod receive;
 mod reuse;
 mod rewrite;

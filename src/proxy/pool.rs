@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::concurrency::MOST_UNDER_WAY;
+use super::read_after_end::OurHalf;
 use super::upload::Upload;
 use crate::net::drain::DrainWatch;
 
@@ -33,29 +34,38 @@ struct PoolInner {
     reaped: bool,
 }
 
+/// A connection of HTTP/1.1 to an upstream.
+#[derive(Debug)]
+pub(super) struct UpstreamConnection {
+    /// Takes requests.
+    pub(super) sender: SendRequest<Upload>,
+    /// Ends the gateway's half of it.
+    pub(super) our_half: OurHalf,
+}
+
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Upload>,
+    connection: UpstreamConnection,
     since: Instant,
     limit: Duration,
 }
 
 impl Pool {
     /// An idle connection that was used within `freshness` and is ready.
-    pub(super) async fn take(&self, freshness: Duration) -> Option<SendRequest<Upload>> {
+    pub(super) async fn take(&self, freshness: Duration) -> Option<UpstreamConnection> {
         loop {
-            let mut sender = self.pop(freshness)?;
-            if sender.is_ready() {
-                return Some(sender);
+            let mut idle = self.pop(freshness)?;
+            if idle.sender.is_ready() {
+                return Some(idle);
             }
             // The connection's task has not yet come round since the last answer ended.
-            if let Ok(Ok(())) = tokio::time::timeout(SETTLE_LIMIT, sender.ready()).await {
-                return Some(sender);
+            if let Ok(Ok(())) = tokio::time::timeout(SETTLE_LIMIT, idle.sender.ready()).await {
+                return Some(idle);
             }
         }
     }
 
-    fn pop(&self, freshness: Duration) -> Option<SendRequest<Upload>> {
+    fn pop(&self, freshness: Duration) -> Option<UpstreamConnection> {
         let mut inner = self.lock();
         while let Some(newest) = inner.idle.back() {
             let idle = newest.since.elapsed();
@@ -63,16 +73,16 @@ impl Pool {
                 return None;
             }
             let newest = inner.idle.pop_back()?;
-            if idle < newest.limit && !newest.sender.is_closed() {
-                return Some(newest.sender);
+            if idle < newest.limit && !newest.connection.sender.is_closed() {
+                return Some(newest.connection);
             }
         }
         None
     }
 
     /// Keeps a connection for `limit`.
-    pub(super) fn give(&self, sender: SendRequest<Upload>, limit: Duration, drain: &DrainWatch) {
-        if limit.is_zero() || drain.is_draining() || sender.is_closed() {
+    pub(super) fn give(&self, connection: UpstreamConnection, limit: Duration, drain: &DrainWatch) {
+        if limit.is_zero() || drain.is_draining() || connection.sender.is_closed() {
             return;
         }
         let mut inner = self.lock();
@@ -80,7 +90,7 @@ impl Pool {
             inner.idle.pop_front();
         }
         inner.idle.push_back(Idle {
-            sender,
+            connection,
             since: Instant::now(),
             limit,
         });
@@ -92,9 +102,9 @@ impl Pool {
     /// Drops what is too old; returns when to look again, or `None` where nothing is left.
     fn drop_expired(&self) -> Option<Duration> {
         let mut inner = self.lock();
-        inner
-            .idle
-            .retain(|idle| idle.since.elapsed() < idle.limit && !idle.sender.is_closed());
+        inner.idle.retain(|idle| {
+            idle.since.elapsed() < idle.limit && !idle.connection.sender.is_closed()
+        });
         inner.reaped = !inner.idle.is_empty();
         inner
             .idle

@@ -12,11 +12,13 @@ use super::store::Store;
 /// Runs until the answer has ended, or its client has gone.
 pub(super) async fn pump(mut answer: Direct, store: Store) {
     let end_on_drop = EndOnDrop(store.clone());
-    tokio::select! {
+    let is_gone = tokio::select! {
         biased;
-        // Dropped, the answer closes its connection, which tells the upstream.
-        () = store.gone() => {}
-        () = fill(&mut answer, &store) => {}
+        () = store.gone() => true,
+        () = fill(&mut answer, &store) => false,
+    };
+    if is_gone {
+        answer.leave();
     }
     drop(end_on_drop);
 }

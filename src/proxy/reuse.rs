@@ -9,6 +9,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, Request, Response, StatusCode, Version, header};
 use hyper::client::conn::TrySendError;
 
+use super::abandoned::Abandoned;
 use super::pool::IDLE_LIMIT;
 use super::queue::QueuePlace;
 use super::streamed::UploadProgress;
@@ -74,6 +75,8 @@ pub(super) struct Sent {
     pub(super) progress: Option<UploadProgress>,
     /// Its place at the upstream, where it needs one.
     pub(super) place: Option<QueuePlace>,
+    /// Goes on with it, to the end of its answer, where its client leaves.
+    pub(super) goes_on: Option<Abandoned>,
     body: SentBody,
 }
 
@@ -85,9 +88,10 @@ enum SentBody {
 
 impl Sent {
     /// Reads it off the body.
-    pub(super) fn of(body: &Upload, place: Option<QueuePlace>) -> Self {
+    pub(super) fn of(body: &Upload, place: Option<QueuePlace>, goes_on: Option<Abandoned>) -> Self {
         Self {
             place,
+            goes_on,
             progress: body.progress(),
             body: match body {
                 Upload::Empty => SentBody::None,

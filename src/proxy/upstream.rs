@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hyper::client::conn::http1;
-use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
@@ -18,8 +17,8 @@ use super::backend::Backend;
 use super::concurrency::{ConcurrencyLimit, Permit};
 use super::dial::{DialError, dial};
 use super::error::{ForwardFailure, UpstreamLabel};
-use super::read_after_write_error::ReadAfterWriteError;
-use super::upload::Upload;
+use super::pool::UpstreamConnection;
+use super::read_after_end::{OurHalf, ReadAfterEnd};
 use crate::config::UpstreamAddress;
 use crate::net::backoff::ExponentialBackoff;
 use crate::net::drain::DrainWatch;
@@ -81,7 +80,7 @@ pub(super) enum Reuse {
 /// A connection taken for one request. Dropped, it is closed; given back, it is used again.
 #[derive(Debug)]
 pub(super) struct PooledConnection {
-    pub(super) sender: SendRequest<Upload>,
+    pub(super) connection: UpstreamConnection,
     pub(super) reused: bool,
     shared: Arc<UpstreamInner>,
     backend: usize,
@@ -135,9 +134,9 @@ impl Upstream {
                 .backends
                 .get(backend)
                 .map(|backend| &backend.pool)
-                && let Some(sender) = pool.take(freshness).await
+                && let Some(connection) = pool.take(freshness).await
             {
-                let pooled = self.lend(sender, backend, permit);
+                let pooled = self.lend(connection, backend, permit);
                 return Ok(PooledConnection {
                     reused: true,
                     ..pooled
@@ -145,10 +144,12 @@ impl Upstream {
             }
         }
         let (stream, backend) = self.connect(first).await?;
+        let our_half = OurHalf::default();
+        let stream = ReadAfterEnd::new(stream, our_half.clone());
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
             .max_headers(FIELDS)
-            .handshake(TokioIo::new(ReadAfterWriteError::new(stream)))
+            .handshake(TokioIo::new(stream))
             .await
             .map_err(|source| ForwardFailure::Lost {
                 at: self.label(backend),
@@ -158,17 +159,18 @@ impl Upstream {
             // The request that waits for the answer gets the error, and logs it.
             let _ = connection.await;
         });
-        Ok(self.lend(sender, backend, permit))
+        let connection = UpstreamConnection { sender, our_half };
+        Ok(self.lend(connection, backend, permit))
     }
 
     fn lend(
         &self,
-        sender: SendRequest<Upload>,
+        connection: UpstreamConnection,
         backend: usize,
         permit: Permit,
     ) -> PooledConnection {
         PooledConnection {
-            sender,
+            connection,
             reused: false,
             shared: self.shared.clone(),
             backend,
@@ -271,7 +273,9 @@ impl PooledConnection {
     /// Keeps the connection for the next request.
     pub(super) fn give_back(self, limit: Duration) {
         if let Some(backend) = self.shared.backends.get(self.backend) {
-            backend.pool.give(self.sender, limit, &self.shared.drain);
+            backend
+                .pool
+                .give(self.connection, limit, &self.shared.drain);
         }
     }
 

@@ -222,6 +222,7 @@ pub(super) async fn serve_http<A, S>(
         treatment,
     } = client;
     deadlines.speaks(protocol);
+    service.recognise(peer, &deadlines);
     span::record("protocol", || protocol);
     let (answer, seen) = (Arc::clone(&service.handler), Arc::clone(&deadlines));
     let answering = service_fn(move |request: Request<Incoming>| {

@@ -77,6 +77,8 @@ pub(super) struct Deadlines {
     dismissed: AtomicBool,
     /// Whether an answer is under way that has no end of its own.
     is_endless: AtomicBool,
+    /// Whether the client is a proxy, which ends its connections whole.
+    is_proxy: AtomicBool,
     half_close: Arc<HalfClose>,
 }
 
@@ -104,6 +106,7 @@ impl Deadlines {
             ended: AtomicU64::new(0),
             dismissed: AtomicBool::new(false),
             is_endless: AtomicBool::new(false),
+            is_proxy: AtomicBool::new(false),
             half_close: Arc::default(),
         })
     }
@@ -158,9 +161,16 @@ impl Deadlines {
         owes && !self.is_endless.load(Relaxed)
     }
 
-    /// What becomes of a client that ends its half; with HTTP/2 there is none.
+    /// What becomes of a client that ends its half; with HTTP/2 there is none, and a proxy that does has left,
+    /// as its own client has.
     pub(super) fn half_close(&self) -> Option<&Arc<HalfClose>> {
-        self.heads.load(Relaxed).then_some(&self.half_close)
+        let may = self.heads.load(Relaxed) && !self.is_proxy.load(Relaxed);
+        may.then_some(&self.half_close)
+    }
+
+    /// The client is a proxy.
+    pub(super) fn is_proxy(&self) {
+        self.is_proxy.store(true, Relaxed);
     }
 
     /// The client sends nothing more.

@@ -4,8 +4,8 @@
 //! Put by `connection` between hyper and the socket, above TLS. The surprise: a client that has said
 //! all it had to say may close its half at once (RFC 9112 9.6) and still waits for the answer, but to
 //! hyper that is a client that has left; so the end is held back until the answer is out, unless the
-//! rest of a body is missing. One that really left is found out by writing to it, or by the time that
-//! `pace` allows.
+//! rest of a body is missing, or the client is a proxy, which does no such thing. One that really left is found
+//! out by writing to it, or by the time that `pace` allows.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -100,7 +100,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Http1Stream<S> {
             return Poll::Ready(Ok(()));
         }
         let half_close = self.deadlines.half_close();
-        if half_close.is_some_and(|half_close| half_close.breaks_off(cx)) {
+        if half_close.is_none_or(|half_close| half_close.breaks_off(cx)) {
             return Poll::Ready(Ok(()));
         }
         self.deadlines.client_ended();

@@ -15,7 +15,7 @@ use super::connection::{self, ServedClient, Treatment};
 use super::introduce::Introductions;
 use super::service::{Handler, ServerLimits, Service};
 use super::wrap::PacedStream;
-use crate::config::TrustedProxies;
+use crate::config::ProxiesConfig;
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Listener;
 use crate::telemetry::seldom::Seldom;
@@ -47,12 +47,14 @@ impl<A: Handler> Server<A> {
         }
     }
 
-    /// Has these proxies introduce their clients by the PROXY protocol.
+    /// Stands behind these proxies, which introduce their clients by the PROXY protocol or do not.
     #[must_use]
-    pub fn introduced_by(mut self, proxies: Option<TrustedProxies>) -> Self {
+    pub fn behind(mut self, proxies: &ProxiesConfig, introduced: bool) -> Self {
         // Nobody shares it before the first listener is served.
         if let Some(service) = Arc::get_mut(&mut self.service) {
-            service.introductions = proxies.map(Introductions::new);
+            let trusted = &proxies.trusted;
+            service.introductions = introduced.then(|| Introductions::new(trusted.clone()));
+            service.proxies = trusted.clone();
         }
         self
     }

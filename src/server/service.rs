@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use http::{Request, Response};
 
+use super::deadlines::Deadlines;
 use super::http_config::{HeaderLimits, HttpConfig};
 use super::introduce::Introductions;
-use crate::config::Limits;
+use crate::config::{Limits, TrustedProxies};
 use crate::net::drain::DrainWatch;
 pub use crate::net::listener::Peer;
 use crate::web::body::ResponseBody;
@@ -72,6 +73,8 @@ pub(super) struct Service<A> {
     pub(super) http: HttpConfig,
     /// Where proxies introduce their clients by the PROXY protocol.
     pub(super) introductions: Option<Introductions>,
+    /// Who is a proxy.
+    pub(super) proxies: TrustedProxies,
 }
 
 impl<A> Service<A> {
@@ -86,6 +89,14 @@ impl<A> Service<A> {
             limits,
             drain,
             introductions: None,
+            proxies: TrustedProxies::default(),
+        }
+    }
+
+    /// Records whether a peer is a proxy.
+    pub(super) fn recognise(&self, peer: Peer, deadlines: &Deadlines) {
+        if self.proxies.trusts(peer.address()) {
+            deadlines.is_proxy();
         }
     }
 }

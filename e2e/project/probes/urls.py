@@ -12,6 +12,8 @@ urlpatterns = [
     path("api/probe/upload/", views.upload),
     path("api/probe/download/", views.download),
     path("api/probe/slow/", views.slow),
+    path("api/probe/patient/", views.patient),
+    path("api/probe/tell/", views.tell),
     path("api/probe/cookies/", views.cookies),
     path("api/probe/strict/", views.strict),
     path("api/jobs/<str:job>/events/", streams.events),

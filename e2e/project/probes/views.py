@@ -1,10 +1,12 @@
 """What Django sees of a request, and bodies to compare by hash."""
 
 import hashlib
+import select
 import time
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
+from gatepost import Everyone, notify
 
 CHUNK = 64 * 1024
 
@@ -54,6 +56,26 @@ def slow(request):
     """Keeps a worker for 50 ms, and says who asked."""
     time.sleep(0.05)
     return JsonResponse({"user": request.user.get_username()})
+
+
+def patient(request):
+    """Works for `?seconds=`, or until nobody is at the other end: 204 then.
+
+    Looks at its own socket to know, as servers of ASGI do for every view.
+    """
+    print("begun", flush=True)
+    connection = request.META["gunicorn.socket"]
+    has_left, _, _ = select.select([connection], [], [], float(request.GET["seconds"]))
+    return HttpResponse(status=204 if has_left else 200)
+
+
+@csrf_exempt
+def tell(request):
+    """Takes a while, and then publishes on its answer."""
+    print("begun", flush=True)
+    time.sleep(0.3)
+    notify(Everyone, {"told": request.GET["word"]})
+    return HttpResponse("told")
 
 
 def cookies(request):

@@ -3,6 +3,7 @@
 mod bodies;
 mod buffering;
 mod connections;
+mod leaving;
 mod sockets;
 
 use std::net::SocketAddr;
@@ -18,10 +19,12 @@ use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use super::buffer::Buffering;
 use super::compress::Encoders;
 use super::forward::{ForwardSettings, Forwarder, UpstreamKind};
+use super::intercept::Intercept;
 use super::receive::StreamedPaths;
 use super::upstream::{Upstream, UpstreamSettings};
 use crate::config::{BufferFolder, BufferingConfig, UpstreamAddress};
@@ -46,6 +49,7 @@ struct Setup {
     body_rate: Option<u64>,
     buffering: BufferingConfig,
     retries: Counter,
+    intercept: Option<Arc<dyn Intercept>>,
 }
 
 fn before(address: SocketAddr) -> Setup {
@@ -62,6 +66,7 @@ fn before(address: SocketAddr) -> Setup {
             ..BufferingConfig::default()
         },
         retries: Counter::default(),
+        intercept: None,
     }
 }
 
@@ -91,7 +96,7 @@ impl Setup {
             buffering: Buffering::open(&self.buffering, &BufferedBytes::default()).unwrap(),
             encoders: Encoders::default(),
             streamed: StreamedPaths::Below(self.buffering.unbuffered.clone()),
-            intercept: None,
+            intercept: self.intercept.clone(),
         };
         Forwarder::new(settings, drain.clone())
     }
@@ -153,6 +158,8 @@ enum Step {
     Send(&'static str),
     /// Reads until the other side closes.
     ReadToEnd,
+    /// Waits for this.
+    Await(Arc<Notify>),
     /// Closes with a reset.
     Reset,
     /// Keeps the connection open and silent.
@@ -215,7 +222,11 @@ async fn follow(
     let mut unread = String::new();
     for step in steps {
         match step {
-            Step::Send(text) => stream.write_all(text.as_bytes()).await.unwrap(),
+            Step::Send(text) => {
+                if stream.write_all(text.as_bytes()).await.is_err() {
+                    return log.lock().unwrap()[index].push_str("<cut off>");
+                }
+            }
             Step::Read(text) => {
                 while !unread.contains(text) {
                     if !read(&mut stream, &mut unread, &log, index).await {
@@ -226,6 +237,7 @@ async fn follow(
                 unread.drain(..end);
             }
             Step::ReadToEnd => while read(&mut stream, &mut unread, &log, index).await {},
+            Step::Await(notified) => notified.notified().await,
             Step::Reset => {
                 let socket = socket2::SockRef::from(&stream);
                 socket.set_linger(Some(Duration::ZERO)).unwrap();

@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
 use crate::harness::raw::{Answered, Raw};
-use crate::harness::{Django, Gateway, PATIENCE, eventually, json};
+use crate::harness::{Answer, Django, Gate, Gateway, PATIENCE, eventually, eventually_some, json};
 
 const HTTPS: &str = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 192.0.2.7\r\n";
 
@@ -167,4 +167,37 @@ async fn a_trusted_proxy_that_says_nothing_is_told_once_what_to_set() {
     assert_eq!(told("X-Forwarded-Proto: https"), 1);
     gateway.terminate();
     gateway.exit().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_ends_its_half_has_left_and_gives_up_its_turn() {
+    let django = Django::start().await;
+    let gate = Gate::closed();
+    django.answers("/slow/", Answer::ok("slow").after(&gate));
+    let gateway = behind_a_proxy(&django)
+        .set("django.concurrency", 1)
+        .start()
+        .await;
+    let api = gateway.api();
+    let waiting = async |count: u64| {
+        eventually_some(PATIENCE, async || {
+            let status = api.get("/ready").await.json();
+            (status["queue"]["waiting"]["anonymous"] == count).then_some(())
+        })
+        .await;
+    };
+    let slow = format!("GET /slow/ HTTP/1.1\r\nHost: localhost\r\n{HTTPS}\r\n");
+    let mut holds = Raw::tcp(gateway.http()).await;
+    holds.send(&slow).await;
+    eventually(PATIENCE, || django.under_way("/slow/") == 1).await;
+    let mut leaves = Raw::tcp(gateway.http()).await;
+    leaves.send(slow.replace("/slow/", "/left/")).await;
+    waiting(1).await;
+    leaves.finish().await;
+    waiting(0).await;
+    leaves.expect_end().await;
+    gate.open();
+    assert_eq!(holds.answer().await.status(), 200);
+    assert!(django.requests_to("/left/").is_empty());
+    gateway.stop().await;
 }

@@ -1,21 +1,36 @@
-//! A connection on which a failed write is not the end: what the peer said before is still read.
+//! A connection that is read on after nothing more is written to it.
 //!
-//! Used by `upstream` under hyper. An upstream may answer and close before it has read a request's
-//! body (a refused upload); the next write then fails, and hyper would give up with the answer
-//! unread. The surprise: after a failed write nothing more is ever written, but the read side always
-//! comes to an end soon, with the answer or without.
+//! Used by `upstream` under hyper, which knows no such thing. An upstream may answer and close before it has
+//! read a request's body (a refused upload); the next write then fails, and hyper would give up with the
+//! answer unread. And where a client has left, our half is ended ([`OurHalf`]): a server that looks at its
+//! connection stops, one that does not (WSGI) has its answer read all the same. The surprise: nothing is
+//! written afterwards, but the read side always comes to an end, with the answer or without.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream whose reader outlives its writer.
 #[derive(Debug)]
-pub(super) struct ReadAfterWriteError<S> {
+pub(super) struct ReadAfterEnd<S> {
     stream: S,
     writing: Writing,
+    half: OurHalf,
+}
+
+/// The gateway's half of a connection, which may be ended. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OurHalf(Arc<OurHalfInner>);
+
+#[derive(Debug, Default)]
+struct OurHalfInner {
+    is_ended: AtomicBool,
+    reader: AtomicWaker,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +39,26 @@ enum Writing {
     Over,
 }
 
-impl<S> ReadAfterWriteError<S> {
-    /// Nothing has failed yet.
-    pub(super) fn new(stream: S) -> Self {
+impl OurHalf {
+    /// Nothing more is said: the other side reads the end.
+    pub(super) fn end(&self) {
+        self.0.is_ended.store(true, Ordering::Release);
+        self.0.reader.wake();
+    }
+
+    fn is_ended(&self, context: &Context<'_>) -> bool {
+        self.0.reader.register(context.waker());
+        self.0.is_ended.load(Ordering::Acquire)
+    }
+}
+
+impl<S> ReadAfterEnd<S> {
+    /// Nothing has failed yet, and `half` is not ended.
+    pub(super) fn new(stream: S, half: OurHalf) -> Self {
         Self {
             stream,
             writing: Writing::Possible,
+            half,
         }
     }
 
@@ -49,17 +78,22 @@ impl<S> ReadAfterWriteError<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ReadAfterWriteError<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ReadAfterEnd<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.writing == Writing::Possible && self.half.is_ended(context) {
+            self.writing = Writing::Over;
+            // Neither TCP nor a Unix socket has to wait for it, and one that is broken is found by reading.
+            let _ = Pin::new(&mut self.stream).poll_shutdown(context);
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAfterWriteError<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAfterEnd<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -107,7 +141,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_said_before_the_end_is_read_after_a_failed_write() {
         let (ours, mut theirs) = tokio::io::duplex(64);
-        let mut ours = ReadAfterWriteError::new(ours);
+        let mut ours = ReadAfterEnd::new(ours, OurHalf::default());
         theirs.write_all(b"no").await.unwrap();
         drop(theirs);
         assert!(poll_immediate(ours.write(b"more")).await.is_none());
@@ -115,5 +149,26 @@ mod tests {
         let mut said = String::new();
         ours.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "no");
+    }
+    #[tokio::test]
+    async fn whose_half_is_ended_still_hears_the_answer() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let half = OurHalf::default();
+        let mut ours = ReadAfterEnd::new(ours, half.clone());
+        let mut said = String::new();
+        let reads = ours.read_to_string(&mut said);
+        let other = async {
+            half.end();
+            let mut heard = String::new();
+            theirs.read_to_string(&mut heard).await.unwrap();
+            theirs.write_all(b"an answer").await.unwrap();
+            drop(theirs);
+            heard
+        };
+        let (read, heard) = tokio::join!(reads, other);
+        assert_eq!(
+            (read.unwrap(), heard.as_str(), said.as_str()),
+            (9, "", "an answer")
+        );
     }
 }
