@@ -75,6 +75,12 @@ def proxy_v2_before_nginx_and_a_unix_socket(site):
     site.haproxy(f"127.0.0.1:{inner}", mode="tcp", server="send-proxy-v2")
 
 
+def nginx_of_the_guide(site):
+    site.nginx_of_the_guide()
+
+
+BY_A_UNIX_SOCKET = ENDS_TLS | {"trusted_proxies": '["unix"]', "http": '"unix:http.sock"'}
+
 WAYS = {
     nginx: (ENDS_TLS, True),
     two_nginx: (ENDS_TLS, True),
@@ -83,10 +89,8 @@ WAYS = {
     haproxy_before_nginx: (ENDS_TLS, True),
     proxy_v1: (INTRODUCES, False),
     proxy_v2: (INTRODUCES, False),
-    proxy_v2_before_nginx_and_a_unix_socket: (
-        ENDS_TLS | {"trusted_proxies": '["unix"]', "http": '"unix:http.sock"'},
-        True,
-    ),
+    proxy_v2_before_nginx_and_a_unix_socket: (BY_A_UNIX_SOCKET, True),
+    nginx_of_the_guide: (BY_A_UNIX_SOCKET, True),
 }
 
 

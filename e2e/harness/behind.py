@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 
+from .guide import DOCS, read
 from .process import Process
 from .site import Site
 from .wait import free_port, listens, wait_until
@@ -59,25 +60,12 @@ class BehindProxies(Site):
     def nginx(self, to, *, address, tls=True, listen="", scheme="$scheme"):
         """nginx as its own documentation says it, in front of `to`."""
         port = free_port()
-        folder = self.folder / f"nginx-{port}"
-        folder.mkdir()
         secure = f"ssl_certificate {self._pem}; ssl_certificate_key {self._key};" if tls else ""
         bind = "" if to.startswith("http://unix:") else f"proxy_bind {address};"
         real_ip = f"set_real_ip_from {FRONT}; real_ip_header proxy_protocol;" if listen else ""
-        (folder / "nginx.conf").write_text(f"""
-daemon off;
-user root;
-worker_processes 1;
-pid {folder}/pid;
-error_log stderr;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+        return self._nginx(
+            port,
+            f"""
     map $http_upgrade $connection_upgrade {{ default upgrade; "" ""; }}
     server {{
         listen 127.0.0.1:{port} {"ssl" if tls else ""} {listen};
@@ -94,6 +82,42 @@ http {{
             proxy_set_header Connection $connection_upgrade;
         }}
     }}
+""",
+        )
+
+    def nginx_of_the_guide(self):
+        """nginx as docs/deploy.md says it, at places of this site's."""
+        port = free_port()
+        steps = read(DOCS / "deploy.md")
+        text = next(step.text for step in steps if step.argument == "behind/nginx.conf")
+        for theirs, ours in {
+            "listen 443": f"listen 127.0.0.1:{port}",
+            "/run/mysite-gateway/http.sock": self.door,
+            "/etc/mysite/tls/site.pem": self._pem,
+            "/etc/mysite/tls/site.key": self._key,
+        }.items():
+            assert theirs in text, f"the guide has no {theirs}"
+            text = text.replace(theirs, str(ours))
+        return self._nginx(port, text)
+
+    def _nginx(self, port, text):
+        folder = self.folder / f"nginx-{port}"
+        folder.mkdir()
+        (folder / "nginx.conf").write_text(f"""
+daemon off;
+user root;
+worker_processes 1;
+pid {folder}/pid;
+error_log stderr;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{text}
 }}
 """)
         return self._started("nginx", ["nginx", "-p", folder, "-c", folder / "nginx.conf"], port)
