@@ -25,6 +25,17 @@ def site(tmp_path_factory, playwright):
         running.stop()
 
 
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory, playwright):
+    """A site at which one address may have kept what a crowd does not take."""
+    running = OneWorker(tmp_path_factory.mktemp("roomy"), playwright)
+    running.settings = '[buffering]\ndisk = "8GiB"'
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
 @pytest.fixture(params=[Http1, Http2])
 def clients(request, site):
     """Slow clients, all at one address."""
@@ -52,6 +63,20 @@ def test_downloads_that_nobody_takes_leave_the_only_worker_to_others(site, clien
 
     wait_until(lambda: site.downloads() == before + crowd, "Django gave all of them")
     status, took = site.page()
+
+    assert (status, took < DELAY) == (200, True), took
+
+
+@pytest.mark.parametrize("protocol", [Http1, Http2])
+def test_a_crowd_of_downloads_that_nobody_takes_leaves_the_only_worker_to_others(roomy, protocol):
+    before = roomy.downloads()
+    crowd = protocol(roomy)
+    for _ in range(CROWD):
+        crowd.begin("GET", f"/api/probe/download/?size={SIP}&length=1")
+
+    wait_until(lambda: roomy.downloads() == before + CROWD, "Django gave all of them", patience=120)
+    status, took = roomy.page()
+    crowd.close()
 
     assert (status, took < DELAY) == (200, True), took
 
@@ -95,3 +120,31 @@ def test_what_was_kept_arrives_whole(site):
     answer = http.client.HTTPResponse(download.connections[0])
     answer.begin()
     assert len(answer.read()) == SIP
+
+
+@pytest.mark.parametrize("protocol", [Http1, Http2])
+def test_a_page_whose_client_has_left_is_ended_and_the_worker_serves_others(site, protocol):
+    before, begun = site.asked("GET /api/probe/patient/ 204"), site.begun()
+    leaves = protocol(site)
+    leaves.begin("GET", "/api/probe/patient/?seconds=60")
+    wait_until(lambda: site.begun() == begun + 1, "the only worker has it")
+    leaves.close()
+
+    status, _ = site.page()
+
+    assert status == 200
+    assert site.asked("GET /api/probe/patient/ 204") == before + 1
+
+
+@pytest.mark.parametrize("protocol", [Http1, Http2])
+def test_what_a_client_sent_that_has_left_is_done_and_what_it_publishes_heard(site, protocol):
+    done, told = site.asked("POST /api/probe/tell/ 200"), site.publications()
+    begun = site.begun()
+    leaves = protocol(site)
+    leaves.begin("POST", "/api/probe/tell/?word=hello", length=0)
+    wait_until(lambda: site.begun() == begun + 1, "the only worker has it")
+    leaves.close()
+
+    wait_until(lambda: site.publications() == told + 1, "the gateway heard what was published")
+
+    wait_until(lambda: site.asked("POST /api/probe/tell/ 200") == done + 1, "Django is done")

@@ -64,7 +64,7 @@ class Http2:
         if length is not None:
             fields += [("content-length", str(length))]
         stream = self._speaks.get_next_available_stream_id()
-        self._speaks.send_headers(stream, fields, end_stream=length is None)
+        self._speaks.send_headers(stream, fields, end_stream=not length)
         if body:
             self._speaks.send_data(stream, body)
         self.connections[-1].sendall(self._speaks.data_to_send())

@@ -64,6 +64,7 @@ mod slow_clients;
 mod slow_consumer;
 mod spans;
 mod storm;
+mod streaming;
 mod streams;
 mod tls;
 mod topics;

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use http::Version;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{Method, Version};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
@@ -11,7 +16,7 @@ use crate::harness::http2::{
     SETTINGS, frame, request, section,
 };
 use crate::harness::raw::Raw;
-use crate::harness::{Answer, Django, Gateway, PATIENCE, eventually_some, in_time, json};
+use crate::harness::{Answer, Django, Gateway, PATIENCE, Page, eventually_some, in_time, json};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -166,6 +171,48 @@ async fn a_body_over_http2_that_pauses_ends_its_request_alone() {
 }
 
 #[tokio::test]
+async fn a_body_that_drips_is_408_after_its_first_ten_seconds() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let browser = gateway.browser();
+    let dripping = async |version| {
+        let (sender, mut drops) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while sender
+                .send(Ok(Frame::data(Bytes::from_static(b"x"))))
+                .await
+                .is_ok()
+            {
+                tokio::time::sleep(SHORT / 4).await;
+            }
+        });
+        let drops = stream::poll_fn(move |context| drops.poll_recv(context));
+        let body = BodyExt::boxed(StreamBody::new(drops));
+        let ask = browser.ask(Method::POST, "/upload/");
+        let ask = ask.header("content-length", "1000000").streams(body);
+        let ask = if version == Version::HTTP_2 {
+            ask.over_http2()
+        } else {
+            ask
+        };
+        let mut link = browser.connect(version).await;
+        let answer = link.send(ask.finish()).await.unwrap();
+        (
+            answer.status().as_u16(),
+            Page::of(answer).await.unwrap().json(),
+        )
+    };
+    let answers = tokio::join!(dripping(Version::HTTP_11), dripping(Version::HTTP_2));
+    for (status, said) in [answers.0, answers.1] {
+        assert_eq!((status, &said["code"]), (408, &json!("body_timeout")));
+        let detail = said["detail"].as_str().unwrap();
+        assert!(detail.contains("1024 bytes a second"), "{detail}");
+    }
+    assert!(django.requests().is_empty());
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_client_that_does_not_take_its_answer_is_cut() {
     let django = Django::start().await;
     django.answers("/huge/", Answer::huge(64 * 1024 * 1024));
@@ -175,10 +222,7 @@ async fn a_client_that_does_not_take_its_answer_is_cut() {
     let head = format!("GET /huge/ HTTP/1.1\r\nHost: {}\r\n\r\n", browser.host());
     http1.send(head).await;
     let mut http2 = browser.connect(Version::HTTP_2).await;
-    let request = browser
-        .ask(http::Method::GET, "/huge/")
-        .over_http2()
-        .finish();
+    let request = browser.ask(Method::GET, "/huge/").over_http2().finish();
     let unread = in_time("a head", http2.send(request)).await.unwrap();
     assert_eq!(unread.status(), 200);
     in_time("the cut", async {

@@ -3,6 +3,7 @@
 use http::Method;
 
 use crate::harness::gateway::NOTIFICATIONS;
+use crate::harness::http2::{Outcome, RawHttp2, get};
 use crate::harness::raw::Raw;
 use crate::harness::{Django, Gateway};
 
@@ -71,5 +72,46 @@ async fn a_name_that_moved_leads_to_the_first_in_one_hop() {
         );
     }
     assert!(django.requests().is_empty());
+    gateway.stop().await;
+}
+
+/// Browsers use one connection for all names that its certificate holds (RFC 9113 9.1.1). Who a request is for
+/// says its Host alone; 421 says that we are not that one (RFC 9110 7.4).
+#[tokio::test]
+async fn one_connection_serves_every_host_of_ours_whatever_name_began_it_and_no_other() {
+    let django = Django::start().await;
+    let setup = Gateway::in_front_of(&django);
+    let setup = setup.set("server.hosts", vec!["app.test", "*.app.test"]);
+    let gateway = setup.start().await;
+    for begun_by in ["acme.app.test", "app.test"] {
+        let browser = gateway.browser_calling(begun_by);
+        let mut http1 = browser.raw().await;
+        let mut http2 = RawHttp2::open(&browser).await;
+        let mut stream = 1;
+        for (host, is_ours) in [
+            ("acme.app.test", true),
+            ("other.app.test", true),
+            ("app.test", true),
+            ("evil.test", false),
+            ("app.test.evil.test", false),
+        ] {
+            let head = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            http1.send(head).await;
+            let status = if is_ours { 200 } else { 421 };
+            assert_eq!(http1.answer().await.status(), status, "{begun_by} {host}");
+            http2.send(get(stream, "/", host)).await;
+            let outcome = if is_ours {
+                Outcome::Ok
+            } else {
+                Outcome::Refused
+            };
+            assert_eq!(http2.outcome(stream).await, outcome, "{begun_by} {host}");
+            stream += 2;
+            if is_ours {
+                let seen = django.requests().pop().unwrap();
+                assert_eq!(seen.header("host").as_deref(), Some(host));
+            }
+        }
+    }
     gateway.stop().await;
 }
