@@ -172,7 +172,7 @@ impl Routes<'_> {
         Arc::new(Edge::new(EdgeParts {
             secrets: shared.secrets.clone(),
             naming: Arc::clone(&shared.naming),
-            hub: Arc::clone(&shared.hub),
+            broker: Arc::clone(&shared.broker),
             piggyback: Piggyback::new(Arc::clone(&shared.intake)),
             leases: Arc::clone(shared.authority.leases()),
             lifecycle: Arc::clone(&shared.lifecycle),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::error::StartError;
 use super::sessions;
-use crate::broker::Broker;
-use crate::config::{Config, ConfigError, SecretSource, ServerConfig, secret_file};
+use crate::broker::{Broker, HistoryLimits};
+use crate::config::{Config, ConfigError, DeliveryConfig, SecretSource, ServerConfig, secret_file};
 use crate::files::open::OpenFiles;
 use crate::hub::{Hub, OutboxLimits};
 use crate::net::descriptors::DescriptorShares;
@@ -68,7 +68,7 @@ impl SharedParts {
         };
         let settings = sessions::lifecycle_settings(config);
         let lifecycle = Arc::new(Lifecycle::new(settings, parts));
-        let broker = Arc::new(Broker::new(Arc::clone(&hub), config.delivery.idempotency));
+        let broker = Arc::new(broker(&config.delivery, &hub));
         let intake = Intake::new(
             &config.delivery,
             Arc::clone(&broker),
@@ -93,6 +93,14 @@ impl SharedParts {
             drain,
         })
     }
+}
+
+fn broker(delivery: &DeliveryConfig, hub: &Arc<Hub>) -> Broker {
+    Broker::new(Arc::clone(hub), delivery.idempotency).with_history(HistoryLimits {
+        each: delivery.history,
+        age: delivery.history_age,
+        bytes: delivery.history_size,
+    })
 }
 
 fn authority(

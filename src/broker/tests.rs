@@ -1,12 +1,13 @@
+mod resume;
 mod topics;
 
 use std::net::Ipv4Addr;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::hub::{Member, Membership, OutboxLimits, Taken};
+use crate::hub::{Grant, Member, Membership, OutboxLimits, Taken};
 use crate::identity::Identity;
-use crate::ids::UserId;
+use crate::ids::{ConnectionId, UserId};
 use crate::publication::{Audience, Content, Frame};
 
 fn hub(frames: usize) -> Arc<Hub> {
@@ -43,6 +44,14 @@ fn publication(to: Audience, frame: &str) -> Publication {
         exclude: None,
         socket: None,
     }
+}
+
+fn subscribe(broker: &Broker, connection: ConnectionId, grants: &[Grant]) -> Heard {
+    let subscribing = Subscribing {
+        since: Since::Unsaid,
+        grants,
+    };
+    broker.subscribe(connection, subscribing, |_| None)
 }
 
 /// All that waits for a connection, in order.

@@ -17,6 +17,12 @@ pub struct DeliveryConfig {
     pub ping: Duration,
     /// How long a publication's `id` is remembered.
     pub idempotency: Duration,
+    /// How many publications of one audience are kept for clients that come back.
+    pub history: usize,
+    /// How long.
+    pub history_age: Duration,
+    /// How many bytes of them in all.
+    pub history_size: usize,
 }
 
 impl Default for DeliveryConfig {
@@ -26,6 +32,9 @@ impl Default for DeliveryConfig {
             outbox_size: 256 << 10,
             ping: Duration::from_secs(25),
             idempotency: Duration::from_mins(5),
+            history: 100,
+            history_age: Duration::from_mins(5),
+            history_size: 64 << 20,
         }
     }
 }
@@ -46,6 +55,15 @@ impl DeliveryConfig {
             idempotency: section
                 .value("idempotency", &DURATION)
                 .unwrap_or(default.idempotency),
+            history: section
+                .count("history", 0..=10_000)
+                .unwrap_or(default.history),
+            history_age: section
+                .value("history_age", &DURATION)
+                .unwrap_or(default.history_age),
+            history_size: section
+                .size("history_size", 1..=1 << 40)
+                .unwrap_or(default.history_size),
         };
         if delivery.outbox_size < limits.message_size {
             let message = format!(

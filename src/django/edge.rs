@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::farewell::{Farewell, REVOKE};
 use super::field;
 use super::presence::Presence;
 use super::watch::Watch;
-use crate::hub::Hub;
+use crate::broker::Broker;
 use crate::ids::DigestKey;
 use crate::net::drain::DrainWatch;
 use crate::proxy::intercept::{Intercept, Outgoing, PassedOn, RequestSummary};
@@ -24,6 +24,7 @@ use crate::web::request::Downstream;
 use crate::web::signature::{BodyHash, Signer};
 use crate::web::vouch::{Vouched, vouch};
 
+const POSITION: HeaderName = HeaderName::from_static("gatepost-position");
 const PUBLISH: HeaderName = HeaderName::from_static("gatepost-publish");
 
 /// Observes the Django upstream.
@@ -35,6 +36,7 @@ pub struct Edge {
     watch: Watch,
     naming: Arc<Naming>,
     farewell: Farewell,
+    broker: Arc<Broker>,
     queue: Option<RequestQueue>,
 }
 
@@ -45,8 +47,8 @@ pub struct EdgeParts {
     pub secrets: Secrets,
     /// Knows which cookies matter.
     pub naming: Arc<Naming>,
-    /// Who is connected.
-    pub hub: Arc<Hub>,
+    /// Knows where the history is.
+    pub broker: Arc<Broker>,
     /// Takes what rides on responses.
     pub piggyback: Piggyback,
     /// Keep who a session is.
@@ -67,12 +69,12 @@ impl Edge {
             presence: Presence {
                 naming: Arc::clone(&parts.naming),
                 digests: DigestKey::new(&parts.secrets.current),
-                hub: Arc::clone(&parts.hub),
+                hub: Arc::clone(parts.broker.hub()),
                 lifecycle: Arc::clone(&parts.lifecycle),
             },
             farewell: Farewell {
                 naming: Arc::clone(&parts.naming),
-                hub: parts.hub,
+                hub: Arc::clone(parts.broker.hub()),
                 lifecycle: Arc::clone(&parts.lifecycle),
                 drain: parts.drain,
             },
@@ -84,6 +86,7 @@ impl Edge {
                 lifecycle: parts.lifecycle,
             },
             naming: parts.naming,
+            broker: parts.broker,
             queue: parts.queue,
         }
     }
@@ -119,6 +122,10 @@ impl Intercept for Edge {
 
     fn outgoing(&self, request: Outgoing<'_>, downstream: &Downstream) {
         self.presence.add_fields(request.fields, downstream.claimed);
+        // Before Django reads anything: what a page shows is at least as new as its position.
+        if let Ok(position) = HeaderValue::try_from(self.broker.position().to_string()) {
+            request.fields.insert(POSITION, position);
+        }
         let target = request.uri.path_and_query();
         let vouched = Vouched {
             method: request.method,

@@ -87,23 +87,37 @@ impl Hub {
         self.revocations.ended(session)
     }
 
+    /// A connection.
+    pub fn member(&self, connection: ConnectionId) -> Option<Arc<Member>> {
+        self.registry.find(connection)
+    }
+
     /// Lets a connection hear a topic that was granted to its user, until it leaves. The caller sees to it
-    /// that nothing is delivered meanwhile.
-    pub fn subscribe(&self, connection: ConnectionId, grant: &Grant) -> Result<(), NotHeard> {
+    /// that nothing is delivered meanwhile. Gives the publication behind which it hears it already, if it does.
+    pub fn subscribe(
+        &self,
+        connection: ConnectionId,
+        grant: &Grant,
+    ) -> Result<Option<u64>, NotHeard> {
         let member = self.registry.find(connection).ok_or(NotHeard::Gone)?;
         let Grant { topic, issued } = grant;
         let most = self.topics_per_connection;
-        let is_new = self.registry.subscribe(&member, topic, most)?;
+        let since = self.registry.subscribe(&member, topic, most)?;
         // Looked up afterwards: a revocation either finds the subscription or is found here.
         let user = &member.identity().user;
         if self.revoked_topics.cover(topic, user, *issued) {
             // What a newer grant lets it hear stays.
-            if is_new {
+            if since.is_none() {
                 self.registry.unsubscribe(&member, topic);
             }
             return Err(NotHeard::Revoked);
         }
-        Ok(())
+        Ok(since)
+    }
+
+    /// Says that a connection misses nothing of a topic that was published behind this number.
+    pub fn complete(&self, member: &Member, topic: &TopicName, since: u64) {
+        member.standing().topics.complete(topic, since);
     }
 
     /// Has a revocation survive this process; before it is carried out.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::ids::TopicName;
+use crate::ids::{ConnectionId, TopicName};
 use crate::publication::{Audience, Content, Position, Publication};
 use crate::words::WordText;
 
@@ -23,6 +23,8 @@ pub struct Item {
     end: bool,
     key: Option<Box<str>>,
     expires: Option<Instant>,
+    exclude: Option<ConnectionId>,
+    socket: Option<Box<str>>,
     forms: [OnceLock<Utf8Bytes>; ItemForm::COUNT],
 }
 
@@ -65,6 +67,8 @@ impl Item {
             end: publication.end,
             key: publication.key.clone(),
             expires: publication.expires,
+            exclude: publication.exclude,
+            socket: publication.socket.clone(),
             forms: Default::default(),
         })
     }
@@ -88,6 +92,8 @@ impl Item {
             end: false,
             key: None,
             expires: None,
+            exclude: None,
+            socket: None,
             forms: Default::default(),
         })
     }
@@ -148,8 +154,14 @@ impl Item {
             .clone()
     }
 
-    /// Which waiting item it takes the place of.
-    pub(super) fn key(&self) -> Option<&str> {
+    /// Whether it is for a connection of its audience, at this socket route.
+    pub fn is_for(&self, connection: ConnectionId, socket: &str) -> bool {
+        let only = self.socket.as_deref();
+        self.exclude != Some(connection) && only.is_none_or(|only| only == socket)
+    }
+
+    /// Which older item it takes the place of.
+    pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
 }

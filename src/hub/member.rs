@@ -14,6 +14,7 @@ use super::outbox::Outbox;
 use super::subscriptions::Subscriptions;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, TopicName};
+use crate::publication::Audience;
 
 /// Where a connection stands in the order in which all came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +128,24 @@ impl Member {
         self.standing().topics.heard().cloned().collect()
     }
 
+    /// Whom a publication addresses that it hears because of who it is.
+    pub fn audiences(&self) -> Vec<Audience> {
+        if self.hears_topics_alone {
+            return Vec::new();
+        }
+        let everyone = [Audience::Everyone];
+        audiences(&self.identity()).chain(everyone).collect()
+    }
+
     pub(super) fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock()
     }
+}
+
+/// Every audience that is kept for a connection, besides itself and everyone.
+pub(super) fn audiences(identity: &Identity) -> impl Iterator<Item = Audience> {
+    let user = (!identity.is_visitor()).then(|| Audience::User(identity.user.clone()));
+    user.into_iter()
+        .chain(identity.groups.iter().cloned().map(Audience::Group))
+        .chain(identity.sessions.iter().copied().map(Audience::Session))
 }

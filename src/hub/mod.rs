@@ -31,7 +31,7 @@ pub use outbox::{Outbox, OutboxLimits, Taken};
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::{SessionDigest, UserId};
-use crate::publication::{Audience, Position, Publication};
+use crate::publication::Audience;
 use registry::Registry;
 pub use revocations::Acquaintance;
 use revocations::Revocations;
@@ -167,21 +167,20 @@ impl Hub {
         limit < usize::MAX && self.registry.of_user_before(place, user) >= limit
     }
 
-    /// Hands what was published at a position to every connection of its audiences, once. Never waits for a
-    /// client. The caller sees to it that nothing else is delivered meanwhile.
-    pub fn deliver(&self, publication: &Publication, position: Position) -> Delivery {
+    /// Hands what was published to every connection of its audiences, once. Never waits for a client. The caller
+    /// sees to it that nothing else is delivered meanwhile.
+    pub fn deliver(&self, to: &[Audience], item: &Arc<Item>) -> Delivery {
         let mut delivery = Delivery::default();
-        let item = Item::published(publication, position);
         if item.is_expired() {
             return delivery;
         }
-        for audience in &publication.to {
+        for audience in to {
             let mut found = false;
             self.registry.each(audience, |member| {
                 found = true;
                 if may_hear(member, audience)
-                    && wants(member, publication)
-                    && let Some(room) = member.outbox.push(&item, self.limits)
+                    && item.is_for(member.id, &member.socket)
+                    && let Some(room) = member.outbox.push(item, self.limits)
                 {
                     delivery.sockets += 1;
                     delivery.crowded |= room == Headroom::Little;
@@ -275,15 +274,6 @@ impl Drop for Membership {
 /// A visitor hears topics alone, and so does what Django handed over.
 fn may_hear(member: &Member, audience: &Audience) -> bool {
     matches!(audience, Audience::Topic(_)) || !member.hears_topics_alone
-}
-
-/// Whether the options of a publication let a connection of its audience have it.
-fn wants(member: &Member, publication: &Publication) -> bool {
-    publication.exclude != Some(member.id)
-        && publication
-            .socket
-            .as_deref()
-            .is_none_or(|socket| socket == &*member.socket)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! The hub pushes from any thread, the connection's task takes. The surprise: an overflow empties the
 //! queue and turns it into a close, so that a slow client costs a bounded number of bytes and still
-//! learns why it was closed.
+//! learns why it was closed. What a client missed while it was away is not counted: it shares the history's
+//! bytes, and nobody is too slow for what came before it did.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use tokio::sync::Notify;
 
 use super::item::Item;
 use crate::close::CloseReason;
+
+/// What a client missed, and did not read yet: so many at most.
+const MOST_MISSED: usize = 16_384;
 
 /// What may wait for one client.
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +37,22 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct ItemQueue {
-    waiting: VecDeque<Arc<Item>>,
+    waiting: VecDeque<Waiting>,
+    /// How many of these were missed.
+    missed: usize,
+    /// Of all others.
     bytes: usize,
     taken: u64,
     /// The number of the publication that was queued last.
     last: u64,
     end: End,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    item: Arc<Item>,
+    /// Whether it was published while the client did not listen, and so counts for nothing.
+    is_missed: bool,
 }
 
 /// Whether the connection is to be closed.
@@ -83,19 +97,57 @@ impl Outbox {
         if let Some(key) = item.key() {
             queue.conflate(key);
         }
-        let fits = queue.waiting.len() < limits.frames && queue.bytes + size <= limits.bytes;
+        let fits = queue.counted() < limits.frames && queue.bytes + size <= limits.bytes;
         if fits {
             queue.bytes += size;
-            queue.waiting.push_back(Arc::clone(item));
+            queue.waiting.push_back(Waiting {
+                item: Arc::clone(item),
+                is_missed: false,
+            });
         } else {
             queue.waiting = VecDeque::new();
-            queue.bytes = 0;
+            (queue.bytes, queue.missed) = (0, 0);
             queue.end = End::Closing(Box::new(CloseReason::TooSlow));
         }
         let room = queue.room(limits);
         drop(queue);
         self.waker.wake();
         fits.then_some(room)
+    }
+
+    /// Queues what was missed, in order.
+    pub fn replay(&self, missed: Vec<Arc<Item>>) {
+        let mut queue = self.lock();
+        if matches!(queue.end, End::Open) && !missed.is_empty() {
+            queue.missed += missed.len();
+            let waiting = missed.into_iter().map(|item| Waiting {
+                item,
+                is_missed: true,
+            });
+            queue.waiting.extend(waiting);
+            drop(queue);
+            self.waker.wake();
+        }
+    }
+
+    /// How much of what was missed may be queued.
+    pub fn room_for_missed(&self) -> usize {
+        MOST_MISSED.saturating_sub(self.lock().missed)
+    }
+
+    /// Takes out all that was published and waits.
+    pub fn take_published(&self) -> Vec<Arc<Item>> {
+        let mut queue = self.lock();
+        if !matches!(queue.end, End::Open) {
+            return Vec::new();
+        }
+        let waiting = std::mem::take(&mut queue.waiting).into_iter();
+        let (published, words): (VecDeque<_>, VecDeque<_>) =
+            waiting.partition(|waiting| waiting.item.position().is_some());
+        queue.bytes = words.iter().map(|waiting| waiting.item.size()).sum();
+        queue.missed = 0;
+        queue.waiting = words;
+        published.into_iter().map(|waiting| waiting.item).collect()
     }
 
     /// Asks the connection to close after what waits. False when it is closing already.
@@ -185,10 +237,24 @@ impl Outbox {
 
 impl ItemQueue {
     fn room(&self, limits: OutboxLimits) -> Headroom {
-        if self.waiting.len() > limits.frames / 2 || self.bytes > limits.bytes / 2 {
+        if self.counted() > limits.frames / 2 || self.bytes > limits.bytes / 2 {
             Headroom::Little
         } else {
             Headroom::Enough
+        }
+    }
+
+    /// How many count against the limit.
+    fn counted(&self) -> usize {
+        self.waiting.len() - self.missed
+    }
+
+    /// Counts one that waits no more.
+    fn discount(&mut self, gone: &Waiting) {
+        if gone.is_missed {
+            self.missed -= 1;
+        } else {
+            self.bytes -= gone.item.size();
         }
     }
 
@@ -200,28 +266,28 @@ impl ItemQueue {
 
     /// Drops the waiting item of `key`: a newer one takes its place at the end.
     fn conflate(&mut self, key: &str) {
-        let same = |waiting: &Arc<Item>| waiting.key() == Some(key);
+        let same = |waiting: &Waiting| waiting.item.key() == Some(key);
         if let Some(old) = self
             .waiting
             .iter()
             .position(same)
             .and_then(|at| self.waiting.remove(at))
         {
-            self.bytes -= old.size();
+            self.discount(&old);
         }
     }
 
     fn take(&mut self, room: usize) -> Option<Arc<Item>> {
-        while self.waiting.front()?.size() <= room {
+        while self.waiting.front()?.item.size() <= room {
             let next = self.waiting.pop_front()?;
-            self.bytes -= next.size();
+            self.discount(&next);
             if self.waiting.is_empty() {
                 // Give the memory of the last burst back.
                 self.waiting = VecDeque::new();
             }
-            if !next.is_expired() {
+            if !next.item.is_expired() {
                 self.taken += 1;
-                return Some(next);
+                return Some(next.item);
             }
         }
         None
@@ -363,6 +429,43 @@ mod tests {
         outbox.push(&expiring("old", None, Some(Instant::now())), LIMITS);
         outbox.push(&publication("new", None), LIMITS);
         assert_eq!(texts(&outbox), ["new"]);
+    }
+
+    #[test]
+    fn what_was_missed_counts_against_no_limit_and_goes_with_the_rest_where_a_client_is_too_slow() {
+        let outbox = Outbox::default();
+        let missed = |count| (0..count).map(|n: usize| publication(&n.to_string(), None));
+        outbox.replay(missed(10).collect());
+        assert_eq!(outbox.room_for_missed(), MOST_MISSED - 10);
+        for text in ["a", "b", "c"] {
+            assert!(outbox.push(&publication(text, None), LIMITS).is_some());
+        }
+        let expected: Vec<_> = (0..10).map(|n| n.to_string()).collect();
+        let read = texts(&outbox);
+        assert_eq!(
+            (&read[..10], &read[10..]),
+            (&expected[..], &["a".to_owned(), "b".into(), "c".into()][..])
+        );
+        assert_eq!(outbox.room_for_missed(), MOST_MISSED);
+        outbox.replay(missed(2).collect());
+        for _ in 0..=LIMITS.frames {
+            outbox.push(&publication("1", None), LIMITS);
+        }
+        assert!(matches!(
+            take(&outbox),
+            Some(Taken::Close(CloseReason::TooSlow))
+        ));
+    }
+
+    #[test]
+    fn what_was_published_is_taken_out_and_words_stay() {
+        let outbox = Outbox::default();
+        outbox.push(&publication("1", None), LIMITS);
+        outbox.push(&Item::word(Word::resync().text()), LIMITS);
+        outbox.push(&publication("2", None), LIMITS);
+        assert_eq!(outbox.take_published().len(), 2);
+        assert_eq!(texts(&outbox), [r#"{"gatepost":"resync"}"#]);
+        assert_eq!(outbox.lock().bytes, 0);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::member::{JoinOrder, Member};
+use super::member::{JoinOrder, Member, audiences};
 use super::subscriptions::NotHeard;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, TopicName, UserId};
@@ -120,20 +120,20 @@ impl Registry {
         }
     }
 
-    /// Lets a connection hear a topic, one of `most`. Returns whether it did not before.
+    /// Lets a connection hear a topic, one of `most`. Returns since which publication it does already, if it does.
     pub(super) fn subscribe(
         &self,
         member: &Arc<Member>,
         topic: &TopicName,
         most: usize,
-    ) -> Result<bool, NotHeard> {
+    ) -> Result<Option<u64>, NotHeard> {
         let mut standing = member.standing();
         let place = standing.place.ok_or(NotHeard::Gone)?;
-        let is_new = standing.topics.add(topic, most)?;
-        if is_new {
+        let since = standing.topics.add(topic, most)?;
+        if since.is_none() {
             self.add(Audience::Topic(topic.clone()), place, member);
         }
-        Ok(is_new)
+        Ok(since)
     }
 
     /// Lets a connection hear a topic no more. Returns whether it did.
@@ -268,12 +268,4 @@ impl AudienceMembers {
             }
         }
     }
-}
-
-/// Every audience that is kept for a connection, besides itself and everyone.
-pub(super) fn audiences(identity: &Identity) -> impl Iterator<Item = Audience> {
-    let user = (!identity.is_visitor()).then(|| Audience::User(identity.user.clone()));
-    user.into_iter()
-        .chain(identity.groups.iter().cloned().map(Audience::Group))
-        .chain(identity.sessions.iter().copied().map(Audience::Session))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::registry;
+use super::member::audiences;
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
@@ -163,13 +163,13 @@ impl Revocations {
 
     /// The reason for which an identity counts no more about which Django was asked at `asked`.
     pub(super) fn of(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
-        let audiences = registry::audiences(identity).chain([Audience::Everyone]);
+        let audiences = audiences(identity).chain([Audience::Everyone]);
         self.lock().first(audiences, asked)
     }
 
     /// The same, but for what concerns everyone.
     pub(super) fn by_name(&self, identity: &Identity, asked: Instant) -> Option<CloseReason> {
-        self.lock().first(registry::audiences(identity), asked)
+        self.lock().first(audiences(identity), asked)
     }
 
     /// The reason for which everybody was closed, if it is still remembered.

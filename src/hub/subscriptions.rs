@@ -33,27 +33,38 @@ pub(super) struct Subscriptions(Vec<Subscription>);
 #[derive(Debug)]
 struct Subscription {
     topic: TopicName,
+    /// Nothing is missing that was published behind this number.
+    since: u64,
     is_lost: bool,
 }
 
 impl Subscriptions {
-    /// Adds a topic, where `most` are allowed. Returns whether it is new.
-    pub(super) fn add(&mut self, topic: &TopicName, most: usize) -> Result<bool, NotHeard> {
+    /// Adds a topic, where `most` are allowed. Returns since when it is heard already, if it is.
+    pub(super) fn add(&mut self, topic: &TopicName, most: usize) -> Result<Option<u64>, NotHeard> {
         match self.find(topic) {
             Some(known) if self.0[known].is_lost => Err(NotHeard::Revoked),
-            Some(_) => Ok(false),
+            Some(known) => Ok(Some(self.0[known].since)),
             None if self.0.len() >= most => Err(NotHeard::TooMany),
             None => {
                 self.0.push(Subscription {
                     topic: topic.clone(),
+                    since: u64::MAX,
                     is_lost: false,
                 });
-                Ok(true)
+                Ok(None)
             }
         }
     }
 
-    /// Takes a topic out. Returns whether it was heard.
+    /// Says that nothing is missing of a topic that was published behind this number.
+    pub(super) fn complete(&mut self, topic: &TopicName, since: u64) {
+        if let Some(known) = self.find(topic) {
+            let one = &mut self.0[known];
+            one.since = one.since.min(since);
+        }
+    }
+
+    /// Takes a topic out. Whether it was heard.
     pub(super) fn remove(&mut self, topic: &TopicName) -> bool {
         let known = self.find(topic).filter(|known| !self.0[*known].is_lost);
         known.is_some_and(|known| {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::identity::Identity;
 use crate::ids::{GroupName, SessionDigest};
-use crate::publication::{Content, Frame};
+use crate::publication::{Content, Frame, Position, Publication};
 use crate::secret::Secret;
 
 const LIMITS: OutboxLimits = OutboxLimits {
@@ -52,14 +52,11 @@ fn publication(to: Audience) -> Publication {
 fn deliver(hub: &Hub, publication: &Publication) -> Delivery {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     let sequence = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let generation = 1;
-    hub.deliver(
-        publication,
-        Position {
-            generation,
-            sequence,
-        },
-    )
+    let position = Position {
+        generation: 1,
+        sequence,
+    };
+    hub.deliver(&publication.to, &Item::published(publication, position))
 }
 
 fn join(hub: &Arc<Hub>, user: &str, groups: &[&str]) -> Membership {

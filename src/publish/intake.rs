@@ -18,7 +18,6 @@ use crate::config::DeliveryConfig;
 use crate::hub::Hub;
 use crate::session::Lifecycle;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
-use crate::words::WordText;
 
 /// How many of what a revocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,9 +70,9 @@ impl Intake {
         receipt
     }
 
-    /// Gives every connection a word of the gateway's own.
-    pub(super) fn say_everyone(&self, word: WordText) {
-        let said = self.broker.say_everyone(word);
+    /// Has every client fetch anew.
+    pub(super) fn resync_everyone(&self) {
+        let said = self.broker.resync_everyone();
         self.count_frames(said);
     }
 

@@ -24,7 +24,6 @@ use crate::telemetry::metrics::OutcomeLabel;
 use crate::telemetry::seldom::OnChange;
 use crate::unix_time;
 use crate::upcall::ClientError;
-use crate::words::Word;
 use cursor::{Cursor, CursorFile, StoredCursor};
 use pace::PullSchedule;
 use page::{OutboxItem, Page, Stored};
@@ -223,7 +222,7 @@ impl Puller {
              fetch again"
         );
         self.intake.metrics.outbox.resyncs.inc();
-        self.intake.say_everyone(Word::resync().text());
+        self.intake.resync_everyone();
     }
 
     fn record(&mut self, pulled: &Result<bool, PullError>) {

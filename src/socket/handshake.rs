@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::metered::Metered;
 use super::parts::SocketParts;
 use super::pending_handshake::{self, Arrival, Decision, Outcome, PendingHandshake, SecondLook};
-use super::topics::QueryTokens;
+use super::topics::OwnParameters;
 use super::welcome::Welcome;
 use super::{OriginRule, Socket, echo, streams};
 use crate::hub::Transport;
@@ -61,7 +61,7 @@ impl SocketRoute {
         // older than that, and so refused when it registers.
         let asked = Instant::now();
         // Before the handshake is logged or passed on: tokens must not appear there.
-        let tokens = QueryTokens::take(request.uri_mut());
+        let own = OwnParameters::take(request.uri_mut());
         join_connection(request.headers_mut());
         let checked = self.check(&request, downstream);
         let (mut response, permit) =
@@ -69,7 +69,7 @@ impl SocketRoute {
         self.log_subprotocol(&request, downstream);
         let came = Arrival {
             began: asked,
-            tokens,
+            own,
             transport: Transport::WebSocket,
         };
         let decision = self.judge(&request, downstream, came).await?;
@@ -252,7 +252,7 @@ async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, permit
             span::record("connection", || member.id);
             span::record("user", || member.identity().user.clone());
             Connection::new(socket, joined, parts)
-                .run(greeting, permit)
+                .run(greeting.items, permit)
                 .await;
         }
     }

@@ -14,10 +14,10 @@ use http::{HeaderMap, HeaderValue, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::parts::{Refusal, SocketParts};
-use super::topics::QueryTokens;
+use super::topics::{Greeting, OwnParameters};
 use super::visitors::Attendance;
 use crate::close::CloseReason;
-use crate::hub::{Item, Member, Transport};
+use crate::hub::{Member, Transport};
 use crate::ids::RequestId;
 use crate::net::block::AddressBlock;
 use crate::session::{
@@ -50,8 +50,8 @@ pub(super) struct PendingHandshake {
 pub(super) struct Arrival {
     /// When.
     pub(super) began: Instant,
-    /// What it shall listen to.
-    pub(super) tokens: QueryTokens,
+    /// What its page has, and is to listen to.
+    pub(super) own: OwnParameters,
     /// What it becomes.
     pub(super) transport: Transport,
 }
@@ -79,7 +79,7 @@ pub(super) enum Outcome {
     LogIn(CloseReason, Duration),
     Serve {
         joined: Attendance,
-        greeting: Vec<Arc<Item>>,
+        greeting: Greeting,
     },
 }
 
@@ -209,8 +209,11 @@ impl PendingHandshake {
         match self.parts.lifecycle.join(&self.about, judged, connect) {
             Ok(member) => {
                 let joined = Attendance::Session(member);
-                let mut greeting = self.parts.topics.admit(joined.member(), &self.came.tokens);
-                greeting.extend(self.parts.first_frames(found.frames));
+                // What was published since Django was asked is news to who is told first what was true then.
+                let told = (!found.frames.is_empty()).then_some(found.asked);
+                let topics = &self.parts.topics;
+                let mut greeting = topics.admit(joined.member(), &self.came.own, told);
+                greeting.items.extend(self.parts.first_frames(found.frames));
                 ("accepted", Outcome::Serve { joined, greeting })
             }
             Err(reason @ CloseReason::Policy(_)) => {

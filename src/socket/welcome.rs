@@ -52,7 +52,7 @@ impl Welcome {
             Ok(visit) => {
                 parts.count("visitor");
                 let joined = Attendance::Visitor(visit);
-                let greeting = parts.topics.admit(joined.member(), &self.came.tokens);
+                let greeting = parts.topics.admit(joined.member(), &self.came.own, None);
                 Outcome::Serve { joined, greeting }
             }
             Err(reason) => {

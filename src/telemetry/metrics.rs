@@ -111,6 +111,8 @@ pub struct Metrics {
     /// Topics by what came of them: `subscribed`, `unsubscribed`, `revoked`; asked for in vain: `not_allowed`,
     /// `expired`, `malformed`, `too_many`.
     pub subscriptions: Family<OutcomeLabel, Counter>,
+    /// Clients that came with a position: `recovered`, or `lost`, which were told to fetch anew.
+    pub resumes: Family<OutcomeLabel, Counter>,
     /// What came on Django's responses.
     pub piggybacked: Family<PiggybackLabel, Counter>,
     /// The transactional outbox.
@@ -232,6 +234,11 @@ impl Metrics {
             "subscriptions",
             "Topics that connections asked for or lost, by outcome",
             self.subscriptions.clone(),
+        );
+        r.register(
+            "resumes",
+            "Clients that came with a position, by whether they got all that they missed",
+            self.resumes.clone(),
         );
         r.register(
             "slowed",

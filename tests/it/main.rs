@@ -59,6 +59,7 @@ mod rehearsal;
 mod relay;
 mod request_grammar;
 mod request_limits;
+mod resume;
 mod secrets;
 mod slow_clients;
 mod slow_consumer;

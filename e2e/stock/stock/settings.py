@@ -34,6 +34,11 @@ if PACKAGE:
     INSTALLED_APPS.append("gatepost")
     MIDDLEWARE.insert(0, "gatepost.middleware.GatepostMiddleware")
     GATEPOST = {"URL": os.environ["GATEPOST_URL"]}
+    if os.environ.get("STOCK_CACHE") == "site":
+        MIDDLEWARE.insert(1, "django.middleware.cache.UpdateCacheMiddleware")
+        MIDDLEWARE.append("django.middleware.cache.FetchFromCacheMiddleware")
+    if os.environ.get("STOCK_CACHE") == "conditional":
+        MIDDLEWARE.insert(1, "django.middleware.http.ConditionalGetMiddleware")
 else:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 

@@ -19,5 +19,6 @@ urlpatterns = [
 ]
 if settings.PACKAGE:
     urlpatterns.append(path("_gatepost/", include("gatepost.urls")))
+    urlpatterns.append(path("seam/", include("stock.seam")))
 else:
     urlpatterns.append(path("whoami/", views.whoami))

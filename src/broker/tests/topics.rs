@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::hub::{Grant, TopicRevocation};
+use crate::hub::TopicRevocation;
 use crate::ids::TopicName;
 
 const USERS: usize = 3;
@@ -167,7 +167,7 @@ impl World {
             topic: name(topic),
             issued: moment(issued),
         };
-        let heard = self.broker.subscribe(member.id, &[grant], |_| None);
+        let heard = subscribe(&self.broker, member.id, &[grant]);
         let may = self.model.may(connection, topic, issued);
         prop_assert_eq!(heard.topics.len() == 1, may);
         // What a newer token grants an older one does not take away.
@@ -227,7 +227,7 @@ fn a_subscription_under_way_does_not_slip_past_a_revocation() {
             issued: 0,
         }];
         std::thread::scope(|scope| {
-            scope.spawn(|| broker.subscribe(member.member().id, &grants, |_| None));
+            scope.spawn(|| subscribe(&broker, member.member().id, &grants));
             scope.spawn(|| {
                 broker.revoke_topic(&revocation(0, None, 1));
                 let receipt = broker.publish(&publication(Audience::Topic(name(0)), "1"), None);

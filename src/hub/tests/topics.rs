@@ -17,7 +17,8 @@ fn heard(hub: &Hub, name: &str) -> usize {
 
 fn subscribe(hub: &Hub, membership: &Membership, name: &str, issued: u64) -> Result<(), NotHeard> {
     let topic = topic(name);
-    hub.subscribe(membership.member().id, &Grant { topic, issued })
+    let grant = Grant { topic, issued };
+    hub.subscribe(membership.member().id, &grant).map(|_| ())
 }
 
 fn revocation(name: &str, user: Option<&str>) -> TopicRevocation {

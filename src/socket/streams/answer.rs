@@ -13,17 +13,14 @@ use super::body::{OpenStream, Terms};
 use super::form::StreamForm;
 use super::{come_back, started};
 use crate::close::Reconnect;
-use crate::hub::Item;
 use crate::net::per_address::AddressPermit;
-use crate::publication::Position;
 use crate::socket::accept::HandshakeError;
 use crate::socket::handshake::SocketRoute;
 use crate::socket::pending_handshake::{Arrival, Decision, Outcome};
-use crate::socket::topics::QueryTokens;
+use crate::socket::topics::OwnParameters;
 use crate::web::body::ResponseBody;
 use crate::web::request::Downstream;
 use crate::web::request_body::RequestBody;
-use crate::words::Word;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -34,12 +31,16 @@ impl SocketRoute {
         mut request: Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
+        let mut own = OwnParameters::take(request.uri_mut());
+        let last = request.headers().get(LAST_EVENT_ID);
+        if let Some(last) = last.filter(|last| !last.is_empty()) {
+            own.resume_after(last.to_str().unwrap_or_default());
+        }
         let came = Arrival {
             began: Instant::now(),
-            tokens: QueryTokens::take(request.uri_mut()),
+            own,
             transport: StreamForm::Events.transport(),
         };
-        let position = self.parts.topics.position();
         let permit = match self.admit_stream(&request, downstream) {
             Ok(permit) => permit,
             Err(HandshakeError::Draining) => {
@@ -57,11 +58,7 @@ impl SocketRoute {
             Decision::Later(judging) => judging.await,
         };
         let follows = settled.outcome.is_of_a_session() && !settled.set_cookies.is_empty();
-        let resume = ResumePoint {
-            named: request.headers().get(LAST_EVENT_ID),
-            now: position,
-        };
-        let mut response = self.begin(settled.outcome, permit, resume).await?;
+        let mut response = self.begin(settled.outcome, permit).await?;
         let fields = response.headers_mut();
         for cookie in settled.set_cookies {
             fields.append(header::SET_COOKIE, cookie);
@@ -89,7 +86,6 @@ impl SocketRoute {
         &self,
         outcome: Outcome,
         permit: AddressPermit,
-        resume: ResumePoint<'_>,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         match outcome {
             Outcome::Serve { joined, greeting } => {
@@ -101,8 +97,8 @@ impl SocketRoute {
                     _permit: permit,
                     terms: Terms::default(),
                 };
-                let first: Vec<_> = resume.missed().into_iter().chain(greeting).collect();
-                Ok(started(form, stream.begin(resume.now, &first)))
+                let position = greeting.recovery.position;
+                Ok(started(form, stream.begin(position, &greeting.items)))
             }
             Outcome::LogIn(reason, delay) => {
                 let parts = &self.parts;
@@ -115,23 +111,6 @@ impl SocketRoute {
             },
             Outcome::Echo => Err(HandshakeError::NotAnUpgrade),
         }
-    }
-}
-
-/// Where in the history a client is.
-struct ResumePoint<'a> {
-    /// As it says.
-    named: Option<&'a HeaderValue>,
-    /// Now.
-    now: Position,
-}
-
-impl ResumePoint<'_> {
-    /// What is said to a client that may have missed something: there is no history yet.
-    fn missed(&self) -> Option<Arc<Item>> {
-        let named = self.named.filter(|named| !named.is_empty())?;
-        let named = named.to_str().ok().and_then(|named| named.parse().ok());
-        (named != Some(self.now)).then(|| Item::word(Word::resync().text()))
     }
 }
 

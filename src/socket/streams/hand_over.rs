@@ -23,6 +23,7 @@ use crate::secret::Secrets;
 use crate::session::{AuthSubject, Judged, Scope, SessionCookies};
 use crate::socket::accept::HandshakeError;
 use crate::socket::parts::SocketParts;
+use crate::socket::topics::Greeting;
 use crate::socket::visitors::Attendance;
 use crate::web::body::{ResponseBody, Unending};
 use crate::web::problem::Problem;
@@ -92,14 +93,12 @@ impl HandedOver {
     ) -> Result<ResponseBody, HandOverError> {
         let form = description.form;
         match self.open(asked, fields, &description)? {
-            Ok(stream) => {
+            Ok((stream, mut greeting)) => {
                 self.parts.count("handed_over");
-                let position = self.parts.topics.position();
                 let first = description.first.into_iter();
-                let first: Vec<_> = first
-                    .map(|one| Item::first(one.content, one.event))
-                    .collect();
-                Ok(stream.begin(position, &first))
+                let first = first.map(|one| Item::first(one.content, one.event));
+                greeting.items.extend(first);
+                Ok(stream.begin(greeting.recovery.position, &greeting.items))
             }
             Err(reason) if reason.reconnect() == Reconnect::Later => {
                 let back = form.come_back(return_time::after(&reason));
@@ -115,7 +114,7 @@ impl HandedOver {
         asked: &RequestSummary,
         fields: &HeaderMap,
         description: &Description,
-    ) -> Result<Result<OpenStream, CloseReason>, HandOverError> {
+    ) -> Result<Result<(OpenStream, Greeting), CloseReason>, HandOverError> {
         let parts = &self.parts;
         if parts.drain.is_draining() {
             return Ok(Err(parts.lifecycle.going_away()));
@@ -126,23 +125,24 @@ impl HandedOver {
             Err(reason) => return Ok(Err(reason)),
         };
         let topics = &description.topics;
-        match parts.topics.grant(joined.member(), topics, asked.at) {
-            Ok(()) => {}
+        let greeting = match parts.topics.grant(joined.member(), topics, asked.at) {
+            Ok(greeting) => greeting,
             Err(NotHeard::TooMany) => return Err(HandOverError::TooManyTopics),
             Err(NotHeard::Revoked) => return Ok(Err(CloseReason::NotAllowed)),
             Err(NotHeard::Gone) => return Ok(Err(CloseReason::SessionChanged)),
-        }
+        };
         let terms = Terms {
             ends_with_topics: true,
             until: description.end().and_then(instant_of),
         };
-        Ok(Ok(OpenStream {
+        let stream = OpenStream {
             joined,
             parts: Arc::clone(parts),
             form: description.form,
             _permit: permit,
             terms,
-        }))
+        };
+        Ok(Ok((stream, greeting)))
     }
 
     /// Makes it a connection of whom Django says it is of.

@@ -4,10 +4,11 @@
 //! before, but a topic is heard and its answer queued while nothing is published (see the broker), so that
 //! no frame comes before the word that announces it, and none after the one that ends it.
 
+mod greeting;
+mod judged;
 mod query;
 mod request;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +17,7 @@ use serde_json::value::RawValue;
 /// What fuzz targets may call (`fuzz/`).
 #[cfg(fuzzing)]
 pub(super) mod fuzzing {
-    use super::{QueryTokens, TopicRequest};
+    use super::{OwnParameters, TopicRequest};
     use crate::token::Token;
     use crate::words;
 
@@ -26,16 +27,18 @@ pub(super) mod fuzzing {
         let _ = TopicRequest::decode(text);
         let _ = words::is_one(text);
         if let Ok(mut uri) = format!("/ws/?{text}").parse() {
-            QueryTokens::take(&mut uri);
+            OwnParameters::take(&mut uri);
         }
     }
 }
 
-pub(super) use query::QueryTokens;
+pub(super) use greeting::Greeting;
+use judged::{JudgedTokens, cut};
+pub(super) use query::OwnParameters;
 pub(super) use request::TopicRequest;
-use request::{Since, Wish};
+use request::Wish;
 
-use crate::broker::{Broker, Heard};
+use crate::broker::{Broker, Heard, Joining, Since, Subscribing};
 use crate::hub::{Grant, Item, Member, NotHeard};
 use crate::ids::TopicName;
 use crate::publication::Position;
@@ -43,28 +46,18 @@ use crate::secret::Secrets;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::token::{Token, TokenError, TokenReader};
 use crate::unix_time;
-use crate::words::{self, Word, WordText};
+use crate::words::{self, Word};
 
 /// Bytes of tokens that one handshake may bring.
 const QUERY: usize = 4 * 1024;
 /// Bytes of tokens that one message may bring.
 const MESSAGE: usize = 8 * 1024;
-/// What is echoed of a name that was asked for in vain, in bytes.
-const LONGEST_ECHO: usize = 200;
-
 /// Lets connections listen.
 #[derive(Debug)]
 pub struct TopicDesk {
     broker: Arc<Broker>,
     tokens: TokenReader,
     metrics: Arc<Metrics>,
-}
-
-/// What tokens grant, and what was asked for in vain, by reason.
-#[derive(Debug, Default)]
-struct JudgedTokens {
-    grants: Vec<Grant>,
-    refused: BTreeMap<&'static str, Vec<String>>,
 }
 
 impl TopicDesk {
@@ -77,37 +70,64 @@ impl TopicDesk {
         }
     }
 
-    /// Lets a new connection listen by the tokens of its handshake. Gives what is to be said first.
-    pub(super) fn admit(&self, member: &Member, tokens: &QueryTokens) -> Vec<Arc<Item>> {
-        if tokens.0.is_empty() {
-            return Vec::new();
-        }
-        let tokens = tokens.0.iter().map(|token| &**token);
+    /// Lets a new connection hear: what its client missed since what it has, or since Django was asked for what it
+    /// is told first, and what the tokens of its handshake grant. Returns what is sent before that.
+    pub(super) fn admit(
+        &self,
+        member: &Member,
+        own: &OwnParameters,
+        told: Option<Instant>,
+    ) -> Greeting {
+        let tokens = own.tokens.iter().map(|token| &**token);
         let mut judged = self.judge(member, tokens, QUERY);
-        let heard = self.broker.subscribe(member.id, &judged.grants, |_| None);
+        let heard = self.broker.join(&Joining {
+            connection: member.id,
+            since: own.since,
+            told,
+            grants: &judged.grants,
+        });
         self.count(&heard, &mut judged);
-        judged.words(None).map(Item::word).collect()
+        if own.since != Since::Unsaid {
+            let outcome = if heard.recovery.recovered {
+                "recovered"
+            } else {
+                "lost"
+            };
+            self.metrics
+                .resumes
+                .get_or_create(&OutcomeLabel { outcome })
+                .inc();
+        }
+        let mut greeting = Greeting::of(heard.recovery);
+        greeting.items.extend(judged.words(None).map(Item::word));
+        greeting
     }
 
-    /// Lets a new connection listen to what Django granted when it was asked at `asked`: all of it, or nothing.
+    /// Lets a new connection listen to what Django granted when it was asked at `asked`: all of it, or nothing. It gets
+    /// what was published since.
     pub(super) fn grant(
         &self,
         member: &Member,
         topics: &[TopicName],
         asked: Instant,
-    ) -> Result<(), NotHeard> {
+    ) -> Result<Greeting, NotHeard> {
         let issued = unix_time::milliseconds(unix_time::now().saturating_sub(asked.elapsed()));
         let grant = |topic: &TopicName| Grant {
             topic: topic.clone(),
             issued,
         };
         let grants: Vec<_> = topics.iter().map(grant).collect();
-        let heard = self.broker.subscribe(member.id, &grants, |_| None);
+        let heard = self.broker.join(&Joining {
+            connection: member.id,
+            since: Since::Unsaid,
+            told: Some(asked),
+            grants: &grants,
+        });
         self.count(&heard, &mut JudgedTokens::default());
-        heard
-            .refused
-            .first()
-            .map_or(Ok(()), |refused| Err(refused.why))
+        match heard.refused.first() {
+            Some(refused) => Err(refused.why),
+            None => Ok(Greeting::of(heard.recovery)),
+        }
     }
 
     /// Where in the history all connections are.
@@ -144,14 +164,13 @@ impl TopicDesk {
         let is_answered = |heard: &Heard| {
             !heard.topics.is_empty() || judged.refused.is_empty() && heard.refused.is_empty()
         };
-        let heard = self.broker.subscribe(member.id, &judged.grants, |heard| {
-            let recovered = match asked.since {
-                Since::Unsaid => true,
-                // There is no history yet: nothing is missing only where nothing was published.
-                Since::Position(since) => since == Some(heard.position),
-            };
-            let names = words::texts(&heard.topics);
-            let word = Word::subscribed(&names, heard.position, recovered);
+        let subscribing = Subscribing {
+            since: asked.since,
+            grants: &judged.grants,
+        };
+        let heard = self.broker.subscribe(member.id, subscribing, |heard| {
+            let (names, recovery) = (words::texts(&heard.topics), heard.recovery);
+            let word = Word::subscribed(&names, recovery.position, recovery.recovered);
             is_answered(heard).then(|| word.to(asked.id).text())
         });
         self.count(&heard, &mut judged);
@@ -250,28 +269,4 @@ impl TopicDesk {
 struct Asked<'a> {
     since: Since,
     id: Option<&'a RawValue>,
-}
-
-impl JudgedTokens {
-    fn refuse(&mut self, reason: &'static str, topics: &[TopicName]) {
-        let names = self.refused.entry(reason).or_default();
-        for topic in topics {
-            let name = cut(topic.as_str());
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
-        }
-    }
-
-    /// One word for each reason.
-    fn words<'a>(&'a self, id: Option<&'a RawValue>) -> impl Iterator<Item = WordText> + 'a {
-        self.refused.iter().map(move |(reason, names)| {
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
-            Word::refused(&names, reason).to(id).text()
-        })
-    }
-}
-
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LONGEST_ECHO)]
 }

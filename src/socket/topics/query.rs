@@ -1,42 +1,53 @@
-//! Tokens in the query of a handshake, `?topic=<token>`.
+//! What of a handshake's query is for the gateway: `?topic=<token>` and `?position=<position>`.
 //!
-//! Used by the handshake, first of all. The surprise: only values of a token's form are taken, and then they
-//! are gone from the query; whatever else a view calls `topic` is its own.
+//! Used by the handshake, first of all. The surprise: only values of a token's or a position's form are taken, and
+//! then they are gone from the query; whatever else a view calls so is its own.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use http::Uri;
 use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 
+use crate::broker::Since;
+use crate::publication::Position;
 use crate::token::Token;
 
-/// Tokens that came with a handshake. Never printed.
-#[derive(Clone, Default)]
-pub(in crate::socket) struct QueryTokens(pub(super) Vec<Box<str>>);
+/// The longest text that may be a position, here or elsewhere.
+const LONGEST_POSITION: usize = 64;
 
-impl fmt::Debug for QueryTokens {
+/// What came with a handshake. Tokens are never printed.
+#[derive(Clone, Default)]
+pub(in crate::socket) struct OwnParameters {
+    pub(super) tokens: Vec<Box<str>>,
+    /// What the page has; of several positions the oldest.
+    pub(in crate::socket) since: Since,
+}
+
+impl fmt::Debug for OwnParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "QueryTokens({})", self.0.len())
+        let (tokens, since) = (self.tokens.len(), self.since);
+        write!(f, "OwnParameters {{ tokens: {tokens}, since: {since:?} }}")
     }
 }
 
-impl QueryTokens {
+impl OwnParameters {
     /// Takes them out of a handshake's target.
     pub(in crate::socket) fn take(uri: &mut Uri) -> Self {
         let query = uri.query().unwrap_or_default();
         if query.is_empty() {
             return Self::default();
         }
-        let (mut tokens, mut rest) = (Vec::new(), Vec::new());
+        let (mut own, mut rest) = (Self::default(), Vec::new());
+        let mut is_changed = false;
         for pair in query.split('&') {
-            match token(pair) {
-                Some(token) => tokens.push(token.into()),
-                None => rest.push(pair),
+            let is_own = own.read(pair);
+            is_changed |= is_own;
+            if !is_own {
+                rest.push(pair);
             }
         }
-        if !tokens.is_empty() {
+        if is_changed {
             let (path, rest) = (uri.path(), rest.join("&"));
             let mark = if rest.is_empty() { "" } else { "?" };
             // A part of what was a target is one.
@@ -46,18 +57,53 @@ impl QueryTokens {
                 *uri = Uri::from_parts(parts).unwrap_or_default();
             }
         }
-        Self(tokens)
+        own
+    }
+
+    /// Names another position in place of all: that of the last event that a browser got.
+    pub(in crate::socket) fn resume_after(&mut self, event: &str) {
+        self.since = Since::Position(event.parse().ok());
+    }
+
+    /// Reads one parameter, its percent signs decoded once. Whether it is one of these.
+    fn read(&mut self, pair: &str) -> bool {
+        let Some((name, value)) = pair.split_once('=') else {
+            return false;
+        };
+        let decoded = |text| percent_decode_str(text).decode_utf8().ok();
+        let (Some(name), Some(value)) = (decoded(name), decoded(value)) else {
+            return false;
+        };
+        match &*name {
+            "topic" if Token::parse(&value).is_some() => self.tokens.push(value.into()),
+            "position" if is_position(&value) => {
+                let named = value.parse().ok();
+                self.since = Since::Position(match self.since {
+                    Since::Unsaid => named,
+                    Since::Position(other) => older(other, named),
+                });
+            }
+            _ => return false,
+        }
+        true
     }
 }
 
-/// The token of a parameter, its percent signs decoded once.
-fn token(pair: &str) -> Option<Cow<'_, str>> {
-    let (name, value) = pair.split_once('=')?;
-    let decoded = |text| percent_decode_str(text).decode_utf8().ok();
-    if decoded(name)? != "topic" {
-        return None;
-    }
-    decoded(value).filter(|token| Token::parse(token).is_some())
+/// Whether a text may be a position, of whatever gateway.
+fn is_position(text: &str) -> bool {
+    let is_part = |part: &str| {
+        let mut letters = part.bytes();
+        !part.is_empty() && letters.all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    };
+    let parts = text.split_once('.');
+    text.len() <= LONGEST_POSITION && parts.is_some_and(|(one, two)| is_part(one) && is_part(two))
+}
+
+/// The older of two positions; `None` where nobody knows which that is.
+fn older(one: Option<Position>, other: Option<Position>) -> Option<Position> {
+    let (one, other) = (one?, other?);
+    let sequence = one.sequence.min(other.sequence);
+    (one.generation == other.generation).then_some(Position { sequence, ..one })
 }
 
 #[cfg(test)]
@@ -70,7 +116,7 @@ mod tests {
 
     fn taken(target: &str) -> (String, Vec<String>) {
         let mut uri: Uri = target.parse().unwrap();
-        let QueryTokens(tokens) = QueryTokens::take(&mut uri);
+        let tokens = OwnParameters::take(&mut uri).tokens;
         let tokens = tokens.iter().map(ToString::to_string).collect();
         (uri.to_string(), tokens)
     }
@@ -108,8 +154,41 @@ mod tests {
         let mut absolute = format!("https://app.test/ws/?topic={one}&x=1")
             .parse()
             .unwrap();
-        QueryTokens::take(&mut absolute);
+        OwnParameters::take(&mut absolute);
         assert_eq!(absolute, "https://app.test/ws/?x=1");
+    }
+
+    #[test]
+    fn a_position_is_taken_and_of_several_the_oldest_counts() {
+        let position = |sequence| Position {
+            generation: 7,
+            sequence,
+        };
+        for (query, rest, since) in [
+            ("a=1", "?a=1", Since::Unsaid),
+            ("position=3", "?position=3", Since::Unsaid),
+            ("position=48.20.1", "?position=48.20.1", Since::Unsaid),
+            (
+                "a=1&position=00000007.12",
+                "?a=1",
+                Since::Position(Some(position(12))),
+            ),
+            (
+                "position=00000007.12&position=00000007%2E9",
+                "",
+                Since::Position(Some(position(9))),
+            ),
+            (
+                "position=00000007.12&position=00000008.9",
+                "",
+                Since::Position(None),
+            ),
+            ("position=another.1-2", "", Since::Position(None)),
+        ] {
+            let mut uri: Uri = format!("/ws/?{query}").parse().unwrap();
+            let own = OwnParameters::take(&mut uri);
+            assert_eq!((uri.to_string(), own.since), (format!("/ws/{rest}"), since));
+        }
     }
 
     proptest! {
@@ -117,7 +196,7 @@ mod tests {
         fn no_query_makes_it_panic(query in "[a-z=&%~0-9:,./?-]{0,80}") {
             let target = format!("/ws/?topic={query}&topic=a~1~2~{MAC}");
             if let Ok(mut uri) = target.parse() {
-                QueryTokens::take(&mut uri);
+                OwnParameters::take(&mut uri);
                 prop_assert!(!uri.to_string().contains(MAC));
             }
         }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::publication::Position;
+use crate::broker::Since;
 
 /// The longest `id` that is echoed, in bytes of JSON.
 const LONGEST_ID: usize = 1024;
@@ -34,15 +34,6 @@ pub(super) enum Wish<'a> {
     Stop(Vec<Cow<'a, str>>),
     /// Not a request that can be understood.
     Malformed,
-}
-
-/// What the page has already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Since {
-    /// It does not say.
-    Unsaid,
-    /// Everything until then; `None` where that is no position of this gateway's.
-    Position(Option<Position>),
 }
 
 #[derive(Deserialize)]
@@ -110,6 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::publication::Position;
 
     fn wish(message: &str) -> Option<Wish<'_>> {
         TopicRequest::decode(message).map(|request| request.wish)

@@ -229,7 +229,7 @@ async fn a_quiet_stream_shows_that_it_lives_and_where_it_is() {
 }
 
 #[tokio::test]
-async fn who_comes_back_after_something_was_published_is_told() {
+async fn a_client_that_comes_back_gets_what_it_missed_or_is_told() {
     let (_django, gateway, ann) = stage().await;
     let mut events = Events::of(&ann, NOTIFICATIONS).await;
     let id = events.block().await.unwrap().id.unwrap();
@@ -240,7 +240,10 @@ async fn who_comes_back_after_something_was_published_is_told() {
     gateway.api().publish(&frame).await;
     assert_eq!(quiet.data().await, "1");
     let mut late = Events::begin(&ann, Version::HTTP_11, ask()).await.unwrap();
-    let word = late.next().await.unwrap();
+    assert_eq!(late.data().await, "1");
+    let ask = asking(&ann, NOTIFICATIONS).header("last-event-id", "5b2f0e6c.1");
+    let mut lost = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
+    let word = lost.next().await.unwrap();
     assert_eq!(word.name.as_deref(), Some("gatepost"));
     assert_eq!(word.data.as_deref(), Some(r#"{"gatepost":"resync"}"#));
     gateway.stop().await;

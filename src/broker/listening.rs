@@ -1,0 +1,142 @@
+//! Connections that begin to listen: they get what they missed before anything new.
+//!
+//! Called by `socket` for a connection that has just been registered, and for one that asks for topics. The surprise:
+//! all of it happens under the broker's lock, so nothing can be published between what was missed and what is new.
+
+use std::sync::Arc;
+
+use super::kept::KnownUpTo;
+use super::resume::{Hearing, Missed, begin_behind};
+use super::{Broker, BrokerState, Heard, Joining, Recovery, RefusedTopic, Since, Subscribing};
+use crate::hub::{Grant, Member, NotHeard};
+use crate::ids::ConnectionId;
+use crate::publication::Position;
+use crate::words::WordText;
+
+impl Broker {
+    /// Gives a new connection what its client missed, then what is published from here on. Nothing may have been
+    /// sent to it yet.
+    pub fn join(&self, joining: &Joining<'_>) -> Heard {
+        let mut state = self.state.lock();
+        let Some(member) = self.hub.member(joining.connection) else {
+            return self.gone(&state, joining.grants);
+        };
+        let (mut heard, topics) = self.listen(&state, &member, joining.grants);
+        let wants_missed = joining.since != Since::Unsaid || joining.told.is_some();
+        let own = wants_missed.then(|| Hearing::of(&member));
+        let hearings: Vec<_> = own.into_iter().flatten().chain(topics).collect();
+        let mut missed_since = |known| Missed::after(known, &hearings, &mut state.history, &member);
+        let mut missed = None;
+        if let Since::Position(position) = joining.since {
+            let known = position.and_then(|named| known(named, heard.recovery.position));
+            missed = known.and_then(&mut missed_since);
+            heard.recovery.recovered = missed.as_ref().is_some_and(|missed| !missed.is_cut);
+        }
+        if missed.is_none()
+            && let Some(told) = joining.told
+        {
+            missed = missed_since(KnownUpTo::Moment(told));
+            heard.recovery.recovered &= missed.as_ref().is_some_and(|missed| !missed.is_cut);
+        }
+        let is_had = missed.is_some();
+        // What was published since the connection was registered waits there already.
+        let waiting = member.outbox.take_published();
+        let items = missed.unwrap_or_default().in_order(waiting);
+        let begin = begin_behind(&items).unwrap_or(state.sequence);
+        heard.recovery.position.sequence = begin;
+        let complete = if is_had { begin } else { state.sequence };
+        for topic in &heard.topics {
+            self.hub.complete(&member, topic, complete);
+        }
+        member.outbox.replay(items);
+        heard
+    }
+
+    /// Gives a connection what it missed of topics that were granted to it, then what is published to them from here
+    /// on. `answer` makes the word that it gets before any frame of these topics.
+    pub fn subscribe(
+        &self,
+        connection: ConnectionId,
+        asked: Subscribing<'_>,
+        answer: impl FnOnce(&Heard) -> Option<WordText>,
+    ) -> Heard {
+        // Nothing is published or revoked meanwhile.
+        let mut state = self.state.lock();
+        let Some(member) = self.hub.member(connection) else {
+            return self.gone(&state, asked.grants);
+        };
+        let (mut heard, topics) = self.listen(&state, &member, asked.grants);
+        let here = heard.recovery.position;
+        let mut items = Vec::new();
+        if let Since::Position(position) = asked.since {
+            let known = position.and_then(|named| known(named, here));
+            let missed =
+                known.and_then(|known| Missed::after(known, &topics, &mut state.history, &member));
+            heard.recovery.recovered = missed.as_ref().is_some_and(|missed| !missed.is_cut);
+            items = missed.unwrap_or_default().in_order(Vec::new());
+        }
+        let begin = begin_behind(&items).unwrap_or(here.sequence);
+        heard.recovery.position.sequence = begin;
+        for topic in &heard.topics {
+            self.hub.complete(&member, topic, begin);
+        }
+        if let Some(word) = answer(&heard) {
+            self.hub.say(connection, word);
+        }
+        member.outbox.replay(items);
+        heard
+    }
+
+    fn gone(&self, state: &BrokerState, grants: &[Grant]) -> Heard {
+        let refused = grants.iter().map(|grant| RefusedTopic {
+            topic: grant.topic.clone(),
+            why: NotHeard::Gone,
+        });
+        Heard {
+            topics: Vec::new(),
+            refused: refused.collect(),
+            recovery: Recovery {
+                position: self.here(state),
+                recovered: true,
+            },
+        }
+    }
+
+    fn listen(
+        &self,
+        state: &BrokerState,
+        member: &Arc<Member>,
+        grants: &[Grant],
+    ) -> (Heard, Vec<Hearing>) {
+        let mut heard = Heard {
+            topics: Vec::with_capacity(grants.len()),
+            refused: Vec::new(),
+            recovery: Recovery {
+                position: self.here(state),
+                recovered: true,
+            },
+        };
+        let user = &member.identity().user;
+        let mut hearings = Vec::with_capacity(grants.len());
+        for grant in grants {
+            let topic = grant.topic.clone();
+            match self.hub.subscribe(member.id, grant) {
+                Ok(until) => {
+                    let cut = state.history.cut_of(&topic, user);
+                    hearings.push(Hearing::by(grant, cut, until));
+                    if !heard.topics.contains(&topic) {
+                        heard.topics.push(topic);
+                    }
+                }
+                Err(why) => heard.refused.push(RefusedTopic { topic, why }),
+            }
+        }
+        (heard, hearings)
+    }
+}
+
+/// What a client has that names a position; `None` where that is no position of this history.
+fn known(named: Position, here: Position) -> Option<KnownUpTo> {
+    let is_ours = named.generation == here.generation && named.sequence <= here.sequence;
+    is_ours.then_some(KnownUpTo::Sequence(named.sequence))
+}
