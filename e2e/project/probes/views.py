@@ -3,9 +3,12 @@
 import hashlib
 import select
 import time
+from pathlib import Path
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.gzip import gzip_page
+from django.views.decorators.http import conditional_page
 from gatepost import Everyone, notify
 
 CHUNK = 64 * 1024
@@ -42,6 +45,35 @@ def content(size):
     for start in range(0, size, CHUNK):
         block = hashlib.sha256(str(start).encode()).digest() * (CHUNK // 32)
         yield block[: min(CHUNK, size - start)]
+
+
+def lines():
+    """50 KiB of HTML."""
+    return "<!doctype html>\n" + "".join(f"<p>line {n} of {n * n}</p>\n" for n in range(2_000))
+
+
+@conditional_page
+def text(request):
+    """A page that nobody in particular gets, with an ETag."""
+    return HttpResponse(lines())
+
+
+@gzip_page
+def gzipped(request):
+    """The same, compressed by Django."""
+    return HttpResponse(lines())
+
+
+def pieces(request):
+    """One piece, and the next as soon as the file `until` is there."""
+
+    def written():
+        yield "<p>one</p>"
+        while not Path(request.GET["until"]).exists():
+            time.sleep(0.02)
+        yield "<p>two</p>"
+
+    return StreamingHttpResponse(written())
 
 
 def download(request):
