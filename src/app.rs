@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::admin::health::Readiness;
 use crate::app_server::{Supervisor, SupervisorSettings};
+use crate::broker::PresenceTeller;
 use crate::config::Config;
 use crate::hub::Hub;
 use crate::net::descriptors::DescriptorShares;
@@ -55,6 +56,7 @@ pub struct Gateway {
     dispatch: Arc<Dispatch>,
     internal: Arc<Internal>,
     puller: Option<Puller>,
+    presence: Option<PresenceTeller>,
     readiness: Readiness,
     app_server: Option<Supervisor>,
     drain: Drain,
@@ -84,6 +86,7 @@ impl Gateway {
             internal: Arc::new(internal::internal(&shared, &config, readiness.clone())),
             puller: outbox::puller(&shared, &config)?,
             app_server: supervisor(&shared, &config)?,
+            presence: Some(PresenceTeller::new(&shared.broker, &shared.metrics)),
             inheritance: Inheritance::accept(
                 &config,
                 &shared.secrets,
@@ -127,6 +130,10 @@ impl Gateway {
         }
         own.follow_hosts(&self.hosts, &self.drain);
         self.drain.watch().spawn(self.lifecycle.run());
+        if let Some(presence) = self.presence.take() {
+            let watch = self.drain.watch();
+            watch.spawn(presence.run(watch.clone()));
+        }
         // All listeners are bound, and each client that is answered from here on shall hear so.
         self.readiness.set_ready();
         self.serve();

@@ -21,6 +21,12 @@ const MARK: &str = "gatepost";
 pub struct Word<'a> {
     gatepost: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     topics: Option<&'a [&'a str]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
@@ -43,6 +49,17 @@ pub struct WordText(Utf8Bytes);
 struct PositionText(Position);
 
 impl<'a> Word<'a> {
+    /// So many users and connections listen to this topic.
+    pub fn presence(topic: &'a TopicName, users: usize, connections: usize) -> Self {
+        Self {
+            gatepost: "presence",
+            topic: Some(topic.as_str()),
+            users: Some(users),
+            connections: Some(connections),
+            ..Self::default()
+        }
+    }
+
     /// Fetch the data again: something may be missing.
     pub fn resync() -> Self {
         Self {
@@ -177,6 +194,11 @@ mod tests {
     #[test]
     fn a_word_has_just_what_is_said() {
         assert_eq!(&*Word::resync().text().plain(), r#"{"gatepost":"resync"}"#);
+        let topic = TopicName::new("news").unwrap();
+        assert_eq!(
+            &*Word::presence(&topic, 2, 3).text().plain(),
+            r#"{"gatepost":"presence","topic":"news","users":2,"connections":3}"#
+        );
         let position = Position {
             generation: 7,
             sequence: 12,

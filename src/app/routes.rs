@@ -193,6 +193,7 @@ impl Routes<'_> {
                 origin,
                 echo: socket.echo,
                 anonymous: socket.anonymous,
+                presence: socket.presence == crate::config::PresenceNotice::On,
                 parts,
             };
             (socket.path.clone(), Arc::new(Route::Socket(route)))

@@ -11,6 +11,7 @@ mod heard;
 mod history;
 mod kept;
 mod listening;
+mod presence;
 mod receipt;
 mod remembered;
 mod resume;
@@ -25,11 +26,12 @@ pub use heard::{Heard, Joining, Recovery, RefusedTopic, Since, Subscribing};
 use history::History;
 pub use history::HistoryLimits;
 use kept::{HistoryMark, Kept};
+pub use presence::PresenceTeller;
 pub use receipt::Receipt;
 use remembered::{Fingerprints, Remembered};
 
 use crate::hub::{Delivery, Hub, Item, TopicRevocation};
-use crate::ids;
+use crate::ids::{self, TopicName};
 use crate::publication::{Position, Publication};
 use crate::words::Word;
 
@@ -137,6 +139,13 @@ impl Broker {
         let TopicRevocation { topic, user, .. } = revocation;
         state.history.cut(topic, user.as_ref(), mark);
         self.hub.revoke_topic(revocation)
+    }
+
+    /// Tells those who are present at a topic how many they are, in order with what is published. Returns to how
+    /// many it was news.
+    pub fn say_presence(&self, topic: &TopicName) -> usize {
+        let _nothing_is_published = self.state.lock();
+        self.hub.say_presence(topic)
     }
 
     /// Where the history is: whatever was published until then has been given to all who heard it.

@@ -66,7 +66,7 @@ pub use queue::QueueConfig;
 pub use refuse::RefusedPath;
 pub use routes::{FolderAccess, FolderConfig, UpstreamRoute};
 pub use server::ServerConfig;
-pub use sockets::SocketConfig;
+pub use sockets::{PresenceNotice, SocketConfig};
 pub use tls::TlsConfig;
 pub use trusted::TrustedProxies;
 pub use upstream::UpstreamAddress;

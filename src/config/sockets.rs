@@ -7,6 +7,16 @@ use super::routes::{Claims, required};
 use super::section::Placed;
 use super::server::ServerConfig;
 
+/// Whether somebody is told how many are present.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PresenceNotice {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Those who listen.
+    On,
+}
+
 /// `[[sockets]]`: a path at which the gateway ends WebSockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketConfig {
@@ -20,6 +30,8 @@ pub struct SocketConfig {
     pub echo: bool,
     /// Whether connections without a session are kept; they hear topics alone.
     pub anonymous: bool,
+    /// Whether those who listen to a topic here are told how many they are.
+    pub presence: PresenceNotice,
 }
 
 impl SocketConfig {
@@ -37,6 +49,10 @@ impl SocketConfig {
             let require_origin = section.flag("require_origin").unwrap_or(false);
             let echo = section.flag("echo").unwrap_or(false);
             let anonymous = section.flag("anonymous").unwrap_or(false);
+            let presence = match section.flag("presence") {
+                Some(true) => PresenceNotice::On,
+                _ => PresenceNotice::Off,
+            };
             if echo && !server.is_on_loopback() {
                 let hint = "echo routes ask for no login; for a conformance suite \
                             leave server.lan out, or set server.https = \"127.0.0.1:8443\"";
@@ -59,6 +75,7 @@ impl SocketConfig {
                 require_origin,
                 echo,
                 anonymous,
+                presence,
             });
         }
         sockets

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::presence::{PresenceNews, TopicPresence};
 use super::revocations::Superseding;
 use super::{
     Acquaintance, ConnectionSnapshot, Grant, Hub, Item, Member, NotHeard, TopicRevocation,
@@ -178,6 +179,36 @@ impl Hub {
             count += usize::from(member.outbox.push(&word, self.limits).is_some());
         });
         count
+    }
+
+    /// Who is present.
+    pub fn presence(&self) -> &TopicPresence {
+        &self.registry.presence
+    }
+
+    /// Tells those who are present at a topic how many they are, where that is news to them. Returns to how many
+    /// it was. The caller sees to it that nothing is delivered meanwhile.
+    pub fn say_presence(&self, topic: &TopicName) -> usize {
+        let Some(PresenceNews { count, only }) = self.presence().take_news(topic) else {
+            return 0;
+        };
+        let (word, mut told) = (
+            Item::word(Word::presence(topic, count.users, count.connections).text()),
+            0,
+        );
+        let mut tell = |member: &Arc<Member>| {
+            let is_told = member.is_present && member.outbox.push(&word, self.limits).is_some();
+            told += usize::from(is_told);
+        };
+        match only {
+            None => self.registry.each(&Audience::Topic(topic.clone()), tell),
+            Some(only) => {
+                let members = only.into_iter().filter_map(|id| self.registry.find(id));
+                let members = members.filter(|member| member.topics().contains(topic));
+                members.for_each(|member| tell(&member));
+            }
+        }
+        told
     }
 
     /// How many connections a user has.

@@ -58,6 +58,8 @@ pub struct Member {
     pub since: SystemTime,
     /// What waits for it.
     pub outbox: Outbox,
+    /// Whether it counts among those who are present, and is told how many they are.
+    pub(super) is_present: bool,
     /// Whether it hears topics alone. Read for each frame to everyone.
     pub(super) hears_topics_alone: bool,
     /// Whether Django began it, with a response that the gateway goes on with.
@@ -89,9 +91,16 @@ impl Member {
             // Who has no session, and never will.
             hears_topics_alone: identity.is_visitor(),
             is_handed_over: false,
+            is_present: false,
             identity: ArcSwap::new(identity),
             standing: Mutex::default(),
         }
+    }
+
+    /// The same, counted among those who are present, or not.
+    #[must_use]
+    pub fn present(self, is_present: bool) -> Self {
+        Self { is_present, ..self }
     }
 
     /// The same over another transport.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::member::{JoinOrder, Member, audiences};
+use super::presence::TopicPresence;
 use super::subscriptions::NotHeard;
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, TopicName, UserId};
@@ -29,6 +30,7 @@ pub(super) struct Registry {
     everyone: Vec<Mutex<BTreeMap<JoinOrder, Arc<Member>>>>,
     connections: Vec<Mutex<HashMap<ConnectionId, Arc<Member>>>>,
     audiences: Vec<Mutex<HashMap<Audience, AudienceMembers>>>,
+    pub(super) presence: TopicPresence,
     next: AtomicU64,
     count: AtomicUsize,
 }
@@ -47,6 +49,7 @@ impl Registry {
             everyone: (0..SHARDS).map(|_| Mutex::default()).collect(),
             connections: (0..SHARDS).map(|_| Mutex::default()).collect(),
             audiences: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            presence: TopicPresence::default(),
             next: AtomicU64::new(0),
             count: AtomicUsize::new(0),
         }
@@ -81,7 +84,7 @@ impl Registry {
         drop(standing);
         // Without a place it is not moved any more, so its identity stays what it is.
         for audience in audiences(&member.identity()).chain(topics) {
-            self.take_out(audience, place);
+            self.take_out(&audience, place);
         }
         self.connection_shard(member.id).remove(&member.id);
         if self.place_shard(place).remove(&place).is_some() {
@@ -100,7 +103,7 @@ impl Registry {
         if old.user != identity.user {
             // What was granted to one user is nothing to another.
             for topic in standing.topics.take() {
-                self.take_out(Audience::Topic(topic), place);
+                self.take_out(&Audience::Topic(topic), place);
             }
         }
         if old.user == identity.user
@@ -116,7 +119,7 @@ impl Registry {
         }
         member.set_identity(Arc::clone(identity));
         for audience in left.difference(&joined) {
-            self.take_out(audience.clone(), place);
+            self.take_out(audience, place);
         }
     }
 
@@ -141,7 +144,7 @@ impl Registry {
         let mut standing = member.standing();
         let heard = standing.topics.remove(topic);
         if heard && let Some(place) = standing.place {
-            self.take_out(Audience::Topic(topic.clone()), place);
+            self.take_out(&Audience::Topic(topic.clone()), place);
         }
         heard
     }
@@ -151,12 +154,17 @@ impl Registry {
         let mut standing = member.standing();
         let heard = standing.topics.lose(topic);
         if heard && let Some(place) = standing.place {
-            self.take_out(Audience::Topic(topic.clone()), place);
+            self.take_out(&Audience::Topic(topic.clone()), place);
         }
         heard
     }
 
     fn add(&self, audience: Audience, place: JoinOrder, member: &Arc<Member>) {
+        if let Audience::Topic(topic) = &audience
+            && member.is_present
+        {
+            self.presence.join(topic, member);
+        }
         match self.audience_shard(&audience).entry(audience) {
             Entry::Vacant(vacant) => {
                 vacant.insert(AudienceMembers::One(place, Arc::clone(member)));
@@ -165,11 +173,20 @@ impl Registry {
         }
     }
 
-    fn take_out(&self, audience: Audience, place: JoinOrder) {
-        if let Entry::Occupied(mut occupied) = self.audience_shard(&audience).entry(audience)
-            && occupied.get_mut().remove(place)
+    fn take_out(&self, audience: &Audience, place: JoinOrder) {
+        let mut shard = self.audience_shard(audience);
+        let Some(members) = shard.get_mut(audience) else {
+            return;
+        };
+        let gone = members.remove(place);
+        if members.is_empty() {
+            shard.remove(audience);
+        }
+        drop(shard);
+        if let (Audience::Topic(topic), Some(gone)) = (audience, gone)
+            && gone.is_present
         {
-            occupied.remove();
+            self.presence.leave(topic, &gone);
         }
     }
 
@@ -258,14 +275,22 @@ impl AudienceMembers {
         }
     }
 
-    /// Whether nobody is left.
-    fn remove(&mut self, place: JoinOrder) -> bool {
-        match self {
-            Self::One(only, _) => *only == place,
-            Self::Many(members) => {
-                members.remove(&place);
-                members.is_empty()
-            }
+    /// Takes a connection out.
+    fn remove(&mut self, place: JoinOrder) -> Option<Arc<Member>> {
+        if let Self::One(only, _) = self
+            && *only == place
+            && let Self::One(_, member) = std::mem::replace(self, Self::Many(BTreeMap::new()))
+        {
+            return Some(member);
         }
+        match self {
+            Self::One(..) => None,
+            Self::Many(members) => members.remove(&place),
+        }
+    }
+
+    /// Whether nobody is left.
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::Many(members) if members.is_empty())
     }
 }

@@ -42,6 +42,8 @@ pub struct SocketRoute {
     pub echo: bool,
     /// Whether it keeps visitors, who hear topics alone.
     pub anonymous: bool,
+    /// Whether those who listen to a topic here are told how many they are.
+    pub presence: bool,
     /// What it shares with the others.
     pub parts: Arc<SocketParts>,
 }
@@ -71,6 +73,7 @@ impl SocketRoute {
             began: asked,
             own,
             transport: Transport::WebSocket,
+            presence: self.presence,
         };
         let decision = self.judge(&request, downstream, came).await?;
         if let Decision::Now(settled) = &decision {

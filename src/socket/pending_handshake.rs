@@ -54,6 +54,8 @@ pub(super) struct Arrival {
     pub(super) own: OwnParameters,
     /// What it becomes.
     pub(super) transport: Transport,
+    /// Whether its route tells who is present.
+    pub(super) presence: bool,
 }
 
 /// What it takes to look for a session once more, under another name; at most 10 KiB.
@@ -199,9 +201,11 @@ impl PendingHandshake {
     /// Makes a connection of a session with a user, unless that was revoked since Django was asked,
     /// or since the handshake came.
     fn register(&self, found: LoggedIn) -> (&'static str, Outcome) {
-        let transport = self.came.transport;
-        let connect =
-            |who| Member::new(who, Arc::clone(&self.path), self.about.address).over(transport);
+        let (transport, presence) = (self.came.transport, self.came.presence);
+        let connect = |who| {
+            let member = Member::new(who, Arc::clone(&self.path), self.about.address);
+            member.over(transport).present(presence)
+        };
         let judged = Judged {
             identity: found.identity,
             asked: self.came.began.min(found.asked),

@@ -45,7 +45,8 @@ impl Welcome {
     fn join(&self) -> Outcome {
         let parts = &self.parts;
         let connect = |nobody| {
-            Member::new(nobody, Arc::clone(&self.path), self.address).over(self.came.transport)
+            let member = Member::new(nobody, Arc::clone(&self.path), self.address);
+            member.over(self.came.transport).present(self.came.presence)
         };
         let joined = parts.visitors.join(self.address, self.came.began, connect);
         match joined {

@@ -113,6 +113,8 @@ pub struct Metrics {
     pub subscriptions: Family<OutcomeLabel, Counter>,
     /// Clients that came with a position: `recovered`, or `lost`, which were told to fetch anew.
     pub resumes: Family<OutcomeLabel, Counter>,
+    /// Words about who is present at a topic, each counted once for all who got it.
+    pub presence: Counter,
     /// What came on Django's responses.
     pub piggybacked: Family<PiggybackLabel, Counter>,
     /// The transactional outbox.
@@ -239,6 +241,11 @@ impl Metrics {
             "resumes",
             "Clients that came with a position, by whether they got all that they missed",
             self.resumes.clone(),
+        );
+        r.register(
+            "presence",
+            "Words about who is present at a topic, each counted once for all who got it",
+            self.presence.clone(),
         );
         r.register(
             "slowed",

@@ -51,6 +51,7 @@ mod living;
 mod one_process;
 mod outbox;
 mod own_answers;
+mod presence;
 mod proxying;
 mod publish_api;
 mod queue;

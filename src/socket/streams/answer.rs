@@ -40,6 +40,7 @@ impl SocketRoute {
             began: Instant::now(),
             own,
             transport: StreamForm::Events.transport(),
+            presence: self.presence,
         };
         let permit = match self.admit_stream(&request, downstream) {
             Ok(permit) => permit,
