@@ -17,6 +17,16 @@ OPEN_SOCKET = """path => new Promise((resolve) => {
 })"""
 
 
+# The same with the subprotocol.
+OPEN_V1 = """path => new Promise((resolve) => {
+  const ws = new WebSocket(`wss://${location.host}${path}`, "gatepost.v1");
+  window.probe = { ws, messages: [] };
+  ws.onmessage = (event) => window.probe.messages.push(JSON.parse(event.data));
+  ws.onopen = () => resolve();
+})"""
+HAS_TITLE = "title => probe.messages.some((message) => message.data?.title === title)"
+
+
 def test_login_by_the_stock_form_opens_the_socket(site, visitor):
     page = visitor().new_page()
 
@@ -91,6 +101,27 @@ def test_a_json_ping_is_answered_with_its_members_echoed(site, visitor):
     page.wait_for_function("window.probe.messages.length > 0")
     answer = page.evaluate("JSON.parse(window.probe.messages[0])")
     assert answer == {"type": "pong", "n": 7}
+
+
+def test_gatepost_v1_says_where_each_frame_is_and_goes_on_from_there(site, visitor):
+    page = visitor().new_page()
+    log_in(page, site.origin, "ann")
+    page.evaluate(OPEN_V1, "/ws/notifications/")
+
+    send(page, "user:ann", "with a position")
+
+    page.wait_for_function(HAS_TITLE, arg="with a position")
+    welcome, *_, last = page.evaluate("probe.messages")
+    assert page.evaluate("probe.ws.protocol") == "gatepost.v1"
+    assert welcome["control"] == "welcome"
+    assert welcome["recovered"] is True
+    assert len(welcome["connection"]) == 16
+    page.evaluate("new Promise((done) => { probe.ws.onclose = done; probe.ws.close(); })")
+    send(page, "user:ann", "while it was away")
+    page.evaluate(OPEN_V1, f"/ws/notifications/?position={last['id']}")
+    page.wait_for_function(HAS_TITLE, arg="while it was away")
+    assert page.evaluate("probe.messages[0].recovered") is True
+    assert not page.evaluate(f"({HAS_TITLE})('with a position')")
 
 
 def test_the_page_shows_ping_and_pong(site, visitor):

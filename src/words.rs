@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::ids::TopicName;
+use crate::ids::{ConnectionId, TopicName};
 use crate::publication::Position;
 
 /// What tells the gateway's words from frames.
@@ -20,6 +20,8 @@ const MARK: &str = "gatepost";
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Word<'a> {
     gatepost: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<Displayed<ConnectionId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +33,7 @@ pub struct Word<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    position: Option<PositionText>,
+    position: Option<Displayed<Position>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recovered: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,11 +46,22 @@ pub struct Word<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WordText(Utf8Bytes);
 
-/// A position, as it is written.
+/// An id or a position, as it is written.
 #[derive(Clone, Copy, Debug)]
-struct PositionText(Position);
+struct Displayed<T>(T);
 
 impl<'a> Word<'a> {
+    /// This connection begins here. `recovered`: whether its client misses nothing; where it is told so.
+    pub fn welcome(connection: ConnectionId, position: Position, recovered: Option<bool>) -> Self {
+        Self {
+            gatepost: "welcome",
+            connection: Some(Displayed(connection)),
+            position: Some(Displayed(position)),
+            recovered,
+            ..Self::default()
+        }
+    }
+
     /// So many users and connections listen to this topic.
     pub fn presence(topic: &'a TopicName, users: usize, connections: usize) -> Self {
         Self {
@@ -56,6 +69,15 @@ impl<'a> Word<'a> {
             topic: Some(topic.as_str()),
             users: Some(users),
             connections: Some(connections),
+            ..Self::default()
+        }
+    }
+
+    /// The client has everything until here.
+    pub fn position(position: Position) -> Self {
+        Self {
+            gatepost: "position",
+            position: Some(Displayed(position)),
             ..Self::default()
         }
     }
@@ -74,7 +96,7 @@ impl<'a> Word<'a> {
         Self {
             gatepost: "subscribed",
             topics: Some(topics),
-            position: Some(PositionText(position)),
+            position: Some(Displayed(position)),
             recovered: Some(recovered),
             ..Self::default()
         }
@@ -131,6 +153,7 @@ impl WordText {
 
     /// What a client gets that knows the gateway's words by the member `control`.
     pub fn control(&self) -> String {
+        // The mark is the first member, and no other text comes before it.
         self.0.replacen(MARK, "control", 1)
     }
 
@@ -140,7 +163,7 @@ impl WordText {
     }
 }
 
-impl Serialize for PositionText {
+impl<T: fmt::Display> Serialize for Displayed<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
@@ -199,10 +222,26 @@ mod tests {
             &*Word::presence(&topic, 2, 3).text().plain(),
             r#"{"gatepost":"presence","topic":"news","users":2,"connections":3}"#
         );
+        let resync = Word::resync().text().control();
+        assert_eq!(resync, r#"{"control":"resync"}"#);
         let position = Position {
             generation: 7,
             sequence: 12,
         };
+        let connection: ConnectionId = "9f8e7d6c5b4a3921".parse().unwrap();
+        let welcome = |recovered| Word::welcome(connection, position, recovered).text();
+        assert_eq!(
+            &*welcome(None).plain(),
+            r#"{"gatepost":"welcome","connection":"9f8e7d6c5b4a3921","position":"00000007.12"}"#
+        );
+        assert_eq!(
+            welcome(Some(false)).control(),
+            r#"{"control":"welcome","connection":"9f8e7d6c5b4a3921","position":"00000007.12","recovered":false}"#
+        );
+        assert_eq!(
+            Word::position(position).text().control(),
+            r#"{"control":"position","position":"00000007.12"}"#
+        );
         let id = RawValue::from_string("[1e400]".into()).unwrap();
         let subscribed = Word::subscribed(&["news", "a.b:1"], position, true).to(Some(&id));
         assert_eq!(

@@ -224,7 +224,7 @@ impl Outbox {
     }
 
     /// Frames taken so far, and frames waiting.
-    pub(super) fn counts(&self) -> (u64, usize) {
+    pub fn counts(&self) -> (u64, usize) {
         let queue = self.lock();
         (queue.taken, queue.waiting.len())
     }

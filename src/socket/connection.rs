@@ -12,12 +12,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::closing::{self, ConnectionEnd};
 use super::dialect::Dialect;
 use super::parts::SocketParts;
-use super::topics::TopicRequest;
+use super::topics::{Greeting, TopicRequest};
 use super::visitors::Attendance;
 use super::{Socket, message};
 use crate::close::CloseReason;
@@ -38,22 +38,30 @@ pub(super) struct Connection {
     /// When the message budget is whole again.
     budget: Instant,
     unanswered: u8,
+    /// Whether something was sent since the last ping.
+    is_busy: bool,
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket, joined: Attendance, parts: Arc<SocketParts>) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        joined: Attendance,
+        parts: Arc<SocketParts>,
+        dialect: Dialect,
+    ) -> Self {
         Self {
             socket,
             joined,
             parts,
-            dialect: Dialect::default(),
+            dialect,
             budget: Instant::now(),
             unanswered: 0,
+            is_busy: false,
         }
     }
 
     /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
-    pub(super) async fn run(mut self, greeting: Vec<Arc<Item>>, permit: AddressPermit) {
+    pub(super) async fn run(mut self, greeting: Greeting, permit: AddressPermit) {
         self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;
         drop(permit);
@@ -68,7 +76,7 @@ impl Connection {
         Box::pin(closing::finish(self.socket, end))
     }
 
-    async fn serve(&mut self, greeting: Vec<Arc<Item>>) -> ConnectionEnd {
+    async fn serve(&mut self, greeting: Greeting) -> ConnectionEnd {
         if let Err(end) = self.greet(greeting).await {
             return end;
         }
@@ -92,12 +100,10 @@ impl Connection {
     }
 
     /// Sends what there is to say first, before anything that was published since.
-    async fn greet(&mut self, greeting: Vec<Arc<Item>>) -> Result<(), ConnectionEnd> {
-        let outbox = &self.joined.member().outbox;
-        for item in greeting {
-            let Some(text) = self.dialect.write(&item) else {
-                continue;
-            };
+    async fn greet(&mut self, greeting: Greeting) -> Result<(), ConnectionEnd> {
+        let member = self.joined.member();
+        let outbox = &member.outbox;
+        for text in self.dialect.begin(member.id, &greeting) {
             let write = self.socket.send(Message::Text(text));
             bounded(self.parts.settings.write_timeout, outbox, write).await?;
         }
@@ -111,8 +117,10 @@ impl Connection {
             joined,
             parts,
             dialect,
+            is_busy,
             ..
         } = self;
+        *is_busy = true;
         let outbox = &joined.member().outbox;
         let write = async {
             let (mut room, mut next) = (BATCH, Some(first));
@@ -185,10 +193,28 @@ impl Connection {
             return Err(ConnectionEnd::Gone);
         }
         self.unanswered += 1;
-        timer.reset(self.next_wake(0.9));
+        timer.reset(self.next_wake(self.dialect.pause()));
+        let position = self.quiet();
         let outbox = &self.joined.member().outbox;
-        let ping = self.socket.send(Message::Ping(Bytes::new()));
+        let socket = &mut self.socket;
+        let ping = async {
+            if let Some(position) = position {
+                socket.feed(Message::Text(position)).await?;
+            }
+            socket.send(Message::Ping(Bytes::new())).await
+        };
         bounded(self.parts.settings.write_timeout, outbox, ping).await
+    }
+
+    /// What a client is told that got nothing since the last ping.
+    fn quiet(&mut self) -> Option<Utf8Bytes> {
+        // In this order: what was published until then was queued before, and so was sent where nothing waits.
+        let position = self.parts.topics.position();
+        let is_busy = std::mem::take(&mut self.is_busy);
+        let (_, waiting) = self.joined.member().outbox.counts();
+        self.dialect
+            .quiet(position)
+            .filter(|_| !is_busy && waiting == 0)
     }
 
     fn next_wake(&self, least: f64) -> Instant {

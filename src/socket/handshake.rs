@@ -16,6 +16,7 @@ use tracing::Instrument as _;
 
 use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::Connection;
+use super::dialect::{Dialect, SUBPROTOCOL};
 use super::metered::Metered;
 use super::parts::SocketParts;
 use super::pending_handshake::{self, Arrival, Decision, Outcome, PendingHandshake, SecondLook};
@@ -68,7 +69,14 @@ impl SocketRoute {
         let checked = self.check(&request, downstream);
         let (mut response, permit) =
             checked.inspect_err(|error| self.log_refusal(error, downstream))?;
-        self.log_subprotocol(&request, downstream);
+        let dialect = Dialect::of(request.headers(), &own);
+        match dialect.selected().filter(|_| !self.echo) {
+            Some(selected) => {
+                let fields = response.headers_mut();
+                fields.insert(header::SEC_WEBSOCKET_PROTOCOL, selected);
+            }
+            None => self.log_subprotocol(&request, downstream),
+        }
         let came = Arrival {
             began: asked,
             own,
@@ -86,7 +94,7 @@ impl SocketRoute {
             }
         }
         let upgrade = hyper::upgrade::on(&mut request);
-        self.start(upgrade, decision, permit);
+        self.start(upgrade, decision, Accepted { permit, dialect });
         Ok(response)
     }
 
@@ -160,8 +168,8 @@ impl SocketRoute {
             tracing::warn!(
                 path,
                 %address,
-                "a page offers a subprotocol, of which none is selected here: browsers then end the \
-                 socket with 1006; leave out the second argument of `new WebSocket(…)`. This is said once"
+                "a page offers a subprotocol, of which none is selected here but `{SUBPROTOCOL}`: browsers then \
+                 end the socket with 1006; leave out the second argument of `new WebSocket(…)`. This is said once"
             );
         }
     }
@@ -212,7 +220,7 @@ impl SocketRoute {
     }
 
     /// Starts the connection's task, which waits for the 101 to be sent and keeps the permit.
-    fn start(&self, upgrade: OnUpgrade, decision: Decision, permit: AddressPermit) {
+    fn start(&self, upgrade: OnUpgrade, decision: Decision, accepted: Accepted) {
         let parts = Arc::clone(&self.parts);
         let run = async move {
             // An error means that the client left before the 101.
@@ -232,14 +240,20 @@ impl SocketRoute {
             let stream = Metered::new(stream, parts.settings.between_messages());
             let socket =
                 WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
-            serve(parts, socket, outcome, permit).await;
+            serve(parts, socket, outcome, accepted).await;
         };
         self.parts.drain.spawn(run.instrument(span::socket()));
     }
 }
 
+/// What a handshake has that was let in.
+struct Accepted {
+    permit: AddressPermit,
+    dialect: Dialect,
+}
+
 /// A connection's life after its judgement.
-async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, permit: AddressPermit) {
+async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, accepted: Accepted) {
     match outcome {
         // Boxed: every connection's task would hold room for it.
         Outcome::Echo => {
@@ -254,8 +268,8 @@ async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, permit
             let member = joined.member();
             span::record("connection", || member.id);
             span::record("user", || member.identity().user.clone());
-            Connection::new(socket, joined, parts)
-                .run(greeting.items, permit)
+            Connection::new(socket, joined, parts, accepted.dialect)
+                .run(greeting, accepted.permit)
                 .await;
         }
     }

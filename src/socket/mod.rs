@@ -11,6 +11,7 @@ mod connection;
 mod connection_limits;
 mod dialect;
 mod echo;
+mod envelope;
 mod handshake;
 mod judging;
 mod login_throttle;
@@ -55,6 +56,9 @@ type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 const READ_BUFFER: usize = 1024;
 /// Frames of one batch collect here and leave as one TLS record.
 const WRITE_BUFFER: usize = 16 * 1024;
+
+/// What an item's object has besides its content, in bytes: a topic's name, an event's, a position.
+const LARGEST_HEAD: usize = 2 * 1024;
 
 /// Into how many slots the time between two pings is divided.
 const SLOTS: u32 = 50;
@@ -109,10 +113,12 @@ impl SocketSettings {
             .largest_frame
             .max(self.message_size)
             .max(LARGEST_ANSWER);
+        // In an object of JSON each byte of a text may become six.
+        let largest_message = 6 * largest_answer + LARGEST_HEAD;
         WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
-            .max_write_buffer_size(2 * (WRITE_BUFFER + largest_answer))
+            .max_write_buffer_size(2 * (WRITE_BUFFER + largest_message))
             .max_message_size(Some(self.message_size))
             .max_frame_size(Some(self.message_size))
     }

@@ -68,6 +68,7 @@ mod spans;
 mod storm;
 mod streaming;
 mod streams;
+mod subprotocol;
 mod tls;
 mod topics;
 mod traps;

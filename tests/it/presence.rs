@@ -115,14 +115,15 @@ async fn a_page_that_is_loaded_anew_is_told_though_the_numbers_are_what_they_wer
 async fn who_asks_later_is_told_after_the_answer() {
     let (_django, gateway) = stage().await;
     let ann = gateway.browser_of("anns-session");
-    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let opened = ann.handshake(NOTIFICATIONS).protocol("gatepost.v1").send();
+    let mut socket = opened.await.unwrap();
     let token = Token::of("42", ORDER).text();
     let subscribe = json!({"gatepost": "subscribe", "topics": [token]});
     socket.send(&subscribe.to_string()).await;
     let mut told = Vec::new();
     while told.last() != Some(&json!("presence")) {
-        told.push(socket.json().await["gatepost"].clone());
+        told.push(socket.json().await["control"].clone());
     }
-    assert_eq!(told, ["subscribed", "presence"]);
+    assert_eq!(told, ["welcome", "subscribed", "presence"]);
     gateway.stop().await;
 }

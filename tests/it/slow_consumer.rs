@@ -192,6 +192,81 @@ async fn of_a_key_a_slow_client_keeps_only_the_newest() {
 }
 
 #[tokio::test]
+async fn a_slow_client_that_says_where_it_is_loses_nothing_by_being_closed() {
+    let (_django, gateway) = stage(|setup| {
+        let setup = setup.set("delivery.history", 10_000);
+        setup.set("delivery.history_size", "64MiB")
+    })
+    .await;
+    let browser = gateway.browser_of("slow").with_small_receive_buffer();
+    let offered = |path: &str| browser.handshake(path).protocol("gatepost.v1");
+    let (mut slow, _) = offered(NOTIFICATIONS).send_raw().await.unwrap();
+    gateway.api().connected("1", 1).await;
+    let user = json!({"user": "1"});
+    let published =
+        publish_until(&gateway, &user, async |receipt| receipt["sockets"] == 0).await as u64;
+    let (mut last, mut numbers) = (Value::Null, Vec::new());
+    loop {
+        let frame = slow.frame().await.expect("a close frame before the end");
+        if frame.first == 0x88 {
+            let code = u16::from_be_bytes([frame.payload[0], frame.payload[1]]);
+            assert_eq!(code, 1013);
+            break;
+        }
+        let object: Value = serde_json::from_slice(&frame.payload).unwrap();
+        if object["id"].is_string() {
+            last = object["id"].clone();
+            numbers.push(object["data"]["n"].as_u64().unwrap());
+        }
+    }
+    drop(slow);
+    let path = format!("{NOTIFICATIONS}?position={}", last.as_str().unwrap());
+    let mut back = offered(&path).send().await.unwrap();
+    assert_eq!(back.json().await["recovered"], true);
+    while numbers.len() < usize::try_from(published).unwrap() {
+        let object = back.json().await;
+        numbers.extend(object["data"]["n"].as_u64());
+    }
+    assert_eq!(numbers, (0..published).collect::<Vec<_>>());
+    gateway.stop().await;
+}
+
+/// The outbox's limits are what a stalled client costs: frames are kept once for all of them.
+#[tokio::test]
+async fn stalled_clients_are_closed_within_their_limits_while_a_publisher_goes_on() {
+    const STALLED: usize = 60;
+    const OUTBOX: u64 = 256 * 1024;
+    let (_django, gateway) = stage(|setup| setup.set("limits.connections_per_user", 200)).await;
+    let browser = gateway.browser_of("slow").with_small_receive_buffer();
+    let mut stalled = Vec::new();
+    for n in 0..STALLED {
+        let handshake = browser.handshake(NOTIFICATIONS);
+        let handshake = if n % 2 == 0 {
+            handshake.protocol("gatepost.v1")
+        } else {
+            handshake
+        };
+        stalled.push(handshake.send_raw().await.unwrap().0);
+    }
+    gateway.api().connected("1", STALLED).await;
+    let user = json!({"user": "1"});
+    publish_until(&gateway, &user, async |receipt| {
+        for connection in gateway.api().connections("1").await {
+            let queued = connection["queued"].as_u64().unwrap();
+            assert!(queued * LARGE as u64 <= OUTBOX, "{connection}");
+        }
+        receipt["sockets"] == 0
+    })
+    .await;
+    for mut one in stalled {
+        assert_eq!(one.closed().await.code, 1013);
+    }
+    let slow = gateway.api().metric(TOO_SLOW).await;
+    assert!(slow > 59.0, "{slow}");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_frame_whose_time_is_over_is_not_sent() {
     let (_django, gateway) = stage(|setup| setup).await;
     let mut slow = slow(&gateway).await;

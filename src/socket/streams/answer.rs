@@ -99,7 +99,10 @@ impl SocketRoute {
                     terms: Terms::default(),
                 };
                 let position = greeting.recovery.position;
-                Ok(started(form, stream.begin(position, &greeting.items)))
+                Ok(started(
+                    form,
+                    stream.begin(position, &greeting.with_resync()),
+                ))
             }
             Outcome::LogIn(reason, delay) => {
                 let parts = &self.parts;

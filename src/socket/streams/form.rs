@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use crate::close::CloseReason;
 use crate::hub::{Item, ItemForm, Said, Transport};
-use crate::publication::{Content, Position};
+use crate::publication::Position;
+use crate::socket::envelope;
 
 /// How a stream is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,32 +172,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn line_of(item: &Item) -> String {
-    #[derive(Serialize)]
-    struct Head<'a> {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        topic: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        event: Option<&'a str>,
-    }
-
-    let text = item.text().unwrap_or_default();
-    let (name, value) = match item.said() {
-        Said::Word(word) => return word.control() + "\n",
-        Said::Content(Content::Text(_)) => ("text", json(&&*text)),
-        Said::Content(_) => ("data", text.replace(['\n', '\r'], " ")),
-    };
-    let mut line = json(&Head {
-        id: item.position().map(|position| position.to_string()),
-        topic: item.topic().map(crate::ids::TopicName::as_str),
-        event: item.event(),
-    });
-    // The closing brace comes behind the content.
-    line.pop();
-    let comma = if line.len() > 1 { "," } else { "" };
-    let _ = writeln!(line, "{comma}\"{name}\":{value}}}");
-    line
+    envelope::write(item, None).unwrap_or_default() + "\n"
 }
 
 fn line(control: &Control<'_>) -> String {
@@ -215,7 +191,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::publication::Frame;
+    use crate::publication::{Content, Frame};
     use crate::words::Word;
 
     fn text(text: &str, event: Option<&str>) -> Arc<Item> {

@@ -98,7 +98,8 @@ impl HandedOver {
                 let first = description.first.into_iter();
                 let first = first.map(|one| Item::first(one.content, one.event));
                 greeting.items.extend(first);
-                Ok(stream.begin(greeting.recovery.position, &greeting.items))
+                let position = greeting.recovery.position;
+                Ok(stream.begin(position, &greeting.with_resync()))
             }
             Err(reason) if reason.reconnect() == Reconnect::Later => {
                 let back = form.come_back(return_time::after(&reason));

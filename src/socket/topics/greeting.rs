@@ -11,17 +11,15 @@ use crate::words::Word;
 pub(in crate::socket) struct Greeting {
     /// From where on it hears, and whether that is all that it missed.
     pub(in crate::socket) recovery: Recovery,
-    /// Words, then first frames.
+    /// Words, then first frames, but for the word that something may be missing.
     pub(in crate::socket) items: Vec<Arc<Item>>,
 }
 
 impl Greeting {
-    /// Of a client that may have to fetch its data again.
-    pub(super) fn of(recovery: Recovery) -> Self {
-        let resync = (!recovery.recovered).then(|| Item::word(Word::resync().text()));
-        Self {
-            recovery,
-            items: resync.into_iter().collect(),
-        }
+    /// All of it for a client that is told by a word that it may have to fetch its data again.
+    pub(in crate::socket) fn with_resync(self) -> Vec<Arc<Item>> {
+        let resync = || Item::word(Word::resync().text());
+        let resync = (!self.recovery.recovered).then(resync);
+        resync.into_iter().chain(self.items).collect()
     }
 }

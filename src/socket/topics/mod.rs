@@ -98,9 +98,10 @@ impl TopicDesk {
                 .get_or_create(&OutcomeLabel { outcome })
                 .inc();
         }
-        let mut greeting = Greeting::of(heard.recovery);
-        greeting.items.extend(judged.words(None).map(Item::word));
-        greeting
+        Greeting {
+            recovery: heard.recovery,
+            items: judged.words(None).map(Item::word).collect(),
+        }
     }
 
     /// Lets a new connection listen to what Django granted when it was asked at `asked`: all of it, or nothing. It gets
@@ -126,7 +127,10 @@ impl TopicDesk {
         self.count(&heard, &mut JudgedTokens::default());
         match heard.refused.first() {
             Some(refused) => Err(refused.why),
-            None => Ok(Greeting::of(heard.recovery)),
+            None => Ok(Greeting {
+                recovery: heard.recovery,
+                items: Vec::new(),
+            }),
         }
     }
 

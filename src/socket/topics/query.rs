@@ -1,6 +1,6 @@
-//! What of a handshake's query is for the gateway: `?topic=<token>` and `?position=<position>`.
+//! What of a handshake's query is for the gateway: `?topic=<token>`, `?position=<position>` and `?welcome=1`.
 //!
-//! Used by the handshake, first of all. The surprise: only values of a token's or a position's form are taken, and
+//! Used by the handshake, first of all. The surprise: only values of these forms are taken, and
 //! then they are gone from the query; whatever else a view calls so is its own.
 
 use std::fmt;
@@ -22,12 +22,17 @@ pub(in crate::socket) struct OwnParameters {
     pub(super) tokens: Vec<Box<str>>,
     /// What the page has; of several positions the oldest.
     pub(in crate::socket) since: Since,
+    /// Whether a plain client wants to be told who it is, and where it begins.
+    pub(in crate::socket) welcome: bool,
 }
 
 impl fmt::Debug for OwnParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (tokens, since) = (self.tokens.len(), self.since);
-        write!(f, "OwnParameters {{ tokens: {tokens}, since: {since:?} }}")
+        let (tokens, since, welcome) = (self.tokens.len(), self.since, self.welcome);
+        write!(
+            f,
+            "OwnParameters {{ tokens: {tokens}, {since:?}, {welcome} }}"
+        )
     }
 }
 
@@ -83,6 +88,7 @@ impl OwnParameters {
                     Since::Position(other) => older(other, named),
                 });
             }
+            "welcome" if value == "1" => self.welcome = true,
             _ => return false,
         }
         true
@@ -188,6 +194,21 @@ mod tests {
             let mut uri: Uri = format!("/ws/?{query}").parse().unwrap();
             let own = OwnParameters::take(&mut uri);
             assert_eq!((uri.to_string(), own.since), (format!("/ws/{rest}"), since));
+        }
+    }
+
+    #[test]
+    fn a_wish_for_a_welcome_is_taken() {
+        for (query, rest, welcome) in [
+            ("welcome=1&a=1", "?a=1", true),
+            ("welcome=%31", "", true),
+            ("welcome=yes", "?welcome=yes", false),
+            ("welcome", "?welcome", false),
+        ] {
+            let mut uri: Uri = format!("/ws/?{query}").parse().unwrap();
+            let own = OwnParameters::take(&mut uri);
+            assert_eq!(own.welcome, welcome, "{query}");
+            assert_eq!(uri.to_string(), format!("/ws/{rest}"));
         }
     }
 
