@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.template import engines
 from django.urls import path
-from django.views.decorators.cache import cache_page
+from django.views.decorators.cache import cache_page, never_cache
 from gatepost import Everyone, notify
 
 COUNT = settings.FOLDER / "count"
@@ -38,6 +38,7 @@ class _Late:
         return str(count())
 
 
+@never_cache
 def bump(request):
     """Counts one up, and says so."""
     now = count() + 1
