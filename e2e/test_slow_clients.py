@@ -133,7 +133,8 @@ def test_a_page_whose_client_has_left_is_ended_and_the_worker_serves_others(site
     status, _ = site.page()
 
     assert status == 200
-    assert site.asked("GET /api/probe/patient/ 204") == before + 1
+    ended = "GET /api/probe/patient/ 204"
+    wait_until(lambda: site.asked(ended) == before + 1, "Django says that it ended that page")
 
 
 @pytest.mark.parametrize("protocol", [Http1, Http2])
