@@ -444,7 +444,7 @@ def test_websockets_of_the_projects_own_that_lead_nowhere_are_said(
     monkeypatch.setattr("gatepost.program.asgi_routes.prefixes", lambda: ["/ws/chat/"])
     monkeypatch.setattr("gatepost.program.asgi_routes.is_served_by_runserver", lambda: True)
     made = decided(answer)
-    made.note_consumers()
+    made.report_websocket_routes()
     assert [noted in note for note in made.notes] == ([True] if noted else [])
 
 
