@@ -93,6 +93,17 @@ fn a_position_of_another_user_gives_nothing_of_theirs() {
 }
 
 #[test]
+fn a_visitor_that_comes_back_gets_its_topics_alone() {
+    let broker = broker(10);
+    let begin = broker.position();
+    say(&broker, Audience::Everyone, "all");
+    say(&broker, heard("news"), "news");
+    let (tab, recovery) = resume(&broker, "", at(begin), &[grant("news", 0)]);
+    assert_eq!(received(&tab), ["news"]);
+    assert!(recovery.recovered);
+}
+
+#[test]
 fn what_cannot_be_had_is_said_and_nothing_old_is_sent() {
     let broker = broker(2);
     let begin = broker.position();
