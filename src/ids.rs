@@ -4,6 +4,7 @@
 //! session key outside the call that carries the cookie to Django; it is safe to log.
 
 mod topic;
+mod view;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use aws_lc_rs::{hmac, rand};
 
 use crate::secret::Secret;
 pub use topic::TopicName;
+pub use view::ViewTarget;
 
 /// A Django user's primary key, as Django spells it (`"42"`, a UUID, …).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,7 +136,7 @@ impl FromStr for SessionDigest {
 }
 
 /// One connection at a socket route. Random, so that it tells nothing and never comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
 
 impl ConnectionId {

@@ -141,6 +141,12 @@ pub(crate) const MEASURES: &[Measure] = &[
         [Some(0.0), None],
     ),
     budget(
+        "returning-topics",
+        "requests to Django when 10,000 sessions come back by views, with the batch",
+        "",
+        [Some(120.0), None],
+    ),
+    budget(
         "logout",
         "logout leaves Django to close frame, p99",
         "ms",

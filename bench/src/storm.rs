@@ -16,7 +16,7 @@ use crate::http::{get, metric, read_answer};
 use crate::lab::{Lab, Server};
 use crate::process::pause;
 use crate::report::{Report, median};
-use crate::upstream::{ASKED, LEFT, LOGOUT, PAGE_OF_SESSION, now};
+use crate::upstream::{ASKED, LEFT, LOGOUT, PAGE_OF_SESSION, PATH_OF_VIEW, now};
 
 /// Names measured here.
 const NAMES: &[&str] = &[
@@ -24,6 +24,7 @@ const NAMES: &[&str] = &[
     "storm-single",
     "storm-pages",
     "storm-restart",
+    "returning-topics",
     "logout",
     "revalidate",
 ];
@@ -31,6 +32,9 @@ const NAMES: &[&str] = &[
 const TABS: usize = 5;
 /// How often live sessions are checked again in the run that counts it.
 const INTERVAL: Duration = Duration::from_secs(10);
+/// What the package offers, at a path whose view says who may listen.
+const WITH_VIEW: &str =
+    "batch_url = \"/_gatepost/sessions/\"\n\n[[sockets]]\npath = \"/ws/orders/{pk}/\"\nview = true";
 /// What the package offers.
 const WITH_BATCH: &str = "batch_url = \"/_gatepost/sessions/\"";
 const WITHOUT_BATCH: &str = "batch_url = \"\"";
@@ -55,6 +59,9 @@ pub(crate) fn measure(lab: &Lab, report: &mut Report) -> io::Result<()> {
         }
         if lab.plan.wants(&["storm-restart"]) {
             round.after_restart()?;
+        }
+        if lab.plan.wants(&["returning-topics"]) {
+            round.by_views()?;
         }
         if lab.plan.wants(&["logout"]) {
             round.logouts()?;
@@ -97,6 +104,17 @@ impl Round<'_> {
         Ok(time)
     }
 
+    /// Everybody comes back to a path of which a view says who may listen, each socket a session of its own.
+    fn by_views(&mut self) -> io::Result<()> {
+        let server = self.lab.gateway_at(Lab::places()?, WITH_VIEW)?;
+        let target = self.lab.target(&server)?.storm(self.sockets());
+        let target = Target {
+            path: PATH_OF_VIEW,
+            ..target
+        };
+        self.count_at("returning-topics", &server, target).map(drop)
+    }
+
     /// The same, but every session has just been given a page.
     fn after_pages(&mut self) -> io::Result<()> {
         let server = self.lab.gateway_at(Lab::places()?, WITHOUT_BATCH)?;
@@ -127,9 +145,18 @@ impl Round<'_> {
 
     /// Opens every socket and takes a sample of how often the upstream was asked meanwhile.
     fn count(&mut self, name: &'static str, server: &Server) -> io::Result<(Fleet, f64)> {
+        self.count_at(name, server, self.target(server)?)
+    }
+
+    fn count_at(
+        &mut self,
+        name: &'static str,
+        server: &Server,
+        target: Target,
+    ) -> io::Result<(Fleet, f64)> {
         asked(self.lab.upstream)?;
         let start = Instant::now();
-        let mut fleet = Fleet::open(self.target(server)?, self.sockets())?;
+        let mut fleet = Fleet::open(target, self.sockets())?;
         // A socket may be accepted before it is judged, so the gateway has to say that all stay.
         while metric(server.control, "gatepost_connections")? < each(self.sockets()) {
             fleet.rest(Duration::from_millis(50))?;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full};
@@ -26,6 +27,10 @@ pub(crate) const AUTH: &str = "/_gatepost/auth/";
 pub(crate) const SMALL: &str = "/api/small/";
 /// Where the gateway asks who many sessions are.
 pub(crate) const BATCH: &str = "/_gatepost/sessions/";
+/// A socket's path of which a view says who may listen.
+pub(crate) const PATH_OF_VIEW: &str = "/ws/orders/17/";
+/// How long such a view takes: a query or two.
+const VIEW: Duration = Duration::from_millis(3);
 /// A page whose response names its session's identity.
 pub(crate) const PAGE_OF_SESSION: &str = "/page/";
 /// Ends a session as Django does.
@@ -69,11 +74,15 @@ fn serving<T>(connection: impl Future<Output = T> + Send + 'static) {
 
 async fn answer(request: Request<Incoming>) -> Result<Answer, Infallible> {
     let path = request.uri().path();
-    if path == AUTH || path == BATCH {
+    if path == AUTH || path == BATCH || path == PATH_OF_VIEW {
         asked().push(now());
     }
     match path {
         AUTH => return Ok(json(identity(&cookies(request.headers())).into())),
+        PATH_OF_VIEW => {
+            tokio::time::sleep(VIEW).await;
+            return Ok(json(grant(&cookies(request.headers())).into()));
+        }
         BATCH => return Ok(json(identities(request.into_body()).await.into())),
         ASKED => return Ok(json(format!("{:?}", std::mem::take(&mut *asked())).into())),
         PAGE_OF_SESSION => return Ok(page_of_session(request.headers())),
@@ -122,7 +131,13 @@ fn cookies(headers: &HeaderMap) -> String {
 async fn identities(body: Incoming) -> String {
     #[derive(serde::Deserialize)]
     struct Batch {
-        sessions: Vec<String>,
+        sessions: Vec<Asked>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Asked {
+        Session(String),
+        View { cookie: String },
     }
     let body = body
         .collect()
@@ -130,7 +145,18 @@ async fn identities(body: Incoming) -> String {
         .map(http_body_util::Collected::to_bytes);
     let batch = serde_json::from_slice::<Batch>(&body.unwrap_or_default());
     let sessions = batch.map_or(Vec::new(), |batch| batch.sessions);
-    let answers: Vec<_> = sessions.iter().map(|cookie| identity(cookie)).collect();
+    let mut answers = Vec::with_capacity(sessions.len());
+    let mut views = 0;
+    for asked in &sessions {
+        answers.push(match asked {
+            Asked::Session(cookie) => identity(cookie),
+            Asked::View { cookie } => {
+                views += 1;
+                grant(cookie)
+            }
+        });
+    }
+    tokio::time::sleep(VIEW * views).await;
     format!("{{\"v\":1,\"sessions\":[{}]}}", answers.join(","))
 }
 
@@ -177,6 +203,13 @@ fn identity(cookie: &str) -> String {
         .find_map(|pair| pair.strip_prefix("sessionid="));
     let user = user.unwrap_or("nobody");
     format!(r#"{{"v":1,"user":"{user}","groups":[],"expires_at":null,"lease":null,"frames":[]}}"#)
+}
+
+/// The answer of a view: two topics.
+fn grant(cookie: &str) -> String {
+    let identity = identity(cookie);
+    let rest = identity.strip_suffix('}').unwrap_or_default();
+    format!(r#"{rest},"topics":["shop.order:17","news"]}}"#)
 }
 
 /// Reads a body to its end and counts its bytes.

@@ -25,7 +25,7 @@ ORDER = [
     "signing models",
     "conf",
     "running",
-    "state environment throttle",
+    "state environment throttle marks",
 ]
 
 #: Packages that are parts of a wing, and stand beside it because their paths are public.

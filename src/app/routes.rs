@@ -9,7 +9,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::shared::SharedParts;
-use crate::config::{Config, FolderAccess, FolderConfig, FrontendConfig, Mode, UpstreamAddress};
+use crate::config::{
+    Config, FolderAccess, FolderConfig, FrontendConfig, Mode, SocketConfig, UpstreamAddress,
+};
 use crate::django::edge::{Edge, EdgeParts};
 use crate::files::folder::Folder;
 use crate::files::internal::InternalFolders;
@@ -24,7 +26,7 @@ use crate::server::route::Route;
 use crate::server::upstream_handler::UpstreamHandler;
 use crate::socket::{
     ConnectionLimits, HandedOver, LoginThrottle, OriginRule, SocketParts, SocketRoute,
-    SocketSettings, TopicDesk, Visitors,
+    SocketSettings, TopicDesk, ViewRoute, ViewRoutes, Visitors,
 };
 use crate::telemetry::seldom::OncePerKey;
 
@@ -182,11 +184,8 @@ impl Routes<'_> {
     }
 
     fn sockets(&self, parts: &Arc<SocketParts>) -> Vec<(String, Arc<Route>)> {
-        let route = |socket: &crate::config::SocketConfig| {
-            let origin = OriginRule {
-                allowed: socket.allowed_origins.iter().cloned().collect(),
-                required: socket.require_origin,
-            };
+        let route = |socket: &SocketConfig| {
+            let origin = origin_rule(socket);
             let (path, parts) = (socket.path.as_str().into(), Arc::clone(parts));
             let route = SocketRoute {
                 path,
@@ -194,11 +193,24 @@ impl Routes<'_> {
                 echo: socket.echo,
                 anonymous: socket.anonymous,
                 presence: socket.presence == crate::config::PresenceNotice::On,
+                view: socket.view,
                 parts,
             };
             (socket.path.clone(), Arc::new(Route::Socket(route)))
         };
         self.config.sockets.iter().map(route).collect()
+    }
+
+    fn views(&self) -> ViewRoutes {
+        let sockets = self.config.sockets.iter().filter(|socket| socket.view);
+        let route = |socket: &SocketConfig| {
+            let route = ViewRoute {
+                origin: origin_rule(socket),
+                anonymous: socket.anonymous,
+            };
+            (socket.path.clone(), route)
+        };
+        ViewRoutes::new(sockets.map(route).collect())
     }
 
     fn socket_parts(&self) -> SocketParts {
@@ -224,10 +236,18 @@ impl Routes<'_> {
                 &shared.secrets,
                 Arc::clone(&shared.metrics),
             ),
+            views: self.views(),
             metrics: Arc::clone(&shared.metrics),
             drain: shared.drain.clone(),
             logged: OncePerKey::new(MOST_KINDS),
         }
+    }
+}
+
+fn origin_rule(socket: &SocketConfig) -> OriginRule {
+    OriginRule {
+        allowed: socket.allowed_origins.iter().cloned().collect(),
+        required: socket.require_origin,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::history::History;
 use super::kept::{HistoryMark, KnownUpTo};
-use crate::hub::{Grant, Item, Member};
+use crate::hub::{Grant, Granter, Item, Member};
 use crate::publication::Audience;
 use crate::unix_time;
 
@@ -54,7 +54,7 @@ impl Hearing {
         Self {
             audience: Audience::Topic(grant.topic.clone()),
             cut,
-            granted: earliest(grant.issued),
+            granted: earliest(&grant.by),
             until: until.unwrap_or(u64::MAX),
         }
     }
@@ -134,9 +134,15 @@ fn newest_of_each_key(items: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
     newest
 }
 
-/// The moment before which a grant lets nobody hear, that was issued at `issued` by Django's clock.
-fn earliest(issued: u64) -> Option<Instant> {
-    let now = unix_time::milliseconds(unix_time::now());
-    let ago = Duration::from_millis(now.saturating_sub(issued));
-    Instant::now().checked_sub(ago + SPARE)
+/// The moment before which a grant lets nobody hear. A view says who may listen, whenever it was published.
+fn earliest(by: &Granter) -> Option<Instant> {
+    match by {
+        Granter::Token { issued, .. } => {
+            let now = unix_time::milliseconds(unix_time::now());
+            let ago = Duration::from_millis(now.saturating_sub(*issued));
+            Instant::now().checked_sub(ago + SPARE)
+        }
+        Granter::Stream { asked } => asked.checked_sub(SPARE),
+        Granter::View(_) => None,
+    }
 }

@@ -154,6 +154,9 @@ fn describe_socket(socket: &SocketConfig, config: &Config) -> String {
     if socket.echo {
         return "WebSocket, echoes every message without a login".to_owned();
     }
+    if socket.view {
+        return "WebSocket, Django's view of this path says who may listen".to_owned();
+    }
     match &config.auth.url {
         AuthUrl::Path(path) => format!("WebSocket, sessions judged by Django at {path}"),
         AuthUrl::Absolute(url) => format!("WebSocket, sessions judged by {url}"),

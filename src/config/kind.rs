@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::pattern::{pattern_of, plain_part};
+use super::pattern::{in_braces, is_braced, pattern_of, plain_part};
 use super::{duration, size};
 
 /// A hint on how to write the value, where there is one.
@@ -143,11 +143,44 @@ pub(super) const PATH: ValueKind<String> = ValueKind {
     parse: |text| match pattern_of(text) {
         Some(pattern) => Err(Some(format!(
             "`{pattern}` is no pattern here but the path itself: one socket serves all rooms, as users \
-             and groups say who hears what; write \"{}\". Consumers of Channels stay with their server, \
-             as [[upstreams]]",
+             and groups say who hears what; write \"{}\". With `view = true` a segment in braces stands for \
+             any one. Consumers of Channels stay with their server, as [[upstreams]]",
             plain_part(text)
         ))),
         None => check_path(text, "").map(|()| text.to_owned()),
+    },
+};
+
+/// A path at which Django's own view says who may listen.
+pub(super) const VIEW_PATH: ValueKind<String> = ValueKind {
+    expected: "an absolute path such as \"/ws/orders/{pk}/\"",
+    parse: |text| {
+        let plain = text
+            .split('/')
+            .map(|segment| if is_braced(segment) { "x" } else { segment });
+        let plain = plain.collect::<Vec<_>>().join("/");
+        if let Some(pattern) = pattern_of(&plain) {
+            let written = in_braces(text);
+            let known = written
+                .split('/')
+                .all(|segment| is_braced(segment) || pattern_of(segment).is_none());
+            let instead = known.then(|| format!("; write \"{written}\""));
+            return Err(Some(format!(
+                "`{pattern}` is no pattern here: a whole segment in braces such as {{pk}} stands for any \
+                 one, and nothing else does{}",
+                instead.unwrap_or_default()
+            )));
+        }
+        check_path(&plain, "")?;
+        let first = text.trim_start_matches('/').split('/').next();
+        if first.is_some_and(is_braced) {
+            return Err(Some(
+                "it would take every page whose path has as many segments: begin with a name, as in \
+                 \"/ws/{pk}/\""
+                    .to_owned(),
+            ));
+        }
+        Ok(text.to_owned())
     },
 };
 

@@ -10,7 +10,8 @@ use std::time::Instant;
 use super::presence::{PresenceNews, TopicPresence};
 use super::revocations::Superseding;
 use super::{
-    Acquaintance, ConnectionSnapshot, Grant, Hub, Item, Member, NotHeard, TopicRevocation,
+    Acquaintance, ConnectionSnapshot, Grant, Grants, HeardView, Hub, Item, Member, NotHeard,
+    TopicRevocation,
 };
 use crate::close::CloseReason;
 use crate::identity::Identity;
@@ -34,6 +35,18 @@ impl Hub {
             }
         }
         bound.len()
+    }
+
+    /// Closes one connection. False where it is closing already.
+    pub(super) fn close_one(&self, member: &Arc<Member>, reason: &CloseReason) -> bool {
+        self.holds.close(member, reason)
+    }
+
+    /// Has a connection go by the answer of its own path's view, also where that grants nothing.
+    pub fn watch(&self, connection: ConnectionId, heard: &HeardView) {
+        if let Some(member) = self.registry.find(connection) {
+            self.registry.watch(&member, heard);
+        }
     }
 
     /// Gives the connections of one identity another end. Nothing new is said of who they are, and they can
@@ -94,31 +107,36 @@ impl Hub {
     }
 
     /// Lets a connection hear a topic that was granted to its user, until it leaves. The caller sees to it
-    /// that nothing is delivered meanwhile. Gives the publication behind which it hears it already, if it does.
+    /// that nothing is delivered or revoked meanwhile. Gives the publication behind which it hears it already, if it
+    /// does.
     pub fn subscribe(
         &self,
         connection: ConnectionId,
         grant: &Grant,
     ) -> Result<Option<u64>, NotHeard> {
         let member = self.registry.find(connection).ok_or(NotHeard::Gone)?;
-        let Grant { topic, issued } = grant;
-        let most = self.topics_per_connection;
-        let since = self.registry.subscribe(&member, topic, most)?;
-        // Looked up afterwards: a revocation either finds the subscription or is found here.
         let user = &member.identity().user;
-        if self.revoked_topics.cover(topic, user, *issued) {
-            // What a newer grant lets it hear stays.
-            if since.is_none() {
-                self.registry.unsubscribe(&member, topic);
-            }
+        if self.revoked_topics.cover(&grant.topic, user, &grant.by) {
             return Err(NotHeard::Revoked);
         }
-        Ok(since)
+        let most = self.topics_per_connection;
+        self.registry.subscribe(&member, grant, most)
     }
 
     /// Says that a connection misses nothing of a topic that was published behind this number.
     pub fn complete(&self, member: &Member, topic: &TopicName, since: u64) {
         member.standing().topics.complete(topic, since);
+    }
+
+    /// Whether one of these topics was revoked from a user, or from all, since a view was asked about them.
+    pub fn revoked_since(&self, topics: &[TopicName], user: &UserId, asked: Instant) -> bool {
+        let mut topics = topics.iter();
+        topics.any(|topic| self.revoked_topics.cover_asked(topic, user, asked))
+    }
+
+    /// The grants that connections go by.
+    pub fn grants(&self) -> Grants<'_> {
+        Grants::of(self)
     }
 
     /// Has a revocation survive this process; before it is carried out.
@@ -246,7 +264,7 @@ impl Hub {
         found
     }
 
-    fn bound_to(&self, identity: &Arc<Identity>) -> Vec<Arc<Member>> {
+    pub(super) fn bound_to(&self, identity: &Arc<Identity>) -> Vec<Arc<Member>> {
         let mut bound = Vec::new();
         if let Some(session) = identity.sessions.first() {
             self.registry.each(&Audience::Session(*session), |member| {

@@ -5,8 +5,10 @@
 //! dropping its [`Membership`] takes it out of all of them.
 
 mod binding;
+mod grants;
 mod hold;
 mod item;
+mod listening;
 mod member;
 mod outbox;
 mod presence;
@@ -16,11 +18,13 @@ mod revoked_topic;
 mod subscriptions;
 mod topic_file;
 mod topic_revocations;
+mod view_ends;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use grants::{Grants, Holder, ViewNow, ViewSays};
 pub use hold::Hold;
 use hold::Holds;
 pub use item::{Item, ItemForm, Said};
@@ -38,8 +42,9 @@ use registry::Registry;
 pub use revocations::Acquaintance;
 use revocations::Revocations;
 pub use revoked_topic::TopicRevocation;
-pub use subscriptions::{Grant, NotHeard};
+pub use subscriptions::{Grant, Granter, HeardView, NotHeard};
 use topic_revocations::TopicRevocations;
+pub use view_ends::ViewEnd;
 
 /// All connections of this process.
 #[derive(Debug)]

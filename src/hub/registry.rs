@@ -14,9 +14,10 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::member::{JoinOrder, Member, audiences};
 use super::presence::TopicPresence;
-use super::subscriptions::NotHeard;
+use super::subscriptions::Subscriptions;
+use super::view_ends::{ViewEnd, ViewEnds};
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, TopicName, UserId};
+use crate::ids::{ConnectionId, UserId};
 use crate::publication::Audience;
 
 /// Connects and disconnects write, so the lock is split; a power of two.
@@ -31,6 +32,8 @@ pub(super) struct Registry {
     connections: Vec<Mutex<HashMap<ConnectionId, Arc<Member>>>>,
     audiences: Vec<Mutex<HashMap<Audience, AudienceMembers>>>,
     pub(super) presence: TopicPresence,
+    /// When what views granted ends.
+    pub(super) ends: ViewEnds,
     next: AtomicU64,
     count: AtomicUsize,
 }
@@ -50,6 +53,7 @@ impl Registry {
             connections: (0..SHARDS).map(|_| Mutex::default()).collect(),
             audiences: (0..SHARDS).map(|_| Mutex::default()).collect(),
             presence: TopicPresence::default(),
+            ends: ViewEnds::default(),
             next: AtomicU64::new(0),
             count: AtomicUsize::new(0),
         }
@@ -80,6 +84,8 @@ impl Registry {
         let Some(place) = standing.place.take() else {
             return;
         };
+        self.ends
+            .replace(&ends(member, &standing.topics), Vec::new());
         let topics = standing.topics.take().map(Audience::Topic);
         drop(standing);
         // Without a place it is not moved any more, so its identity stays what it is.
@@ -102,6 +108,8 @@ impl Registry {
         let old = member.identity();
         if old.user != identity.user {
             // What was granted to one user is nothing to another.
+            self.ends
+                .replace(&ends(member, &standing.topics), Vec::new());
             for topic in standing.topics.take() {
                 self.take_out(&Audience::Topic(topic), place);
             }
@@ -123,43 +131,7 @@ impl Registry {
         }
     }
 
-    /// Lets a connection hear a topic, one of `most`. Returns since which publication it does already, if it does.
-    pub(super) fn subscribe(
-        &self,
-        member: &Arc<Member>,
-        topic: &TopicName,
-        most: usize,
-    ) -> Result<Option<u64>, NotHeard> {
-        let mut standing = member.standing();
-        let place = standing.place.ok_or(NotHeard::Gone)?;
-        let since = standing.topics.add(topic, most)?;
-        if since.is_none() {
-            self.add(Audience::Topic(topic.clone()), place, member);
-        }
-        Ok(since)
-    }
-
-    /// Lets a connection hear a topic no more. Returns whether it did.
-    pub(super) fn unsubscribe(&self, member: &Member, topic: &TopicName) -> bool {
-        let mut standing = member.standing();
-        let heard = standing.topics.remove(topic);
-        if heard && let Some(place) = standing.place {
-            self.take_out(&Audience::Topic(topic.clone()), place);
-        }
-        heard
-    }
-
-    /// Takes a topic away from a connection permanently. Returns whether it heard it.
-    pub(super) fn lose(&self, member: &Member, topic: &TopicName) -> bool {
-        let mut standing = member.standing();
-        let heard = standing.topics.lose(topic);
-        if heard && let Some(place) = standing.place {
-            self.take_out(&Audience::Topic(topic.clone()), place);
-        }
-        heard
-    }
-
-    fn add(&self, audience: Audience, place: JoinOrder, member: &Arc<Member>) {
+    pub(super) fn add(&self, audience: Audience, place: JoinOrder, member: &Arc<Member>) {
         if let Audience::Topic(topic) = &audience
             && member.is_present
         {
@@ -173,7 +145,7 @@ impl Registry {
         }
     }
 
-    fn take_out(&self, audience: &Audience, place: JoinOrder) {
+    pub(super) fn take_out(&self, audience: &Audience, place: JoinOrder) {
         let mut shard = self.audience_shard(audience);
         let Some(members) = shard.get_mut(audience) else {
             return;
@@ -293,4 +265,16 @@ impl AudienceMembers {
     fn is_empty(&self) -> bool {
         matches!(self, Self::Many(members) if members.is_empty())
     }
+}
+
+/// When what a connection hears by views ends.
+pub(super) fn ends(member: &Member, topics: &Subscriptions) -> Vec<ViewEnd> {
+    let ends = topics.views().iter().filter_map(|heard| {
+        Some(ViewEnd {
+            at: heard.expires?,
+            connection: member.id,
+            view: heard.view.clone(),
+        })
+    });
+    ends.collect()
 }

@@ -1,4 +1,5 @@
 mod topics;
+mod views;
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,12 +13,15 @@ use parking_lot::Mutex;
 use super::revoked_topic::{
     KeptRevocation, MOST, OlderTokens, RevokedTopic, SPARE, TopicRevocation,
 };
+use super::subscriptions::Granter;
 use super::topic_file::TopicFile;
 use crate::ids::{TopicName, UserId};
 use crate::unix_time;
 
 /// Forgetting walks all, so it is done at most so often.
 const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
+/// What this gateway was told so long ago is forgotten, and with it all that views were asked before.
+const TOLD: Duration = Duration::from_hours(24);
 /// No token lives longer, in milliseconds: for what nobody knows.
 const LONGEST_LIFE: u64 = 31 * 24 * 3_600_000;
 
@@ -35,6 +38,15 @@ struct RevokedTopics {
     /// What was forgotten because there was too much.
     forgotten: Option<OlderTokens>,
     swept: Option<Instant>,
+    told: ToldRevocations,
+}
+
+/// When this gateway was told of revocations: what a view was asked before that may be older.
+#[derive(Debug, Default)]
+struct ToldRevocations {
+    by_topic: HashMap<RevokedTopic, Instant>,
+    /// Those until then were forgotten.
+    forgotten: Option<Instant>,
 }
 
 impl TopicRevocations {
@@ -83,12 +95,28 @@ impl TopicRevocations {
     pub(super) fn record(&self, revocation: &TopicRevocation) {
         let KeptRevocation { revoked, older } = KeptRevocation::of(revocation);
         if let Some(revoked) = revoked {
-            self.table.lock().put(revoked, older, unix_now());
+            let mut table = self.table.lock();
+            table.told.put(&revoked, Instant::now());
+            table.put(revoked, older, unix_now());
         }
     }
 
+    /// Whether a grant of a topic counts no more for a user.
+    pub(super) fn cover(&self, topic: &TopicName, user: &UserId, by: &Granter) -> bool {
+        match by {
+            Granter::Token { issued, .. } => self.cover_issued(topic, user, *issued),
+            Granter::View(heard) => self.cover_asked(topic, user, heard.asked),
+            Granter::Stream { asked } => self.cover_asked(topic, user, *asked),
+        }
+    }
+
+    /// Whether what a view says of a topic counts no more for a user, which was asked at `asked`.
+    pub(super) fn cover_asked(&self, topic: &TopicName, user: &UserId, asked: Instant) -> bool {
+        self.table.lock().told.cover(topic, user, asked)
+    }
+
     /// Whether a token for a topic counts no more for a user, that was issued at `issued`.
-    pub(super) fn cover(&self, topic: &TopicName, user: &UserId, issued: u64) -> bool {
+    fn cover_issued(&self, topic: &TopicName, user: &UserId, issued: u64) -> bool {
         let table = self.table.lock();
         if table.forgotten.is_some_and(|older| issued < older.than) {
             return true;
@@ -96,11 +124,55 @@ impl TopicRevocations {
         if table.by_topic.is_empty() {
             return false;
         }
-        [None, Some(user.clone())].into_iter().any(|user| {
-            let topic = topic.clone();
-            let older = table.by_topic.get(&RevokedTopic { topic, user });
+        about(topic, user).any(|revoked| {
+            let older = table.by_topic.get(&revoked);
             older.is_some_and(|older| issued < older.than)
         })
+    }
+}
+
+/// What is revoked where a topic is revoked from a user: from that one, or from all.
+fn about<'a>(
+    topic: &'a TopicName,
+    user: &'a UserId,
+) -> impl Iterator<Item = RevokedTopic> + use<'a> {
+    let users = [None, Some(user.clone())];
+    users.into_iter().map(|user| RevokedTopic {
+        topic: topic.clone(),
+        user,
+    })
+}
+
+impl ToldRevocations {
+    fn put(&mut self, revoked: &RevokedTopic, now: Instant) {
+        if self.by_topic.len() >= MOST && !self.by_topic.contains_key(revoked) {
+            self.by_topic.clear();
+            self.forgotten = Some(now);
+        }
+        self.by_topic.insert(revoked.clone(), now);
+    }
+
+    fn forget_old(&mut self) {
+        let forgotten = &mut self.forgotten;
+        self.by_topic.retain(|_, at| {
+            let is_old = at.elapsed() >= TOLD;
+            if is_old {
+                *forgotten = (*forgotten).max(Some(*at));
+            }
+            !is_old
+        });
+    }
+
+    /// Whether a view was asked about a topic before that was revoked.
+    fn cover(&self, topic: &TopicName, user: &UserId, asked: Instant) -> bool {
+        if self.forgotten.is_some_and(|until| asked <= until) {
+            return true;
+        }
+        !self.by_topic.is_empty()
+            && about(topic, user).any(|revoked| {
+                let told = self.by_topic.get(&revoked);
+                told.is_some_and(|told| asked <= *told)
+            })
     }
 }
 
@@ -158,6 +230,7 @@ impl RevokedTopics {
 
     fn forget_expired(&mut self, now: u64) {
         self.by_topic.retain(|_, older| now < older.until);
+        self.told.forget_old();
         self.forgotten = self.forgotten.filter(|older| now < older.until);
     }
 }
@@ -192,7 +265,7 @@ mod tests {
         revocations.record(&revocation("a.b:1", None, now));
         revocations.record(&revocation("a.b:2", Some("42"), now));
         let cover =
-            |name, user, issued| revocations.cover(&topic(name), &UserId::new(user), issued);
+            |name, user, issued| revocations.cover_issued(&topic(name), &UserId::new(user), issued);
         assert!(cover("a.b:1", "1", now + 1999) && cover("a.b:1", "2", 0));
         assert!(!cover("a.b:1", "1", now + 2000));
         assert!(cover("a.b:2", "42", now + 1999));
@@ -213,7 +286,7 @@ mod tests {
         revocations.table.lock().swept = None;
         revocations.record(&revocation("a.b:3", None, now));
         assert_eq!(revocations.table.lock().by_topic.len(), 2);
-        assert!(revocations.cover(&topic("a.b:2"), &UserId::new("1"), 0));
+        assert!(revocations.cover_issued(&topic("a.b:2"), &UserId::new("1"), 0));
     }
 
     #[test]
@@ -222,7 +295,7 @@ mod tests {
         let path = folder.path().join("topics");
         let now = unix_now();
         let cover = |revocations: &TopicRevocations, name, issued| {
-            revocations.cover(&topic(name), &UserId::new("1"), issued)
+            revocations.cover_issued(&topic(name), &UserId::new("1"), issued)
         };
         let revocations = TopicRevocations::kept_in(path.clone());
         let over = revocation("a.b:2", None, now - 2 * 3_600_000);
@@ -251,7 +324,8 @@ mod tests {
             revocations.record(&revocation(&format!("a.b:{n}"), None, now + n));
         }
         assert!(revocations.table.lock().by_topic.len() <= MOST);
-        let cover = |name, issued| revocations.cover(&topic(name), &UserId::new("1"), issued);
+        let cover =
+            |name, issued| revocations.cover_issued(&topic(name), &UserId::new("1"), issued);
         let oldest_known = now + 32_769;
         assert!(cover("other", oldest_known + SPARE - 2));
         assert!(!cover("other", oldest_known + SPARE));

@@ -1,17 +1,50 @@
 //! From a path to what answers it: built once, asked for every request.
 //!
-//! The one surprise: a prefix `/admin/` also matches `/admin`, so that Django (not the frontend) gets
+//! A segment in braces stands for any one. The one surprise: a prefix `/admin/` also matches `/admin`, so that Django (not the frontend) gets
 //! to redirect it to the path with a slash.
 
 use std::collections::BTreeMap;
 
-/// Exact paths and path prefixes, each with what answers it.
+/// Exact paths, some with segments that may be anything, and path prefixes, each with what answers it.
 #[derive(Clone, Debug)]
 pub struct RouteTable<E> {
     /// Ordered: of a few paths, comparing takes less than hashing the one that is asked for.
     exact: BTreeMap<String, E>,
+    /// Those with segments in braces; of two that fit, the one whose left-most segments are named goes first.
+    patterns: Vec<(PathPattern, E)>,
     /// The longest first.
     prefixes: Vec<(String, E)>,
+}
+
+/// A path of which some segments may be anything: `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PathPattern(Vec<Option<Box<str>>>);
+
+impl PathPattern {
+    /// Reads a path that has segments in braces.
+    fn of(path: &str) -> Option<Self> {
+        let is_any = |segment: &&str| segment.starts_with('{') && segment.ends_with('}');
+        let segments = path.split('/');
+        segments.clone().any(|one| is_any(&one)).then(|| {
+            let named = segments.map(|one| Some(one).filter(|one| !is_any(one)).map(Into::into));
+            Self(named.collect())
+        })
+    }
+
+    fn fits(&self, path: &str) -> bool {
+        let mut segments = path.split('/');
+        let fit = self.0.iter().all(|wanted| match (wanted, segments.next()) {
+            (Some(name), Some(segment)) => **name == *segment,
+            (None, Some(segment)) => !segment.is_empty(),
+            (_, None) => false,
+        });
+        fit && segments.next().is_none()
+    }
+
+    /// Sorts named segments before others.
+    fn rank(&self) -> Vec<bool> {
+        self.0.iter().map(Option::is_none).collect()
+    }
 }
 
 impl<E> RouteTable<E> {
@@ -19,20 +52,32 @@ impl<E> RouteTable<E> {
     pub fn new(exact: Vec<(String, E)>, prefixes: Vec<(String, E)>) -> Self {
         let mut table = Self {
             exact: BTreeMap::new(),
+            patterns: Vec::new(),
             prefixes,
         };
         for (path, endpoint) in exact {
-            table.exact.entry(path).or_insert(endpoint);
+            if let Some(pattern) = PathPattern::of(&path) {
+                table.patterns.push((pattern, endpoint));
+            } else {
+                table.exact.entry(path).or_insert(endpoint);
+            }
         }
+        table.patterns.sort_by_key(|(pattern, _)| pattern.rank());
         table
             .prefixes
             .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         table
     }
 
-    /// What answers a decoded path: an exact path first, then the longest prefix.
+    /// What answers a decoded path: an exact path first, then one with segments that may be anything, then the
+    /// longest prefix.
     pub fn find(&self, path: &str) -> Option<&E> {
-        self.exact.get(path).or_else(|| {
+        let pattern = || {
+            let mut patterns = self.patterns.iter();
+            let found = patterns.find(|(pattern, _)| pattern.fits(path));
+            found.map(|(_, endpoint)| endpoint)
+        };
+        self.exact.get(path).or_else(pattern).or_else(|| {
             self.prefixes
                 .iter()
                 .find(|(prefix, _)| matches(prefix, path))
@@ -82,6 +127,32 @@ mod tests {
             ("/ws/notifications", "channels"),
         ] {
             assert_eq!(table().find(path), Some(&endpoint), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_segment_in_braces_is_any_one_and_a_name_goes_before_it() {
+        let paths = [
+            "/ws/{a}/{b}/",
+            "/ws/{a}/x/",
+            "/ws/orders/{pk}/",
+            "/ws/orders/new/",
+        ];
+        let exact = paths.map(|path| (path.to_owned(), path));
+        let table = RouteTable::new(exact.to_vec(), vec![("/".to_owned(), "rest")]);
+        for (path, endpoint) in [
+            ("/ws/orders/new/", "/ws/orders/new/"),
+            ("/ws/orders/17/", "/ws/orders/{pk}/"),
+            ("/ws/orders/x/", "/ws/orders/{pk}/"),
+            ("/ws/rooms/x/", "/ws/{a}/x/"),
+            ("/ws/rooms/y/", "/ws/{a}/{b}/"),
+            ("/ws/orders/größe/", "/ws/orders/{pk}/"),
+            ("/ws/orders//", "rest"),
+            ("/ws/orders/", "rest"),
+            ("/ws/orders/17", "rest"),
+            ("/ws/orders/17/more/", "rest"),
+        ] {
+            assert_eq!(table.find(path), Some(&endpoint), "{path}");
         }
     }
 

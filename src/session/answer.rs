@@ -1,6 +1,7 @@
 //! What Django says of a session: the JSON of an auth answer, decoded once.
 //!
-//! Used for the answers of the auth view, of the batch view and for `Gatepost-Identity`. The surprise:
+//! Used for the answers of the auth view, of views that say who may listen, of the batch view and for
+//! `Gatepost-Identity`. The surprise:
 //! a session whose `expires_at` is over has no user, whatever else the answer says.
 
 use std::borrow::Cow;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::identity::Identity;
-use crate::ids::{GroupName, SessionDigest, UserId};
+use crate::ids::{GroupName, SessionDigest, TopicName, UserId};
 use crate::publication::Frame;
 use crate::unix_time;
 
@@ -30,6 +31,19 @@ pub struct Answer {
     pub lease: Option<Duration>,
     /// What a new connection gets first.
     pub frames: Vec<Frame>,
+    /// What may be heard, where a view says so.
+    pub listening: Option<GrantedTopics>,
+    /// Whether a view refuses whoever asks (403, 404).
+    pub is_refused: bool,
+}
+
+/// What a view lets somebody listen to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GrantedTopics {
+    /// The topics.
+    pub topics: Box<[TopicName]>,
+    /// Until when, where it says.
+    pub expires: Option<SystemTime>,
 }
 
 /// Why bytes are no auth answer. The texts fit a close reason.
@@ -53,9 +67,13 @@ pub enum AnswerError {
     /// `lease` is not a number of seconds.
     #[error("the auth view's `lease` is not a number of seconds")]
     Lease,
+    /// `topics` has a text that names none.
+    #[error("the view's `topics` has a text that is no topic's name")]
+    Topics,
 }
 
-/// The JSON as it comes: `{"user","groups","expires_at","lease","frames"}`.
+/// The JSON as it comes: `{"user","groups","expires_at","lease","frames"}`, and of a view
+/// `{"topics","topics_expire"}`.
 #[derive(Deserialize)]
 struct Json<'a> {
     user: serde_json::Value,
@@ -67,6 +85,28 @@ struct Json<'a> {
     lease: Option<f64>,
     #[serde(default, borrow)]
     frames: Option<Vec<&'a RawValue>>,
+    #[serde(default)]
+    topics: Option<Vec<Cow<'a, str>>>,
+    #[serde(default)]
+    topics_expire: Option<f64>,
+}
+
+impl Json<'_> {
+    fn listening(&self) -> Result<Option<GrantedTopics>, AnswerError> {
+        let Some(names) = &self.topics else {
+            return Ok(None);
+        };
+        let topics = names.iter().map(|name| TopicName::new(name));
+        Ok(Some(GrantedTopics {
+            topics: topics.collect::<Option<_>>().ok_or(AnswerError::Topics)?,
+            expires: self.topics_expire.map(moment).transpose()?,
+        }))
+    }
+
+    fn frames(&self) -> Vec<Frame> {
+        let frames = self.frames.iter().flatten();
+        frames.map(|frame| Frame::new(frame.get())).collect()
+    }
 }
 
 impl Answer {
@@ -77,6 +117,7 @@ impl Answer {
             return Err(AnswerError::Json);
         }
         let json: Json<'_> = serde_json::from_slice(body).map_err(|_| AnswerError::Json)?;
+        let (listening, frames) = (json.listening()?, json.frames());
         let user = match json.user {
             serde_json::Value::Null => None,
             serde_json::Value::String(id) if is_name(&id) => Some(UserId::new(&id)),
@@ -93,19 +134,49 @@ impl Answer {
         let lease = lease.map_err(|_| AnswerError::Lease)?;
         let over = expires_at.is_some_and(|end| end <= SystemTime::now());
         if user.is_none() || over {
+            // Nobody gets frames, but where a view lets visitors listen.
+            let listening = listening.filter(|_| user.is_none());
             return Ok(Self {
                 lease,
+                frames: listening.as_ref().map_or(Vec::new(), |_| frames),
+                listening,
                 ..Self::default()
             });
         }
-        let frames = json.frames.iter().flatten();
         Ok(Self {
             user,
             groups: groups.iter().map(|name| GroupName::new(name)).collect(),
             expires_at,
             lease,
-            frames: frames.map(|frame| Frame::new(frame.get())).collect(),
+            frames,
+            listening,
+            is_refused: false,
         })
+    }
+
+    /// A view refuses whoever asks.
+    pub(super) fn refused() -> Self {
+        Self {
+            is_refused: true,
+            ..Self::default()
+        }
+    }
+
+    /// The answer of a view, which lets listen to nothing where it does not say to what.
+    pub(super) fn of_view(mut self) -> Self {
+        if !self.is_refused {
+            self.listening.get_or_insert_default();
+        }
+        self
+    }
+
+    /// Who the session is, without what a view says besides.
+    pub(super) fn of_session(&self) -> Self {
+        Self {
+            frames: Vec::new(),
+            listening: None,
+            ..self.clone()
+        }
     }
 
     /// Who the session of these digests is; `None` where nobody is logged in.
@@ -145,6 +216,24 @@ mod tests {
         assert_eq!(answer.expires_at, None);
         assert_eq!(answer.lease, Some(Duration::from_secs(3)));
         assert_eq!(answer.frames[0].text().as_str(), r#"{"n": 1.0}"#);
+    }
+
+    #[test]
+    fn a_view_says_what_may_be_heard_and_until_when() {
+        let body = r#"{"user":"42","topics":["shop.order:17","news"],"topics_expire":1794000000}"#;
+        let listening = decode(body).unwrap().listening.unwrap();
+        let topics = ["shop.order:17", "news"].map(|name| TopicName::new(name).unwrap());
+        assert_eq!(*listening.topics, topics);
+        let since = unix_time::of(listening.expires.unwrap());
+        assert_eq!(since, Duration::from_mins(29_900_000));
+        let visitor = decode(r#"{"user":null,"topics":["news"],"frames":[1]}"#).unwrap();
+        assert_eq!((visitor.user, visitor.frames.len()), (None, 1));
+        assert_eq!(visitor.listening.unwrap().topics.len(), 1);
+        // Whose session is over, a visitor's topics are not granted to.
+        let over = r#"{"user":"1","expires_at":1000,"topics":["news"],"frames":[1]}"#;
+        assert_eq!(decode(over), Ok(Answer::default()));
+        let wrong = decode(r#"{"user":"1","topics":["two words"]}"#);
+        assert_eq!(wrong, Err(AnswerError::Topics));
     }
 
     #[test]

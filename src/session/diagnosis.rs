@@ -199,6 +199,11 @@ impl DiagnosisKind {
         }
     }
 
+    /// Whether Django does not believe the signature.
+    pub(super) fn is_of_signature(self) -> bool {
+        matches!(self, Self::WrongSecret | Self::WrongClock)
+    }
+
     /// Whether it concerns one host name alone.
     pub(super) fn is_of_host(self) -> bool {
         matches!(self, Self::HostRefused | Self::WwwRedirect)

@@ -55,6 +55,11 @@ impl AuthError {
         matches!(self, Self::Unreachable { cause, .. } if failing(cause))
     }
 
+    /// Whether Django does not believe the signature.
+    pub(super) fn is_of_signature(&self) -> bool {
+        matches!(self, Self::Misconfigured { diagnosis, .. } if diagnosis.kind.is_of_signature())
+    }
+
     /// Whether somebody else, at another host or with other cookies, may well be judged.
     pub(super) fn spares_others(&self) -> bool {
         let kind = match self {

@@ -111,10 +111,20 @@ fn covers_host(domain: &str, host: &str) -> bool {
 }
 
 /// RFC 6265 5.1.4.
+///
+/// A segment of the route in braces stands for any one, so a cookie below such a route may be sent to some of its
+/// sockets.
 fn covers_path(path: &str, requested: &str) -> bool {
-    requested
-        .strip_prefix(path)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || path.ends_with('/'))
+    if !requested.contains('{') {
+        return requested
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || path.ends_with('/'));
+    }
+    let mut segments = requested.split('/');
+    let covering = path.strip_suffix('/').unwrap_or(path);
+    let fits = |one: &str, other: &str| one == other || other.starts_with('{');
+    let mut covering = covering.split('/');
+    covering.all(|one| segments.next().is_some_and(|other| fits(one, other)))
 }
 
 #[cfg(test)]
@@ -125,6 +135,23 @@ mod tests {
         Change::Set {
             value: value.into(),
             max_age: None,
+        }
+    }
+
+    #[test]
+    fn a_cookie_may_be_one_of_some_sockets_of_a_route_with_braces() {
+        let route = "/ws/orders/{pk}/";
+        for (path, covers) in [
+            ("/", true),
+            ("/ws", true),
+            ("/ws/orders/", true),
+            ("/ws/orders/17", true),
+            ("/ws/orders/17/", true),
+            ("/ws/orders/17/more/", false),
+            ("/w", false),
+            ("/shop/", false),
+        ] {
+            assert_eq!(covers_path(path, route), covers, "{path}");
         }
     }
 

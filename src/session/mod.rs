@@ -30,12 +30,14 @@ mod question;
 mod set_cookie;
 mod unquote;
 
-pub use answer::{Answer, AnswerError};
+pub use answer::{Answer, AnswerError, GrantedTopics};
 pub use ask::auth_view::{AuthSettings, LARGEST_ANSWER};
+pub use ask::batch::{TopicAnswer, TopicQuestion};
 pub use ask::client::Reachability;
 pub use ask::diagnose::refused_signature;
 pub use ask::diagnoses::Diagnoses;
-pub use authority::{Authority, LoggedIn, PendingVerdict, Verdict};
+pub use authority::verdict::{LetIn, LoggedIn, Verdict};
+pub use authority::{Authority, PendingVerdict};
 pub use change::{About, Change, CookieChange, Scope};
 pub use cookie::{NoSession, SessionAt, SessionCookies, keep as keep_cookies};
 pub use diagnosis::{Diagnosis, DiagnosisKind, Unreachable};
@@ -46,18 +48,19 @@ pub use live::asker::Asker;
 pub use live::follow::ObservedChange;
 pub use live::lifecycle::Lifecycle;
 pub use live::parts::{LifecycleParts, LifecycleSettings};
-pub use live::{LiveSessions, SessionMember};
+pub use live::{LiveSessions, SessionMember, VisitorShare};
 pub use naming::{CookieNames, Naming};
-pub use question::{AuthSubject, Judged, Question};
+pub use question::{AuthSubject, Judged, LONGEST_TARGET, Question, ViewSubject};
 
 /// What fuzz targets may call (`fuzz/`).
 #[cfg(fuzzing)]
 pub mod fuzzing {
     use http::{HeaderMap, HeaderValue, StatusCode};
 
+    use super::ask::batch::{self, BatchKind};
+    use super::ask::diagnose;
     use super::ask::meaning::{self, Meaning};
-    use super::ask::response::Response;
-    use super::ask::{batch_view, diagnose};
+    use super::ask::response::{AskedView, Response};
     use super::{CookieNames, Naming};
     use crate::close::LONGEST_REASON;
 
@@ -65,6 +68,12 @@ pub mod fuzzing {
 
     /// What Django answers to a question about a session: only clean JSON can make it a user's.
     pub fn judgement(status: u16, fields: &HeaderMap, body: &[u8]) {
+        for of in [AskedView::Auth, AskedView::Path] {
+            judge(status, fields, body, of);
+        }
+    }
+
+    fn judge(status: u16, fields: &HeaderMap, body: &[u8], of: AskedView) {
         let Ok(status) = StatusCode::from_u16(status) else {
             return;
         };
@@ -74,6 +83,7 @@ pub mod fuzzing {
             body,
             host: &HeaderValue::from_static("app.example.com:8443"),
             path: "/_gatepost/auth/",
+            of,
         };
         match meaning::judge(&response) {
             Meaning::Answer(answer) if answer.user.is_some() => {
@@ -93,7 +103,12 @@ pub mod fuzzing {
 
     /// What Django answers about two sessions at once.
     pub fn batch(body: &[u8]) {
-        if let Some(answers) = batch_view::answers(body, 2) {
+        for kind in [BatchKind::Sessions, BatchKind::Views] {
+            if let Some(answers) = batch::answers(body, kind, 2) {
+                assert_eq!(answers.len(), 2);
+            }
+        }
+        if let Some(answers) = batch::topic_answers(body, 2) {
             assert_eq!(answers.len(), 2);
         }
     }

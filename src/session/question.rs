@@ -12,14 +12,14 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::identity::Identity;
-use crate::ids::RequestId;
+use crate::ids::{RequestId, ViewTarget};
 use crate::proxy::intercept::RequestSummary;
 use crate::session::cookie::{SessionAt, SessionCookies};
 
 /// A longer field is left out.
 const LONGEST_FIELD: usize = 1024;
 /// A longer target loses its query; its path is a socket route's.
-const LONGEST_TARGET: usize = 2048;
+pub const LONGEST_TARGET: usize = 2048;
 
 /// What it takes to ask Django about a session again.
 #[derive(Clone, Debug)]
@@ -38,15 +38,26 @@ pub struct AuthSubject {
     pub origin: Option<HeaderValue>,
 }
 
-/// A handshake's session, to be judged.
+/// A session to be judged: a handshake's, or that of a connection which wants to listen to more.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The session and its browser.
     pub about: AuthSubject,
-    /// The handshake's path and query, see [`Self::target_of`].
+    /// The path and query, see [`Self::target_of`].
     pub target: Box<str>,
-    /// Names the handshake.
-    pub request_id: RequestId,
+    /// Names the handshake, where it is one.
+    pub request_id: Option<RequestId>,
+    /// The view that is asked who may listen, in place of the auth view.
+    pub view: Option<ViewTarget>,
+}
+
+/// What it takes to ask a view again who may listen.
+#[derive(Clone, Debug)]
+pub struct ViewSubject {
+    /// The session and its browser.
+    pub about: AuthSubject,
+    /// The view.
+    pub view: ViewTarget,
 }
 
 /// Who a session is, as Django said.

@@ -14,10 +14,12 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::asking::Applicant;
 use super::closing::{self, ConnectionEnd};
 use super::dialect::Dialect;
+use super::origin::PageOrigin;
 use super::parts::SocketParts;
-use super::topics::{Greeting, TopicRequest};
+use super::topics::{Greeting, PathAnswer, PathRequest, PathRequests, TopicRequest};
 use super::visitors::Attendance;
 use super::{Socket, message};
 use crate::close::CloseReason;
@@ -34,7 +36,9 @@ pub(super) struct Connection {
     socket: Socket,
     joined: Attendance,
     parts: Arc<SocketParts>,
-    dialect: Dialect,
+    client: SocketClient,
+    /// What it asked of views and waits for.
+    paths: PathRequests,
     /// When the message budget is whole again.
     budget: Instant,
     unanswered: u8,
@@ -42,18 +46,27 @@ pub(super) struct Connection {
     is_busy: bool,
 }
 
+/// Who is at the other end.
+pub(super) struct SocketClient {
+    /// Where its page is from.
+    pub(super) page: PageOrigin,
+    /// What it speaks.
+    pub(super) dialect: Dialect,
+}
+
 impl Connection {
     pub(super) fn new(
         socket: Socket,
         joined: Attendance,
         parts: Arc<SocketParts>,
-        dialect: Dialect,
+        client: SocketClient,
     ) -> Self {
         Self {
             socket,
             joined,
             parts,
-            dialect,
+            client,
+            paths: PathRequests::default(),
             budget: Instant::now(),
             unanswered: 0,
             is_busy: false,
@@ -64,6 +77,8 @@ impl Connection {
     pub(super) async fn run(mut self, greeting: Greeting, permit: AddressPermit) {
         self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;
+        // Nobody waits for Django on its behalf any more.
+        self.paths = PathRequests::default();
         drop(permit);
         self.leave(end).await;
     }
@@ -91,6 +106,10 @@ impl Connection {
                     Taken::Close(reason) => Err(ConnectionEnd::Close(reason)),
                 },
                 message = self.socket.next() => self.receive(message).await,
+                answer = self.paths.answer() => {
+                    self.settle(answer);
+                    Ok(())
+                }
                 () = &mut timer => self.wake(timer.as_mut()).await,
             };
             if let Err(end) = step {
@@ -103,7 +122,7 @@ impl Connection {
     async fn greet(&mut self, greeting: Greeting) -> Result<(), ConnectionEnd> {
         let member = self.joined.member();
         let outbox = &member.outbox;
-        for text in self.dialect.begin(member.id, &greeting) {
+        for text in self.client.dialect.begin(member.id, &greeting) {
             let write = self.socket.send(Message::Text(text));
             bounded(self.parts.settings.write_timeout, outbox, write).await?;
         }
@@ -116,7 +135,7 @@ impl Connection {
             socket,
             joined,
             parts,
-            dialect,
+            client: SocketClient { dialect, .. },
             is_busy,
             ..
         } = self;
@@ -172,11 +191,32 @@ impl Connection {
     }
 
     /// Does what a message asks of the gateway itself; the answer comes through the outbox.
-    fn listen(&self, text: &str) -> Result<(), ConnectionEnd> {
+    fn listen(&mut self, text: &str) -> Result<(), ConnectionEnd> {
         let request = TopicRequest::decode(text);
         let request = request.ok_or_else(|| policy(message::refusal(text)))?;
-        self.parts.topics.answer(self.joined.member(), &request);
+        let (topics, member) = (&self.parts.topics, self.joined.member());
+        let Some(wanted) = PathRequest::of(&request) else {
+            topics.answer(member, &request);
+            return Ok(());
+        };
+        let applicant = Applicant::new(&self.parts, &self.joined, &self.client.page);
+        if let Err(surplus) = self.paths.push(wanted, |request| applicant.ask(request)) {
+            topics.refuse_path(member, &surplus, "too_many");
+        }
         Ok(())
+    }
+
+    /// Acts upon what a view said to a path that was asked for, and goes on with the next.
+    fn settle(&mut self, answer: PathAnswer) {
+        let (topics, member) = (&self.parts.topics, self.joined.member());
+        let again = topics.settle(member, answer).map(PathRequest::again);
+        let again = again.and_then(|again| {
+            let given_up =
+                |request: &PathRequest| topics.refuse_path(member, request, "unavailable");
+            again.inspect_err(given_up).ok()
+        });
+        let applicant = Applicant::new(&self.parts, &self.joined, &self.client.page);
+        self.paths.go_on(again, |request| applicant.ask(request));
     }
 
     /// Takes one message from the budget: control frames count, or they would be a free flood.
@@ -193,7 +233,7 @@ impl Connection {
             return Err(ConnectionEnd::Gone);
         }
         self.unanswered += 1;
-        timer.reset(self.next_wake(self.dialect.pause()));
+        timer.reset(self.next_wake(self.client.dialect.pause()));
         let position = self.quiet();
         let outbox = &self.joined.member().outbox;
         let socket = &mut self.socket;
@@ -212,7 +252,8 @@ impl Connection {
         let position = self.parts.topics.position();
         let is_busy = std::mem::take(&mut self.is_busy);
         let (_, waiting) = self.joined.member().outbox.counts();
-        self.dialect
+        self.client
+            .dialect
             .quiet(position)
             .filter(|_| !is_busy && waiting == 0)
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{Request, Response, header};
+use http::{Request, Response, Uri, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
@@ -15,17 +15,21 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::Instrument as _;
 
 use super::accept::{HandshakeError, accept, join_connection};
-use super::connection::Connection;
+use super::connection::SocketClient;
 use super::dialect::{Dialect, SUBPROTOCOL};
+use super::guest::Guest;
 use super::metered::Metered;
-use super::parts::SocketParts;
-use super::pending_handshake::{self, Arrival, Decision, Outcome, PendingHandshake, SecondLook};
+use super::origin::PageOrigin;
+use super::outcome::Outcome;
+use super::parts::{Refusal, SocketParts};
+use super::pending_handshake::{self, Arrival, Decision, PathView, PendingHandshake, SecondLook};
 use super::topics::OwnParameters;
 use super::welcome::Welcome;
-use super::{OriginRule, Socket, echo, streams};
+use super::{OriginRule, streams, topics, view_routes};
+use crate::close::CloseReason;
 use crate::hub::Transport;
 use crate::net::per_address::AddressPermit;
-use crate::session::{AuthSubject, Question};
+use crate::session::{AuthSubject, SessionCookies};
 use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
@@ -34,8 +38,12 @@ use crate::web::request_body::RequestBody;
 
 /// One socket route.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of gateway.toml by itself"
+)]
 pub struct SocketRoute {
-    /// Its exact path.
+    /// Its path; with `view`, segments in braces stand for any one.
     pub path: Arc<str>,
     /// Who may open it.
     pub origin: OriginRule,
@@ -45,6 +53,8 @@ pub struct SocketRoute {
     pub anonymous: bool,
     /// Whether those who listen to a topic here are told how many they are.
     pub presence: bool,
+    /// Whether Django's own view of the path says who may listen.
+    pub view: bool,
     /// What it shares with the others.
     pub parts: Arc<SocketParts>,
 }
@@ -84,17 +94,17 @@ impl SocketRoute {
             presence: self.presence,
         };
         let decision = self.judge(&request, downstream, came).await?;
-        if let Decision::Now(settled) = &decision {
-            let fields = response.headers_mut();
-            for cookie in &settled.set_cookies {
-                fields.append(header::SET_COOKIE, cookie.clone());
-            }
-            if settled.outcome.is_of_a_session() && !settled.set_cookies.is_empty() {
-                self.parts.follow(&request, downstream, fields);
-            }
+        if let Decision::Now(settled) = &decision
+            && settled.add_cookies(response.headers_mut())
+        {
+            let fields = response.headers();
+            self.parts.follow(&request, downstream, fields);
         }
+        let page = PageOrigin::of(request.headers(), &downstream.host);
+        let client = SocketClient { page, dialect };
         let upgrade = hyper::upgrade::on(&mut request);
-        self.start(upgrade, decision, Accepted { permit, dialect });
+        let guest = Guest { permit, client };
+        self.start(upgrade, decision, guest);
         Ok(response)
     }
 
@@ -105,7 +115,8 @@ impl SocketRoute {
         downstream: &Downstream,
         came: Arrival,
     ) -> Result<Decision, HandshakeError> {
-        let welcome = self.anonymous.then(|| self.welcome(downstream, &came));
+        let keeps_visitors = self.anonymous && !self.view;
+        let welcome = keeps_visitors.then(|| self.welcome(request, downstream, &came));
         let decided = self.decide(request, downstream, came).await;
         let decision = decided.inspect_err(|error| self.log_refusal(error, downstream))?;
         Ok(match welcome {
@@ -114,11 +125,18 @@ impl SocketRoute {
         })
     }
 
-    fn welcome(&self, downstream: &Downstream, came: &Arrival) -> Welcome {
+    fn welcome(
+        &self,
+        request: &Request<RequestBody>,
+        downstream: &Downstream,
+        came: &Arrival,
+    ) -> Welcome {
+        let (headers, nobody) = (request.headers(), SessionCookies::none());
+        let about = AuthSubject::of(nobody, headers, &downstream.host, downstream.address);
         Welcome {
             parts: Arc::clone(&self.parts),
             path: Arc::clone(&self.path),
-            address: downstream.address,
+            about: Arc::new(about),
             came: came.clone(),
         }
     }
@@ -185,11 +203,16 @@ impl SocketRoute {
             return Ok(Decision::Now(Outcome::Echo.into()));
         }
         let (parts, headers) = (&self.parts, request.headers());
+        let Ok(view) = self.view_of(request) else {
+            let nowhere = Outcome::Close(CloseReason::NotAllowed);
+            return Ok(Decision::Now(nowhere.into()));
+        };
         // In this order: a name that is read once it is settled is the right one.
         let is_open = parts.naming.is_open();
         let names = parts.naming.names();
         let sent = headers.get(header::COOKIE);
-        let cookies = match parts.session(sent, &names, &downstream.host) {
+        let picked = parts.session(sent, &names, &downstream.host);
+        let cookies = match picked.or_else(|refusal| self.as_visitor(refusal)) {
             Ok(cookies) => cookies,
             Err(refusal) => {
                 let outcome = parts.refuse(refusal, headers, downstream.address);
@@ -198,29 +221,48 @@ impl SocketRoute {
         };
         let mut pending = PendingHandshake {
             parts: Arc::clone(parts),
-            path: Arc::clone(&self.path),
+            path: self.path_of(request.uri()),
             about: AuthSubject::of(cookies, headers, &downstream.host, downstream.address),
             names,
             again: None,
+            view,
             came,
         };
         if !pending.is_renamed()
-            && let Some(known) = parts.authority.known(pending.about.session())
+            && let Some(known) = pending.known()
         {
             return Ok(Decision::Now(pending.settle(Ok(known))));
         }
-        let question = Question {
-            about: pending.about.clone(),
-            target: Question::target_of(request.uri()),
-            request_id: downstream.request_id,
-        };
+        let question = pending.question(request.uri(), downstream.request_id);
         let sent = sent.filter(|_| is_open);
         pending.again = sent.and_then(|sent| SecondLook::of(sent, &question));
         pending.decide(question).await
     }
 
+    /// No session, where a view may let visitors listen; else the refusal stands.
+    fn as_visitor(&self, refusal: Refusal) -> Result<SessionCookies, Refusal> {
+        let may_listen = self.view && self.anonymous && refusal.is_of_nobody();
+        may_listen.then(SessionCookies::none).ok_or(refusal)
+    }
+
+    /// The view that says who may listen, where the route has one; an error where no view can have this path.
+    fn view_of(&self, request: &Request<RequestBody>) -> Result<Option<PathView>, ()> {
+        if !self.view {
+            return Ok(None);
+        }
+        let target = topics::view_of(request.uri()).ok_or(())?;
+        let anonymous = self.anonymous;
+        Ok(Some(PathView { target, anonymous }))
+    }
+
+    /// The path of its connections.
+    fn path_of(&self, uri: &Uri) -> Arc<str> {
+        let own = self.view.then(|| view_routes::decoded(uri)).flatten();
+        own.unwrap_or_else(|| Arc::clone(&self.path))
+    }
+
     /// Starts the connection's task, which waits for the 101 to be sent and keeps the permit.
-    fn start(&self, upgrade: OnUpgrade, decision: Decision, accepted: Accepted) {
+    fn start(&self, upgrade: OnUpgrade, decision: Decision, guest: Guest) {
         let parts = Arc::clone(&self.parts);
         let run = async move {
             // An error means that the client left before the 101.
@@ -240,37 +282,8 @@ impl SocketRoute {
             let stream = Metered::new(stream, parts.settings.between_messages());
             let socket =
                 WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
-            serve(parts, socket, outcome, accepted).await;
+            guest.serve(parts, socket, outcome).await;
         };
         self.parts.drain.spawn(run.instrument(span::socket()));
-    }
-}
-
-/// What a handshake has that was let in.
-struct Accepted {
-    permit: AddressPermit,
-    dialect: Dialect,
-}
-
-/// A connection's life after its judgement.
-async fn serve(parts: Arc<SocketParts>, socket: Socket, outcome: Outcome, accepted: Accepted) {
-    match outcome {
-        // Boxed: every connection's task would hold room for it.
-        Outcome::Echo => {
-            let enough = parts.settings.between_messages();
-            Box::pin(echo::run(socket, enough, parts.drain.clone())).await;
-        }
-        Outcome::Close(reason) => Box::pin(parts.close(socket, reason)).await,
-        Outcome::LogIn(reason, delay) => {
-            Box::pin(parts.send_to_login(socket, reason, delay)).await;
-        }
-        Outcome::Serve { joined, greeting } => {
-            let member = joined.member();
-            span::record("connection", || member.id);
-            span::record("user", || member.identity().user.clone());
-            Connection::new(socket, joined, parts, accepted.dialect)
-                .run(greeting, accepted.permit)
-                .await;
-        }
     }
 }

@@ -7,11 +7,13 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 
 use super::accept::HandshakeError;
+use super::outcome::{Outcome, Settled};
 use super::parts::Refusal;
-use super::pending_handshake::{Decision, Judging, Outcome, PendingHandshake, SecondLook, Settled};
+use super::pending_handshake::{Decision, Judging, PendingHandshake, SecondLook};
+use crate::ids::{RequestId, ViewTarget};
 use crate::session::{AuthError, PendingVerdict, Question, Verdict, keep_cookies};
 
 impl SecondLook {
@@ -47,7 +49,7 @@ impl PendingHandshake {
             None => self.settle(verdict),
             Some(Err(refusal)) => self.refuse(refusal).into(),
             Some(Ok(question)) => {
-                if let Some(known) = self.parts.authority.known(self.about.session()) {
+                if let Some(known) = self.known() {
                     return self.settle(Ok(known));
                 }
                 match self.parts.authority.judge(question) {
@@ -60,6 +62,26 @@ impl PendingHandshake {
                 }
             }
         }
+    }
+
+    /// What is relied upon without asking.
+    pub(super) fn known(&self) -> Option<Verdict> {
+        self.parts.authority.known(&self.about, self.asked_view())
+    }
+
+    /// What Django is asked about it.
+    pub(super) fn question(&self, uri: &Uri, request_id: RequestId) -> Question {
+        Question {
+            about: self.about.clone(),
+            target: Question::target_of(uri),
+            request_id: Some(request_id),
+            view: self.asked_view().cloned(),
+        }
+    }
+
+    /// The view that is asked in place of the auth view.
+    pub(super) fn asked_view(&self) -> Option<&ViewTarget> {
+        self.view.as_ref().map(|view| &view.target)
     }
 
     /// The question about the right cookie, or why there is none to ask about; nothing where the first
@@ -87,6 +109,7 @@ impl PendingHandshake {
                 about: self.about.clone(),
                 target,
                 request_id,
+                view: self.asked_view().cloned(),
             }
         }))
     }

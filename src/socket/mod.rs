@@ -6,22 +6,26 @@
 //! session, because a browser cannot see the status of a refused handshake, only a close code.
 
 mod accept;
+mod asking;
 mod closing;
 mod connection;
 mod connection_limits;
 mod dialect;
 mod echo;
 mod envelope;
+mod guest;
 mod handshake;
 mod judging;
 mod login_throttle;
 mod message;
 mod metered;
 mod origin;
+mod outcome;
 mod parts;
 mod pending_handshake;
 mod streams;
 mod topics;
+mod view_routes;
 mod visitors;
 mod welcome;
 
@@ -47,6 +51,7 @@ pub use origin::{OriginError, OriginRule};
 pub use parts::SocketParts;
 pub use streams::{HandedOver, HandedRequest};
 pub use topics::TopicDesk;
+pub use view_routes::{ViewRoute, ViewRoutes};
 pub use visitors::Visitors;
 
 /// The stream of one connection.

@@ -20,6 +20,17 @@ pub struct OriginRule {
     pub required: bool,
 }
 
+/// The origin of a connection's page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum PageOrigin {
+    /// The request's own.
+    Own,
+    /// None, so it is no browser.
+    Absent,
+    /// Another one, which the connection's route allows.
+    Allowed(Box<str>),
+}
+
 /// Why an `Origin` is refused.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
@@ -37,7 +48,31 @@ pub enum OriginError {
     Unsaid,
 }
 
+impl PageOrigin {
+    /// That of a handshake which was not refused.
+    pub(super) fn of(headers: &HeaderMap, host: &HeaderValue) -> Self {
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return Self::Absent;
+        };
+        let sent = origin.to_str().unwrap_or_default();
+        if is_page_of(sent, host.to_str().unwrap_or_default()) {
+            Self::Own
+        } else {
+            Self::Allowed(sent.into())
+        }
+    }
+}
+
 impl OriginRule {
+    /// Whether a page that has a connection at another route may listen by this one.
+    pub(super) fn admits(&self, page: &PageOrigin) -> bool {
+        match page {
+            PageOrigin::Own => true,
+            PageOrigin::Absent => !self.required,
+            PageOrigin::Allowed(origin) => self.allowed.iter().any(|one| is_same(one, origin)),
+        }
+    }
+
     /// Checks a handshake for the origin `https://` + `host`.
     pub fn check(&self, headers: &HeaderMap, host: &HeaderValue) -> Result<(), OriginError> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -120,6 +155,33 @@ mod tests {
             headers.append(header::ORIGIN, HeaderValue::from_static(origin));
         }
         rule.check(&headers, &HeaderValue::from_static("app.test:8443"))
+    }
+
+    #[test]
+    fn a_page_listens_by_another_route_only_where_that_allows_its_origin() {
+        let host = HeaderValue::from_static("app.test:8443");
+        let page = |origin: &'static str| {
+            let fields = [(header::ORIGIN, HeaderValue::from_static(origin))];
+            PageOrigin::of(&fields.into_iter().collect(), &host)
+        };
+        let strict = OriginRule {
+            required: true,
+            ..OriginRule::default()
+        };
+        let lax = OriginRule {
+            allowed: ["https://partner.test".to_owned()].into(),
+            required: false,
+        };
+        let absent = PageOrigin::of(&HeaderMap::new(), &host);
+        for (page, by_strict, by_lax) in [
+            (page("https://app.test:8443"), true, true),
+            (page("https://partner.test:443"), false, true),
+            (page("https://evil.test"), false, false),
+            (absent, false, true),
+        ] {
+            let admitted = (strict.admits(&page), lax.admits(&page));
+            assert_eq!(admitted, (by_strict, by_lax), "{page:?}");
+        }
     }
 
     #[test]

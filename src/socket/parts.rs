@@ -13,6 +13,7 @@ use super::closing::{self, ConnectionEnd};
 use super::connection_limits::ConnectionLimits;
 use super::login_throttle::LoginThrottle;
 use super::topics::TopicDesk;
+use super::view_routes::ViewRoutes;
 use super::visitors::Visitors;
 use super::{Socket, SocketSettings};
 use crate::close::CloseReason;
@@ -38,6 +39,11 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether it is of somebody without a session, and not of somebody whose session cannot be told.
+    pub(super) fn is_of_nobody(&self) -> bool {
+        self.reason.code() == CloseReason::NotLoggedIn.code()
+    }
+
     fn new(label: &'static str, reason: CloseReason, cookies: Option<SessionCookies>) -> Self {
         Self {
             label,
@@ -66,6 +72,8 @@ pub struct SocketParts {
     pub visitors: Visitors,
     /// Lets connections listen to topics.
     pub topics: TopicDesk,
+    /// The routes at which views say who may listen.
+    pub views: ViewRoutes,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Runs and ends the connections' tasks.

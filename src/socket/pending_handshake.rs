@@ -7,21 +7,24 @@
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::outcome::{Outcome, Settled, Visitor};
 use super::parts::{Refusal, SocketParts};
-use super::topics::{Greeting, OwnParameters};
+use super::topics::{Entitlement, OwnParameters, ViewGrant};
 use super::visitors::Attendance;
 use crate::close::CloseReason;
 use crate::hub::{Member, Transport};
-use crate::ids::RequestId;
+use crate::ids::{RequestId, ViewTarget};
 use crate::net::block::AddressBlock;
+use crate::publication::Frame;
 use crate::session::{
-    AuthError, AuthSubject, CookieNames, Judged, LoggedIn, SessionCookies, Verdict,
+    AuthError, AuthSubject, CookieNames, GrantedTopics, Judged, LetIn, LoggedIn, SessionCookies,
+    Verdict,
 };
 
 /// What a client may say before it is judged; then it has to wait.
@@ -42,7 +45,17 @@ pub(super) struct PendingHandshake {
     pub(super) names: Arc<CookieNames>,
     /// What it takes to look again, where Django has not said yet what it is called.
     pub(super) again: Option<Box<SecondLook>>,
+    /// The view that says who may listen at its path, where one does.
+    pub(super) view: Option<PathView>,
     pub(super) came: Arrival,
+}
+
+/// The view of a handshake's path.
+#[derive(Clone, Debug)]
+pub(super) struct PathView {
+    pub(super) target: ViewTarget,
+    /// Whether its route keeps visitors.
+    pub(super) anonymous: bool,
 }
 
 /// A handshake that came.
@@ -64,7 +77,13 @@ pub(super) struct SecondLook {
     /// The `Cookie` field as it came.
     pub(super) sent: HeaderValue,
     pub(super) target: Box<str>,
-    pub(super) request_id: RequestId,
+    pub(super) request_id: Option<RequestId>,
+}
+
+/// What Django tells a new connection first, and when it was asked.
+struct Told {
+    frames: Vec<Frame>,
+    asked: Instant,
 }
 
 /// What becomes of a connection after its 101, where that is known.
@@ -73,87 +92,26 @@ pub(super) enum Decision {
     Later(Judging),
 }
 
-/// What becomes of a connection.
-pub(super) enum Outcome {
-    Echo,
-    Close(CloseReason),
-    /// Close 4001, after a while.
-    LogIn(CloseReason, Duration),
-    Serve {
-        joined: Attendance,
-        greeting: Greeting,
-    },
-}
-
-impl Outcome {
-    /// Whether its session lives, as Django has just said: the browser goes on with the cookies that came
-    /// along, here or when it comes back.
-    pub(super) fn is_of_a_session(&self) -> bool {
-        matches!(
-            self,
-            Self::Serve {
-                joined: Attendance::Session(_),
-                ..
-            } | Self::Close(CloseReason::SessionChanged)
-        )
-    }
-}
-
-/// What becomes of a connection, and the `Set-Cookie` fields for its 101.
-pub(super) struct Settled {
-    pub(super) outcome: Outcome,
-    pub(super) set_cookies: Vec<HeaderValue>,
-}
-
-impl From<Outcome> for Settled {
-    fn from(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            set_cookies: Vec::new(),
-        }
-    }
-}
-
-/// What tells a client from others behind its address, for [`LoginThrottle`].
-///
-/// [`LoginThrottle`]: super::LoginThrottle
-#[derive(Clone, Copy)]
-pub(super) struct Visitor<'a> {
-    pub(super) address: IpAddr,
-    pub(super) user_agent: Option<&'a HeaderValue>,
-    pub(super) session: Option<&'a HeaderValue>,
-}
-
-impl<'a> Visitor<'a> {
-    pub(super) fn of(
-        address: IpAddr,
-        headers: &'a HeaderMap,
-        session: Option<&'a HeaderValue>,
-    ) -> Self {
-        Self {
-            address,
-            user_agent: headers.get(header::USER_AGENT),
-            session,
-        }
-    }
-}
-
 impl PendingHandshake {
     /// What a judgement means for it.
     pub(super) fn settle(&self, mut verdict: Result<Verdict, AuthError>) -> Settled {
-        if verdict.is_ok() && self.about.cookies.is_none() {
-            // Asked for the name alone; without a session it is not let in, whatever Django answers.
+        if self.about.cookies.is_none()
+            && let Ok(Verdict::LoggedIn(_) | Verdict::Anonymous(_)) = &verdict
+        {
+            // Asked for the name alone; without a session nobody is let in, whoever Django says it is.
             verdict = Ok(Verdict::Anonymous(Vec::new()));
         }
         let set_cookies = match &mut verdict {
             Ok(Verdict::LoggedIn(found)) => std::mem::take(&mut found.set_cookies),
             Ok(Verdict::Anonymous(set_cookies)) => std::mem::take(set_cookies),
-            Err(_) => Vec::new(),
+            Ok(Verdict::Visitor(_) | Verdict::Refused) | Err(_) => Vec::new(),
         };
         let (label, outcome) = match verdict {
             Ok(Verdict::LoggedIn(found)) => self.register(found),
             // Django has just said that it was looked for in another cookie.
-            Ok(Verdict::Anonymous(_)) if self.is_renamed() => return self.come_back().into(),
+            Ok(_) if self.is_renamed() => return self.come_back().into(),
+            Ok(Verdict::Visitor(found)) => self.visit(found),
+            Ok(Verdict::Refused) => ("not_allowed", self.turn_away(CloseReason::NotAllowed)),
             Ok(Verdict::Anonymous(_)) => ("anonymous", self.turn_away(CloseReason::NotLoggedIn)),
             Err(AuthError::Unreachable { .. }) if self.parts.drain.is_draining() => (
                 "draining",
@@ -213,12 +171,14 @@ impl PendingHandshake {
         match self.parts.lifecycle.join(&self.about, judged, connect) {
             Ok(member) => {
                 let joined = Attendance::Session(member);
-                // What was published since Django was asked is news to who is told first what was true then.
-                let told = (!found.frames.is_empty()).then_some(found.asked);
-                let topics = &self.parts.topics;
-                let mut greeting = topics.admit(joined.member(), &self.came.own, told);
-                greeting.items.extend(self.parts.first_frames(found.frames));
-                ("accepted", Outcome::Serve { joined, greeting })
+                let asked = found.asked;
+                let heard = found.listening.map(|listening| (listening, asked));
+                let told = Told {
+                    frames: found.frames,
+                    asked,
+                };
+                let outcome = self.serve(joined, self.heard(heard), told);
+                ("accepted", outcome)
             }
             Err(reason @ CloseReason::Policy(_)) => {
                 self.parts
@@ -230,6 +190,61 @@ impl PendingHandshake {
     }
 }
 
+impl PendingHandshake {
+    /// Makes a visitor of a client whom a view lets listen without a session, where its route keeps such.
+    fn visit(&self, found: LetIn) -> (&'static str, Outcome) {
+        if !self.view.as_ref().is_some_and(|view| view.anonymous) {
+            return ("anonymous", self.turn_away(CloseReason::NotLoggedIn));
+        }
+        let about = Arc::new(self.about.clone());
+        let visitors = &self.parts.visitors;
+        let connect = |nobody| {
+            let member = Member::new(nobody, Arc::clone(&self.path), about.address);
+            member.over(self.came.transport)
+        };
+        match visitors.join(about.address, self.came.began, connect) {
+            Ok(visit) => {
+                let visit = visit.known(&self.parts.lifecycle, Arc::clone(&about));
+                let joined = Attendance::Visitor(visit);
+                let asked = found.asked;
+                let heard = self.heard(Some((found.listening, asked)));
+                let told = Told {
+                    frames: found.frames,
+                    asked,
+                };
+                ("visitor", self.serve(joined, heard, told))
+            }
+            Err(reason) => {
+                self.parts.log_close(&self.path, about.address, &reason);
+                ("visitors_full", Outcome::Close(reason))
+            }
+        }
+    }
+
+    fn serve(&self, joined: Attendance, heard: Option<ViewGrant>, told: Told) -> Outcome {
+        let topics = &self.parts.topics;
+        // What was published since Django was asked is news to who is told first what was true then.
+        let since = (!told.frames.is_empty()).then_some(told.asked);
+        let mut greeting = topics.admit(
+            joined.member(),
+            &self.came.own,
+            Entitlement { since, heard },
+        );
+        greeting.items.extend(self.parts.first_frames(told.frames));
+        Outcome::Serve { joined, greeting }
+    }
+
+    /// What its path's view grants.
+    fn heard(&self, said: Option<(GrantedTopics, Instant)>) -> Option<ViewGrant> {
+        let (view, (listening, asked)) = self.view.as_ref().zip(said)?;
+        Some(ViewGrant {
+            view: view.target.clone(),
+            listening,
+            asked,
+        })
+    }
+}
+
 impl SocketParts {
     /// Turns a client away without asking Django.
     pub(super) fn refuse(&self, refusal: Refusal, headers: &HeaderMap, address: IpAddr) -> Outcome {
@@ -238,14 +253,15 @@ impl SocketParts {
         self.turn_away(refusal.reason, Visitor::of(address, headers, session))
     }
 
-    /// Turns a client away: at once, unless it has to log in and comes again and again without.
+    /// Turns a client away: at once, unless it has to log in, or may not come, and comes again and again.
     pub(super) fn turn_away(&self, reason: CloseReason, visitor: Visitor<'_>) -> Outcome {
-        if reason.code() != CloseReason::NotLoggedIn.code() {
+        let stays_away = [&CloseReason::NotLoggedIn, &CloseReason::NotAllowed];
+        if !stays_away.iter().any(|one| one.code() == reason.code()) {
             return Outcome::Close(reason);
         }
         let block = AddressBlock::of(visitor.address);
         let client = (block, visitor.user_agent, visitor.session);
-        Outcome::LogIn(reason, self.throttle.delay(client))
+        Outcome::StayAway(reason, self.throttle.delay(client))
     }
 }
 
@@ -281,6 +297,8 @@ async fn read_some(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::AsyncWriteExt;
 
     use super::*;

@@ -12,7 +12,7 @@ use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
 use crate::net::block::AddressBlock;
 use crate::net::per_address::{AddressPermit, PerAddress, PlaceLimits};
-use crate::session::SessionMember;
+use crate::session::{AuthSubject, Lifecycle, SessionMember, VisitorShare};
 
 /// Lets visitors in.
 #[derive(Debug)]
@@ -34,8 +34,31 @@ pub(super) enum Attendance {
 #[derive(Debug)]
 pub(super) struct Visit {
     membership: Membership,
+    /// What Django's views can be asked about, where they may be.
+    known: Option<KnownVisitor>,
     /// A visitor's among those of its address.
     _place: Option<AddressPermit>,
+}
+
+/// A visitor about whom views can be asked.
+#[derive(Debug)]
+struct KnownVisitor {
+    about: Arc<AuthSubject>,
+    _share: VisitorShare,
+}
+
+impl Visit {
+    /// Has Django's views asked about it, now and later.
+    pub(super) fn known(self, lifecycle: &Lifecycle, about: Arc<AuthSubject>) -> Self {
+        let share = lifecycle.visit(self.membership.member().id, &about);
+        Self {
+            known: Some(KnownVisitor {
+                about,
+                _share: share,
+            }),
+            ..self
+        }
+    }
 }
 
 impl Visitors {
@@ -61,6 +84,7 @@ impl Visitors {
     ) -> Result<Visit, CloseReason> {
         Ok(Visit {
             membership: self.hub.register(connect(user), began)?,
+            known: None,
             _place: None,
         })
     }
@@ -78,6 +102,7 @@ impl Visitors {
         let member = connect(Arc::clone(&self.identity));
         Ok(Visit {
             membership: self.hub.register(member, began)?,
+            known: None,
             _place: Some(place),
         })
     }
@@ -89,6 +114,17 @@ impl Attendance {
         match self {
             Self::Session(member) => member.member(),
             Self::Visitor(visit) => visit.membership.member(),
+        }
+    }
+
+    /// What Django is asked about it; `None` where its session has just ended, or nothing can be asked.
+    pub(super) fn subject(&self) -> Option<AuthSubject> {
+        match self {
+            Self::Session(member) => member.subject(),
+            Self::Visitor(visit) => {
+                let known = visit.known.as_ref()?;
+                Some(AuthSubject::clone(&known.about))
+            }
         }
     }
 }

@@ -3,21 +3,24 @@
 //! Used by the handshake, when all is decided. The surprise: the deciding code knows nothing of visitors, so
 //! there is one way to be anonymous, whether Django was asked or not.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::outcome::{Outcome, Settled};
 use super::parts::SocketParts;
-use super::pending_handshake::{Arrival, Decision, Outcome, Settled};
+use super::pending_handshake::{Arrival, Decision};
+use super::topics::Entitlement;
 use super::visitors::Attendance;
 use crate::close::CloseReason;
 use crate::hub::Member;
+use crate::session::AuthSubject;
 
 /// What it takes to make a visitor of a client.
 pub(super) struct Welcome {
     pub(super) parts: Arc<SocketParts>,
     /// The path of its socket route.
     pub(super) path: Arc<str>,
-    pub(super) address: IpAddr,
+    /// What its views may be asked about: no session.
+    pub(super) about: Arc<AuthSubject>,
     pub(super) came: Arrival,
 }
 
@@ -34,7 +37,7 @@ impl Welcome {
 
     fn settle(&self, settled: Settled) -> Settled {
         match settled.outcome {
-            Outcome::LogIn(..) => Settled {
+            Outcome::StayAway(..) => Settled {
                 outcome: self.join(),
                 ..settled
             },
@@ -44,22 +47,25 @@ impl Welcome {
 
     fn join(&self) -> Outcome {
         let parts = &self.parts;
+        let address = self.about.address;
         let connect = |nobody| {
-            let member = Member::new(nobody, Arc::clone(&self.path), self.address);
+            let member = Member::new(nobody, Arc::clone(&self.path), address);
             member.over(self.came.transport).present(self.came.presence)
         };
-        let joined = parts.visitors.join(self.address, self.came.began, connect);
+        let joined = parts.visitors.join(address, self.came.began, connect);
         match joined {
             Ok(visit) => {
                 parts.count("visitor");
+                let visit = visit.known(&parts.lifecycle, Arc::clone(&self.about));
                 let joined = Attendance::Visitor(visit);
-                let greeting = parts.topics.admit(joined.member(), &self.came.own, None);
+                let nothing = Entitlement::default();
+                let greeting = parts.topics.admit(joined.member(), &self.came.own, nothing);
                 Outcome::Serve { joined, greeting }
             }
             Err(reason) => {
                 if matches!(reason, CloseReason::Policy(_)) {
                     parts.count("visitors_full");
-                    parts.log_close(&self.path, self.address, &reason);
+                    parts.log_close(&self.path, self.about.address, &reason);
                 }
                 Outcome::Close(reason)
             }

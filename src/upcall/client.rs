@@ -42,6 +42,8 @@ pub struct ClientSettings<'a> {
 pub struct Call<'a> {
     /// The method.
     pub method: Method,
+    /// Path and query in place of the place's own.
+    pub target: Option<&'a str>,
     /// Added to the place's own query; empty for none.
     pub query: &'a str,
     /// Whose origin it is called in the name of.
@@ -200,7 +202,10 @@ impl DjangoAddress {
 
     /// Makes one signed call.
     pub async fn call(&self, call: Call<'_>) -> Result<reqwest::Response, CallError> {
-        let url = self.url_with(call.query);
+        let url = match call.target {
+            Some(target) => self.url_of(target),
+            None => self.url_with(call.query),
+        };
         let target = target(&url);
         let mut headers = call.headers;
         headers.insert(header::HOST, call.host.clone());
@@ -219,6 +224,18 @@ impl DjangoAddress {
             request = request.body(call.body);
         }
         request.send().await.map_err(|error| CallError::of(&error))
+    }
+
+    /// The place's own address with another path and query.
+    fn url_of(&self, target: &str) -> reqwest::Url {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url.set_query(query);
+        url
     }
 
     fn url_with(&self, query: &str) -> reqwest::Url {

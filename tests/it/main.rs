@@ -73,3 +73,4 @@ mod tls;
 mod topics;
 mod traps;
 mod tunnel;
+mod views;

@@ -4,7 +4,7 @@ from django.urls import path
 
 from demosite.urls import urlpatterns as demo
 
-from . import streams, views
+from . import sockets, streams, views
 
 urlpatterns = [
     *demo,
@@ -24,4 +24,10 @@ urlpatterns = [
     path("api/jobs/<str:job>/say/", streams.say),
     path("api/jobs/<str:job>/<str:client>/", streams.page),
     path("api/assets/<str:name>", streams.asset),
+    path("ws/groups/<int:pk>/", sockets.group),
+    path("ws/outside/<int:pk>/", sockets.login_outside),
+    path("ws/inside/<int:pk>/", sockets.login_inside),
+    path("ws/permitted/<int:pk>/", sockets.permitted),
+    path("ws/mixed/<int:pk>/", sockets.Mixed.as_view()),
+    path("ws/public/<int:pk>/", sockets.public),
 ]

@@ -23,23 +23,13 @@ from django.utils.cache import add_never_cache_headers
 from gatepost import conf
 from gatepost.answering import resolving, sessions
 from gatepost.answering.logins import Login
+from gatepost.marks import SocketOptions, options_in
 from gatepost.signing import signature, trust
-
-#: What ``@gatepost.socket`` leaves on a view: its :class:`SocketOptions`.
-MARK = "gatepost_socket"
 
 #: Where a batch says that no frames are wanted. No header can have such a name.
 FRAMES = "gatepost.frames"
 
 _LOGIN = "_gatepost_login"
-
-
-class SocketOptions:
-    """What a view said of itself."""
-
-    def __init__(self, *, anonymous: bool) -> None:
-        #: Whether visitors may listen.
-        self.anonymous = anonymous
 
 
 def is_question(request: HttpRequest) -> bool:
@@ -101,14 +91,7 @@ def _spare_a_query(request: HttpRequest, user: Any) -> None:
 def options_of(request: HttpRequest) -> SocketOptions | None:
     """Return what the view of a request said of itself by ``@gatepost.socket``."""
     match = getattr(request, "resolver_match", None)
-    return _options_in(match.func) if match is not None else None
-
-
-def _options_in(view: Any) -> SocketOptions | None:
-    """Return what is marked on a view, or on the method of its class that is decorated."""
-    method = getattr(getattr(view, "view_class", None), "get", None)
-    found: SocketOptions | None = getattr(view, MARK, None) or getattr(method, MARK, None)
-    return found
+    return options_in(match.func) if match is not None else None
 
 
 def hide(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -160,7 +143,7 @@ def _login_path() -> str:
 
 def _is_to_a_socket(request: HttpRequest) -> bool:
     try:
-        if _options_in(resolve(request.path_info).func) is not None:
+        if options_in(resolve(request.path_info).func) is not None:
             return True
     except Resolver404:
         pass  # A middleware may choose other URLs.

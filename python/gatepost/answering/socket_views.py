@@ -16,6 +16,7 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from gatepost.answering import caching, questions, session_cookie
 from gatepost.answering.answers import JSON, answer
 from gatepost.answering.listening import Listen
+from gatepost.marks import MARK, SocketOptions
 from gatepost.signing.gateway_view import detach, exempt
 
 _View = TypeVar("_View", bound=Callable[..., Any])
@@ -27,17 +28,17 @@ def socket(view: Any = None, *, anonymous: bool = False) -> Any:
     Without a login a client is refused (401), unless ``anonymous``. What keeps a user from a page
     (``get_object_or_404``, ``permission_required``, a mixin) keeps them from the socket.
     """
-    options = questions.SocketOptions(anonymous=anonymous)
+    options = SocketOptions(anonymous=anonymous)
     return _decorated(view, options) if view is not None else lambda one: _decorated(one, options)
 
 
-def _decorated(view: _View, options: questions.SocketOptions) -> _View:
+def _decorated(view: _View, options: SocketOptions) -> _View:
     made = _asynchronous(view, options) if iscoroutinefunction(view) else _plain(view, options)
-    setattr(made, questions.MARK, options)
+    setattr(made, MARK, options)
     return exempt(made)
 
 
-def _plain(view: Any, options: questions.SocketOptions) -> Any:
+def _plain(view: Any, options: SocketOptions) -> Any:
     @wraps(view)
     def ask(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         asked = caching.djangos_own(request)
@@ -49,7 +50,7 @@ def _plain(view: Any, options: questions.SocketOptions) -> Any:
     return ask
 
 
-def _asynchronous(view: Any, options: questions.SocketOptions) -> Any:
+def _asynchronous(view: Any, options: SocketOptions) -> Any:
     @wraps(view)
     async def ask(request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         asked = caching.djangos_own(request)
@@ -62,7 +63,7 @@ def _asynchronous(view: Any, options: questions.SocketOptions) -> Any:
     return markcoroutinefunction(ask)
 
 
-def _refusal(request: HttpRequest, options: questions.SocketOptions) -> HttpResponse | None:
+def _refusal(request: HttpRequest, options: SocketOptions) -> HttpResponse | None:
     if not questions.is_question(request):
         raise Http404("only the gateway may ask here")
     questions.make_read_only(request)

@@ -1,6 +1,6 @@
 """What ``manage.py check`` says before the gateway or a browser has to.
 
-One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W043``, and a hint
+One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W045``, and a hint
 that says what to write. ``apps`` calls :func:`register_all`. A stock project with the
 few lines of the quick start gets no message at all, with DEBUG on or off, which a test proves.
 
@@ -19,6 +19,7 @@ from gatepost.checks import (
     middleware,
     secret,
     sessions,
+    sockets,
     topics,
     urls,
 )
@@ -48,4 +49,5 @@ def register_all() -> None:
     register(topics.check_fragments, Tags.templates)
     register(topics.check_tenants, Tags.security)
     register(topics.check_asked_again, Tags.security)
+    register(sockets.check_views, Tags.urls)
     register(caching.check_cache_times, Tags.caches)

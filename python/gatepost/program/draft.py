@@ -15,7 +15,13 @@ from django.conf import settings
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from gatepost import conf
-from gatepost.program import asgi_routes, gateway_toml, security_headers, static_files
+from gatepost.program import (
+    asgi_routes,
+    gateway_toml,
+    security_headers,
+    socket_views,
+    static_files,
+)
 from gatepost.program.frontend import Frontend
 from gatepost.program.gateway_toml import quoted
 from gatepost.program.hosts import host_alone
@@ -205,6 +211,7 @@ def _sockets() -> Iterator[str]:
         yield f'[[sockets]]\npath = "/ws/gatepost/"   # {note}'
     else:
         yield f"[[sockets]]\npath = {quoted(gateway_toml.SOCKET)}"
+    yield from _views()
     if not routes:
         return
     port, server = 8000, "the ASGI server's, as all of Django's"
@@ -226,6 +233,16 @@ def _sockets() -> Iterator[str]:
             )
             lines = [why, *(f"# {line}" for line in lines)]
         yield "\n".join(lines)
+
+
+def _views() -> Iterator[str]:
+    """Yield the routes whose views say who may listen."""
+    for view in socket_views.find():
+        if view.path is None:
+            yield f"# A view of @gatepost.socket at {view.pattern!r}: no route can be that"
+            continue
+        lines = [f"[[sockets]]\npath = {quoted(view.path)}", "view = true   # who may listen"]
+        yield "\n".join([*lines, "anonymous = true"] if view.anonymous else lines)
 
 
 def _auth() -> Iterator[str]:

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::broker::Joining;
-use crate::hub::{NotHeard, TopicRevocation};
+use crate::hub::{Granter, NotHeard, TopicRevocation};
 use crate::ids::TopicName;
 
 const USERS: [&str; 2] = ["1", "2"];
@@ -31,7 +31,10 @@ fn heard(name: &str) -> Audience {
 fn grant(name: &str, issued: u64) -> Grant {
     Grant {
         topic: topic(name),
-        issued: moment(issued),
+        by: Granter::Token {
+            issued: moment(issued),
+            is_public: false,
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::hub::TopicRevocation;
+use crate::hub::{Granter, TopicRevocation};
 use crate::ids::TopicName;
 
 const USERS: usize = 3;
@@ -163,10 +163,7 @@ impl World {
             return Ok(());
         };
         let member = member.member();
-        let grant = Grant {
-            topic: name(topic),
-            issued: moment(issued),
-        };
+        let grant = by_token(topic, moment(issued));
         let heard = subscribe(&self.broker, member.id, &[grant]);
         let may = self.model.may(connection, topic, issued);
         prop_assert_eq!(heard.topics.len() == 1, may);
@@ -190,6 +187,16 @@ impl World {
             prop_assert_eq!(got, expected, "connection {}", connection);
         }
         Ok(())
+    }
+}
+
+fn by_token(topic: usize, issued: u64) -> Grant {
+    Grant {
+        topic: name(topic),
+        by: Granter::Token {
+            issued,
+            is_public: false,
+        },
     }
 }
 
@@ -222,10 +229,7 @@ fn a_subscription_under_way_does_not_slip_past_a_revocation() {
     let broker = Broker::new(Arc::clone(&hub), Duration::from_secs(299));
     for _ in 0..300 {
         let member = join(&hub, "1");
-        let grants = [Grant {
-            topic: name(0),
-            issued: 0,
-        }];
+        let grants = [by_token(0, 0)];
         std::thread::scope(|scope| {
             scope.spawn(|| subscribe(&broker, member.member().id, &grants));
             scope.spawn(|| {

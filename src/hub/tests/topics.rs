@@ -5,23 +5,32 @@ use crate::ids::TopicName;
 use crate::words::Word;
 
 /// Later than anything that a test revokes.
-const LATER: u64 = 100_000_000_000_000;
+pub(super) const LATER: u64 = 100_000_000_000_000;
 
-fn topic(name: &str) -> TopicName {
+pub(super) fn topic(name: &str) -> TopicName {
     TopicName::new(name).unwrap()
 }
 
-fn heard(hub: &Hub, name: &str) -> usize {
+pub(super) fn heard(hub: &Hub, name: &str) -> usize {
     reached(hub, Audience::Topic(topic(name)))
 }
 
 fn subscribe(hub: &Hub, membership: &Membership, name: &str, issued: u64) -> Result<(), NotHeard> {
-    let topic = topic(name);
-    let grant = Grant { topic, issued };
+    let grant = by_token(name, issued);
     hub.subscribe(membership.member().id, &grant).map(|_| ())
 }
 
-fn revocation(name: &str, user: Option<&str>) -> TopicRevocation {
+pub(super) fn by_token(name: &str, issued: u64) -> Grant {
+    Grant {
+        topic: topic(name),
+        by: Granter::Token {
+            issued,
+            is_public: false,
+        },
+    }
+}
+
+pub(super) fn revocation(name: &str, user: Option<&str>) -> TopicRevocation {
     TopicRevocation {
         topic: topic(name),
         user: user.map(UserId::new),
@@ -31,7 +40,7 @@ fn revocation(name: &str, user: Option<&str>) -> TopicRevocation {
 }
 
 /// All that waits for a connection, in order.
-fn received(membership: &Membership) -> Vec<String> {
+pub(super) fn received(membership: &Membership) -> Vec<String> {
     let context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut received = Vec::new();
     while let std::task::Poll::Ready(Taken::Item(item)) =
@@ -168,11 +177,7 @@ fn a_visitor_hears_topics_and_words_alone_and_leaves_no_trace() {
 fn who_has_left_hears_nothing_and_leaves_no_trace() {
     let hub = Arc::new(Hub::new(LIMITS));
     let gone = join(&hub, "1", &[]).member().id;
-    let topic = topic("news");
-    let grant = Grant {
-        topic,
-        issued: LATER,
-    };
+    let grant = by_token("news", LATER);
     assert_eq!(hub.subscribe(gone, &grant), Err(NotHeard::Gone));
     hub.say(gone, Word::resync().text());
     assert_eq!(heard(&hub, "news"), 0);
@@ -191,11 +196,9 @@ fn connections_that_leave_while_they_subscribe_leave_no_trace() {
                 let (hub, ids) = (&hub, &ids);
                 scope.spawn(move || {
                     for (n, id) in ids.iter().enumerate() {
-                        let topic = topic(name);
-                        let issued = LATER + round;
-                        let _ = hub.subscribe(*id, &Grant { topic, issued });
+                        let _ = hub.subscribe(*id, &by_token(name, LATER + round));
                         if n % 3 == index {
-                            hub.unsubscribe(*id, &self::topic(name));
+                            hub.unsubscribe(*id, &topic(name));
                         }
                     }
                 });

@@ -86,6 +86,7 @@ impl OutboxSource {
         let answered = self.client.try_each(async |address: &DjangoAddress| {
             let call = Call {
                 method: Method::GET,
+                target: None,
                 query: &query,
                 host: &self.host,
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),

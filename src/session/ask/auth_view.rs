@@ -1,4 +1,4 @@
-//! The auth view, where Django judges one session, and how it is called.
+//! The auth view, where Django judges one session, and how it is called; and the views of sockets' paths.
 //!
 //! Used by `client`. The surprise: nothing of the handshake's upgrade goes along, since WSGI
 //! would run the view on it and plain ASGI answers 500 (Django 5.2 under uvicorn).
@@ -11,12 +11,13 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::{AuthUrl, UpstreamAddress};
-use crate::ids::RequestId;
+use crate::ids::{RequestId, ViewTarget};
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::ask::diagnose::{host_refused, may_refuse_host};
 use crate::session::ask::meaning::{self, Meaning};
-use crate::session::ask::response::Response;
+use crate::session::ask::response::{AskedView, Response};
+use crate::session::ask::view_faults::of_view;
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind, Unreachable};
 use crate::session::error::AuthError;
 use crate::session::lease::LeaseTerms;
@@ -73,6 +74,8 @@ pub(in crate::session) struct Answered {
 #[derive(Debug)]
 pub(in crate::session) struct AuthView {
     client: DjangoClient,
+    /// Where the project itself is, for the views of its paths.
+    project: DjangoClient,
     /// For one call.
     timeout: Duration,
     /// Whether Django answered 400 because of the host.
@@ -87,18 +90,22 @@ struct Proof {
     refuses_host: bool,
 }
 
-/// One call: the session it is about, and the handshake that makes it necessary, where there is one.
+/// One call: whom it is about, and the target of the handshake that makes it necessary, where there is one.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::session) struct AuthCall<'a> {
     pub(in crate::session) about: &'a AuthSubject,
-    pub(in crate::session) handshake: Option<(&'a str, RequestId)>,
+    pub(in crate::session) handshake: Option<&'a str>,
+    pub(in crate::session) request_id: Option<RequestId>,
+    /// Asked in place of the auth view.
+    pub(in crate::session) view: Option<&'a ViewTarget>,
 }
 
-impl AuthCall<'_> {
+impl<'a> AuthCall<'a> {
     /// The call, made in the name of `host`.
-    fn request<'h>(&self, host: &'h HeaderValue) -> Call<'h> {
+    fn request(&self, host: &'a HeaderValue) -> Call<'a> {
         Call {
             method: Method::GET,
+            target: self.view.map(ViewTarget::as_str),
             query: "",
             host,
             address: self.about.address,
@@ -124,8 +131,11 @@ impl AuthCall<'_> {
             }
         }
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        if let Some((target, request_id)) = self.handshake {
+        // A view is asked about its own path.
+        if let Some(target) = self.view.map(ViewTarget::as_str).or(self.handshake) {
             put(&mut headers, "x-original-uri", target);
+        }
+        if let Some(request_id) = self.request_id {
             put(&mut headers, "x-request-id", &request_id.to_string());
         }
         headers
@@ -135,17 +145,21 @@ impl AuthCall<'_> {
 impl AuthView {
     /// The view of the settings.
     pub(in crate::session) fn build(settings: &AuthSettings) -> Result<Self, ClientError> {
-        let client = DjangoClient::build(ClientSettings {
-            key: "auth.url",
-            url: &settings.url,
-            upstream: &settings.upstream,
-            // The limit below is the one that counts.
-            timeout: settings.timeout * BACKSTOP,
-            connect_timeout: settings.connect_timeout,
-            secrets: &settings.secrets,
-        })?;
+        let client = |key, url| {
+            DjangoClient::build(ClientSettings {
+                key,
+                url,
+                upstream: &settings.upstream,
+                // The limit below is the one that counts.
+                timeout: settings.timeout * BACKSTOP,
+                connect_timeout: settings.connect_timeout,
+                secrets: &settings.secrets,
+            })
+        };
+        let root = AuthUrl::Path("/".to_owned());
         Ok(Self {
-            client,
+            client: client("auth.url", &settings.url)?,
+            project: client("django.upstream", &root)?,
             timeout: settings.timeout,
             proof: Mutex::default(),
         })
@@ -153,7 +167,11 @@ impl AuthView {
 
     /// Asks about one session.
     pub(in crate::session) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
-        let answered = self.client.try_each(|address| {
+        let client = match call.view {
+            Some(_) => &self.project,
+            None => &self.client,
+        };
+        let answered = client.try_each(|address| {
             let answered = async {
                 let response = address.call(call.request(&call.about.host)).await?;
                 Ok(self.read(address, response, call).await)
@@ -183,23 +201,28 @@ impl AuthView {
         // The beginning of what is too large is enough to say what is wrong.
         let body = BoundedBody::read(response, LARGEST_ANSWER).await;
         let body = body.map_err(|cause| address.no_answer(cause))?;
-        if status == StatusCode::OK && body.is_cut {
-            return Err(misconfigured(address, too_large()));
-        }
         let response = Response {
             status,
             headers: &headers,
             body: &body.bytes,
             host: &call.about.host,
-            path: address.path(),
+            path: call.view.map_or(address.path(), ViewTarget::path),
+            of: match call.view {
+                Some(_) => AskedView::Path,
+                None => AskedView::Auth,
+            },
         };
+        if status == StatusCode::OK && body.is_cut {
+            let found = of_view(&response, too_large());
+            return Err(misconfigured(address, call, found));
+        }
         match meaning::judge(&response) {
             Meaning::Fault(_)
                 if may_refuse_host(&response) && self.refuses_host(address, call).await =>
             {
-                Err(misconfigured(address, host_refused(&call.about.host)))
+                Err(misconfigured(address, call, host_refused(&call.about.host)))
             }
-            Meaning::Fault(diagnosis) => Err(misconfigured(address, diagnosis)),
+            Meaning::Fault(diagnosis) => Err(misconfigured(address, call, diagnosis)),
             Meaning::Unavailable => Err(unreachable(address, Unreachable::Answered(status))),
             Meaning::Failing(diagnosis) => {
                 Err(unreachable(address, Unreachable::Failing(diagnosis.into())))
@@ -221,7 +244,8 @@ impl AuthView {
             return refuses_host;
         }
         let other = HeaderValue::from_static("localhost");
-        let again = address.call(call.request(&other)).await;
+        let again = AuthCall { ..call };
+        let again = address.call(again.request(&other)).await;
         let refuses_host = again.is_ok_and(|again| again.status() != StatusCode::BAD_REQUEST);
         *self.proof() = Some(Proof {
             host: host.clone(),
@@ -243,11 +267,12 @@ fn unreachable(address: &DjangoAddress, cause: Unreachable) -> AuthError {
     }
 }
 
-fn misconfigured(address: &DjangoAddress, diagnosis: Diagnosis) -> AuthError {
-    AuthError::Misconfigured {
-        place: address.name().to_owned(),
-        diagnosis,
-    }
+fn misconfigured(address: &DjangoAddress, call: AuthCall<'_>, diagnosis: Diagnosis) -> AuthError {
+    let place = match call.view {
+        Some(view) => format!("{} at {}", view.path(), address.name()),
+        None => address.name().to_owned(),
+    };
+    AuthError::Misconfigured { place, diagnosis }
 }
 
 fn too_large() -> Diagnosis {

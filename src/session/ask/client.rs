@@ -3,18 +3,23 @@
 //! Used by `authority`, which decides when.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use parking_lot::Mutex;
 
 use crate::session::ask::auth_view::{Answered, AuthCall, AuthSettings, AuthView};
-use crate::session::ask::batch_view::{BatchView, Batched, Together};
+use crate::session::ask::batch::{BatchItem, BatchKind, Together, TopicAnswer, TopicQuestion};
+use crate::session::ask::batch_view::{BatchView, Batched};
 use crate::session::ask::diagnoses::{Diagnoses, Whose};
 use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
 use crate::session::naming::Naming;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::upcall::ClientError;
+
+/// For so long it is taken for granted that Django still believes our signatures.
+const BELIEVED: Duration = Duration::from_secs(30);
 
 /// Calls Django.
 #[derive(Debug)]
@@ -23,6 +28,8 @@ pub(in crate::session) struct AuthClient {
     batch: Option<BatchView>,
     metrics: Arc<Metrics>,
     reach: Mutex<Reachability>,
+    /// When Django last believed a signature.
+    believed: Mutex<Option<Instant>>,
     diagnoses: Arc<Diagnoses>,
     naming: Arc<Naming>,
 }
@@ -52,11 +59,30 @@ impl AuthClient {
             naming: Arc::clone(&settings.naming),
             metrics,
             reach: Mutex::default(),
+            believed: Mutex::default(),
         })
     }
 
     /// Asks for one session.
     pub(in crate::session) async fn ask(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
+        let answered = self.ask_once(call).await;
+        let refused = |answered: &Answered| answered.answer.is_refused;
+        if !answered.as_ref().is_ok_and(refused) || self.is_believed() {
+            return answered;
+        }
+        // To whom Django does not believe, a socket's path is 404: a wrong secret must not look like a refusal.
+        let who = AuthCall { view: None, ..call };
+        match self.ask_once(who).await {
+            Err(error) if error.is_of_signature() => Err(error),
+            Err(_) => answered,
+            Ok(_) => {
+                self.record_belief();
+                answered
+            }
+        }
+    }
+
+    async fn ask_once(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
         let answered = self.auth_view.ask(call).await;
         if let Ok(Answered { headers, .. }) = &answered {
             self.naming.observe_judgement(headers);
@@ -64,50 +90,102 @@ impl AuthClient {
         let said = answered
             .as_ref()
             .map(|answered| Whose::of(&answered.answer));
-        let outcome = match &said {
-            Ok(Whose::User) => "user",
-            Ok(Whose::Anonymous) => "anonymous",
+        let outcome = match &answered {
+            Ok(answered) if answered.answer.is_refused => "not_allowed",
+            Ok(answered) if answered.answer.user.is_some() => "user",
+            Ok(_) => "anonymous",
             Err(error) => error.outcome(),
         };
         self.count(outcome);
+        if outcome == "user" {
+            self.record_belief();
+        }
+        let is_its_own = call.view.is_some() && said.as_ref().is_err_and(|it| it.is_failure());
         if let Some(batch) = &self.batch
+            && !is_its_own
             && !said.as_ref().is_err_and(|error| error.spares_others())
         {
-            batch.offer.record_single(said.is_ok());
+            batch.record_single(said.is_ok());
         }
+        let reach = self.reach();
         self.record(said, &call.about.host);
+        if is_its_own {
+            // One path's view fails, and nobody knows anything of Django.
+            *self.reach.lock() = reach;
+        }
         answered
     }
 
     /// Whether sessions can be asked for together, as far as is known.
-    pub(in crate::session) fn has_batch(&self) -> bool {
-        self.batch.as_ref().is_some_and(BatchView::is_offered)
+    pub(in crate::session) fn has_batch(&self, kind: BatchKind) -> bool {
+        let batch = self.batch.as_ref();
+        batch.is_some_and(|batch| batch.is_offered(kind))
     }
 
     /// Asks for several sessions of one host.
     pub(in crate::session) async fn ask_together(
         &self,
         question: &Together<'_>,
-    ) -> Result<Batched, AuthError> {
-        let Some(batch) = &self.batch else {
+    ) -> Result<Batched<BatchItem>, AuthError> {
+        let (Some(batch), Some(first)) = (&self.batch, question.asked.first()) else {
             return Ok(Batched::NotOffered);
         };
         let batched = batch.ask(question, &self.naming).await;
-        let host = question.sessions.first().map(|about| &about.host);
-        match (&batched, host) {
-            (Ok(Batched::Answers(answers)), Some(host)) => {
+        let is_user = |items: &[BatchItem]| {
+            let is_user = |item: &_| matches!(item, BatchItem::Answer(it) if it.user.is_some());
+            items.iter().any(is_user)
+        };
+        self.record_batch(&batched, &first.about.host, is_user);
+        batched
+    }
+
+    /// Asks who may still listen to topics by tokens.
+    pub(in crate::session) async fn ask_topics(
+        &self,
+        host: &HeaderValue,
+        topics: &[TopicQuestion],
+    ) -> Result<Batched<TopicAnswer>, AuthError> {
+        let Some(batch) = &self.batch else {
+            return Ok(Batched::NotOffered);
+        };
+        let batched = batch.ask_topics(host, topics, &self.naming).await;
+        self.record_batch(&batched, host, |_| false);
+        batched
+    }
+
+    fn record_batch<T>(
+        &self,
+        batched: &Result<Batched<T>, AuthError>,
+        host: &HeaderValue,
+        is_user: impl FnOnce(&[T]) -> bool,
+    ) {
+        match batched {
+            Ok(Batched::Answers(answers)) => {
                 self.count("batch");
-                let user = answers.iter().flatten().any(|answer| answer.user.is_some());
-                let whose = if user { Whose::User } else { Whose::Anonymous };
+                self.record_belief();
+                let whose = if is_user(answers) {
+                    Whose::User
+                } else {
+                    Whose::Anonymous
+                };
                 self.record(Ok(whose), host);
             }
-            (Err(error), Some(host)) => {
+            Ok(Batched::NotOffered) => self.count("no_batch"),
+            Err(error) => {
                 self.count(error.outcome());
                 self.record(Err(error), host);
             }
-            _ => self.count("no_batch"),
         }
-        batched
+    }
+
+    fn record_belief(&self) {
+        *self.believed.lock() = Some(Instant::now());
+    }
+
+    /// Whether Django has believed a signature a short time ago.
+    fn is_believed(&self) -> bool {
+        let believed = *self.believed.lock();
+        believed.is_some_and(|believed| believed.elapsed() < BELIEVED)
     }
 
     /// An error for a call that is not made.

@@ -1,6 +1,6 @@
 //! What the response to an auth call means.
 //!
-//! Used by `auth_view`. The surprise: only a clean JSON answer, 401 and 403 can mean "anonymous"; a
+//! Used by `auth_view`, also for the views of sockets' paths, which may refuse. The surprise: only a clean JSON answer, 401 and 403 can mean "anonymous"; a
 //! redirect, a page or a broken answer is a fault with a diagnosis (Django 4.2 to 6.1 give each of them
 //! for a different mistake in the project). But what may mend itself is no fault: a server error, a page
 //! that says when it comes back.
@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::session::answer::Answer;
 use crate::session::ask::diagnose::{diagnose, is_refused, not_json};
-use crate::session::ask::response::{Response, is_html};
+use crate::session::ask::response::{AskedView, Response, is_html};
+use crate::session::ask::view_faults::of_view;
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 use crate::web::media_type;
 
@@ -30,12 +31,24 @@ pub(in crate::session) enum Meaning {
 pub(in crate::session) fn judge(response: &Response<'_>) -> Meaning {
     match response.status.as_u16() {
         200 => judge_ok(response),
+        403 | 404 if refuses(response) => Meaning::Answer(Answer::refused()),
         401 | 403 if !is_guarded(response) => Meaning::Answer(Answer::default()),
         408 | 425 | 429 | 502..=504 => Meaning::Unavailable,
         _ if is_maintenance(response) => Meaning::Unavailable,
-        500 | 506..=599 => Meaning::Failing(diagnose(response)),
-        _ => Meaning::Fault(diagnose(response)),
+        500 | 506..=599 => Meaning::Failing(diagnosed(response)),
+        _ => Meaning::Fault(diagnosed(response)),
     }
+}
+
+/// Whether the view of a path refuses whoever asks. A page that names maintenance says nothing there: while
+/// developing, Django's own for 404 quotes the project's URLs.
+fn refuses(response: &Response<'_>) -> bool {
+    let is_silent = response.headers.contains_key(header::RETRY_AFTER);
+    response.of == AskedView::Path && !is_silent && !is_refused(response.body)
+}
+
+fn diagnosed(response: &Response<'_>) -> Diagnosis {
+    of_view(response, diagnose(response))
 }
 
 fn judge_ok(response: &Response<'_>) -> Meaning {
@@ -43,9 +56,10 @@ fn judge_ok(response: &Response<'_>) -> Meaning {
         return Meaning::Unavailable;
     }
     if !is_json(response.headers) {
-        return Meaning::Fault(not_json(response));
+        return Meaning::Fault(of_view(response, not_json(response)));
     }
     match Answer::decode(response.body) {
+        Ok(answer) if response.of == AskedView::Path => Meaning::Answer(answer.of_view()),
         Ok(answer) => Meaning::Answer(answer),
         Err(error) => Meaning::Fault(Diagnosis::new(
             DiagnosisKind::NotAnAnswer,
@@ -95,6 +109,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+    use crate::session::answer::GrantedTopics;
 
     fn meaning(status: u16, fields: &[(&'static str, &str)], body: &str) -> Meaning {
         at("/_gatepost/auth/", status, fields, body)
@@ -111,6 +126,22 @@ mod tests {
             body: body.as_bytes(),
             host: &HeaderValue::from_static("app.test"),
             path,
+            of: AskedView::Auth,
+        })
+    }
+
+    fn of_path(status: u16, fields: &[(&'static str, &str)], body: &str) -> Meaning {
+        let fields = fields.iter().map(|(name, value)| {
+            let name = http::HeaderName::from_static(name);
+            (name, value.parse().unwrap())
+        });
+        judge(&Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: &fields.collect(),
+            body: body.as_bytes(),
+            host: &HeaderValue::from_static("app.test"),
+            path: "/ws/orders/17/",
+            of: AskedView::Path,
         })
     }
 
@@ -140,6 +171,44 @@ mod tests {
         assert!(matches!(broken, Meaning::Fault(_)));
         let page = meaning(200, &[], "{\"user\":\"1\"}");
         assert!(matches!(page, Meaning::Fault(_)));
+    }
+
+    #[test]
+    fn the_view_of_a_path_may_refuse_and_its_answer_lets_listen() {
+        let debug = "<h1>Page not found</h1> maintenance/";
+        for (status, body) in [(403, ""), (404, debug)] {
+            let refused = of_path(status, &[HTML], body);
+            assert!(matches!(refused, Meaning::Answer(answer) if answer.is_refused));
+        }
+        assert!(is_anonymous(&of_path(401, &[], "")));
+        let silent = of_path(404, &[("retry-after", "60")], "");
+        assert!(matches!(silent, Meaning::Unavailable));
+        let Meaning::Answer(answer) = of_path(200, &[JSON], r#"{"user":"1"}"#) else {
+            panic!("an answer")
+        };
+        assert_eq!(answer.listening, Some(GrantedTopics::default()));
+        for (status, fields, body, kind) in [
+            (200, HTML, "<p>an order</p>", DiagnosisKind::Page),
+            (501, HTML, "not decorated", DiagnosisKind::Status),
+            (
+                302,
+                ("location", "/elsewhere/"),
+                "",
+                DiagnosisKind::Redirect,
+            ),
+            (
+                403,
+                JSON,
+                r#"{"error":"bad_signature"}"#,
+                DiagnosisKind::WrongSecret,
+            ),
+        ] {
+            let fault = of_path(status, &[fields], body);
+            assert!(
+                matches!(&fault, Meaning::Fault(found) if found.kind == kind),
+                "{fault:?}"
+            );
+        }
     }
 
     #[test]

@@ -18,6 +18,17 @@ pub(in crate::session) struct Response<'a> {
     pub(in crate::session) host: &'a HeaderValue,
     /// The path that was asked for.
     pub(in crate::session) path: &'a str,
+    /// Which view was asked.
+    pub(in crate::session) of: AskedView,
+}
+
+/// Which view was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::session) enum AskedView {
+    /// The auth view, who a session is.
+    Auth,
+    /// That of a socket's path, who may listen.
+    Path,
 }
 
 /// Whether a response says that its body is a page.

@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use http::{HeaderMap, header};
 
-use crate::session::answer::Answer;
 use crate::session::ask::auth_view::{Answered, AuthCall};
-use crate::session::ask::batch_view::{Batched, Frames, Together};
+use crate::session::ask::batch::{AskedTogether, BatchItem, BatchKind, Frames, Together};
+use crate::session::ask::batch_view::Batched;
 use crate::session::authority::scheduler::CallPermit;
 use crate::session::authority::single_flight::{Judgement, SingleFlight};
 use crate::session::change::Scope;
 use crate::session::error::AuthError;
+use crate::session::lease::ViewWord;
 
 impl CallPermit {
     /// Asks these questions, at least one.
@@ -31,7 +32,9 @@ impl CallPermit {
         let Some(answered) = self.answer_of(&flight).await else {
             return;
         };
-        if let Err(error @ AuthError::Unreachable { .. }) = &answered {
+        if let Err(error @ AuthError::Unreachable { .. }) = &answered
+            && !(flight.question.view.is_some() && error.is_failure())
+        {
             return scheduler.put_off(vec![flight], began, error);
         }
         scheduler.state().backoff.answered(Instant::now());
@@ -56,7 +59,9 @@ impl CallPermit {
         let question = &flight.question;
         let call = AuthCall {
             about: &question.about,
-            handshake: Some((&question.target, question.request_id)),
+            handshake: Some(&question.target),
+            request_id: question.request_id,
+            view: question.view.as_ref(),
         };
         let mut answered = std::pin::pin!(self.scheduler().client.ask(call));
         loop {
@@ -72,8 +77,14 @@ impl CallPermit {
     async fn ask_together(self, flights: Vec<Arc<SingleFlight>>) {
         let began = Instant::now();
         let scheduler = self.scheduler();
+        let asked = flights.iter().map(|flight| AskedTogether {
+            about: &flight.question.about,
+            view: flight.question.view.as_ref(),
+        });
+        let is_view = flights.first().is_some_and(|flight| flight.is_of_view());
         let question = Together {
-            sessions: flights.iter().map(|f| &f.question.about).collect(),
+            asked: asked.collect(),
+            kind: BatchKind::of_views(is_view),
             frames: Frames::Wanted,
         };
         let batched = scheduler.client.ask_together(&question).await;
@@ -90,18 +101,20 @@ impl CallPermit {
         }
     }
 
-    fn hand_out(
-        &self,
-        flights: Vec<Arc<SingleFlight>>,
-        answers: Vec<Option<Answer>>,
-        began: Instant,
-    ) {
+    fn hand_out(&self, flights: Vec<Arc<SingleFlight>>, items: Vec<BatchItem>, began: Instant) {
         let mut landed = Vec::with_capacity(flights.len());
-        let mut left_out = Vec::new();
-        for (flight, answer) in flights.into_iter().zip(answers) {
-            let Some(answer) = answer else {
-                left_out.push(flight);
-                continue;
+        let (mut left_out, mut later) = (Vec::new(), Vec::new());
+        for (flight, item) in flights.into_iter().zip(items) {
+            let answer = match item {
+                BatchItem::Answer(answer) => answer,
+                BatchItem::Later => {
+                    later.push(flight);
+                    continue;
+                }
+                BatchItem::Alone => {
+                    left_out.push(flight);
+                    continue;
+                }
             };
             let judgement = Judgement {
                 answer,
@@ -112,7 +125,12 @@ impl CallPermit {
             self.grant(&flight, &judgement);
             landed.push((flight, Ok(Arc::new(judgement))));
         }
+        if landed.is_empty() {
+            // Or the same might be asked for ever.
+            left_out.append(&mut later);
+        }
         self.scheduler().ask_alone(left_out);
+        self.scheduler().ask_next(later);
         self.scheduler().land(landed);
     }
 
@@ -138,6 +156,15 @@ impl CallPermit {
     fn grant(&self, flight: &SingleFlight, judgement: &Judgement) {
         let about = &flight.question.about;
         let leases = &self.scheduler().leases;
-        leases.grant(about.session(), &judgement.answer, judgement.asked);
+        let Judgement { answer, asked, .. } = judgement;
+        if !flight.is_of_view() {
+            return leases.grant(about.session(), answer, *asked);
+        }
+        let asked = *asked;
+        leases.grant_view(flight.key, about.session(), ViewWord { answer, asked });
+        if answer.user.is_some() {
+            // What it says of the session is as good as the auth view's word.
+            leases.confirm(about.session(), &answer.of_session(), asked);
+        }
     }
 }

@@ -11,32 +11,33 @@ pub(in crate::session) mod queue;
 pub(in crate::session) mod recheck;
 pub(in crate::session) mod scheduler;
 pub(in crate::session) mod single_flight;
+pub(in crate::session) mod verdict;
 pub(in crate::session) mod waiting_room;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::sync::watch;
 
 use crate::hub::Hub;
-use crate::identity::Identity;
+use crate::ids::ViewTarget;
 use crate::net::drain::DrainWatch;
 use crate::net::per_address::NoPlace;
-use crate::publication::Frame;
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::ask::auth_view::AuthSettings;
+use crate::session::ask::batch::{BatchKind, TopicAnswer, TopicQuestion};
 use crate::session::ask::client::{AuthClient, Reachability};
 use crate::session::ask::diagnoses::Diagnoses;
 use crate::session::authority::scheduler::{Joined, Scheduler, SchedulerSettings};
 use crate::session::authority::single_flight::{FlightProgress, Judgement};
+use crate::session::authority::verdict::Verdict;
 use crate::session::authority::waiting_room::{WaitingPlace, WaitingRoom};
-use crate::session::cookie::SessionAt;
 use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
 use crate::session::lease::{Lease, LeaseKey, Leases, Lookup};
-use crate::session::question::{AuthSubject, Question};
+use crate::session::question::{AuthSubject, Question, ViewSubject};
 use crate::telemetry::metrics::Metrics;
 use crate::upcall::ClientError;
 
@@ -51,29 +52,6 @@ pub struct Authority {
     waiting_room: WaitingRoom,
     leases: Arc<Leases>,
     secrets: Secrets,
-}
-
-/// What Django says of a session.
-#[derive(Debug)]
-pub enum Verdict {
-    /// Nobody is logged in. With the answer's `Set-Cookie` fields: the browser may have to drop a session
-    /// that is over.
-    Anonymous(Vec<HeaderValue>),
-    /// Somebody is.
-    LoggedIn(LoggedIn),
-}
-
-/// A session with a user.
-#[derive(Debug)]
-pub struct LoggedIn {
-    /// Who it is.
-    pub identity: Identity,
-    /// What the connection gets first.
-    pub frames: Vec<Frame>,
-    /// The answer's `Set-Cookie` fields, for the handshake's answer.
-    pub set_cookies: Vec<HeaderValue>,
-    /// When Django was asked: a revocation since then wins.
-    pub asked: Instant,
 }
 
 /// A question that waits for Django's answer.
@@ -115,11 +93,18 @@ impl Authority {
     }
 
     /// What is relied upon without asking; `None` where Django has to be asked.
-    pub fn known(&self, session: SessionAt<'_>) -> Option<Verdict> {
-        match self.leases.find(&self.leases.key(session)) {
+    pub fn known(&self, about: &AuthSubject, view: Option<&ViewTarget>) -> Option<Verdict> {
+        match self.leases.find(&self.key(about, view)) {
             Lookup::Fresh(lease) => Some(Verdict::of_lease(&lease)),
             Lookup::Stale(lease) if self.scheduler.is_away() => Some(Verdict::of_lease(&lease)),
             Lookup::Stale(_) | Lookup::Miss => None,
+        }
+    }
+
+    fn key(&self, about: &AuthSubject, view: Option<&ViewTarget>) -> LeaseKey {
+        match view {
+            None => self.leases.key(about.session()),
+            Some(view) => self.leases.view_key(about.session(), view),
         }
     }
 
@@ -134,7 +119,7 @@ impl Authority {
             _place: self.waiting_room.enter(question.about.address)?,
             scheduler: Arc::clone(&self.scheduler),
             secrets: self.secrets.clone(),
-            key: self.leases.key(question.about.session()),
+            key: self.key(&question.about, question.view.as_ref()),
             question,
         })
     }
@@ -145,9 +130,26 @@ impl Authority {
         self.scheduler.recheck(sessions).await
     }
 
+    /// Asks views again who may listen, in the same way.
+    pub(in crate::session) async fn recheck_views(
+        &self,
+        views: &[ViewSubject],
+    ) -> Vec<Result<Answer, AuthError>> {
+        self.scheduler.recheck_views(views).await
+    }
+
+    /// Asks who may still listen to topics by tokens.
+    pub(in crate::session) async fn recheck_topics(
+        &self,
+        host: &HeaderValue,
+        topics: &[TopicQuestion],
+    ) -> Vec<TopicAnswer> {
+        self.scheduler.recheck_topics(host, topics).await
+    }
+
     /// Whether sessions can be asked for together, as far as is known.
     pub(in crate::session) fn has_batch(&self) -> bool {
-        self.scheduler.client.has_batch()
+        self.scheduler.client.has_batch(BatchKind::Sessions)
     }
 
     /// What is relied upon without asking.
@@ -245,29 +247,12 @@ impl PendingVerdict {
     }
 
     fn verdict_of(&self, judgement: &Judgement) -> Verdict {
+        let answer = &judgement.answer;
+        if answer.is_refused {
+            return Verdict::Refused;
+        }
         let sessions = self.question.about.cookies.digests(&self.secrets);
-        match judgement.answer.identity(sessions) {
-            Some(identity) => Verdict::LoggedIn(LoggedIn {
-                identity,
-                frames: judgement.answer.frames.clone(),
-                set_cookies: judgement.set_cookies.clone(),
-                asked: judgement.asked,
-            }),
-            None => Verdict::Anonymous(judgement.set_cookies.clone()),
-        }
-    }
-}
-
-impl Verdict {
-    fn of_lease(lease: &Lease) -> Self {
-        match &lease.identity {
-            Some(identity) => Self::LoggedIn(LoggedIn {
-                identity: identity.clone(),
-                frames: lease.frames.to_vec(),
-                set_cookies: Vec::new(),
-                asked: lease.asked,
-            }),
-            None => Self::Anonymous(Vec::new()),
-        }
+        let identity = answer.identity(sessions);
+        Verdict::of_judgement(judgement, identity)
     }
 }

@@ -110,6 +110,13 @@ impl Queue {
         }
     }
 
+    /// Whether the first who waits wants to hear of a view.
+    pub(in crate::session) fn is_next_of_view(&self) -> bool {
+        self.waiting
+            .front()
+            .is_some_and(|flight| flight.is_of_view())
+    }
+
     /// Whether no handshake waits for its turn.
     pub(in crate::session) fn is_calm(&self) -> bool {
         self.waiting.is_empty() && self.alone.is_empty()
@@ -125,17 +132,19 @@ impl Queue {
         NextStep::Call(next.into_iter().collect())
     }
 
-    /// The first that waits, and others of its host.
+    /// The first who waits, and others of its host and kind.
     fn batch(&mut self) -> Vec<Arc<SingleFlight>> {
         let mut batch: Vec<Arc<SingleFlight>> = Vec::new();
         let mut size = 0;
         let waiting = std::mem::take(&mut self.waiting);
         for flight in waiting {
-            let about = &flight.question.about;
-            let length = about.cookies.header().len();
+            let length = flight.weight();
             let fits = batch.first().is_none_or(|first| {
-                let same_host = first.question.about.host == about.host;
-                same_host && batch.len() < MOST && size + length <= LARGEST_REQUEST
+                let same_host = first.question.about.host == flight.question.about.host;
+                same_host
+                    && first.is_of_view() == flight.is_of_view()
+                    && batch.len() < MOST
+                    && size + length <= LARGEST_REQUEST
             });
             if fits {
                 size += length;

@@ -13,11 +13,14 @@ use http::HeaderValue;
 
 use crate::session::answer::Answer;
 use crate::session::ask::auth_view::AuthCall;
-use crate::session::ask::batch_view::{Batched, Frames, LARGEST_REQUEST, Together};
+use crate::session::ask::batch::{
+    AskedTogether, BatchItem, BatchKind, Frames, Together, TopicAnswer, TopicQuestion,
+};
+use crate::session::ask::batch_view::{Batched, LARGEST_REQUEST};
 use crate::session::authority::batcher::MOST;
 use crate::session::authority::scheduler::{CallPermit, Scheduler};
 use crate::session::error::AuthError;
-use crate::session::question::AuthSubject;
+use crate::session::question::{AuthSubject, ViewSubject};
 
 /// Handshakes go first for this long; then a re-check takes the next turn all the same.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -26,29 +29,107 @@ const LOOK: Duration = Duration::from_millis(200);
 
 type Rechecked = Result<Answer, AuthError>;
 
+/// How often is asked again what a batch had no time for.
+const ROUNDS: usize = 20;
+
 impl Scheduler {
     /// Asks again who these sessions are; the answers come in their order.
     pub(in crate::session) async fn recheck(
         self: &Arc<Self>,
         sessions: &[AuthSubject],
     ) -> Vec<Rechecked> {
-        let mut judged: Vec<Option<Rechecked>> = sessions.iter().map(|_| None).collect();
-        for batch in batches(sessions) {
-            if !self.client.has_batch() {
-                break;
-            }
-            let about: Vec<_> = batch.iter().map(|index| &sessions[*index]).collect();
-            for (index, answer) in batch.iter().zip(self.recheck_together(&about).await) {
-                judged[*index] = answer;
+        let asked = sessions
+            .iter()
+            .map(|about| AskedTogether { about, view: None });
+        let asked: Vec<_> = asked.collect();
+        self.recheck_each(&asked, BatchKind::Sessions).await
+    }
+
+    /// Asks views again who may listen; the answers come in their order.
+    pub(in crate::session) async fn recheck_views(
+        self: &Arc<Self>,
+        views: &[ViewSubject],
+    ) -> Vec<Rechecked> {
+        let asked = views
+            .iter()
+            .map(|ViewSubject { about, view }| AskedTogether {
+                about,
+                view: Some(view),
+            });
+        let asked: Vec<_> = asked.collect();
+        self.recheck_each(&asked, BatchKind::Views).await
+    }
+
+    /// Asks who may still listen to topics by tokens, up to [`MOST`] at once. Where nobody says, nobody
+    /// knows.
+    pub(in crate::session) async fn recheck_topics(
+        self: &Arc<Self>,
+        host: &HeaderValue,
+        topics: &[TopicQuestion],
+    ) -> Vec<TopicAnswer> {
+        let mut said = Vec::with_capacity(topics.len());
+        for topics in topics.chunks(MOST) {
+            let answers = if self.client.has_batch(BatchKind::Views) {
+                self.recheck_topics_once(host, topics).await
+            } else {
+                None
+            };
+            said.extend(answers.unwrap_or_else(|| vec![TopicAnswer::Unknown; topics.len()]));
+        }
+        said
+    }
+
+    async fn recheck_topics_once(
+        self: &Arc<Self>,
+        host: &HeaderValue,
+        topics: &[TopicQuestion],
+    ) -> Option<Vec<TopicAnswer>> {
+        let turn = self.low_turn().await.ok()?;
+        let began = Instant::now();
+        let batched = self.client.ask_topics(host, topics).await;
+        self.record(batched.as_ref().err(), began);
+        drop(turn);
+        match batched {
+            Ok(Batched::Answers(answers)) => Some(answers),
+            Ok(Batched::NotOffered) | Err(_) => None,
+        }
+    }
+
+    async fn recheck_each(
+        self: &Arc<Self>,
+        asked: &[AskedTogether<'_>],
+        kind: BatchKind,
+    ) -> Vec<Rechecked> {
+        let mut judged: Vec<Option<Rechecked>> = asked.iter().map(|_| None).collect();
+        for mut batch in batches(asked) {
+            for _round in 0..ROUNDS {
+                if batch.is_empty() || !self.client.has_batch(kind) {
+                    break;
+                }
+                let together = batch.iter().map(|index| asked[*index]).collect();
+                let mut later = Vec::new();
+                for (index, said) in batch
+                    .iter()
+                    .zip(self.recheck_together(together, kind).await)
+                {
+                    match said {
+                        Some(rechecked) => judged[*index] = Some(rechecked),
+                        None => later.push(*index),
+                    }
+                }
+                let is_getting_on = later.len() < batch.len();
+                batch = later;
+                if !is_getting_on {
+                    break;
+                }
             }
         }
-        let left: Vec<_> = (0..sessions.len())
-            .filter(|i| judged[*i].is_none())
-            .collect();
+        let left = (0..asked.len()).filter(|index| judged[*index].is_none());
+        let left: Vec<_> = left.collect();
         let at_once = (self.terms.concurrency / 2).max(1);
         let alone = left
             .into_iter()
-            .map(|index| async move { (index, self.recheck_one(&sessions[index]).await) });
+            .map(|index| async move { (index, self.recheck_one(asked[index]).await) });
         let mut alone = stream::iter(alone).buffer_unordered(at_once);
         while let Some((index, answer)) = alone.next().await {
             judged[index] = Some(answer);
@@ -60,46 +141,58 @@ impl Scheduler {
 
     async fn recheck_together(
         self: &Arc<Self>,
-        sessions: &[&AuthSubject],
+        asked: Vec<AskedTogether<'_>>,
+        kind: BatchKind,
     ) -> Vec<Option<Rechecked>> {
         let turn = match self.low_turn().await {
             Ok(turn) => turn,
-            Err(error) => return sessions.iter().map(|_| Some(Err(error.clone()))).collect(),
+            Err(error) => return asked.iter().map(|_| Some(Err(error.clone()))).collect(),
         };
         let began = Instant::now();
+        let frames = Frames::Unwanted;
         let question = Together {
-            sessions: sessions.to_vec(),
-            frames: Frames::Unwanted,
+            asked,
+            kind,
+            frames,
         };
         let batched = self.client.ask_together(&question).await;
         self.record(batched.as_ref().err(), began);
         drop(turn);
+        let asked = question.asked.into_iter();
         match batched {
-            Ok(Batched::Answers(answers)) => sessions
-                .iter()
-                .zip(answers)
-                .map(|(about, answer)| answer.map(|answer| Ok(self.confirm(about, answer, began))))
+            Ok(Batched::Answers(items)) => asked
+                .zip(items)
+                .map(|(asked, item)| match item {
+                    BatchItem::Answer(answer) => Some(Ok(self.confirm(asked, answer, began))),
+                    BatchItem::Later | BatchItem::Alone => None,
+                })
                 .collect(),
-            Ok(Batched::NotOffered) => sessions.iter().map(|_| None).collect(),
-            Err(error) => sessions.iter().map(|_| Some(Err(error.clone()))).collect(),
+            Ok(Batched::NotOffered) => asked.map(|_| None).collect(),
+            Err(error) => asked.map(|_| Some(Err(error.clone()))).collect(),
         }
     }
 
-    async fn recheck_one(self: &Arc<Self>, about: &AuthSubject) -> Rechecked {
+    async fn recheck_one(self: &Arc<Self>, asked: AskedTogether<'_>) -> Rechecked {
         let turn = self.low_turn().await?;
         let began = Instant::now();
         let call = AuthCall {
-            about,
+            about: asked.about,
             handshake: None,
+            request_id: None,
+            view: asked.view,
         };
         let answered = self.client.ask(call).await;
-        self.record(answered.as_ref().err(), began);
+        let is_away = |error: &&AuthError| asked.view.is_none() || !error.is_failure();
+        self.record(answered.as_ref().err().filter(is_away), began);
         drop(turn);
-        answered.map(|answered| self.confirm(about, answered.answer, began))
+        answered.map(|answered| self.confirm(asked, answered.answer, began))
     }
 
-    fn confirm(&self, about: &AuthSubject, answer: Answer, asked: Instant) -> Answer {
-        self.leases.confirm(about.session(), &answer, asked);
+    /// A view says who the session is, too; but a session that is asked about by itself has its own word.
+    fn confirm(&self, asked: AskedTogether<'_>, answer: Answer, began: Instant) -> Answer {
+        if asked.view.is_none() {
+            self.leases.confirm(asked.about.session(), &answer, began);
+        }
         answer
     }
 
@@ -137,12 +230,13 @@ impl Scheduler {
     }
 }
 
-/// Indices of sessions that can be asked for together: of one host, and not too many.
-fn batches(sessions: &[AuthSubject]) -> Vec<Vec<usize>> {
+/// Indices of what can be asked for together: of one host, and not too much.
+fn batches(asked: &[AskedTogether<'_>]) -> Vec<Vec<usize>> {
     let mut by_host: HashMap<&HeaderValue, Vec<(Vec<usize>, usize)>> = HashMap::new();
-    for (index, about) in sessions.iter().enumerate() {
-        let length = about.cookies.header().len();
-        let batches = by_host.entry(&about.host).or_default();
+    for (index, one) in asked.iter().enumerate() {
+        let path = one.view.map_or(0, |view| view.as_str().len());
+        let length = one.about.cookies.header().len() + path;
+        let batches = by_host.entry(&one.about.host).or_default();
         match batches.last_mut() {
             Some((batch, size)) if batch.len() < MOST && *size + length <= LARGEST_REQUEST => {
                 batch.push(index);

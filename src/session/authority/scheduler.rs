@@ -13,6 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use crate::net::drain::DrainWatch;
+use crate::session::ask::batch::BatchKind;
 use crate::session::ask::client::AuthClient;
 use crate::session::authority::queue::{NextStep, Queue};
 use crate::session::authority::single_flight::{FlightProgress, Judgement, SingleFlight};
@@ -132,8 +133,9 @@ impl Scheduler {
     /// Takes what is asked next, and counts it as under way.
     fn step(&self) -> NextStep {
         let mut state = self.state();
-        let (now, together) = (Instant::now(), self.client.has_batch());
-        let step = state.next(now, self.terms.concurrency, together);
+        let is_view = state.is_next_of_view();
+        let together = self.client.has_batch(BatchKind::of_views(is_view));
+        let step = state.next(Instant::now(), self.terms.concurrency, together);
         if let NextStep::Call(_) = &step {
             state.under_way += 1;
         }
@@ -190,6 +192,14 @@ impl Scheduler {
         flights: impl IntoIterator<Item = Arc<SingleFlight>>,
     ) {
         self.state().alone.extend(flights);
+    }
+
+    /// Puts questions first again that a batch had no time for.
+    pub(in crate::session) fn ask_next(&self, flights: Vec<Arc<SingleFlight>>) {
+        let mut state = self.state();
+        for flight in flights.into_iter().rev() {
+            state.waiting.push_front(flight);
+        }
     }
 
     /// Gives a question up, unless somebody waits for it after all.

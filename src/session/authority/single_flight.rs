@@ -62,7 +62,19 @@ impl SingleFlight {
         (Arc::new(flight), waits)
     }
 
-    /// One more that waits.
+    /// Whether a view is asked who may listen.
+    pub(in crate::session) fn is_of_view(&self) -> bool {
+        self.question.view.is_some()
+    }
+
+    /// What it takes of a batch, in bytes.
+    pub(in crate::session) fn weight(&self) -> usize {
+        let Question { about, view, .. } = &self.question;
+        let path = view.as_ref().map_or(0, |view| view.as_str().len());
+        about.cookies.header().len() + path
+    }
+
+    /// One more who waits.
     pub(in crate::session) fn join(&self) -> watch::Receiver<FlightProgress> {
         self.progress.subscribe()
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::identity::Identity;
 use crate::publication::Frame;
+use crate::session::answer::GrantedTopics;
 
 /// Keyed hashes of all that Django is sent to tell a session by: half of the session's digest, and half
 /// of a hash of the host and the picked cookies.
@@ -17,6 +18,8 @@ pub(in crate::session) struct Lease {
     pub(in crate::session) identity: Option<Identity>,
     /// What a new connection gets first.
     pub(in crate::session) frames: Box<[Frame]>,
+    /// What may be heard, where it is a view's answer.
+    pub(in crate::session) listening: Option<GrantedTopics>,
     /// When Django was asked, so when this was certainly true.
     pub(in crate::session) asked: Instant,
     /// Until when Django is not asked again.
@@ -44,16 +47,24 @@ impl LeaseKey {
 }
 
 impl Lease {
-    /// Its groups and frames in bytes.
+    /// Its groups, frames and topics in bytes.
     pub(in crate::session) fn weight(&self) -> usize {
+        let listening = self.listening.iter();
+        let topics = listening.flat_map(|listening| &listening.topics);
+        let topics = topics.map(|topic| topic.as_str().len() + 32);
         let groups = self.identity.iter().flat_map(|identity| &identity.groups);
         let groups = groups.map(|name| name.as_str().len() + 32);
-        groups.chain(self.frames.iter().map(Frame::size)).sum()
+        let frames = self.frames.iter().map(Frame::size);
+        groups.chain(frames).chain(topics).sum()
     }
 
     /// Whether it is over for every use, even while Django cannot be reached.
     pub(in crate::session) fn is_over(&self, now: Instant, grace: Duration) -> bool {
         let expired = |end| end <= SystemTime::now();
+        let listening = self.listening.as_ref();
+        if listening.is_some_and(|listening| listening.expires.is_some_and(expired)) {
+            return true;
+        }
         let Some(identity) = &self.identity else {
             return self.until <= now;
         };

@@ -189,6 +189,7 @@ impl SealedLease {
         let lease = Lease {
             identity: Some(identity),
             frames: Box::default(),
+            listening: None,
             asked: valid.asked,
             until: valid.until,
         };

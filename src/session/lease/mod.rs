@@ -8,6 +8,7 @@ pub(in crate::session) mod cache;
 pub(in crate::session) mod entry;
 pub(in crate::session) mod file;
 pub(in crate::session) mod shard;
+pub(in crate::session) mod terms;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use aws_lc_rs::hmac;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::hub::Hub;
-use crate::ids::{DigestKey, SessionDigest, UserId};
+use crate::ids::{DigestKey, SessionDigest, UserId, ViewTarget};
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::cookie::SessionAt;
@@ -25,6 +26,7 @@ pub(in crate::session) use crate::session::lease::entry::Lease;
 pub use crate::session::lease::entry::LeaseKey;
 use crate::session::lease::entry::{SessionKey, Validity};
 use crate::session::lease::shard::{LARGEST, Shard};
+pub use crate::session::lease::terms::LeaseTerms;
 use crate::web::hosts::canonical_authority;
 
 /// Every page of a session may grant a lease, so the lock is split; a power of two.
@@ -43,13 +45,12 @@ pub(in crate::session) enum Lookup {
     Miss,
 }
 
-/// For how long answers are relied upon.
+/// What a view said of a session.
 #[derive(Clone, Copy, Debug)]
-pub struct LeaseTerms {
-    /// `auth.lease`: where the answer does not say.
-    pub lease: Duration,
-    /// `auth.grace`: while Django cannot be reached. No lease is longer.
-    pub grace: Duration,
+pub(in crate::session) struct ViewWord<'a> {
+    pub(in crate::session) answer: &'a Answer,
+    /// When it was asked.
+    pub(in crate::session) asked: Instant,
 }
 
 /// All leases of this process.
@@ -109,6 +110,32 @@ impl Leases {
         self.frames.load(Ordering::Relaxed)
     }
 
+    /// Relies upon what a view said, for this very path and session alone. What refuses is asked about each
+    /// time.
+    pub(in crate::session) fn grant_view(
+        &self,
+        key: LeaseKey,
+        session: SessionAt<'_>,
+        said: ViewWord<'_>,
+    ) {
+        let ViewWord { answer, asked } = said;
+        let Some(listening) = &answer.listening else {
+            return;
+        };
+        let until = asked + self.terms.of(answer);
+        let frames = answer.lease.map(|_| answer.frames.clone().into());
+        let lease = Lease {
+            identity: answer.identity(session.cookies.digests(&self.secrets)),
+            frames: frames.unwrap_or_default(),
+            listening: Some(listening.clone()),
+            asked,
+            until,
+        };
+        if lease.weight() <= LARGEST {
+            self.put(key, lease);
+        }
+    }
+
     fn store(&self, session: SessionAt<'_>, answer: &Answer, valid: Validity) {
         if !answer.frames.is_empty() {
             self.frames.store(true, Ordering::Relaxed);
@@ -117,6 +144,7 @@ impl Leases {
         let lease = Lease {
             identity: answer.identity(session.cookies.digests(&self.secrets)),
             frames: frames.unwrap_or_default(),
+            listening: None,
             asked: valid.asked,
             until: valid.until,
         };
@@ -139,6 +167,21 @@ impl Leases {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&digest.first_half());
         key[16..].copy_from_slice(&way.as_ref()[..16]);
+        LeaseKey(key)
+    }
+
+    /// What a lease of a view's answer about a session is kept under.
+    pub(in crate::session) fn view_key(
+        &self,
+        session: SessionAt<'_>,
+        view: &ViewTarget,
+    ) -> LeaseKey {
+        let LeaseKey(mut key) = self.key(session);
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(b"gatepost-view\n");
+        context.update(&key);
+        context.update(view.as_str().as_bytes());
+        key[16..].copy_from_slice(&context.sign().as_ref()[..16]);
         LeaseKey(key)
     }
 
@@ -235,29 +278,16 @@ impl Leases {
     pub(in crate::session) fn is_revoked(&self, lease: &Lease) -> bool {
         let identity = lease.identity.as_ref();
         identity.is_some_and(|identity| self.hub.revoked(identity, lease.asked).is_some())
+            || lease.listening.as_ref().is_some_and(|listening| {
+                let nobody = UserId::new("");
+                let user = identity.map_or(&nobody, |identity| &identity.user);
+                self.hub.revoked_since(&listening.topics, user, lease.asked)
+            })
     }
 
     fn shard(&self, session: SessionKey) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[usize::from(session[0]) % SHARDS];
         // A shelf is whole even if some user of it panicked.
         shard.lock()
-    }
-}
-
-impl LeaseTerms {
-    /// The longest that anything is relied upon.
-    pub fn longest(&self) -> Duration {
-        self.lease.max(self.grace)
-    }
-
-    /// How long an answer is relied upon. One with frames only where it says so itself: unread counts
-    /// of ten seconds ago are wrong.
-    fn of(&self, answer: &Answer) -> Duration {
-        let default = if answer.frames.is_empty() {
-            self.lease
-        } else {
-            Duration::ZERO
-        };
-        answer.lease.unwrap_or(default).min(self.longest())
     }
 }

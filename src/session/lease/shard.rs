@@ -16,6 +16,8 @@ use crate::session::lease::entry::{Lease, LeaseKey, SessionKey};
 const MOST_SESSIONS: usize = 8192;
 /// Leases without one. Any client can make them, which is why they have a shelf of their own.
 const MOST_NOBODIES: usize = 1024;
+/// Answers of views. A browser may make up queries, which push out other such answers alone.
+const MOST_VIEWS: usize = 1024;
 /// Leases of one session; a further one takes the place of its oldest.
 const MOST_WAYS: usize = 4;
 /// Groups and frames of one session together, in bytes.
@@ -28,6 +30,7 @@ const MOST_OF_USER: usize = MOST_SESSIONS / 16;
 pub(in crate::session) struct Shard {
     users: BoundedCache<SessionKey, Vec<Way>>,
     nobodies: BoundedCache<LeaseKey, Arc<Lease>>,
+    views: BoundedCache<LeaseKey, Arc<Lease>>,
     shares: Shares,
 }
 
@@ -53,6 +56,7 @@ impl Shard {
         Self {
             users: BoundedCache::new(MOST_SESSIONS),
             nobodies: BoundedCache::new(MOST_NOBODIES),
+            views: BoundedCache::new(MOST_VIEWS),
             shares: Shares::default(),
         }
     }
@@ -61,7 +65,8 @@ impl Shard {
     pub(in crate::session) fn get(&self, key: &LeaseKey) -> Option<&Arc<Lease>> {
         let ways = self.users.get(&key.session()).into_iter().flatten();
         let mut ways = ways.filter(|way| way.key == *key).map(|way| &way.lease);
-        ways.next().or_else(|| self.nobodies.get(key))
+        let others = || self.nobodies.get(key).or_else(|| self.views.get(key));
+        ways.next().or_else(others)
     }
 
     /// Whether a user is known of a session.
@@ -87,6 +92,7 @@ impl Shard {
     /// Forgets what is kept under a key.
     pub(in crate::session) fn remove(&mut self, key: &LeaseKey) {
         self.nobodies.remove(key);
+        self.views.remove(key);
         if let Some(ways) = self.users.get_mut(&key.session()) {
             ways.retain(|way| way.key != *key);
             if ways.is_empty() {
@@ -115,6 +121,9 @@ impl Shard {
         is_over: impl Fn(&Lease) -> bool,
     ) {
         self.remove(&key);
+        if lease.listening.is_some() {
+            return self.views.put(key, lease, |old| is_over(old));
+        }
         let Some(identity) = &lease.identity else {
             return self.nobodies.put(key, lease, |old| is_over(old));
         };
@@ -179,6 +188,7 @@ mod tests {
         Arc::new(Lease {
             identity: Some(identity),
             frames: Box::default(),
+            listening: None,
             asked,
             until: asked + Duration::from_secs(10),
         })

@@ -2,12 +2,15 @@
 //!
 //! Called by `lifecycle` and `rechecks`. Nothing is changed here.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::LiveSessions;
-use super::session::LiveSubject;
-use crate::ids::{SessionDigest, UserId};
+use super::session::{LiveId, LiveSubject};
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, SessionDigest, UserId};
 use crate::publication::Audience;
+use crate::session::question::AuthSubject;
 
 impl LiveSessions {
     /// How many sessions there are.
@@ -84,6 +87,39 @@ impl LiveSessions {
     /// writes it again.
     pub(in crate::session) fn is_crossed(&self, session: &SessionDigest) -> bool {
         self.table.lock().crossings.is_crossed(session)
+    }
+
+    /// Who a session is that was to be asked about; `None` where it has ended, or has other cookies by now.
+    pub(in crate::session) fn identity_of(&self, session: &LiveSubject) -> Option<Arc<Identity>> {
+        let table = self.table.lock();
+        let live = table.get(session.id)?;
+        let same = live.cookies == session.about.cookies;
+        same.then(|| Arc::clone(&live.identity))
+    }
+
+    /// The session of this very identity, to be asked about.
+    pub(in crate::session) fn of_identity(&self, identity: &Arc<Identity>) -> Option<LiveSubject> {
+        let table = self.table.lock();
+        let ids = table.of_session(identity.sessions.first()?).into_iter();
+        let is_it = |id: &LiveId| {
+            let live = table.get(*id);
+            live.is_some_and(|live| Arc::ptr_eq(&live.identity, identity))
+        };
+        table.subjects(ids.filter(is_it)).pop()
+    }
+
+    /// The visitors, and what can be asked about each.
+    pub(in crate::session) fn visitors(&self) -> Vec<(ConnectionId, Arc<AuthSubject>)> {
+        let visitors = self.visitors.lock();
+        let visitors = visitors.iter();
+        visitors
+            .map(|(id, about)| (*id, Arc::clone(about)))
+            .collect()
+    }
+
+    /// What can be asked about a visitor.
+    pub(in crate::session) fn visitor(&self, connection: ConnectionId) -> Option<Arc<AuthSubject>> {
+        self.visitors.lock().get(&connection).cloned()
     }
 
     /// How many sessions there are, and how long Django was not asked about the one whose turn is next.

@@ -12,17 +12,17 @@ use tokio::time::Instant;
 use crate::close::CloseReason;
 use crate::hub::{Acquaintance, Member};
 use crate::identity::Identity;
-use crate::ids::{SessionDigest, UserId};
+use crate::ids::{ConnectionId, SessionDigest, UserId};
 use crate::publication::Audience;
 use crate::session::answer::Answer;
 use crate::session::cookie::{SessionAt, SessionCookies};
-use crate::session::live::SessionMember;
 use crate::session::live::doubts::Doubts;
 use crate::session::live::locked::Moving;
 use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
 use crate::session::live::rechecks::Rechecks;
 use crate::session::live::revalidate;
 use crate::session::live::session::{LiveSubject, Renewal};
+use crate::session::live::{SessionMember, VisitorShare};
 use crate::session::question::{AuthSubject, Judged};
 
 /// Follows what happens to sessions.
@@ -82,7 +82,12 @@ impl Lifecycle {
         self.parts.live.join(about, judged, connect)
     }
 
-    /// The reason to refuse handshakes with this session: it ended within the last minute, or has
+    /// Remembers what views can be asked about a visitor.
+    pub fn visit(&self, connection: ConnectionId, about: &Arc<AuthSubject>) -> VisitorShare {
+        self.parts.live.visit(connection, about)
+    }
+
+    /// The reason for which nobody may come with this session: it ended within the last minute, or has
     /// just got another cookie, and Django need not be asked.
     pub fn refusal(&self, session: &SessionCookies) -> Option<CloseReason> {
         let session = self.parts.digest(session)?;

@@ -9,6 +9,7 @@
 //! | `lifecycle` | what happened to a session, and what follows |
 //! | `revalidate` | when each has its turn to be asked about |
 //! | `rechecks` | asking Django again, and acting upon the answer (`answers`) |
+//! | `grants` | asking again about what connections listen to |
 //! | `doubts`, `throttle`, `calming` | limits on how often Django is asked |
 //! | `parts`, `asker` | what `lifecycle` and `rechecks` are made of, and who asks |
 //! | `find` and this one | the sessions, as the others see them |
@@ -28,12 +29,14 @@ mod calming;
 mod crossings;
 mod doubts;
 mod find;
+mod grants;
 mod locked;
 mod revalidate;
 mod session;
 mod table;
 mod throttle;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -43,7 +46,7 @@ use tokio::sync::Notify;
 use crate::close::CloseReason;
 use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
-use crate::ids::SessionDigest;
+use crate::ids::{ConnectionId, SessionDigest};
 use crate::session::question::{AuthSubject, Judged};
 use locked::{Locked, Moving, RecheckResult};
 use session::{LiveId, LiveSubject, Renewal};
@@ -54,6 +57,8 @@ use table::Table;
 pub struct LiveSessions {
     hub: Arc<Hub>,
     table: Mutex<Table>,
+    /// Connections without a session, and what can be asked about each.
+    visitors: Mutex<HashMap<ConnectionId, Arc<AuthSubject>>>,
     /// Told when there is a session again.
     pub(in crate::session) some: Notify,
 }
@@ -64,7 +69,7 @@ pub struct LiveSessions {
 pub struct SessionMember {
     /// Dropped first: where there is no session, there is no connection of it either.
     membership: Membership,
-    _share: Share,
+    share: Share,
 }
 
 /// A connection's share of its session.
@@ -80,6 +85,7 @@ impl LiveSessions {
         Self {
             hub,
             table: Mutex::default(),
+            visitors: Mutex::default(),
             some: Notify::new(),
         }
     }
@@ -108,10 +114,7 @@ impl LiveSessions {
                     session: id,
                     sessions: Arc::clone(self),
                 };
-                Ok(SessionMember {
-                    membership,
-                    _share: share,
-                })
+                Ok(SessionMember { membership, share })
             }
             Err(reason) => {
                 if live.connections == 0 {
@@ -119,6 +122,19 @@ impl LiveSessions {
                 }
                 Err(reason)
             }
+        }
+    }
+
+    /// Remembers what views can be asked about a visitor.
+    pub fn visit(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        about: &Arc<AuthSubject>,
+    ) -> VisitorShare {
+        self.visitors.lock().insert(connection, Arc::clone(about));
+        VisitorShare {
+            connection,
+            sessions: Arc::clone(self),
         }
     }
 
@@ -197,10 +213,29 @@ impl LiveSessions {
     }
 }
 
+/// A visitor, about whom views can be asked; dropping it forgets them.
+#[derive(Debug)]
+pub struct VisitorShare {
+    connection: ConnectionId,
+    sessions: Arc<LiveSessions>,
+}
+
+impl Drop for VisitorShare {
+    fn drop(&mut self) {
+        self.sessions.visitors.lock().remove(&self.connection);
+    }
+}
+
 impl SessionMember {
     /// The connection.
     pub fn member(&self) -> &Member {
         self.membership.member()
+    }
+
+    /// What Django is asked about its session now; `None` where that has just ended.
+    pub fn subject(&self) -> Option<AuthSubject> {
+        let table = self.share.sessions.table.lock();
+        Some(table.get(self.share.session)?.question())
     }
 }
 

@@ -17,6 +17,7 @@ use crate::session::cookie::SessionCookies;
 use crate::session::error::AuthError;
 use crate::session::live::answers::{RecheckAnswers, is_nobody, questions};
 use crate::session::live::calming::Calming;
+use crate::session::live::grants::GrantChecks;
 use crate::session::live::locked::RecheckResult;
 use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
 use crate::session::live::session::LiveSubject;
@@ -34,6 +35,7 @@ const LATE_RESPONSE: Duration = Duration::from_secs(1);
 pub(in crate::session) struct Rechecks {
     pub(super) settings: LifecycleSettings,
     pub(super) parts: LifecycleParts,
+    pub(super) grants: GrantChecks,
     calming: Calming,
     throttle: Throttle,
 }
@@ -43,15 +45,18 @@ impl Rechecks {
     pub(super) fn new(settings: LifecycleSettings, parts: LifecycleParts) -> Self {
         Self {
             settings,
+            grants: GrantChecks::new(parts.clone(), settings.grace),
             parts,
             calming: Calming::default(),
             throttle: Throttle::default(),
         }
     }
 
-    /// Asks Django again about sessions, and acts upon what it says. Returns how many connections were closed.
+    /// Asks Django again about sessions and what they listen to, and acts upon what it says. Returns how many
+    /// connections were closed.
     pub(super) async fn ask(&self, sessions: &[LiveSubject]) -> usize {
-        self.act(&self.question(sessions).await)
+        let closed = self.act(&self.question(sessions).await);
+        closed + self.grants.ask(sessions).await
     }
 
     /// The same because it is their turn. A session that Django does not know any more is closed a moment
@@ -71,6 +76,12 @@ impl Rechecks {
         };
         self.act(&heard(others));
         let nobodies = heard(nobodies);
+        let is_somebody = |session: &&LiveSubject| {
+            let mut nobodies = nobodies.answers.iter();
+            !nobodies.any(|(nobody, _)| nobody.id == session.id)
+        };
+        let somebodies = sessions.iter().filter(is_somebody).cloned();
+        self.grants.ask(&somebodies.collect::<Vec<_>>()).await;
         if nobodies.answers.is_empty() {
             return;
         }

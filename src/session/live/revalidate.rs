@@ -38,6 +38,8 @@ pub(super) async fn run(rechecks: Arc<Rechecks>) {
         () = revalidate(&rechecks) => {}
         () = ask_about_ends(&rechecks) => {}
         () = give_up_in_time(&rechecks) => {}
+        () = ask_about_visitors(&rechecks) => {}
+        () = ask_about_grants(&rechecks) => {}
         () = rechecks.parts.drain.draining() => {}
     }
 }
@@ -77,6 +79,25 @@ async fn give_up_in_time(rechecks: &Rechecks) {
     loop {
         rechecks.parts.live.give_up(grace);
         tokio::time::sleep(LOOK.min(grace)).await;
+    }
+}
+
+/// Asks views about visitors, who have no session that has its turn.
+async fn ask_about_visitors(rechecks: &Rechecks) {
+    loop {
+        let jitter = 1.0 + JITTER * jitter();
+        tokio::time::sleep(rechecks.settings.revalidate.mul_f64(jitter)).await;
+        rechecks.grants.ask_visitors().await;
+    }
+}
+
+/// Asks views at the second at which what they granted ends.
+async fn ask_about_grants(rechecks: &Rechecks) {
+    loop {
+        let most = rechecks.parts.asker.at_once();
+        if !rechecks.grants.ask_about_ends(most).await {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod doubt;
 mod ends;
 mod follow;
+mod grants;
 mod leases;
 mod schedule;
 pub(crate) mod scripted;

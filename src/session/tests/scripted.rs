@@ -17,11 +17,12 @@ use crate::ids::{GroupName, NodeId, RequestId, SessionDigest, UserId};
 use crate::net::drain::Drain;
 use crate::secret::{Secret, Secrets};
 use crate::session::diagnosis::Unreachable;
-use crate::session::live::asker::{Answers, Asker};
+use crate::session::live::asker::{Answers, Asker, TopicAnswers};
 use crate::session::live::lifecycle::Replacement;
 use crate::session::{
     Answer, AuthError, AuthSubject, CookieNames, Judged, LeaseTerms, Leases, Lifecycle,
     LifecycleParts, LifecycleSettings, LiveSessions, Question, SessionCookies, SessionMember,
+    TopicAnswer, TopicQuestion, ViewSubject,
 };
 
 /// A follower of sessions that never asks.
@@ -45,6 +46,8 @@ pub(super) struct Script {
     answers: Mutex<HashMap<String, Answer>>,
     /// When it was asked, and about how many.
     calls: Mutex<Vec<(Instant, usize)>>,
+    view_calls: Mutex<Vec<Vec<ViewSubject>>>,
+    followers: Mutex<HashMap<String, Vec<&'static str>>>,
     away: AtomicBool,
     /// How long it thinks about each question.
     takes: Mutex<Duration>,
@@ -144,14 +147,39 @@ impl Script {
         self.calls.lock().unwrap().clone()
     }
 
+    /// What a view says of a session.
+    pub(super) fn view_says(&self, cookie: &str, path: &str, answer: &Answer) {
+        let key = format!("sessionid={cookie} {path}");
+        self.answers.lock().unwrap().insert(key, answer.clone());
+    }
+
+    /// Who may listen to a topic by a token.
+    pub(super) fn may_follow(&self, topic: &str, users: &[&'static str]) {
+        let mut followers = self.followers.lock().unwrap();
+        followers.insert(topic.to_owned(), users.to_vec());
+    }
+
+    /// How many pairs of a session and a path each call was about.
+    pub(super) fn view_calls(&self) -> Vec<usize> {
+        self.view_calls
+            .lock()
+            .unwrap()
+            .iter()
+            .map(Vec::len)
+            .collect()
+    }
+
     fn judge(&self, session: &AuthSubject) -> Result<Answer, AuthError> {
+        self.judge_by(session.cookies.header().to_str().unwrap())
+    }
+
+    fn judge_by(&self, key: &str) -> Result<Answer, AuthError> {
         if self.away.load(Ordering::Relaxed) {
             let (place, cause) = ("a script".into(), Unreachable::TimedOut);
             return Err(AuthError::Unreachable { place, cause });
         }
-        let cookies = session.cookies.header().to_str().unwrap();
         let answers = self.answers.lock().unwrap();
-        Ok(answers.get(cookies).cloned().unwrap_or_default())
+        Ok(answers.get(key).cloned().unwrap_or_default())
     }
 }
 
@@ -167,6 +195,32 @@ impl Asker for Script {
             }
             sessions.iter().map(|session| self.judge(session)).collect()
         })
+    }
+
+    fn recheck_views<'a>(&'a self, views: &'a [ViewSubject]) -> Answers<'a> {
+        let said = |subject: &ViewSubject| {
+            let cookie = subject.about.cookies.header().to_str().unwrap();
+            let key = format!("{cookie} {}", subject.view.as_str());
+            self.judge_by(&key)
+        };
+        self.view_calls.lock().unwrap().push(views.to_vec());
+        Box::pin(async move { views.iter().map(said).collect() })
+    }
+
+    fn recheck_topics<'a>(
+        &'a self,
+        _host: &'a HeaderValue,
+        topics: &'a [TopicQuestion],
+    ) -> TopicAnswers<'a> {
+        let followers = self.followers.lock().unwrap().clone();
+        let said = topics.iter().map(move |question| {
+            let known = followers.get(question.topic.as_str());
+            known.map_or(TopicAnswer::NotListed, |users| {
+                TopicAnswer::Users(users.iter().map(|user| UserId::new(user)).collect())
+            })
+        });
+        let said: Vec<_> = said.collect();
+        Box::pin(async move { said })
     }
 
     fn at_once(&self) -> usize {
@@ -214,7 +268,8 @@ pub(in crate::session) fn question(value: &str) -> Question {
     Question {
         about: about(value),
         target: "/ws/".into(),
-        request_id: RequestId::new(NodeId::random(), 1),
+        request_id: Some(RequestId::new(NodeId::random(), 1)),
+        view: None,
     }
 }
 

@@ -16,7 +16,8 @@ use crate::close::Reconnect;
 use crate::net::per_address::AddressPermit;
 use crate::socket::accept::HandshakeError;
 use crate::socket::handshake::SocketRoute;
-use crate::socket::pending_handshake::{Arrival, Decision, Outcome};
+use crate::socket::outcome::Outcome;
+use crate::socket::pending_handshake::{Arrival, Decision};
 use crate::socket::topics::OwnParameters;
 use crate::web::body::ResponseBody;
 use crate::web::request::Downstream;
@@ -104,7 +105,7 @@ impl SocketRoute {
                     stream.begin(position, &greeting.with_resync()),
                 ))
             }
-            Outcome::LogIn(reason, delay) => {
+            Outcome::StayAway(reason, delay) => {
                 let parts = &self.parts;
                 parts.throttle.hold_request(delay, &parts.drain).await;
                 Err(HandshakeError::Closed(reason))

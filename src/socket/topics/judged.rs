@@ -4,21 +4,64 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::hub::Grant;
+use crate::hub::{Grant, Granter, Member};
 use crate::ids::TopicName;
+use crate::token::{Token, TokenError, TokenReader};
+use crate::unix_time;
 use crate::words::{Word, WordText};
 
 /// What is echoed of a name that was asked for in vain, in bytes.
 const LONGEST_ECHO: usize = 200;
 
-/// What tokens grant, and what was asked for in vain, by reason.
+/// What is granted, and what was asked for in vain, by reason.
 #[derive(Debug, Default)]
-pub(super) struct JudgedTokens {
+pub(super) struct JudgedGrants {
     pub(super) grants: Vec<Grant>,
     pub(super) refused: BTreeMap<&'static str, Vec<String>>,
 }
 
-impl JudgedTokens {
+impl JudgedGrants {
+    /// Judges tokens that came together, of which at most so many bytes are looked at.
+    pub(super) fn of<'a>(
+        reader: &TokenReader,
+        member: &Member,
+        tokens: impl Iterator<Item = &'a str>,
+        mut room: usize,
+    ) -> Self {
+        let (user, now) = (&member.identity().user, unix_time::seconds());
+        let mut judged = Self::default();
+        for text in tokens {
+            let fits = text.len() <= room;
+            room = if fits { room - text.len() } else { 0 };
+            let Some(token) = Token::parse(text) else {
+                judged.refuse("malformed", &[]);
+                continue;
+            };
+            let granted = if fits {
+                reader.judge(&token, user.as_str(), now)
+            } else {
+                judged.refuse("too_many", token.topics());
+                continue;
+            };
+            match granted {
+                Ok(granted) => {
+                    let (issued, is_public) = (granted.issued, granted.is_public);
+                    let by = Granter::Token { issued, is_public };
+                    let topics = granted.topics.into_iter();
+                    let granted = topics.map(|topic| Grant {
+                        topic,
+                        by: by.clone(),
+                    });
+                    judged.grants.extend(granted);
+                }
+                Err(TokenError::NotAllowed) => judged.refuse("not_allowed", token.topics()),
+                Err(TokenError::Expired) => judged.refuse("expired", token.topics()),
+            }
+        }
+        judged
+    }
+
+    /// Refuses these topics.
     pub(super) fn refuse(&mut self, reason: &'static str, topics: &[TopicName]) {
         let names = self.refused.entry(reason).or_default();
         for topic in topics {

@@ -1,9 +1,13 @@
-//! Lets connections listen to topics by tokens, and tells them what came of it.
+//! Lets connections listen to topics, by tokens and by what views say, and tells them what came of it.
 //!
-//! The handshake brings tokens of its query, the connection those of messages. The surprise: tokens are judged
-//! before, but a topic is heard and its answer queued while nothing is published (see the broker), so that
+//! The handshake brings tokens of its query and the word of its path's view, the connection those of messages. The
+//! surprise: both are judged before, but a topic is heard and its answer queued while nothing is published (see the broker), so that
 //! no frame comes before the word that announces it, and none after the one that ends it.
 
+mod by_path;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
+mod grant;
 mod greeting;
 mod judged;
 mod query;
@@ -14,44 +18,38 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-/// What fuzz targets may call (`fuzz/`).
-#[cfg(fuzzing)]
-pub(super) mod fuzzing {
-    use super::{OwnParameters, TopicRequest};
-    use crate::token::Token;
-    use crate::words;
-
-    /// Reads a text in every way in which a client's is read.
-    pub fn read(text: &str) {
-        let _ = Token::parse(text).map(|token| token.topics().len());
-        let _ = TopicRequest::decode(text);
-        let _ = words::is_one(text);
-        if let Ok(mut uri) = format!("/ws/?{text}").parse() {
-            OwnParameters::take(&mut uri);
-        }
-    }
-}
-
+pub(super) use by_path::{PathAnswer, PathRequest, PathRequests, ViewSaid};
+pub(super) use grant::ViewGrant;
 pub(super) use greeting::Greeting;
-use judged::{JudgedTokens, cut};
-pub(super) use query::OwnParameters;
+use judged::{JudgedGrants, cut};
+pub(super) use query::{OwnParameters, view_of};
 pub(super) use request::TopicRequest;
 use request::Wish;
 
 use crate::broker::{Broker, Heard, Joining, Since, Subscribing};
-use crate::hub::{Grant, Item, Member, NotHeard};
-use crate::ids::TopicName;
+use crate::close::CloseReason;
+use crate::hub::{Grant, Granter, Item, Member, NotHeard};
+use crate::ids::{TopicName, UserId};
 use crate::publication::Position;
 use crate::secret::Secrets;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
-use crate::token::{Token, TokenError, TokenReader};
-use crate::unix_time;
+use crate::token::TokenReader;
 use crate::words::{self, Word};
 
 /// Bytes of tokens that one handshake may bring.
 const QUERY: usize = 4 * 1024;
 /// Bytes of tokens that one message may bring.
 const MESSAGE: usize = 8 * 1024;
+
+/// What lets a new connection listen, besides its tokens.
+#[derive(Debug, Default)]
+pub(super) struct Entitlement {
+    /// When Django was asked for what it is told first, where it is told something.
+    pub(super) since: Option<Instant>,
+    /// What the view of its path grants.
+    pub(super) heard: Option<ViewGrant>,
+}
+
 /// Lets connections listen.
 #[derive(Debug)]
 pub struct TopicDesk {
@@ -71,19 +69,20 @@ impl TopicDesk {
     }
 
     /// Lets a new connection hear: what its client missed since what it has, or since Django was asked for what it
-    /// is told first, and what the tokens of its handshake grant. Returns what is sent before that.
-    pub(super) fn admit(
-        &self,
-        member: &Member,
-        own: &OwnParameters,
-        told: Option<Instant>,
-    ) -> Greeting {
+    /// is told first, and what the tokens of its handshake and the view of its path grant. Returns what is sent
+    /// before that.
+    pub(super) fn admit(&self, member: &Member, own: &OwnParameters, by: Entitlement) -> Greeting {
         let tokens = own.tokens.iter().map(|token| &**token);
-        let mut judged = self.judge(member, tokens, QUERY);
+        let mut judged = JudgedGrants::of(&self.tokens, member, tokens, QUERY);
+        if let Some(view) = by.heard {
+            let heard = view.heard(true);
+            self.broker.hub().watch(member.id, &heard);
+            judged.grants.extend(view.grants(&heard));
+        }
         let heard = self.broker.join(&Joining {
             connection: member.id,
             since: own.since,
-            told,
+            told: by.since,
             grants: &judged.grants,
         });
         self.count(&heard, &mut judged);
@@ -112,10 +111,9 @@ impl TopicDesk {
         topics: &[TopicName],
         asked: Instant,
     ) -> Result<Greeting, NotHeard> {
-        let issued = unix_time::milliseconds(unix_time::now().saturating_sub(asked.elapsed()));
         let grant = |topic: &TopicName| Grant {
             topic: topic.clone(),
-            issued,
+            by: Granter::Stream { asked },
         };
         let grants: Vec<_> = topics.iter().map(grant).collect();
         let heard = self.broker.join(&Joining {
@@ -124,7 +122,7 @@ impl TopicDesk {
             told: Some(asked),
             grants: &grants,
         });
-        self.count(&heard, &mut JudgedTokens::default());
+        self.count(&heard, &mut JudgedGrants::default());
         match heard.refused.first() {
             Some(refused) => Err(refused.why),
             None => Ok(Greeting {
@@ -146,16 +144,13 @@ impl TopicDesk {
         match &request.wish {
             Wish::Tokens { tokens, since } => {
                 let tokens = tokens.iter().map(|token| &**token);
-                let judged = self.judge(member, tokens, MESSAGE);
+                let judged = JudgedGrants::of(&self.tokens, member, tokens, MESSAGE);
                 let since = *since;
                 self.subscribe(member, judged, Asked { since, id });
             }
             Wish::Stop(names) => self.unsubscribe(member, names, id),
-            // No route asks a view yet.
-            Wish::Path(path) => {
-                self.count_one("not_allowed");
-                say(Word::path_refused(cut(path), "not_allowed"));
-            }
+            // A path takes a while, see `PathRequests`.
+            Wish::Path { .. } => {}
             Wish::Malformed => {
                 self.count_one("malformed");
                 say(Word::refused(&[], "malformed"));
@@ -163,7 +158,7 @@ impl TopicDesk {
         }
     }
 
-    fn subscribe(&self, member: &Member, mut judged: JudgedTokens, asked: Asked<'_>) {
+    fn subscribe(&self, member: &Member, mut judged: JudgedGrants, asked: Asked<'_>) {
         // Where everything is refused, that is the answer.
         let is_answered = |heard: &Heard| {
             !heard.topics.is_empty() || judged.refused.is_empty() && heard.refused.is_empty()
@@ -183,6 +178,54 @@ impl TopicDesk {
         }
     }
 
+    /// Acts upon what came of a path that a connection asked for. Gives the request back where Django has to be
+    /// asked once more: something has happened since that its answer does not know of.
+    pub(super) fn settle(&self, member: &Member, answer: PathAnswer) -> Option<PathRequest> {
+        let PathAnswer { request, said } = answer;
+        let grant = match said {
+            ViewSaid::Grants { grant, user } => {
+                let identity = member.identity();
+                if identity.user.as_str() == user.as_ref().map_or("", UserId::as_str) {
+                    let outdated = self.broker.hub().revoked(&identity, grant.asked);
+                    if outdated == Some(CloseReason::SessionChanged) {
+                        return Some(request);
+                    }
+                    Ok(grant)
+                } else {
+                    Err("not_allowed")
+                }
+            }
+            ViewSaid::Nothing(reason) => Err(reason),
+        };
+        let id = request.id.as_deref();
+        match grant {
+            Ok(grant) => {
+                let heard = grant.heard(false);
+                let judged = JudgedGrants {
+                    grants: grant.grants(&heard).collect(),
+                    ..JudgedGrants::default()
+                };
+                self.subscribe(
+                    member,
+                    judged,
+                    Asked {
+                        since: request.since,
+                        id,
+                    },
+                );
+            }
+            Err(reason) => self.refuse_path(member, &request, reason),
+        }
+        None
+    }
+
+    /// Answers that nothing is granted at a path.
+    pub(super) fn refuse_path(&self, member: &Member, request: &PathRequest, reason: &'static str) {
+        self.count_one(reason);
+        let word = Word::path_refused(cut(&request.path), reason).to(request.id.as_deref());
+        self.broker.hub().say(member.id, word.text());
+    }
+
     fn unsubscribe(&self, member: &Member, names: &[impl AsRef<str>], id: Option<&RawValue>) {
         let topics = names
             .iter()
@@ -200,44 +243,7 @@ impl TopicDesk {
         self.broker.hub().say(member.id, word.text());
     }
 
-    /// Judges tokens that came together, of which at most so many bytes are looked at.
-    fn judge<'a>(
-        &self,
-        member: &Member,
-        tokens: impl Iterator<Item = &'a str>,
-        mut room: usize,
-    ) -> JudgedTokens {
-        let (user, now) = (&member.identity().user, unix_time::seconds());
-        let mut judged = JudgedTokens::default();
-        for text in tokens {
-            let fits = text.len() <= room;
-            room = if fits { room - text.len() } else { 0 };
-            let Some(token) = Token::parse(text) else {
-                judged.refuse("malformed", &[]);
-                continue;
-            };
-            let granted = if fits {
-                self.tokens.judge(&token, user.as_str(), now)
-            } else {
-                judged.refuse("too_many", token.topics());
-                continue;
-            };
-            match granted {
-                Ok(granted) => {
-                    let issued = granted.issued;
-                    let topics = granted.topics.into_iter();
-                    judged
-                        .grants
-                        .extend(topics.map(|topic| Grant { topic, issued }));
-                }
-                Err(TokenError::NotAllowed) => judged.refuse("not_allowed", token.topics()),
-                Err(TokenError::Expired) => judged.refuse("expired", token.topics()),
-            }
-        }
-        judged
-    }
-
-    fn count(&self, heard: &Heard, judged: &mut JudgedTokens) {
+    fn count(&self, heard: &Heard, judged: &mut JudgedGrants) {
         for refused in &heard.refused {
             let reason = match refused.why {
                 NotHeard::Gone => continue,

@@ -10,7 +10,9 @@ use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 
 use crate::broker::Since;
+use crate::ids::ViewTarget;
 use crate::publication::Position;
+use crate::session::LONGEST_TARGET;
 use crate::token::Token;
 
 /// The longest text that may be a position, here or elsewhere.
@@ -112,6 +114,27 @@ fn older(one: Option<Position>, other: Option<Position>) -> Option<Position> {
     (one.generation == other.generation).then_some(Position { sequence, ..one })
 }
 
+/// What Django's view of a handshake's path is asked: the path, and the query without what is the gateway's. `None`
+/// where the path is too long to be anybody's.
+pub(in crate::socket) fn view_of(uri: &Uri) -> Option<ViewTarget> {
+    let path = uri.path();
+    let whole = uri.query().unwrap_or_default();
+    let is_own = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        let name = percent_decode_str(name).decode_utf8();
+        !name.is_ok_and(|name| matches!(&*name, "position" | "welcome"))
+    };
+    let query: Vec<_> = whole.split('&').filter(is_own).collect();
+    let query = query.join("&");
+    let fits = path.len() + query.len() < LONGEST_TARGET && !query.is_empty();
+    let target = if fits {
+        format!("{path}?{query}")
+    } else {
+        path.to_owned()
+    };
+    (path.len() <= LONGEST_TARGET).then(|| ViewTarget::new(&target))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -210,6 +233,25 @@ mod tests {
             assert_eq!(own.welcome, welcome, "{query}");
             assert_eq!(uri.to_string(), format!("/ws/{rest}"));
         }
+    }
+
+    #[test]
+    fn a_view_gets_the_query_without_what_is_the_gateways() {
+        let asked = |target: &str| view_of(&target.parse().unwrap());
+        for (target, expected) in [
+            ("/ws/orders/17/", "/ws/orders/17/"),
+            ("/ws/orders/17/?", "/ws/orders/17/"),
+            (
+                "/ws/?position=1.2&a=1&w%65lcome=1&topic=tea",
+                "/ws/?a=1&topic=tea",
+            ),
+            ("/ws/?welcome", "/ws/"),
+        ] {
+            assert_eq!(asked(target).unwrap().as_str(), expected, "{target}");
+        }
+        let long = format!("/ws/?{}", "q".repeat(LONGEST_TARGET));
+        assert_eq!(asked(&long).unwrap().as_str(), "/ws/");
+        assert_eq!(asked(&format!("/{}", "p".repeat(LONGEST_TARGET))), None);
     }
 
     proptest! {

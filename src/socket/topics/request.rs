@@ -29,7 +29,7 @@ pub(super) enum Wish<'a> {
         since: Since,
     },
     /// To listen to what the view of this path grants.
-    Path(Cow<'a, str>),
+    Path { path: Cow<'a, str>, since: Since },
     /// To listen to these topics no more.
     Stop(Vec<Cow<'a, str>>),
     /// Not a request that can be understood.
@@ -83,15 +83,13 @@ fn subscription(members: Option<Members<'_>>) -> Option<Wish<'_>> {
         path,
         position,
     } = members?;
+    let since = match position {
+        None => Since::Unsaid,
+        Some(text) => Since::Position(text.parse().ok()),
+    };
     match (topics, path) {
-        (Some(tokens), None) => Some(Wish::Tokens {
-            tokens,
-            since: match position {
-                None => Since::Unsaid,
-                Some(text) => Since::Position(text.parse().ok()),
-            },
-        }),
-        (None, Some(path)) => Some(Wish::Path(path)),
+        (Some(tokens), None) => Some(Wish::Tokens { tokens, since }),
+        (None, Some(path)) => Some(Wish::Path { path, since }),
         _ => None,
     }
 }
@@ -131,7 +129,10 @@ mod tests {
         );
         assert_eq!(
             wish(r#"{"gatepost":"subscribe","path":"/ws/orders/17/"}"#),
-            Some(Wish::Path("/ws/orders/17/".into()))
+            Some(Wish::Path {
+                path: "/ws/orders/17/".into(),
+                since: Since::Unsaid,
+            })
         );
         assert_eq!(
             wish(r#"{"gatepost":"unsubscribe","topics":["news"]}"#),

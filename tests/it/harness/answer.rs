@@ -198,6 +198,15 @@ impl Answer {
         }
     }
 
+    /// What a batch says in its place.
+    pub fn in_batch(&self) -> serde_json::Value {
+        match self.status {
+            200 => self.as_json(),
+            500.. => serde_json::Value::Null,
+            status => serde_json::json!({"status": status}),
+        }
+    }
+
     /// One more response field; the same name may come more than once.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {

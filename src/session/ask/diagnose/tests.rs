@@ -2,6 +2,7 @@ use http::HeaderMap;
 
 use super::*;
 use crate::close::LONGEST_REASON;
+use crate::session::ask::response::AskedView;
 
 const PATH: &str = "/_gatepost/auth/";
 
@@ -21,6 +22,7 @@ fn seen_at(path: &str, status: u16, field: Option<(&'static str, &str)>, body: &
         body: body.as_bytes(),
         host: &HeaderValue::from_static("app.test:8443"),
         path,
+        of: AskedView::Auth,
     };
     let diagnosis = if status == 200 {
         not_json(&response)
@@ -260,6 +262,7 @@ fn only_a_400_that_does_not_say_why_is_asked_again() {
             body: body.as_bytes(),
             host: &HeaderValue::from_static("app.test"),
             path: PATH,
+            of: AskedView::Auth,
         })
     };
     assert!(may(StatusCode::BAD_REQUEST, "<h1>Bad Request (400)</h1>"));

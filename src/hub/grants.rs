@@ -1,0 +1,166 @@
+//! The grants that connections go by: what Django is asked about again, and what its word does to them.
+//!
+//! Called by `session`. The surprise: what ends a grant was asked for at a certain moment, and takes nothing away
+//! that was granted since.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::registry::Registry;
+use super::subscriptions::HeardView;
+use super::{Hub, Item, Member, ViewEnd};
+use crate::close::CloseReason;
+use crate::identity::Identity;
+use crate::ids::{ConnectionId, TopicName, ViewTarget};
+use crate::words::{self, Word};
+
+/// A view that gives no judgement at the end of what it granted is asked again after so long.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The grants of all connections.
+#[derive(Debug)]
+pub struct Grants<'a> {
+    hub: &'a Hub,
+    registry: &'a Registry,
+}
+
+/// Whose grants.
+#[derive(Clone, Copy, Debug)]
+pub enum Holder<'a> {
+    /// Those of all connections of a session.
+    Session(&'a Arc<Identity>),
+    /// Those of one connection.
+    Connection(ConnectionId),
+}
+
+/// What a view says now.
+#[derive(Clone, Copy, Debug)]
+pub struct ViewNow<'a> {
+    /// Which.
+    pub view: &'a ViewTarget,
+    /// When it was asked.
+    pub asked: Instant,
+    /// What it says.
+    pub says: ViewSays<'a>,
+}
+
+/// What a view says now, or that it says nothing.
+#[derive(Clone, Copy, Debug)]
+pub enum ViewSays<'a> {
+    /// These topics may be heard, until then.
+    Topics(&'a [TopicName], Option<SystemTime>),
+    /// Nothing may be heard; for this reason a connection of its own path closes.
+    Nothing(&'a CloseReason),
+    /// It gives no judgement. After so long without one it counts as [`Self::Nothing`].
+    Silence(Duration, &'a CloseReason),
+}
+
+impl<'a> Grants<'a> {
+    pub(super) fn of(hub: &'a Hub) -> Self {
+        Self {
+            hub,
+            registry: &hub.registry,
+        }
+    }
+
+    /// The views that somebody goes by, each once.
+    pub fn views(&self, holder: Holder<'_>) -> BTreeSet<ViewTarget> {
+        let mut views = BTreeSet::new();
+        for member in self.members(holder) {
+            let standing = member.standing();
+            let known = standing.topics.views().iter();
+            views.extend(known.map(|heard| heard.view.clone()));
+        }
+        views
+    }
+
+    /// What somebody hears by tokens of their own, each once.
+    pub fn token_topics(&self, holder: Holder<'_>) -> BTreeSet<TopicName> {
+        let mut topics = BTreeSet::new();
+        for member in self.members(holder) {
+            topics.extend(member.standing().topics.by_tokens().cloned());
+        }
+        topics
+    }
+
+    /// Takes up to `most` ends of what views granted that have come; each view is to be asked first.
+    pub fn take_ends(&self, now: SystemTime, most: usize) -> Vec<ViewEnd> {
+        self.registry.ends.take(now, most)
+    }
+
+    /// Who a connection is, while it is there.
+    pub fn identity(&self, connection: ConnectionId) -> Option<Arc<Identity>> {
+        Some(self.registry.find(connection)?.identity())
+    }
+
+    /// Acts upon what a view says. Returns how many connections were closed.
+    pub fn settle_view(&self, holder: Holder<'_>, now: &ViewNow<'_>) -> usize {
+        let members = self.members(holder);
+        let closed = members.iter().map(|member| self.settle_one(member, now));
+        closed.filter(|closed| *closed).count()
+    }
+
+    /// Takes away what tokens of somebody's own granted of a topic.
+    pub fn end_token(&self, holder: Holder<'_>, topic: &TopicName) {
+        for member in self.members(holder) {
+            if self.registry.end_token(&member, topic) {
+                self.tell(&member, std::slice::from_ref(topic), "not_allowed");
+            }
+        }
+    }
+
+    fn settle_one(&self, member: &Arc<Member>, now: &ViewNow<'_>) -> bool {
+        let Some(known) = known(member, now) else {
+            return false;
+        };
+        let is_over = |end: SystemTime| end <= SystemTime::now();
+        let (kept, expires, reason, close) = match now.says {
+            ViewSays::Topics(_, Some(end)) if is_over(end) => (&[][..], None, "expired", None),
+            ViewSays::Topics(topics, expires) => (topics, expires, "not_allowed", None),
+            ViewSays::Nothing(close) => (&[][..], None, "not_allowed", Some(close)),
+            ViewSays::Silence(grace, close) if known.asked.elapsed() >= grace => {
+                (&[][..], None, "unavailable", Some(close))
+            }
+            ViewSays::Silence(..) => {
+                if known.expires.is_some_and(is_over) {
+                    let again = SystemTime::now() + AGAIN;
+                    self.registry.postpone(member, now.view, again);
+                }
+                return false;
+            }
+        };
+        let said = HeardView {
+            view: now.view.clone(),
+            asked: now.asked,
+            expires,
+            is_own: known.is_own,
+        };
+        let ended = self.registry.settle_view(member, &said, kept);
+        self.tell(member, &ended.unwrap_or_default(), reason);
+        let close = close.filter(|_| known.is_own);
+        close.is_some_and(|close| self.hub.close_one(member, close))
+    }
+
+    fn tell(&self, member: &Member, ended: &[TopicName], reason: &'static str) {
+        if !ended.is_empty() {
+            let word = Word::unsubscribed(&words::texts(ended), reason).text();
+            member.outbox.push(&Item::word(word), self.hub.limits);
+        }
+    }
+
+    fn members(&self, holder: Holder<'_>) -> Vec<Arc<Member>> {
+        match holder {
+            Holder::Session(identity) => self.hub.bound_to(identity),
+            Holder::Connection(id) => self.registry.find(id).into_iter().collect(),
+        }
+    }
+}
+
+/// The view as a connection goes by it, unless a later answer came meanwhile.
+fn known(member: &Member, now: &ViewNow<'_>) -> Option<HeardView> {
+    let standing = member.standing();
+    let mut known = standing.topics.views().iter();
+    let known = known.find(|heard| heard.view == *now.view && heard.asked <= now.asked);
+    known.cloned()
+}

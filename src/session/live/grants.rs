@@ -1,0 +1,297 @@
+//! Asks Django again about what connections listen to: the views that let them, and who may still listen by tokens.
+//!
+//! Used by `rechecks` for sessions, and run by `revalidate` for visitors and for what ends by itself. The surprise:
+//! each pair of a session and a path is asked about once, however many tabs listen by it; and "nobody is logged in"
+//! is believed a moment later only, since the session may have got another cookie meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderValue;
+
+use crate::close::CloseReason;
+use crate::hub::{Holder, ViewNow, ViewSays};
+use crate::ids::{ConnectionId, TopicName, UserId, ViewTarget};
+use crate::session::answer::{Answer, GrantedTopics};
+use crate::session::ask::batch::{TopicAnswer, TopicQuestion};
+use crate::session::error::AuthError;
+use crate::session::live::parts::LifecycleParts;
+use crate::session::live::session::LiveSubject;
+use crate::session::question::ViewSubject;
+
+/// As in `rechecks`.
+const LATE_RESPONSE: Duration = Duration::from_secs(1);
+/// Users of one topic that are asked about together.
+const MOST_USERS: usize = 10_000;
+
+/// Asks about grants.
+#[derive(Clone, Debug)]
+pub(super) struct GrantChecks {
+    parts: LifecycleParts,
+    grace: Duration,
+}
+
+/// Somebody who listens by a view.
+#[derive(Clone, Debug)]
+enum ViewListener {
+    Session(Box<LiveSubject>),
+    Visitor(ConnectionId),
+}
+
+/// A view, and who listens by it.
+#[derive(Debug)]
+struct ViewPair {
+    subject: ViewSubject,
+    listeners: Vec<ViewListener>,
+}
+
+/// What is asked about, each pair once.
+#[derive(Default)]
+struct ViewPairs {
+    pairs: Vec<ViewPair>,
+    places: HashMap<ViewPairKey, usize>,
+}
+
+/// What tells pairs apart: host, cookies and path.
+type ViewPairKey = (HeaderValue, HeaderValue, ViewTarget);
+
+impl GrantChecks {
+    pub(super) fn new(parts: LifecycleParts, grace: Duration) -> Self {
+        Self { parts, grace }
+    }
+
+    /// Asks about what sessions listen to. Returns how many connections were closed.
+    pub(super) async fn ask(&self, sessions: &[LiveSubject]) -> usize {
+        let mut pairs = ViewPairs::default();
+        for session in sessions {
+            let Some(identity) = self.parts.live.identity_of(session) else {
+                continue;
+            };
+            for view in self.parts.hub.grants().views(Holder::Session(&identity)) {
+                let about = session.about.clone();
+                pairs.add(
+                    ViewSubject { about, view },
+                    ViewListener::Session(session.clone().into()),
+                );
+            }
+        }
+        let closed = self.ask_pairs(pairs).await;
+        self.ask_topics(sessions).await;
+        closed
+    }
+
+    /// Asks about what visitors listen to, all of them.
+    pub(super) async fn ask_visitors(&self) {
+        let mut pairs = ViewPairs::default();
+        for (connection, about) in self.parts.live.visitors() {
+            let holder = Holder::Connection(connection);
+            for view in self.parts.hub.grants().views(holder) {
+                let about = (*about).clone();
+                pairs.add(
+                    ViewSubject { about, view },
+                    ViewListener::Visitor(connection),
+                );
+            }
+        }
+        self.ask_pairs(pairs).await;
+    }
+
+    /// Asks about what ends by itself now, at most so many. Whether there may be more.
+    pub(super) async fn ask_about_ends(&self, most: usize) -> bool {
+        let (live, hub) = (&self.parts.live, &self.parts.hub);
+        let ends = hub.grants().take_ends(SystemTime::now(), most);
+        let mut pairs = ViewPairs::default();
+        for end in &ends {
+            let Some(identity) = hub.grants().identity(end.connection) else {
+                continue;
+            };
+            let view = end.view.clone();
+            if let Some(about) = live.visitor(end.connection) {
+                let about = (*about).clone();
+                pairs.add(
+                    ViewSubject { about, view },
+                    ViewListener::Visitor(end.connection),
+                );
+            } else if let Some(session) = live.of_identity(&identity) {
+                let about = session.about.clone();
+                pairs.add(
+                    ViewSubject { about, view },
+                    ViewListener::Session(session.into()),
+                );
+            }
+        }
+        self.ask_pairs(pairs).await;
+        ends.len() == most
+    }
+
+    async fn ask_pairs(&self, pairs: ViewPairs) -> usize {
+        if pairs.pairs.is_empty() {
+            return 0;
+        }
+        let asked = Instant::now();
+        let subjects = pairs.pairs.iter().map(|pair| pair.subject.clone());
+        let subjects: Vec<_> = subjects.collect();
+        let said = self.parts.asker.recheck_views(&subjects).await;
+        let (mut closed, mut late) = (0, Vec::new());
+        for (pair, said) in pairs.pairs.into_iter().zip(said) {
+            if matches!(&said, Ok(answer) if answer.user.is_none() && !answer.is_refused) {
+                late.push((pair, said));
+            } else {
+                closed += self.settle(&pair, &said, asked);
+            }
+        }
+        self.settle_late(late, asked);
+        closed
+    }
+
+    /// What is said of nobody may be about a session that has just got another cookie.
+    fn settle_late(&self, late: Vec<(ViewPair, Result<Answer, AuthError>)>, asked: Instant) {
+        let (visitors, sessions): (Vec<_>, Vec<_>) = late
+            .into_iter()
+            .partition(|(pair, _)| matches!(pair.listeners[..], [ViewListener::Visitor(_), ..]));
+        for (pair, said) in &visitors {
+            self.settle(pair, said, asked);
+        }
+        if sessions.is_empty() {
+            return;
+        }
+        let this = self.clone();
+        self.parts.drain.spawn(async move {
+            if this.parts.is_over(LATE_RESPONSE).await {
+                for (pair, said) in &sessions {
+                    this.settle(pair, said, asked);
+                }
+            }
+        });
+    }
+
+    fn settle(&self, pair: &ViewPair, said: &Result<Answer, AuthError>, asked: Instant) -> usize {
+        let settle = |listener: &ViewListener| {
+            // Whoever it is by now: where a session has got other cookies, nothing was asked about it.
+            let identity = match listener {
+                ViewListener::Visitor(_) => None,
+                ViewListener::Session(session) => Some(self.parts.live.identity_of(session)?),
+            };
+            let holder = match (listener, &identity) {
+                (ViewListener::Visitor(connection), _) => Holder::Connection(*connection),
+                (ViewListener::Session(_), Some(identity)) => Holder::Session(identity),
+                (ViewListener::Session(_), None) => return None,
+            };
+            let user = identity.as_ref().map(|identity| &identity.user);
+            let close = reason(said, user);
+            let now = ViewNow {
+                view: &pair.subject.view,
+                asked,
+                says: match (said, granted(said, user)) {
+                    (Err(_), _) => ViewSays::Silence(self.grace, &close),
+                    (Ok(_), None) => ViewSays::Nothing(&close),
+                    (Ok(_), Some(granted)) => ViewSays::Topics(&granted.topics, granted.expires),
+                },
+            };
+            Some(self.parts.hub.grants().settle_view(holder, &now))
+        };
+        pair.listeners.iter().filter_map(settle).sum()
+    }
+
+    /// Asks who may still listen by tokens.
+    async fn ask_topics(&self, sessions: &[LiveSubject]) {
+        for (host, listeners) in self.token_listeners(sessions) {
+            let mut questions = Vec::new();
+            for (topic, users) in &listeners {
+                let users: Vec<_> = users.iter().cloned().collect();
+                questions.extend(users.chunks(MOST_USERS).map(|users| TopicQuestion {
+                    topic: topic.clone(),
+                    users: users.to_vec(),
+                }));
+            }
+            let said = self.parts.asker.recheck_topics(&host, &questions).await;
+            for (question, said) in questions.iter().zip(said) {
+                if let TopicAnswer::Users(allowed) = said {
+                    self.end_tokens(sessions, question, &allowed);
+                }
+            }
+        }
+    }
+
+    /// Who listens to what by tokens of their own, by host.
+    fn token_listeners(&self, sessions: &[LiveSubject]) -> HashMap<HeaderValue, TokenListeners> {
+        let mut found: HashMap<_, TokenListeners> = HashMap::new();
+        for session in sessions {
+            let Some(identity) = self.parts.live.identity_of(session) else {
+                continue;
+            };
+            let topics = self
+                .parts
+                .hub
+                .grants()
+                .token_topics(Holder::Session(&identity));
+            for topic in topics {
+                let of_host = found.entry(session.about.host.clone()).or_default();
+                let users = of_host.entry(topic).or_default();
+                users.insert(identity.user.clone());
+            }
+        }
+        found
+    }
+
+    /// Takes a topic away from those who were asked about and may not listen any more.
+    fn end_tokens(&self, sessions: &[LiveSubject], asked: &TopicQuestion, allowed: &[UserId]) {
+        let denied = asked.users.iter().filter(|user| !allowed.contains(user));
+        let denied: BTreeSet<_> = denied.collect();
+        if denied.is_empty() {
+            return;
+        }
+        for session in sessions {
+            if let Some(identity) = self.parts.live.identity_of(session)
+                && denied.contains(&identity.user)
+            {
+                let holder = Holder::Session(&identity);
+                self.parts.hub.grants().end_token(holder, &asked.topic);
+            }
+        }
+    }
+}
+
+/// Who listens to which topic.
+type TokenListeners = BTreeMap<TopicName, BTreeSet<UserId>>;
+
+/// What a view grants to whom it knew.
+fn granted<'a>(
+    said: &'a Result<Answer, AuthError>,
+    user: Option<&UserId>,
+) -> Option<&'a GrantedTopics> {
+    let answer = said.as_ref().ok()?;
+    let listening = answer.listening.as_ref();
+    listening.filter(|_| answer.user.as_ref() == user)
+}
+
+/// Why a connection of the view's own path closes where it is granted nothing.
+fn reason(said: &Result<Answer, AuthError>, user: Option<&UserId>) -> CloseReason {
+    match said {
+        Err(error) => error.outage(),
+        Ok(answer) if answer.is_refused => CloseReason::NotAllowed,
+        Ok(Answer {
+            user: Some(other), ..
+        }) if Some(other) != user => CloseReason::AnotherUser,
+        Ok(_) => CloseReason::NotLoggedIn,
+    }
+}
+
+impl ViewPairs {
+    fn add(&mut self, subject: ViewSubject, listener: ViewListener) {
+        let about = &subject.about;
+        let key = (
+            about.host.clone(),
+            about.cookies.header().clone(),
+            subject.view.clone(),
+        );
+        let place = *self.places.entry(key).or_insert(self.pairs.len());
+        if place == self.pairs.len() {
+            self.pairs.push(ViewPair {
+                subject,
+                listeners: Vec::new(),
+            });
+        }
+        self.pairs[place].listeners.push(listener);
+    }
+}
