@@ -55,7 +55,7 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 /// The secret of every gateway the harness starts.
 pub const SECRET: &str = "integration-secret-0123456789abcdef0123456789";
 
-const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+pub const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
 /// Waits until `condition` holds; panics where it was called when it does not before `deadline`.
 #[track_caller]

@@ -6,13 +6,17 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
 use crate::harness::gateway::Setup;
-use crate::harness::{Gateway, PATIENCE, Process, SECRET, eventually, in_time};
+use crate::harness::{BETWEEN_LOOKS, Gateway, PATIENCE, Process, SECRET, in_time};
 use scripted::{CODE, SCRIPT, go_on, words};
+
+/// What it says of a server that accepts connections.
+const UP: &str = "Django's server is up";
 
 fn this_binary() -> String {
     std::env::current_exe()
@@ -68,6 +72,16 @@ fn count(log: &str, what: &str) -> usize {
     log.matches(what).count()
 }
 
+/// Waits until the gateway has said this so often.
+async fn said(gateway: &Process, what: &str, times: usize) {
+    let end = Instant::now() + PATIENCE;
+    while count(&gateway.log(), what) < times {
+        let log = gateway.log();
+        assert!(Instant::now() < end, "not {times} times {what:?}:\n{log}");
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+}
+
 #[test]
 fn a_server_that_never_serves_is_given_up_after_five_tries_and_its_code_is_passed_on() {
     let (binary, setup) = (this_binary(), alone());
@@ -114,6 +128,8 @@ fn what_is_wrong_with_the_command_is_found_with_all_else() {
 async fn one_that_was_up_is_started_again_and_requests_wait_for_it() {
     let (gateway, _folder) = running(&this_binary(), "serves").await;
     let first = server_of(&gateway).await;
+    // One that ends sooner after its first answer than the gateway looks was not up.
+    said(&gateway, UP, 1).await;
     // A GET would be sent again.
     let crashed = gateway.browser().post("/crash/", "text/plain", "x").await;
     assert_eq!(crashed.status, 502, "{}", crashed.text());
@@ -121,21 +137,20 @@ async fn one_that_was_up_is_started_again_and_requests_wait_for_it() {
     assert_ne!(first, second);
     let restarts = gateway.api().metric("gatepost_app_restarts_total").await;
     assert!((restarts - 1.0).abs() < f64::EPSILON, "{restarts}");
-    let times_up = || count(&gateway.log(), "Django's server is up");
-    eventually(PATIENCE, || times_up() == 2).await;
+    said(&gateway, UP, 2).await;
     kill_process(second, Signal::KILL).unwrap();
     assert_ne!(server_of(&gateway).await, second);
-    eventually(PATIENCE, || times_up() == 3).await;
+    said(&gateway, UP, 3).await;
 }
 
 #[tokio::test]
 async fn one_that_was_up_is_never_given_up() {
     let (gateway, _folder) = running(&this_binary(), "fails after it was up").await;
     let first = server_of(&gateway).await;
-    eventually(PATIENCE, || gateway.log().contains("Django's server is up")).await;
+    said(&gateway, UP, 1).await;
     kill_process(first, Signal::KILL).unwrap();
     // More failures in a row than one may have that was never up.
-    eventually(PATIENCE, || count(&gateway.log(), "exit code 4") >= 5).await;
+    said(&gateway, "exit code 4", 5).await;
     assert!(!gateway.has_exited());
     gateway.terminate();
     assert_eq!(gateway.exit().await.code(), Some(4));
@@ -147,9 +162,9 @@ async fn the_gateway_drains_then_the_server_ends_and_its_code_is_passed_on() {
     server_of(&gateway).await;
     let browser = gateway.browser();
     let slow = tokio::spawn(async move { browser.get("/slow/").await });
-    eventually(PATIENCE, || gateway.log().contains("a slow request")).await;
+    said(&gateway, "a slow request", 1).await;
     gateway.terminate();
-    eventually(PATIENCE, || gateway.log().contains("\"draining\"")).await;
+    said(&gateway, "\"draining\"", 1).await;
     assert!(!gateway.log().contains("heard SIGTERM"));
     go_on(folder.path());
     assert_eq!(in_time("the request", slow).await.unwrap().status, 200);
@@ -181,7 +196,7 @@ async fn a_second_signal_leaves_no_server_behind() {
     let (gateway, _folder) = running(&this_binary(), "deaf").await;
     let server = server_of(&gateway).await;
     gateway.terminate();
-    eventually(PATIENCE, || gateway.log().contains("\"stopping\"")).await;
+    said(&gateway, "\"stopping\"", 1).await;
     gateway.terminate();
     assert_eq!(gateway.exit().await.code(), Some(1), "{}", gateway.log());
     assert!(test_kill_process(server).is_err());
@@ -199,25 +214,19 @@ async fn signals_are_handed_down_to_who_does_something_at_them() {
         (Signal::USR1, "heard SIGUSR1"),
     ] {
         gateway.signal(signal);
-        eventually(PATIENCE, || gateway.log().contains(heard)).await;
+        said(&gateway, heard, 1).await;
     }
 
     let (gateway, _folder) = running(&this_binary(), "serves").await;
     server_of(&gateway).await;
     gateway.signal(Signal::HUP);
-    eventually(PATIENCE, || {
-        gateway.log().contains("does not reload the project")
-    })
-    .await;
+    said(&gateway, "does not reload the project", 1).await;
     assert!(!gateway.log().contains("heard SIGHUP"));
 
     let (gateway, _folder) = running(&this_binary(), "ends by the signal").await;
     let server = server_of(&gateway).await;
     gateway.signal(Signal::USR1);
-    eventually(PATIENCE, || {
-        gateway.log().contains("would end by this signal")
-    })
-    .await;
+    said(&gateway, "would end by this signal", 1).await;
     assert_eq!(server_of(&gateway).await, server);
 }
 

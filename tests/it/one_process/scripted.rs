@@ -19,6 +19,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -50,6 +51,8 @@ async fn server() {
     let Ok(script) = std::env::var(SCRIPT) else {
         return;
     };
+    // A test that fails ends the gateway by SIGKILL, which must leave nothing behind.
+    set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     eprintln!("a server begins");
     match script.as_str() {
         "fails" => exit(3),
