@@ -240,7 +240,9 @@ impl Forwarder {
         internal_redirect::note(&mut parts, self.kind);
         rewrite::response(&mut parts);
         let terms = terms.filter(|_| parts.extensions.get::<InternalRedirect>().is_none());
-        let ticket = terms.and_then(|terms| compress::prepare(&mut parts, terms, &self.encoders));
+        let ticket = terms.and_then(|terms| {
+            compress::prepare(&mut parts, terms, &self.encoders, downstream.address)
+        });
         let passed_on = parts.extensions.remove::<PassedOn>();
         let body = if body.is_end_stream() {
             connection.give_back();

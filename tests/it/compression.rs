@@ -6,7 +6,9 @@ use std::io::Read;
 use http::{HeaderMap, Method, Version};
 use http_body_util::BodyExt;
 
-use crate::harness::{Answer, Browser, Django, Gateway, PATIENCE, Page, eventually, in_time};
+use crate::harness::{
+    Answer, Browser, Django, Gateway, PATIENCE, Page, eventually, eventually_some, in_time,
+};
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 const ENCODINGS: [&str; 3] = ["zstd", "br", "gzip"];
@@ -338,6 +340,48 @@ async fn clients_that_take_nothing_leave_compression_to_others() {
     let page = ask(&gateway.browser(), "/page/", &[("Accept-Encoding", "br")]).await;
     assert!(is_compressed(&page));
     drop(links);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_leaves_compression_to_others() {
+    let django = Django::start().await;
+    let begun = Answer::unfinished_chunks([page(20)]).header("Content-Type", "text/html");
+    django.answers("/slow/", begun.hanging());
+    django.answers("/page/", Answer::html(&page(300)));
+    let gateway = Gateway::in_front_of(&django)
+        .set("server.trusted_proxies", vec!["127.0.0.1"])
+        .start()
+        .await;
+    let browser = gateway.browser();
+    let greedy = [("Accept-Encoding", "br"), ("X-Forwarded-For", "192.0.2.1")];
+    let other = [("Accept-Encoding", "br"), ("X-Forwarded-For", "192.0.2.2")];
+    let mut links = Vec::new();
+    // More than a quarter of the memory there is for it has room for.
+    for _ in 0..8 {
+        let mut link = browser.connect(Version::HTTP_11).await;
+        let mut ask = browser.ask(Method::GET, "/slow/");
+        for (name, value) in greedy {
+            ask = ask.header(name, value);
+        }
+        let answer = link.send(ask.finish()).await.unwrap();
+        links.push((link, answer));
+    }
+    let compressed = |answer: &http::Response<_>| answer.headers().contains_key("content-encoding");
+    let of_greedy = links
+        .iter()
+        .filter(|(_, answer)| compressed(answer))
+        .count();
+    assert_eq!(of_greedy, 7);
+    let plain = ask(&browser, "/page/", &greedy).await;
+    assert!(!is_compressed(&plain) && plain.text() == page(300));
+    assert_eq!(plain.all("vary"), ["Accept-Encoding"]);
+    assert!(is_compressed(&ask(&browser, "/page/", &other).await));
+    drop(links);
+    eventually_some(PATIENCE, async || {
+        is_compressed(&ask(&browser, "/page/", &greedy).await).then_some(())
+    })
+    .await;
     gateway.stop().await;
 }
 

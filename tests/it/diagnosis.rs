@@ -1,10 +1,13 @@
 //! What is wrong between gateway and Django, in the close reason, the log and the metrics.
 
+use std::io::Write as _;
+
 use http::{Method, Version};
 
 use crate::harness::browser::Ask;
 use crate::harness::django::AUTH_PATH;
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
+use crate::harness::server::Received;
 use crate::harness::{Answer, Browser, Django, Gateway, PATIENCE, eventually, json};
 
 /// The longest reason a close frame can have.
@@ -318,6 +321,60 @@ async fn what_is_no_page_for_a_person_never_shows_it() {
         assert!(!page.text().contains(NOTICE), "{path}");
     }
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_would_be_compressed_shows_it_as_text_and_what_is_fetched_is_compressed() {
+    let (django, gateway) = with_a_mistake(|setup| setup.set("compression.dynamic", "all")).await;
+    let long = PAGE.replace("page", &"page ".repeat(1000));
+    django.answers("/known/", Answer::html(&long));
+    let pieces = Answer::chunks([&long[..2000], &long[2000..]]);
+    django.answers("/pieces/", pieces.header("Content-Type", "text/html"));
+    // As Django's GZipMiddleware: what the client takes is compressed.
+    let (text, gzip) = (long.clone(), gzip(&long));
+    let takes_gzip = |request: &Received| {
+        let accepted = request.header("accept-encoding");
+        accepted.is_some_and(|accepted| accepted.contains("gzip"))
+    };
+    let answer = Answer::of_request(move |request| {
+        if takes_gzip(request) {
+            let compressed = Answer::status(200, gzip.clone()).header("Content-Encoding", "gzip");
+            compressed.header("Content-Type", "text/html")
+        } else {
+            Answer::html(&text)
+        }
+    });
+    django.answers("/gzip/", answer);
+    let ann = gateway.browser_of("anns-session");
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        for (path, fetched_as) in [
+            ("/known/", "zstd"),
+            ("/pieces/", "zstd"),
+            ("/gzip/", "gzip"),
+        ] {
+            let ask = visit(&ann, version, path).header("Accept-Encoding", "gzip, br, zstd");
+            let page = ask.send().await;
+            assert_eq!(page.header("content-encoding"), None, "{path}");
+            let behind = page.text().strip_prefix(&long).unwrap().to_owned();
+            assert!(behind.trim_start().starts_with(NOTICE), "{path}: {behind}");
+            let length = page.header("content-length");
+            assert!(length.is_none_or(|length| length == page.body.len().to_string()));
+
+            let ask = ann.ask_over(version, path);
+            let ask = ask.header("Accept-Encoding", "gzip, br, zstd");
+            let fetched = ask.header("Sec-Fetch-Dest", "empty").send().await;
+            let encoding = fetched.header("content-encoding");
+            assert_eq!(encoding.as_deref(), Some(fetched_as), "{path}");
+            assert!(fetched.body.len() < long.len() / 3, "{path}");
+        }
+    }
+    gateway.stop().await;
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[tokio::test]

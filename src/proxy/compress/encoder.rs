@@ -1,24 +1,31 @@
-//! The three encoders, and how much memory they have together.
+//! The three encoders, and how much memory they have together, of which one address has a share.
 //!
 //! Levels and windows were measured with 50 KiB of HTML: half to three times the CPU of zlib's level 1, and
 //! shorter than that. The surprise: a larger window or a higher level costs megabytes for each answer under way, and a page
 //! gains nothing from them.
 
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use brotli::CompressorWriter;
 use brotli::enc::BrotliEncoderParams;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use zstd::stream::write::Encoder as ZstdEncoder;
 use zstd::zstd_safe::CParameter;
 
+use crate::net::block::AddressBlock;
+use crate::proxy::quota::{Bounds, Quota};
 use crate::web::encoding::Encoding;
 
-/// Memory is counted in units of 64 KiB: 64 MiB for all answers.
-const UNITS: usize = 1024;
+/// Memory is counted in units of 64 KiB: 64 MiB for all answers, and a quarter for those of one address. No
+/// answer waits for its part.
+const UNITS: Bounds = Bounds {
+    total: 1024,
+    each: 256,
+    waiting: 0,
+    waiting_each: 0,
+};
 
 const ZSTD_LEVEL: i32 = 3;
 /// With level 3's own tables an encoder has a mebibyte. In powers of two.
@@ -32,7 +39,7 @@ const GZIP_LEVEL: u32 = 3;
 
 /// The memory that all encoders have together. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Encoders(Arc<Semaphore>);
+pub struct Encoders(Quota);
 
 /// An encoder that may be made.
 #[derive(Debug)]
@@ -40,7 +47,15 @@ pub(in crate::proxy) struct EncoderTicket {
     encoding: Encoding,
     /// Of all that is to be compressed, where that is known.
     pub(super) length: Option<u64>,
-    _memory: OwnedSemaphorePermit,
+    _memory: EncoderMemory,
+}
+
+/// An encoder's part of the memory; given back when it is dropped.
+#[derive(Debug)]
+struct EncoderMemory {
+    quota: Quota,
+    address: AddressBlock,
+    units: u64,
 }
 
 /// Compresses; what is ready waits in it.
@@ -57,25 +72,40 @@ enum Codec {
 
 impl Default for Encoders {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(UNITS)))
+        Self(Quota::new(UNITS))
     }
 }
 
 impl Encoders {
-    /// One more, unless there are as many as memory is there for.
-    pub(super) fn ticket(&self, encoding: Encoding, length: Option<u64>) -> Option<EncoderTicket> {
+    /// One more for an answer to this client, where memory is left for it.
+    pub(super) fn ticket(
+        &self,
+        encoding: Encoding,
+        length: Option<u64>,
+        client: IpAddr,
+    ) -> Option<EncoderTicket> {
         let units = match encoding {
             Encoding::Identity => return None,
             Encoding::Zstd => 10,
             Encoding::Brotli => 35,
             Encoding::Gzip => 8,
         };
-        let memory = Arc::clone(&self.0).try_acquire_many_owned(units).ok()?;
-        Some(EncoderTicket {
+        let address = AddressBlock::of(client);
+        self.0.try_take(address, units).then(|| EncoderTicket {
             encoding,
             length,
-            _memory: memory,
+            _memory: EncoderMemory {
+                quota: self.0.clone(),
+                address,
+                units,
+            },
         })
+    }
+}
+
+impl Drop for EncoderMemory {
+    fn drop(&mut self) {
+        self.quota.give(self.address, self.units);
     }
 }
 

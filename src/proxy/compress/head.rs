@@ -3,6 +3,8 @@
 //! Called by `forward`. The surprise: it looks at the head alone, so that the answer to a HEAD request says
 //! what the one to a GET would.
 
+use std::net::IpAddr;
+
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
@@ -24,11 +26,12 @@ const OF_CONTENT: [HeaderName; 6] = [
     HeaderName::from_static("repr-digest"),
 ];
 
-/// Rewrites the head of an answer, and gives what its body needs if that is to be compressed.
+/// Rewrites the head of an answer to this client, and gives what its body needs if that is to be compressed.
 pub(in crate::proxy) fn prepare(
     parts: &mut Parts,
     terms: &CompressionTerms,
     encoders: &Encoders,
+    client: IpAddr,
 ) -> Option<EncoderTicket> {
     if parts.status == StatusCode::NOT_MODIFIED {
         confirm(&mut parts.headers, terms);
@@ -42,7 +45,7 @@ pub(in crate::proxy) fn prepare(
         return None;
     }
     let fields = &mut parts.headers;
-    let ticket = encoders.ticket(terms.encoding, length(fields))?;
+    let ticket = encoders.ticket(terms.encoding, length(fields), client)?;
     for name in &OF_CONTENT {
         fields.remove(name);
     }
@@ -129,6 +132,10 @@ mod tests {
         builder.body(()).unwrap().into_parts().0
     }
 
+    fn client(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
     fn terms(dynamic: DynamicCompression) -> CompressionTerms {
         CompressionTerms {
             encoding: Encoding::Brotli,
@@ -145,7 +152,7 @@ mod tests {
         terms: &CompressionTerms,
     ) -> (HeaderMap, bool) {
         let mut parts = answer(status, fields);
-        let ticket = prepare(&mut parts, terms, &Encoders::default());
+        let ticket = prepare(&mut parts, terms, &Encoders::default(), client(1));
         (parts.headers, ticket.is_some())
     }
 
@@ -263,21 +270,33 @@ mod tests {
     #[test]
     fn where_no_memory_is_left_answers_stay_as_they_are() {
         let (encoders, terms) = (Encoders::default(), terms(DynamicCompression::All));
+        let of_client = |last| {
+            let mut parts = answer(200, &[HTML, LONG]);
+            let ticket = prepare(&mut parts, &terms, &encoders, client(last));
+            (parts.headers, ticket)
+        };
         let mut tickets = Vec::new();
-        let mut parts = answer(200, &[HTML, LONG]);
-        while let Some(ticket) = prepare(&mut parts, &terms, &encoders) {
-            tickets.push(ticket);
-            parts = answer(200, &[HTML, LONG]);
+        for last in [1, 2, 3, 4] {
+            let mut of_one = 0;
+            while let (_, Some(ticket)) = of_client(last) {
+                tickets.push(ticket);
+                of_one += 1;
+            }
+            assert_eq!(of_one, 7, "{last}");
         }
-        assert!(tickets.len() >= 16, "{}", tickets.len());
+        assert!(of_client(5).1.is_some(), "what is over");
+        drop(tickets.split_off(7));
+        let (fields, ticket) = of_client(1);
+        assert!(ticket.is_none(), "one address has its share alone");
         assert_eq!(
-            (&parts.headers["vary"], &parts.headers["content-length"]),
+            (&fields["vary"], &fields["content-length"]),
             (
                 &"Accept-Encoding".parse().unwrap(),
                 &"1024".parse().unwrap()
             )
         );
-        drop(tickets);
-        assert!(prepare(&mut parts, &terms, &encoders).is_some());
+        assert!(of_client(2).1.is_some());
+        tickets.pop();
+        assert!(of_client(1).1.is_some(), "it comes back");
     }
 }

@@ -24,7 +24,9 @@ fn compressed(
 ) {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let stream = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
-    let ticket = Encoders::default().ticket(encoding, length).unwrap();
+    let ticket = Encoders::default()
+        .ticket(encoding, length, [192, 0, 2, 1].into())
+        .unwrap();
     let body = CompressedBody::new(StreamBody::new(stream), ticket);
     (Upstream(sender), body)
 }
