@@ -43,6 +43,7 @@ unit: rust
 	cargo test --locked --lib --bins
 
 it: rust
+	@scripts/install-faketime.sh
 	cargo test --locked --test '*'
 
 # Its tests run the gateway too, behind Django's live server.

@@ -2,7 +2,8 @@
 //!
 //! Used by `caller`. The surprise: memory is bounded and nothing is let through for want of it. Where it
 //! is full, the oldest second is forgotten, and signatures of that second and before are refused: with
-//! clocks that agree this goes unnoticed.
+//! clocks that agree this goes unnoticed. Nor does a clock that jumps shut Django out: what was forgotten is
+//! a second on the clock of then, and one that is set back begins as a gateway does that has just started.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -42,6 +43,7 @@ impl Replays {
 
 impl SeenSignatures {
     fn accept(&mut self, signature: Signature, now: u64) -> Result<(), PublishError> {
+        self.begin_anew_if_set_back(now);
         self.forget_before(now.saturating_sub(TOLERANCE));
         if signature.time < self.since {
             let seconds = now.saturating_sub(signature.time);
@@ -61,14 +63,21 @@ impl SeenSignatures {
         Ok(())
     }
 
-    /// Forgets what is of a second before this one, and believes nothing of it any more.
+    /// Forgets what is of a second before this one, and believes nothing more of the seconds that it forgets.
     fn forget_before(&mut self, second: u64) {
         while let Some(oldest) = self.marks.first_entry()
             && *oldest.key() < second
         {
+            self.since = self.since.max(oldest.key() + 1);
             self.count -= oldest.remove().len();
         }
-        self.since = self.since.max(second);
+    }
+
+    /// What was forgotten was never of a later second than clocks may differ by.
+    fn begin_anew_if_set_back(&mut self, now: u64) {
+        if self.since > now + TOLERANCE + 1 {
+            *self = Self::default();
+        }
     }
 }
 
@@ -77,6 +86,7 @@ mod tests {
     use super::*;
 
     const NOW: u64 = 1_790_000_000;
+    const DAY: u64 = 86_400;
 
     fn signature(time: u64, number: usize) -> Signature {
         let mut tag = [0; 32];
@@ -121,5 +131,32 @@ mod tests {
         let replays = Replays::default();
         assert!(replays.accept(signature(NOW, 1), NOW).is_ok());
         assert!(replays.accept(signature(NOW, 1), NOW - 50).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_jumps_and_comes_back_shuts_nobody_out_and_lets_no_replay_in() {
+        let replays = Replays::default();
+        assert!(replays.accept(signature(NOW, 1), NOW).is_ok());
+        let ahead = NOW + 2 * DAY;
+        assert!(replays.accept(signature(ahead, 2), ahead).is_ok());
+        for number in [1, 3] {
+            let known = replays.accept(signature(NOW, number), NOW + 5);
+            assert!(matches!(known, Err(PublishError::Crowded { .. })));
+        }
+        assert!(replays.accept(signature(NOW + 5, 4), NOW + 5).is_ok());
+        assert!(replays.accept(signature(NOW + 5, 4), NOW + 5).is_err());
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_for_long_and_is_set_right_shuts_nobody_out() {
+        let replays = Replays::default();
+        let ahead = NOW + 2 * DAY;
+        for second in 0..200 {
+            let now = ahead + second;
+            assert!(replays.accept(signature(now, 1), now).is_ok());
+        }
+        assert!(replays.accept(signature(NOW, 2), NOW).is_ok());
+        assert!(replays.accept(signature(NOW, 2), NOW).is_err());
+        assert_eq!(replays.seen.lock().count, 1);
     }
 }

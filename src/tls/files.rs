@@ -125,9 +125,31 @@ pub(super) fn warn_of_dates(leaf: &CertificateDer<'_>, path: &Path) {
     }
 }
 
-/// When a certificate ends.
-pub(super) fn ends_at(leaf: &CertificateDer<'_>) -> Option<SystemTime> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
-    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
-    unix_time::moment(Duration::from_secs(seconds))
+/// From when until when a certificate is valid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lifetime {
+    pub(super) begins: SystemTime,
+    pub(super) ends: SystemTime,
+}
+
+impl Lifetime {
+    /// One that has begun.
+    pub(super) fn until(ends: SystemTime) -> Self {
+        let begins = SystemTime::UNIX_EPOCH;
+        Self { begins, ends }
+    }
+
+    /// That of this certificate; `None`: it cannot be read.
+    pub(super) fn of(leaf: &CertificateDer<'_>) -> Option<Self> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
+        let moment = |time: &ASN1Time| {
+            let seconds = u64::try_from(time.timestamp()).ok()?;
+            unix_time::moment(Duration::from_secs(seconds))
+        };
+        let validity = parsed.validity();
+        Some(Self {
+            begins: moment(&validity.not_before)?,
+            ends: moment(&validity.not_after)?,
+        })
+    }
 }

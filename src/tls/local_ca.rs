@@ -205,5 +205,5 @@ fn written_address(bytes: &[u8]) -> Option<String> {
 }
 
 fn ends_soon(cert: &CertificateDer<'_>) -> bool {
-    files::ends_at(cert).is_none_or(|end| end < SystemTime::now() + RENEWAL)
+    files::Lifetime::of(cert).is_none_or(|life| life.ends < SystemTime::now() + RENEWAL)
 }

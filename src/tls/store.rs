@@ -17,7 +17,7 @@ use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use rustls::sign::SingleCertAndKey;
 
 use super::error::TlsError;
-use super::files::{self, Pair, Version};
+use super::files::{self, Lifetime, Pair, Version};
 use super::local_ca::{LocalCa, RENEWAL};
 use super::names::CertificateNames;
 use super::{accept, provider};
@@ -50,7 +50,7 @@ struct Looked {
     /// The versions on the disk.
     seen: [Option<Version>; 2],
     names: CertificateNames,
-    ends: Option<SystemTime>,
+    lifetime: Option<Lifetime>,
 }
 
 impl CertificateStore {
@@ -69,7 +69,7 @@ impl CertificateStore {
             judged: seen,
             seen,
             names: names.clone(),
-            ends: pair.chain.first().and_then(files::ends_at),
+            lifetime: pair.chain.first().and_then(Lifetime::of),
         };
         let ticketer = Ticketer::new()?;
         Ok(Self {
@@ -121,7 +121,7 @@ impl CertificateStore {
         };
         let due = match self.source {
             CertificateSource::Files { .. } => looked.files_changed(self.source.versions()),
-            CertificateSource::LocalCa(_) => looked.names != names || looked.ends_soon(),
+            CertificateSource::LocalCa(_) => looked.names != names || looked.needs_renewal(),
         };
         if !due {
             return Ok(());
@@ -130,9 +130,9 @@ impl CertificateStore {
         // again without a change, as what hindered it (a full disk) leaves no trace in its files.
         looked.judged = looked.seen;
         looked.names = names;
-        looked.ends = Some(SystemTime::now() + RENEWAL + RETRY);
+        looked.lifetime = Some(Lifetime::until(SystemTime::now() + RENEWAL + RETRY));
         let pair = self.source.pair(&looked.names)?;
-        looked.ends = pair.chain.first().and_then(files::ends_at);
+        looked.lifetime = pair.chain.first().and_then(Lifetime::of);
         let config = server_config(pair, Arc::clone(&self.ticketer))?;
         self.current.store(Arc::new(config));
         tracing::info!("the certificate was renewed");
@@ -183,9 +183,11 @@ impl Looked {
         rests && now != self.judged
     }
 
-    fn ends_soon(&self) -> bool {
-        self.ends
-            .is_some_and(|end| end < SystemTime::now() + RENEWAL)
+    /// Whether the certificate ends soon, or has not begun, since the clock was set back.
+    fn needs_renewal(&self) -> bool {
+        let now = SystemTime::now();
+        self.lifetime
+            .is_some_and(|life| now < life.begins || life.ends < now + RENEWAL)
     }
 }
 

@@ -31,6 +31,7 @@ mod behind;
 mod buffering;
 mod by_permission;
 mod cli;
+mod clock;
 mod compression;
 mod config_errors;
 mod diagnosis;

@@ -24,7 +24,8 @@ pub enum Internal {
 #[derive(Clone, Debug)]
 enum Proof {
     Bearer(String),
-    Signature(String),
+    /// Made with this secret by a clock that is so many seconds ahead.
+    Signature(String, i64),
     None,
 }
 
@@ -52,7 +53,14 @@ impl Api {
     /// Signs with this secret instead of showing it.
     #[must_use]
     pub fn signing_with(mut self, secret: &str) -> Self {
-        self.proof = Proof::Signature(secret.to_owned());
+        self.proof = Proof::Signature(secret.to_owned(), 0);
+        self
+    }
+
+    /// Signs by a clock that is so many seconds ahead.
+    #[must_use]
+    pub fn signing_ahead(mut self, seconds: i64) -> Self {
+        self.proof = Proof::Signature(SECRET.to_owned(), seconds);
         self
     }
 
@@ -148,8 +156,9 @@ impl Api {
         };
         match &self.proof {
             Proof::Bearer(secret) => head += &format!("Authorization: Bearer {secret}\r\n"),
-            Proof::Signature(secret) => {
-                let signature = signed.at(now(), secret);
+            Proof::Signature(secret, ahead) => {
+                let time = now().checked_add_signed(*ahead).unwrap();
+                let signature = signed.at(time, secret);
                 head += &format!("Gatepost-Signature: {signature}\r\n");
             }
             Proof::None => {}

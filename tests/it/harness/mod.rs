@@ -23,6 +23,7 @@
 pub mod answer;
 pub mod api;
 pub mod browser;
+pub mod clock;
 pub mod django;
 pub mod events;
 pub mod frontend;
@@ -43,6 +44,7 @@ use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Gate};
 pub use browser::{Browser, Page};
+pub use clock::Clock;
 pub use django::Django;
 pub use frontend::Frontend;
 pub use gateway::Gateway;

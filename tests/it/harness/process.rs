@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::api::{Api, Internal};
 use super::browser::Browser;
+use super::clock::Clock;
 use super::gateway::{Setup, trusting};
 use super::{PATIENCE, SECRET, eventually_some};
 
@@ -28,6 +29,16 @@ impl Process {
     /// Starts it and waits for its `ready` line.
     pub async fn start(setup: Setup) -> Self {
         Self::start_by(setup, |binary| Command::new(binary)).await
+    }
+
+    /// Starts it with a wall clock of its own.
+    pub async fn start_with_clock(setup: Setup, clock: &Clock) -> Self {
+        Self::start_by(setup, |binary| {
+            let mut command = Command::new(binary);
+            command.envs(clock.variables());
+            command
+        })
+        .await
     }
 
     /// Starts it in a shell that may have no more than this many open files.
