@@ -6,6 +6,9 @@ use std::io::{self, Error, ErrorKind, Read, Write};
 use mio::net::TcpStream;
 use rustls::ClientConnection;
 
+use crate::publisher::STAMP;
+use crate::upstream::now;
+
 /// A browser at a socket route.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
@@ -14,6 +17,8 @@ pub(crate) struct Client {
     /// Bytes of a message that is not complete yet; empty most of the time.
     partial: Vec<u8>,
     pub(crate) frames: u64,
+    /// Nanoseconds that frames took which say when they were published.
+    pub(crate) delays: Vec<u64>,
     pub(crate) pings: u64,
     /// The code and reason of the close frame that came, if one did.
     pub(crate) closed: Option<String>,
@@ -33,6 +38,7 @@ impl Client {
             open: false,
             partial: Vec::new(),
             frames: 0,
+            delays: Vec::new(),
             pings: 0,
             closed: None,
         })
@@ -107,7 +113,10 @@ impl Client {
 
     fn frame(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
         match opcode {
-            1 => self.frames += 1,
+            1 => {
+                self.frames += 1;
+                self.delays.extend(delay(payload));
+            }
             8 => {
                 let code = payload
                     .first_chunk()
@@ -131,6 +140,14 @@ impl Client {
         pong.extend_from_slice(&payload[..usize::from(length)]);
         self.tls.writer().write_all(&pong)
     }
+}
+
+/// How long a frame took that says when it was published.
+fn delay(payload: &[u8]) -> Option<u64> {
+    let rest = payload.strip_prefix(STAMP.as_bytes())?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let published: u64 = str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    Some(now().saturating_sub(published))
 }
 
 /// The head of one unmasked frame whose payload is complete.

@@ -29,7 +29,9 @@ const SOURCES: usize = 100;
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    pub(crate) path: &'static str,
+    path: &'static str,
+    /// What comes behind the path, for each socket.
+    query: fn(usize) -> String,
     pub(crate) tls: Arc<ClientConfig>,
     /// How many sessions the sockets share.
     pub(crate) sessions: usize,
@@ -45,11 +47,22 @@ impl Target {
         Self {
             address,
             path,
+            query: |_| String::new(),
             tls,
             sessions: usize::MAX,
             at_once: AT_ONCE,
             receive_buffer: None,
         }
+    }
+
+    /// The same at another path.
+    pub(crate) fn at(self, path: &'static str) -> Self {
+        Self { path, ..self }
+    }
+
+    /// The same with a query of each socket's own.
+    pub(crate) fn asking(self, query: fn(usize) -> String) -> Self {
+        Self { query, ..self }
     }
 
     /// The same by clients that hold next to nothing themselves: what the kernel takes for their
@@ -80,6 +93,7 @@ pub(crate) struct Fleet {
     opened: usize,
     failures: usize,
     frames: u64,
+    delays: Vec<u64>,
     /// Sockets that the server has closed since somebody looked, with when and how.
     closed: Vec<(Instant, String)>,
     closes: Closes,
@@ -106,6 +120,7 @@ impl Fleet {
             opened: 0,
             failures: 0,
             frames: 0,
+            delays: Vec::new(),
             closed: Vec::new(),
             closes: Closes::Failure,
         };
@@ -138,6 +153,11 @@ impl Fleet {
     /// Frames that have arrived at all clients together.
     pub(crate) fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Nanoseconds that frames took since their publications, by what these say.
+    pub(crate) fn delays(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.delays)
     }
 
     /// Pings that have arrived at all clients together.
@@ -222,6 +242,7 @@ impl Fleet {
             match client.advance(&mut self.scratch) {
                 Ok(()) => {
                     self.frames += client.frames - frames;
+                    self.delays.append(&mut client.delays);
                     self.opened += usize::from(client.is_open() && !open);
                     if let Some(how) = client.closed.take() {
                         self.close(number, how)?;
@@ -288,8 +309,9 @@ fn connecting(number: usize, target: &Target) -> io::Result<std::net::TcpStream>
 fn request(number: usize, target: &Target) -> String {
     let (path, port) = (target.path, target.address.port());
     let session = number % target.sessions;
+    let query = (target.query)(number);
     format!(
-        "GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: Upgrade\r\nPragma: no-cache\r\n\
+        "GET {path}{query} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: Upgrade\r\nPragma: no-cache\r\n\
          Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) bench\r\n\
          Upgrade: websocket\r\nOrigin: https://{HOST}:{port}\r\nSec-WebSocket-Version: 13\r\n\
          Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-GB,en;q=0.9\r\n\

@@ -20,6 +20,7 @@ mod slow;
 mod sockets;
 mod stalled;
 mod storm;
+mod topics;
 mod upstream;
 mod worker;
 
@@ -144,6 +145,7 @@ fn measure_all(lab: &Lab, report: &mut Report) -> io::Result<()> {
     proxy::measure(lab, report)
         .and_then(|()| compressed::measure(lab, report))
         .and_then(|()| sockets::measure(lab, report))
+        .and_then(|()| topics::measure(lab, report))
         .and_then(|()| stalled::measure(lab, report))
         .and_then(|()| behind::measure(lab, report))
         .and_then(|()| slow::measure(lab, report))

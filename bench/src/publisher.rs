@@ -10,7 +10,8 @@ pub(crate) const SECRET: &str = "bench-bench-bench-bench-bench-bench-bench";
 
 /// Who is told to broadcast.
 pub(crate) enum Broadcaster {
-    Gateway(Publisher),
+    /// And to whom.
+    Gateway(Publisher, String),
     Limit(BufReader<TcpStream>),
 }
 
@@ -20,11 +21,17 @@ impl Broadcaster {
         Ok(Self::Limit(BufReader::new(connect(control)?)))
     }
 
-    /// Has `count` frames of `size` bytes go to everyone, all waiting for a socket at once.
+    /// Has a gateway send to everyone.
+    pub(crate) fn everyone(internal: SocketAddr) -> io::Result<Self> {
+        let audience = "{\"everyone\":true}".to_owned();
+        Ok(Self::Gateway(Publisher::connect(internal)?, audience))
+    }
+
+    /// Has `count` frames of `size` bytes go to all, all waiting for a socket at once.
     pub(crate) fn send(&mut self, count: usize, size: usize) -> io::Result<()> {
         match self {
-            Self::Gateway(publisher) => {
-                let line = publication("{\"everyone\":true}", size);
+            Self::Gateway(publisher, audience) => {
+                let line = publication(audience, size);
                 publisher.send(Kind::of(count), &line.repeat(count))
             }
             Self::Limit(control) => control
@@ -36,7 +43,7 @@ impl Broadcaster {
     /// Reads the answer to [`Broadcaster::send`].
     pub(crate) fn accepted(&mut self, count: usize) -> io::Result<()> {
         match self {
-            Self::Gateway(publisher) => publisher.accepted(count),
+            Self::Gateway(publisher, _) => publisher.accepted(count),
             Self::Limit(control) => control.read_line(&mut String::new()).map(drop),
         }
     }
@@ -162,6 +169,15 @@ impl Publisher {
 /// One publication, as one line.
 pub(crate) fn publication(to: &str, size: usize) -> String {
     format!("{{\"to\":{to},\"frame\":{}}}\n", frame(size))
+}
+
+/// How a frame begins that says when it was published.
+pub(crate) const STAMP: &str = "{\"at\":";
+
+/// A publication of an ordinary frame that says when, in nanoseconds, as one line.
+pub(crate) fn stamped(to: &str, at: u64) -> String {
+    let text = "n".repeat(150);
+    format!("{{\"to\":{to},\"frame\":{STAMP}{at},\"text\":\"{text}\"}}}}\n")
 }
 
 /// A JSON object of exactly `size` bytes.

@@ -109,6 +109,32 @@ pub(crate) const MEASURES: &[Measure] = &[
     ),
     detail("latency.p99", "  p99", "ms"),
     budget(
+        "busy-latency",
+        "the same at 10,000 publications a second, p99",
+        "ms",
+        [Some(25.0), None],
+    ),
+    detail("busy-latency.p50", "  p50", "ms"),
+    budget(
+        "topic-memory",
+        "per subscription, 5 for each socket",
+        "KiB",
+        [Some(0.5), None],
+    ),
+    budget(
+        "topic-one",
+        "CPU per publish to a topic with one listener",
+        "us",
+        [Some(26.0), None],
+    ),
+    budget(
+        "topic-all",
+        "CPU per frame of a topic that all listen to",
+        "x limit",
+        [Some(1.35), None],
+    ),
+    detail("topic-all.cpu", "  of the gateway", "us"),
+    budget(
         "stalled",
         "kernel memory of 1,000 clients that stop reading",
         "MiB",
@@ -141,10 +167,16 @@ pub(crate) const MEASURES: &[Measure] = &[
         [Some(0.0), None],
     ),
     budget(
-        "returning-topics",
+        "storm-views",
         "requests to Django when 10,000 sessions come back by views, with the batch",
         "",
         [Some(120.0), None],
+    ),
+    budget(
+        "storm-tokens",
+        "the same when all come back with tokens of two topics",
+        "",
+        [Some(20.0), None],
     ),
     budget(
         "logout",

@@ -2,13 +2,15 @@
 //! measures the limit program and a fresh gateway, one after the other, so that ratios are of one time.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Target};
 use crate::lab::{Lab, Server};
 use crate::process::pause;
-use crate::publisher::{Broadcaster, Kind, Publisher, publication};
+use crate::publisher::{Broadcaster, Kind, Publisher, publication, stamped};
 use crate::report::{Report, median};
+use crate::upstream::now;
 
 /// Names measured here.
 const NAMES: &[&str] = &[
@@ -21,6 +23,7 @@ const NAMES: &[&str] = &[
     "connect",
     "idle-cpu",
     "latency",
+    "busy-latency",
 ];
 /// Bytes of an ordinary frame.
 const FRAME: usize = 200;
@@ -28,6 +31,8 @@ const FRAME: usize = 200;
 const PUBLISHERS: usize = 16;
 /// Publications in one NDJSON body.
 const LINES: usize = 500;
+/// Publications a second, where it says busy.
+const RATE: usize = 10_000;
 
 /// All rounds.
 pub(crate) fn measure(lab: &Lab, report: &mut Report) -> io::Result<()> {
@@ -56,24 +61,35 @@ fn limit_round(lab: &Lab, report: &mut Report) -> io::Result<f64> {
         return Ok(f64::NAN);
     }
     let server = lab.limit()?;
-    let (mut fleet, opened) = opened(lab, &server)?;
+    let (mut fleet, opened) = opened(lab, &server, lab.target(&server)?)?;
     report.sample("connect.limit", opened.cpu * 1e3);
     report.sample("idle-memory.limit", opened.memory);
+    let cpu = limit_of(lab, &server, &mut fleet)?;
+    report.sample("broadcast.limit", cpu);
+    Ok(cpu)
+}
+
+/// The same of a limit program for itself.
+pub(crate) fn limit(lab: &Lab) -> io::Result<f64> {
+    let server = lab.limit()?;
+    let mut fleet = Fleet::open(lab.target(&server)?, lab.plan.sockets)?;
+    limit_of(lab, &server, &mut fleet)
+}
+
+fn limit_of(lab: &Lab, server: &Server, fleet: &mut Fleet) -> io::Result<f64> {
     let mut broadcaster = Broadcaster::limit(server.control)?;
-    let cost = broadcasts(lab, &server, (&mut fleet, &mut broadcaster), 1)?;
-    report.sample("broadcast.limit", cost.cpu);
-    Ok(cost.cpu)
+    Ok(broadcasts(lab, server, (fleet, &mut broadcaster), 1)?.cpu)
 }
 
 /// What opening cost, each.
-struct Opened {
+pub(crate) struct Opened {
     cpu: f64,
-    memory: f64,
+    pub(crate) memory: f64,
 }
 
 /// Opens the plan's sockets; a small crowd before has paid for what is paid once.
-fn opened(lab: &Lab, server: &Server) -> io::Result<(Fleet, Opened)> {
-    let (target, count) = (lab.target(server)?, lab.plan.sockets);
+pub(crate) fn opened(lab: &Lab, server: &Server, target: Target) -> io::Result<(Fleet, Opened)> {
+    let count = lab.plan.sockets;
     drop(Fleet::open(target.clone(), 50)?);
     pause(Duration::from_millis(1500));
     let (memory, cpu) = (server.process.pss()?, server.process.cpu()?);
@@ -85,15 +101,15 @@ fn opened(lab: &Lab, server: &Server) -> io::Result<(Fleet, Opened)> {
 }
 
 /// What a broadcast cost.
-struct Broadcasts {
+pub(crate) struct Broadcasts {
     /// µs for each delivered frame.
-    cpu: f64,
+    pub(crate) cpu: f64,
     /// ms to the last socket.
     last: f64,
 }
 
-/// Several broadcasts of `queued` frames at once to everyone.
-fn broadcasts(
+/// Several broadcasts of `queued` frames at once to all sockets.
+pub(crate) fn broadcasts(
     lab: &Lab,
     server: &Server,
     (fleet, broadcaster): (&mut Fleet, &mut Broadcaster),
@@ -128,7 +144,7 @@ struct Round<'a> {
 impl Round<'_> {
     fn run(&mut self) -> io::Result<()> {
         let server = self.lab.gateway()?;
-        let (mut fleet, opened) = opened(self.lab, &server)?;
+        let (mut fleet, opened) = opened(self.lab, &server, self.lab.target(&server)?)?;
         self.report.sample("idle-memory", opened.memory);
         self.report.sample("connect", opened.cpu * 1e3);
         self.report.sample("connect.rate", 1.0 / opened.cpu);
@@ -147,6 +163,9 @@ impl Round<'_> {
         }
         if self.wants("latency") {
             self.latency(&server, &mut fleet)?;
+        }
+        if self.wants("busy-latency") {
+            self.busy(&server, &mut fleet)?;
         }
         if self.wants("targeted") {
             self.targeted(&server, &mut fleet)?;
@@ -173,7 +192,7 @@ impl Round<'_> {
     }
 
     fn burst(&mut self, server: &Server, fleet: &mut Fleet, base: f64) -> io::Result<()> {
-        let mut broadcaster = Broadcaster::Gateway(Publisher::connect(server.control)?);
+        let mut broadcaster = Broadcaster::everyone(server.control)?;
         let before = fleet.frames();
         broadcaster.send(8, 1024)?;
         fleet.receive(before, fleet.users().len() as u64 * 8)?;
@@ -185,7 +204,7 @@ impl Round<'_> {
     }
 
     fn broadcast(&mut self, server: &Server, fleet: &mut Fleet) -> io::Result<()> {
-        let mut broadcaster = Broadcaster::Gateway(Publisher::connect(server.control)?);
+        let mut broadcaster = Broadcaster::everyone(server.control)?;
         let cost = broadcasts(self.lab, server, (fleet, &mut broadcaster), 1)?;
         self.report.sample("broadcast.cpu", cost.cpu);
         self.report.sample("broadcast.last", cost.last);
@@ -194,7 +213,7 @@ impl Round<'_> {
     }
 
     fn queued(&mut self, server: &Server, fleet: &mut Fleet) -> io::Result<()> {
-        let mut broadcaster = Broadcaster::Gateway(Publisher::connect(server.control)?);
+        let mut broadcaster = Broadcaster::everyone(server.control)?;
         let cost = broadcasts(self.lab, server, (fleet, &mut broadcaster), 8)?;
         self.report.sample("queued.cpu", cost.cpu);
         self.report.sample("queued", cost.cpu / self.limit);
@@ -221,29 +240,39 @@ impl Round<'_> {
     }
 
     fn targeted(&mut self, server: &Server, fleet: &mut Fleet) -> io::Result<()> {
-        let mut publishers = (0..PUBLISHERS)
-            .map(|_| Publisher::connect(server.control))
-            .collect::<io::Result<Vec<_>>>()?;
-        let count = self.count(20_000) / PUBLISHERS * PUBLISHERS;
-        let users = spread(&fleet.users(), count);
-        let (cpu, before) = (server.process.cpu()?, fleet.frames());
-        for turn in users.chunks(PUBLISHERS) {
-            for (publisher, user) in publishers.iter_mut().zip(turn) {
-                publisher.send(Kind::Single, &publication(&to(user), FRAME))?;
-            }
-            for publisher in &mut publishers {
-                publisher.accepted(1)?;
-            }
-        }
-        fleet.receive(before, count as u64)?;
-        let cpu = (server.process.cpu()? - cpu) * 1e6 / each(count);
+        let cpu = targeted(self.lab, server, fleet, to)?;
         self.report.sample("targeted", cpu);
+        Ok(())
+    }
+
+    /// Ten thousand publications a second, as many users, one after the other.
+    fn busy(&mut self, server: &Server, fleet: &mut Fleet) -> io::Result<()> {
+        let seconds = if self.lab.plan.quick { 2 } else { 10 };
+        let users = spread(&fleet.users(), seconds * RATE);
+        let internal = server.control;
+        fleet.delays();
+        let before = fleet.frames();
+        std::thread::scope(|scope| {
+            let publishing = scope.spawn(|| at_rate(internal, &users));
+            fleet.receive(before, users.len() as u64)?;
+            publishing
+                .join()
+                .map_err(|_| io::Error::other("the publisher panicked"))?
+        })?;
+        let mut delays = fleet.delays();
+        delays.sort_unstable();
+        let ms = |percent: usize| {
+            let delay = Duration::from_nanos(delays[delays.len() * percent / 100]);
+            delay.as_secs_f64() * 1e3
+        };
+        self.report.sample("busy-latency", ms(99));
+        self.report.sample("busy-latency.p50", ms(50));
         Ok(())
     }
 
     fn ndjson(&mut self, server: &Server, fleet: &mut Fleet) -> io::Result<()> {
         let mut publisher = Publisher::connect(server.control)?;
-        let count = self.count(30_000) / LINES * LINES;
+        let count = count(self.lab, 30_000) / LINES * LINES;
         let users = spread(&fleet.users(), count);
         let (cpu, before) = (server.process.cpu()?, fleet.frames());
         for turn in users.chunks(LINES) {
@@ -259,10 +288,52 @@ impl Round<'_> {
         self.report.sample("ndjson", cpu);
         Ok(())
     }
+}
 
-    fn count(&self, full: usize) -> usize {
-        if self.lab.plan.quick { full / 4 } else { full }
+/// CPU µs for each publication to what `audience` says of a user: single POSTs over kept-alive connections.
+pub(crate) fn targeted(
+    lab: &Lab,
+    server: &Server,
+    fleet: &mut Fleet,
+    audience: impl Fn(&str) -> String,
+) -> io::Result<f64> {
+    let mut publishers = (0..PUBLISHERS)
+        .map(|_| Publisher::connect(server.control))
+        .collect::<io::Result<Vec<_>>>()?;
+    let count = count(lab, 20_000) / PUBLISHERS * PUBLISHERS;
+    let users = spread(&fleet.users(), count);
+    let (cpu, before) = (server.process.cpu()?, fleet.frames());
+    for turn in users.chunks(PUBLISHERS) {
+        for (publisher, user) in publishers.iter_mut().zip(turn) {
+            publisher.send(Kind::Single, &publication(&audience(user), FRAME))?;
+        }
+        for publisher in &mut publishers {
+            publisher.accepted(1)?;
+        }
     }
+    fleet.receive(before, count as u64)?;
+    Ok((server.process.cpu()? - cpu) * 1e6 / each(count))
+}
+
+/// Publishes to these users, one after the other, at [`RATE`]. Each publication says when it was due, so
+/// that a publisher who is held up does not make the gateway look faster.
+fn at_rate(internal: SocketAddr, users: &[String]) -> io::Result<()> {
+    let mut publisher = Publisher::connect(internal)?;
+    let start = now();
+    for (turn, users) in (0..).zip(users.chunks(RATE / 1000)) {
+        let due = start + turn * 1_000_000;
+        if let Some(early) = due.checked_sub(now()) {
+            pause(Duration::from_nanos(early));
+        }
+        let body: String = users.iter().map(|user| stamped(&to(user), due)).collect();
+        publisher.send(Kind::Lines, &body)?;
+        publisher.accepted(users.len())?;
+    }
+    Ok(())
+}
+
+fn count(lab: &Lab, full: usize) -> usize {
+    if lab.plan.quick { full / 4 } else { full }
 }
 
 /// `count` users, far apart from one to the next.
@@ -286,6 +357,6 @@ fn settle(lab: &Lab) -> Duration {
     clippy::cast_precision_loss,
     reason = "counts of sockets and frames are far below 2^52"
 )]
-fn each(count: usize) -> f64 {
+pub(crate) fn each(count: usize) -> f64 {
     count as f64
 }

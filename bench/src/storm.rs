@@ -16,6 +16,7 @@ use crate::http::{get, metric, read_answer};
 use crate::lab::{Lab, Server};
 use crate::process::pause;
 use crate::report::{Report, median};
+use crate::topics::two_topics;
 use crate::upstream::{ASKED, LEFT, LOGOUT, PAGE_OF_SESSION, PATH_OF_VIEW, now};
 
 /// Names measured here.
@@ -24,7 +25,8 @@ const NAMES: &[&str] = &[
     "storm-single",
     "storm-pages",
     "storm-restart",
-    "returning-topics",
+    "storm-views",
+    "storm-tokens",
     "logout",
     "revalidate",
 ];
@@ -60,8 +62,11 @@ pub(crate) fn measure(lab: &Lab, report: &mut Report) -> io::Result<()> {
         if lab.plan.wants(&["storm-restart"]) {
             round.after_restart()?;
         }
-        if lab.plan.wants(&["returning-topics"]) {
+        if lab.plan.wants(&["storm-views"]) {
             round.by_views()?;
+        }
+        if lab.plan.wants(&["storm-tokens"]) {
+            round.with_tokens()?;
         }
         if lab.plan.wants(&["logout"]) {
             round.logouts()?;
@@ -107,12 +112,9 @@ impl Round<'_> {
     /// Everybody comes back to a path of which a view says who may listen, each socket a session of its own.
     fn by_views(&mut self) -> io::Result<()> {
         let server = self.lab.gateway_at(Lab::places()?, WITH_VIEW)?;
-        let target = self.lab.target(&server)?.storm(self.sockets());
-        let target = Target {
-            path: PATH_OF_VIEW,
-            ..target
-        };
-        self.count_at("returning-topics", &server, target).map(drop)
+        let target = self.lab.target(&server)?.at(PATH_OF_VIEW);
+        let target = target.storm(self.sockets());
+        self.count_at("storm-views", &server, target).map(drop)
     }
 
     /// The same, but every session has just been given a page.
@@ -141,6 +143,14 @@ impl Round<'_> {
         })?;
         let server = self.lab.gateway_at(places, WITH_BATCH)?;
         self.count("storm-restart", &server).map(drop)
+    }
+
+    /// Everybody comes at once, and brings a token of two topics.
+    fn with_tokens(&mut self) -> io::Result<()> {
+        let server = self.lab.gateway_at(Lab::places()?, WITH_BATCH)?;
+        let target = self.lab.target(&server)?.asking(two_topics);
+        let target = target.storm(self.sockets());
+        self.count_at("storm-tokens", &server, target).map(drop)
     }
 
     /// Opens every socket and takes a sample of how often the upstream was asked meanwhile.
