@@ -31,7 +31,7 @@ impl Identity {
         }
     }
 
-    /// Whether this is nobody in particular, who hears topics alone.
+    /// Whether this is a visitor, who hears topics alone.
     pub fn is_visitor(&self) -> bool {
         self.user.as_str().is_empty()
     }

@@ -1,6 +1,6 @@
 //! The upstream of every measurement, in Django's place: canned answers, so that the gateway is
 //! measured and not Django. Answers the auth call by cookie, one or many, a small page, one that
-//! names its session, a logout, long downloads, uploads; and counts what was asked of it.
+//! names its session, a logout, long downloads, uploads; and counts the requests.
 
 use std::convert::Infallible;
 use std::io;

@@ -119,7 +119,7 @@ impl Broker {
         receipt
     }
 
-    /// Tells every connection that something may be missing, and whoever comes with a position from before.
+    /// Tells every connection that something may be missing, and every client that comes with an older position.
     /// Returns how many took it.
     pub fn resync_everyone(&self) -> usize {
         let mut state = self.state.lock();

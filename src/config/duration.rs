@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Longer ones are refused: a year is a slip, and no deadline computed from one may overflow.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 
-/// Reads a duration; `None` where it is none.
+/// Reads a duration; `None` where the text is not one.
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..unit_at].parse().ok()?;

@@ -40,7 +40,7 @@ impl FrontendConfig {
     /// The fallback where none is set.
     pub const FALLBACK: &str = "index.html";
 
-    /// Reads the section; one without keys is none.
+    /// Reads the section; one without keys counts as absent.
     pub(super) fn read(
         document: &mut Document<'_>,
         claims: &mut Claims,

@@ -1,4 +1,4 @@
-//! The keys that each section has, and the nearest of them to a name that is none.
+//! The keys that each section has, and which of them is nearest to an unknown name.
 //!
 //! Every section adds the keys it reads; `unknown` looks up what else stands in the file.
 

@@ -1,6 +1,6 @@
 //! The one parser of sizes: `"64KiB"`, `"1MiB"`, and `"100MB"` in powers of 1000.
 
-/// Reads a size in bytes; `None` where it is none.
+/// Reads a size in bytes; `None` where the text is not one.
 pub(super) fn parse(text: &str) -> Option<u64> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..unit_at].parse().ok()?;

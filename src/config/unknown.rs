@@ -59,7 +59,7 @@ impl Document<'_> {
         self.findings.errors.push(error.hint(hint));
     }
 
-    /// Notes every variable that looks like a key and is none.
+    /// Notes every variable that looks like a key but is not one.
     pub(super) fn refuse_unknown_variables(&mut self) {
         for (variable, section, key) in self.findings.environment.keys() {
             let known = &self.findings.known;

@@ -47,7 +47,7 @@ fn is_hex(part: &str) -> bool {
         && part.bytes().any(|b| b.is_ascii_lowercase())
 }
 
-/// Eight characters of URL-safe base64 in an order nobody writes: `Chapter2` or `DataGrid` is none.
+/// Eight characters of URL-safe base64 in an order that no one writes: `Chapter2` or `DataGrid` does not count.
 fn is_base64(part: &str) -> bool {
     let bytes = part.as_bytes();
     let inner = bytes

@@ -1,4 +1,4 @@
-//! What is asked of the file system beyond the standard library.
+//! What the standard library does not ask the file system.
 //!
 //! The surprise: [`look`] and [`read_cached`] run on the runtime's own threads. They answer only
 //! from the kernel's memory, and where that does not have it (a cold file, a network file system),

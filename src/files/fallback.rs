@@ -54,7 +54,7 @@ fn loads_a_part(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a client names no type of its own, as `curl` and `fetch` do (RFC 9110 12.5.1). One that
-/// names another besides, such as JSON, would rather hear that there is none.
+/// names another besides, such as JSON, would rather hear that there is no such file.
 fn takes_anything(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(header::ACCEPT).iter();
     let mut ranges = lines

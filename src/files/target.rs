@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use crate::web::path::{self, PathError};
 
-/// Why a target is none.
+/// Why a target is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum TargetError {
     /// Nothing stands in the field.

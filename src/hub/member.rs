@@ -137,7 +137,7 @@ impl Member {
         self.standing().topics.heard().cloned().collect()
     }
 
-    /// Whom a publication addresses that it hears because of who it is.
+    /// The audiences that it belongs to because of who it is.
     pub fn audiences(&self) -> Vec<Audience> {
         if self.hears_topics_alone {
             return Vec::new();

@@ -47,7 +47,7 @@ pub struct PresenceCount {
     pub connections: usize,
 }
 
-/// What is to be told, and to whom.
+/// What is to be told, and which connections hear it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PresenceNews {
     pub(super) count: PresenceCount,

@@ -179,7 +179,7 @@ impl Revocations {
         Some(revocation.reason.clone())
     }
 
-    /// The reason for which nobody may come with this session.
+    /// Why this session is refused, if it is.
     pub(super) fn ended(&self, session: SessionDigest) -> Option<CloseReason> {
         let table = self.lock();
         if table.by_audience.is_empty() {

@@ -417,7 +417,7 @@ fn sessions_that_a_client_invents_fill_no_memory_and_what_is_forgotten_for_them_
         let registered = hub.register(member(user, &[], "/ws/"), asked);
         registered.map_or_else(|reason| reason.code(), |_| 0)
     };
-    // Nobody knows any more who logged out, so nobody slips through with an older answer.
+    // Who logged out has been forgotten, so no session slips through with an older answer.
     assert_eq!((code("1", asked), code("2", asked)), (1013, 1013));
     assert_eq!(code("2", Instant::now()), 0);
     assert_eq!(code("invented-69999", Instant::now()), 4001);
@@ -446,7 +446,7 @@ fn sessions_of_which_nothing_is_known_are_forgotten_before_anybody_else_has_to_b
     };
     assert_eq!((code("1"), code("2")), (4001, 0));
     assert_eq!((code("invented-0"), code("invented-69998")), (0, 4001));
-    // Known before, or known later, it is none of these.
+    // It was known before, or only later: it is not one of these.
     hub.refuse_stranger(session("1"), &ended);
     hub.refuse_stranger(session("3"), &ended);
     hub.close(&Audience::Session(session("3")), &ended);

@@ -145,7 +145,7 @@ mod tests {
             let (call, client) = (calls.get(), Rc::clone(&client));
             async move {
                 match call {
-                    // Ten clients, for each of whom the reserve has to do.
+                    // Ten clients, and the reserve has to do for each of them.
                     1..=20 if call % 2 == 1 => Err(error(Errno::MFILE)),
                     _ => Ok((call, client)),
                 }

@@ -24,7 +24,7 @@ const LONGEST_V2: usize = 4096;
 /// Version 2, of the proxy's own connection: no client is behind it, whatever addresses follow.
 const LOCAL: u8 = 0x20;
 
-/// Why a connection is none that a proxy introduces.
+/// Why a connection does not begin as a proxy begins it.
 #[derive(Debug, Error)]
 pub enum IntroductionError {
     /// It begins with something else.

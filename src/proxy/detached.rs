@@ -65,7 +65,7 @@ struct PendingResponse {
     shared: Arc<InterceptedInner>,
     /// Whether it is no matter that the browser leaves.
     goes_on: bool,
-    /// The upstream works on it, whoever waits.
+    /// The upstream works on it, whether or not a browser waits.
     _place: Option<QueuePlace>,
 }
 
@@ -159,7 +159,7 @@ impl PendingResponse {
         abandoned.go_on(self.without_browser());
     }
 
-    /// Whatever comes of it, nobody is left to be told.
+    /// Whatever comes of it, no browser is left to be told.
     async fn without_browser(mut self) {
         let limit = self.shared.abandoned.limit();
         if !self.goes_on {

@@ -237,7 +237,7 @@ impl Forwarder {
         let may_shrink = may_be_stored && self.kind != UpstreamKind::DevServer;
         let terms = downstream.compression.as_ref().filter(|_| may_shrink);
         let (mut parts, body) = response.into_parts();
-        internal_redirect::note(&mut parts, self.kind);
+        internal_redirect::record(&mut parts, self.kind);
         rewrite::response(&mut parts);
         let terms = terms.filter(|_| parts.extensions.get::<InternalRedirect>().is_none());
         let ticket = terms.and_then(|terms| {

@@ -20,7 +20,7 @@ pub struct HandOver {
 }
 
 impl HandOver {
-    /// What an answer says, unless it is none that Django gives a stream with.
+    /// What an answer says, if it is one that hands a stream over.
     pub(super) fn of(
         asked: &RequestSummary,
         status: StatusCode,

@@ -23,7 +23,7 @@ pub enum InternalRedirect {
 }
 
 /// Keeps what Django says in the answer's extensions.
-pub(super) fn note(parts: &mut Parts, kind: UpstreamKind) {
+pub(super) fn record(parts: &mut Parts, kind: UpstreamKind) {
     if kind == UpstreamKind::Django
         && let Some(redirect) = InternalRedirect::of(&parts.headers)
     {
@@ -56,7 +56,7 @@ impl InternalRedirect {
 mod tests {
     use super::*;
 
-    fn noted(
+    fn recorded(
         kind: UpstreamKind,
         fields: &[(&'static str, &'static str)],
     ) -> Option<InternalRedirect> {
@@ -65,13 +65,13 @@ mod tests {
             builder = builder.header(*name, *value);
         }
         let (mut parts, ()) = builder.body(()).unwrap().into_parts();
-        note(&mut parts, kind);
+        record(&mut parts, kind);
         parts.extensions.remove()
     }
 
     #[test]
     fn django_alone_is_heard_and_only_if_it_says_one_thing() {
-        let django = |fields: &[_]| noted(UpstreamKind::Django, fields);
+        let django = |fields: &[_]| recorded(UpstreamKind::Django, fields);
         let url = InternalRedirect::Url(HeaderValue::from_static("/p/a"));
         assert_eq!(django(&[("x-accel-redirect", "/p/a")]), Some(url));
         let file = InternalRedirect::File(HeaderValue::from_static("/srv/a"));
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(django(&twice), Some(InternalRedirect::Several));
         assert_eq!(django(&[("x-accel-buffering", "no")]), None);
         for other in [UpstreamKind::Plain, UpstreamKind::DevServer] {
-            assert_eq!(noted(other, &[("x-accel-redirect", "/p/a")]), None);
+            assert_eq!(recorded(other, &[("x-accel-redirect", "/p/a")]), None);
         }
     }
 }

@@ -49,7 +49,7 @@ impl Piggyback {
         });
     }
 
-    /// Takes a JSON array of revocations, and of sessions and users about whom Django is to be asked again.
+    /// Takes a JSON array of revocations, and of sessions and users that Django is to be asked about again.
     pub fn revoke(&self, array: &[u8]) {
         self.each(PiggybackKind::Revocation, array, |entry| {
             if recheck::is_one(entry) {

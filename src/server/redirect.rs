@@ -134,7 +134,7 @@ impl Redirect {
             )
         })?;
         let host = match &client.host {
-            // Broken or not, it is none of ours.
+            // Broken or not, it is not a host of ours.
             Some(told) => {
                 let told = told.to_str().ok().and_then(split_authority);
                 told.map(|(host, _)| host).unwrap_or_default()

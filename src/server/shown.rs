@@ -15,7 +15,7 @@ use crate::web::notice::{self, Notice};
 /// One thing to show.
 #[derive(Debug)]
 pub(super) enum DeveloperNotice {
-    /// Why Django's judgement is none.
+    /// Why Django has judged nothing.
     Diagnosis(Arc<Diagnosis>),
     /// A WebSocket that no route takes.
     Unrouted(Arc<Advice>),

@@ -33,7 +33,7 @@ pub struct Answer {
     pub frames: Vec<Frame>,
     /// What may be heard, where a view says so.
     pub listening: Option<GrantedTopics>,
-    /// Whether a view refuses whoever asks (403, 404).
+    /// Whether a view refuses this client (403, 404).
     pub is_refused: bool,
 }
 
@@ -154,7 +154,7 @@ impl Answer {
         })
     }
 
-    /// A view refuses whoever asks.
+    /// A view refuses this client.
     pub(super) fn refused() -> Self {
         Self {
             is_refused: true,

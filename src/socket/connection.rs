@@ -37,7 +37,7 @@ pub(super) struct Connection {
     joined: Attendance,
     parts: Arc<SocketParts>,
     client: SocketClient,
-    /// What it asked of views and waits for.
+    /// Questions to views that it waits for.
     paths: PathRequests,
     /// When the message budget is whole again.
     budget: Instant,

@@ -98,7 +98,7 @@ impl PendingHandshake {
         if self.about.cookies.is_none()
             && let Ok(Verdict::LoggedIn(_) | Verdict::Anonymous(_)) = &verdict
         {
-            // Asked for the name alone; without a session nobody is let in, whoever Django says it is.
+            // Asked for the name alone: without a session no client is let in, whatever Django answers.
             verdict = Ok(Verdict::Anonymous(Vec::new()));
         }
         let set_cookies = match &mut verdict {
@@ -191,7 +191,7 @@ impl PendingHandshake {
 }
 
 impl PendingHandshake {
-    /// Makes a visitor of a client whom a view lets listen without a session, where its route keeps such.
+    /// Makes a visitor of a client that a view lets listen without a session, where its route keeps visitors.
     fn visit(&self, found: LetIn) -> (&'static str, Outcome) {
         if !self.view.as_ref().is_some_and(|view| view.anonymous) {
             return ("anonymous", self.turn_away(CloseReason::NotLoggedIn));

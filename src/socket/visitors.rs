@@ -40,7 +40,7 @@ pub(super) struct Visit {
     _place: Option<AddressPermit>,
 }
 
-/// A visitor about whom views can be asked.
+/// A visitor that views can be asked about.
 #[derive(Debug)]
 struct KnownVisitor {
     about: Arc<AuthSubject>,
@@ -75,7 +75,7 @@ impl Visitors {
         }
     }
 
-    /// Makes a connection of a user without a session, of whom Django was asked at `began`.
+    /// Makes a connection of a user without a session, whom Django was asked about at `began`.
     pub(super) fn join_user(
         &self,
         user: Arc<Identity>,

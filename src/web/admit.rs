@@ -191,7 +191,7 @@ fn upgrade(fields: &mut HeaderMap) -> Upgrade {
     Upgrade::None
 }
 
-/// A claim that is made twice, or in other words, is none.
+/// A claim that is made twice, or in other words, does not count.
 fn claimed_connection(fields: &HeaderMap) -> Option<ConnectionId> {
     let mut claims = fields.get_all(CONNECTION_CLAIM).iter();
     let claim = claims.next()?;

@@ -37,7 +37,7 @@ async fn sockets_stay_open_and_publications_go_on_while_django_is_down() {
             "{}",
             page.text()
         );
-        // Nobody knows who that is, but Ann was known a moment ago.
+        // Django cannot be asked who that is, but Ann was known a moment ago.
         let session = format!("bobs-session-{round}");
         django.signs_in(&session, "7");
         let bob = gateway.browser_of(&session);

@@ -1,4 +1,4 @@
-//! A publication reaches whom it is for, once, in order, byte for byte; and nobody else.
+//! A publication reaches its audience once, in order, byte for byte; and no one else.
 
 use futures_util::future::join_all;
 use tokio_tungstenite::tungstenite::{Bytes, Message};

@@ -340,7 +340,7 @@ async fn a_visitor_stays_where_the_route_says_so_and_hears_public_topics_alone()
     let of_ann = in_query(&Token::of("42", ORDER).text());
     let path = format!("/ws/public/?topic={public}&topic={of_ann}");
     let no = refused(&[ORDER], "not_allowed");
-    // Without a cookie, and with one of which Django says that it is nobody's.
+    // Without a cookie, and with one that Django does not know.
     let mut nobodys = gateway.browser().socket(&path).await;
     let mut strangers = gateway.browser_of("unknown").socket(&path).await;
     for visitor in [&mut nobodys, &mut strangers] {

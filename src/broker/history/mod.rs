@@ -60,7 +60,7 @@ pub(super) struct History {
     bytes: usize,
     /// The last that audiences without a shelf lost.
     floors: Marks,
-    /// The last publication of a topic that a user, or nobody, may get any more.
+    /// Of each topic, the last publication that is withheld from a user, or from all.
     cuts: Marks,
 }
 

@@ -34,7 +34,7 @@ impl Shelf {
         old
     }
 
-    /// Takes an older item of a key out: nobody misses it who gets the newer one.
+    /// Takes an older item of a key out: a client that gets the newer one does not miss it.
     fn conflate(&mut self, key: &str) -> Option<Kept> {
         let newest = self.kept.iter().enumerate().rev().take(KEYS_LOOKED_AT);
         let same = |(at, kept): (usize, &Kept)| (kept.item.key() == Some(key)).then_some(at);

@@ -11,7 +11,7 @@ use crate::ids::TopicName;
 const USERS: usize = 3;
 const TOPICS: [&str; 3] = ["a", "shop.order:1", "shop.order:2"];
 
-/// What happens, of whom and of what. Moments are in seconds of Django's clock.
+/// What happens, to which user and topic. Moments are in seconds of Django's clock.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Connect {

@@ -130,7 +130,7 @@ impl Encoder {
         self.codec.writer().write_all(bytes)
     }
 
-    /// Makes all that was written readable by whoever has what is ready.
+    /// Makes all that was written so far readable for a client that has what is ready.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.codec.writer().flush()
     }

@@ -90,7 +90,7 @@ struct Proof {
     refuses_host: bool,
 }
 
-/// One call: whom it is about, and the target of the handshake that makes it necessary, where there is one.
+/// One call: who it is about, and the target of the handshake that makes it necessary, where there is one.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::session) struct AuthCall<'a> {
     pub(in crate::session) about: &'a AuthSubject,

@@ -70,7 +70,7 @@ impl AuthClient {
         if !answered.as_ref().is_ok_and(refused) || self.is_believed() {
             return answered;
         }
-        // To whom Django does not believe, a socket's path is 404: a wrong secret must not look like a refusal.
+        // A gateway that Django does not believe gets 404 at a socket's path: a wrong secret must not look like a refusal.
         let who = AuthCall { view: None, ..call };
         match self.ask_once(who).await {
             Err(error) if error.is_of_signature() => Err(error),

@@ -55,7 +55,7 @@ pub(in crate::session) enum Whose {
 }
 
 impl Whose {
-    /// Whom an answer is about.
+    /// Who an answer is about.
     pub(in crate::session) fn of(answer: &Answer) -> Self {
         answer.user.as_ref().map_or(Self::Anonymous, |_| Self::User)
     }

@@ -40,7 +40,7 @@ pub(in crate::session) fn judge(response: &Response<'_>) -> Meaning {
     }
 }
 
-/// Whether the view of a path refuses whoever asks. A page that names maintenance says nothing there: while
+/// Whether the view of a path refuses this client. A page that names maintenance says nothing there: while
 /// developing, Django's own for 404 quotes the project's URLs.
 fn refuses(response: &Response<'_>) -> bool {
     let is_silent = response.headers.contains_key(header::RETRY_AFTER);

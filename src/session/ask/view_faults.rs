@@ -6,7 +6,7 @@
 use crate::session::ask::response::{AskedView, Response};
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
 
-/// A diagnosis in the words of whoever was asked.
+/// A diagnosis in the words of the view that was asked.
 pub(in crate::session) fn of_view(response: &Response<'_>, found: Diagnosis) -> Diagnosis {
     if response.of == AskedView::Auth {
         return found;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::net::backoff::ExponentialBackoff;
 
-/// At first less than a tenth of a second, which nobody notices.
+/// At first less than a tenth of a second, which no user notices.
 const PAUSES: ExponentialBackoff = ExponentialBackoff {
     min: Duration::from_millis(50),
     max: Duration::from_secs(1),

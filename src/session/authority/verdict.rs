@@ -22,7 +22,7 @@ pub enum Verdict {
     LoggedIn(LoggedIn),
     /// Nobody is, and a view lets visitors listen.
     Visitor(LetIn),
-    /// A view refuses whoever asks (403, 404).
+    /// A view refuses this client (403, 404).
     Refused,
 }
 
@@ -41,7 +41,7 @@ pub struct LoggedIn {
     pub listening: Option<GrantedTopics>,
 }
 
-/// Nobody, whom a view lets listen.
+/// A visitor, whom a view lets listen.
 #[derive(Debug)]
 pub struct LetIn {
     /// To what.

@@ -27,7 +27,7 @@ use crate::unix_time::{self, milliseconds};
 
 /// What the file begins with, and its version.
 const MARK: &[u8] = b"gatepost leases 2\n";
-/// A larger file is none of ours.
+/// A larger file is not one that we wrote.
 const LARGEST: u64 = 128 * 1024 * 1024;
 
 /// Where leases wait for the next gateway.

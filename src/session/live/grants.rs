@@ -167,7 +167,7 @@ impl GrantChecks {
 
     fn settle(&self, pair: &ViewPair, said: &Result<Answer, AuthError>, asked: Instant) -> usize {
         let settle = |listener: &ViewListener| {
-            // Whoever it is by now: where a session has got other cookies, nothing was asked about it.
+            // Where the session has got other cookies by now, the answer is not about it.
             let identity = match listener {
                 ViewListener::Visitor(_) => None,
                 ViewListener::Session(session) => Some(self.parts.live.identity_of(session)?),
@@ -255,7 +255,7 @@ impl GrantChecks {
 /// Who listens to which topic.
 type TokenListeners = BTreeMap<TopicName, BTreeSet<UserId>>;
 
-/// What a view grants to whom it knew.
+/// What a view grants, and to which user.
 fn granted<'a>(
     said: &'a Result<Answer, AuthError>,
     user: Option<&UserId>,

@@ -87,7 +87,7 @@ impl Lifecycle {
         self.parts.live.visit(connection, about)
     }
 
-    /// The reason for which nobody may come with this session: it ended within the last minute, or has
+    /// Why this session is refused, if it is: it ended within the last minute, or has
     /// just got another cookie, and Django need not be asked.
     pub fn refusal(&self, session: &SessionCookies) -> Option<CloseReason> {
         let session = self.parts.digest(session)?;

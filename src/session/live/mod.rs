@@ -213,7 +213,7 @@ impl LiveSessions {
     }
 }
 
-/// A visitor, about whom views can be asked; dropping it forgets them.
+/// A visitor that views can be asked about; dropping it forgets them.
 #[derive(Debug)]
 pub struct VisitorShare {
     connection: ConnectionId,

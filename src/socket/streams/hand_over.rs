@@ -28,7 +28,7 @@ use crate::socket::visitors::Attendance;
 use crate::web::body::{ResponseBody, Unending};
 use crate::web::problem::Problem;
 
-/// What Django says of its own body, which nobody gets.
+/// What Django says of its own body, which no client gets.
 const OF_THE_DESCRIPTION: [HeaderName; 7] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -146,7 +146,7 @@ impl HandedOver {
         Ok(Ok((stream, greeting)))
     }
 
-    /// Makes it a connection of whom Django says it is of.
+    /// Makes it a connection of the user whom Django names.
     fn join(
         &self,
         asked: &RequestSummary,

@@ -52,7 +52,7 @@ pub(super) fn is_asked_for<B>(request: &Request<B>, downstream: &Downstream) -> 
         && accepts(request.headers(), StreamForm::Events.media_type())
 }
 
-/// Says what a response is, and that nobody may keep it: neither for later nor for its end.
+/// Says what a response is, and that no cache may store it or hold it back until its end.
 fn describe(form: StreamForm, fields: &mut HeaderMap) {
     let kind = HeaderValue::from_static(form.media_type());
     fields.insert(header::CONTENT_TYPE, kind);

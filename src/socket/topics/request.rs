@@ -55,7 +55,7 @@ struct Members<'a> {
 }
 
 impl<'a> TopicRequest<'a> {
-    /// Reads a message. `None`: it is none of these.
+    /// Reads a message; `None` where it is neither.
     pub(in crate::socket) fn decode(message: &'a str) -> Option<Self> {
         if !message.trim_ascii_start().starts_with('{') {
             return None;

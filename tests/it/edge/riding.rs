@@ -123,7 +123,7 @@ async fn a_recheck_on_a_response_closes_only_who_is_no_longer_good() {
     ann.get("/save/").await;
     phone.expect_close(4001).await;
     here.expect_nothing().await;
-    // Of whom nothing was said is not asked.
+    // Sessions that were not named are not asked about.
     bobs.expect_nothing().await;
     let about = session_digest("bobs-session");
     let entries = json!([{"session": about, "recheck": true}]);

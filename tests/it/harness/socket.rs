@@ -41,7 +41,7 @@ pub struct Socket {
     pub response: Answered,
 }
 
-/// Something to send, and whom to tell how that went.
+/// Something to send, and where to report how that went.
 type Order = (Message, oneshot::Sender<Result<(), Error>>);
 
 /// How a socket ended.

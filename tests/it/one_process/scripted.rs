@@ -58,7 +58,7 @@ async fn server() {
         "fails" => exit(3),
         "listens and fails" => {
             let _listener = UnixListener::bind(socket()).unwrap();
-            // Long enough for a gateway to connect, which nobody accepts.
+            // Long enough for a gateway to connect; the connection is never accepted.
             tokio::time::sleep(Duration::from_millis(300)).await;
             exit(3);
         }
