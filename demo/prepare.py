@@ -33,6 +33,7 @@ def install(options: argparse.Namespace) -> Path:
     for command in (
         ["migrate", "--verbosity=0"],
         ["demo_users"],
+        ["demo_orders"],
         ["collectstatic", "--no-input", "--verbosity=0"],
     ):
         run(PYTHON, "manage.py", *command, cwd=BACKEND, env=environment)

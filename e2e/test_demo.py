@@ -117,6 +117,54 @@ def test_one_command_shows_a_notification_and_ctrl_c_leaves_nothing_running(
     browser.close()
 
 
+@pytest.mark.parametrize("settings", [[], ["DEV=1"]], ids=["gunicorn", "runserver and Vite"])
+def test_the_page_of_an_order_shows_its_status_a_job_and_who_is_here(
+    demo, settings, playwright, tmp_path
+):
+    url, ca_file = demo(*settings).wait_for_url()
+    browser = Browser(playwright, tmp_path / "home", ca_file)
+    ann, bob = browser.visitor().new_page(), browser.visitor().new_page()
+
+    log_in(bob, url, "bob")
+    bob.click("text=An order")
+    wait_for_presence(bob, users=1, windows=1)
+    wait_for_step(bob, "placed")
+    assert bob.locator("#next").count() == 0
+    log_in(ann, url, "ann")
+    ann.goto(bob.url)
+    for page in (ann, bob):
+        wait_for_presence(page, users=2, windows=2)
+
+    with bob.expect_response("**/progress/") as streamed:
+        ann.click("#next:text-is('Pack it')")
+    assert streamed.value.headers["content-type"] == "text/event-stream"
+    bob.wait_for_function("() => { const p = packed.value; return p > 0 && p < 100; }")
+    for page in (ann, bob):
+        wait_for_step(page, "packed")
+        page.wait_for_function("() => packed.value === 100")
+
+    ann.goto(f"{url}/admin/shop/order/{bob.url.split('/')[-2]}/change/")
+    wait_for_presence(bob, users=1, windows=1)
+    ann.select_option("#id_status", "sent")
+    ann.click("[name=_continue]")
+    wait_for_step(bob, "sent")
+
+    other = bob.context.new_page()
+    other.goto(f"{url}/")
+    other.click("#logout")
+    bob.wait_for_url("**/accounts/login/?next=/orders/*/")
+    browser.close()
+
+
+def wait_for_presence(page, users, windows):
+    page.wait_for_selector(f"#users:text-is('{users}')")
+    page.wait_for_selector(f"#windows:text-is('{windows}')")
+
+
+def wait_for_step(page, status):
+    page.wait_for_selector(f"#step-{status}.current")
+
+
 def test_when_one_part_ends_the_demo_says_which_and_stops_the_rest(demo):
     running = demo()
     running.wait_for_url()

@@ -19,12 +19,14 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "gatepost",  # Gatepost: the auth view, notify(), and logout that closes sockets
     "board",
+    "shop",
 ]
 
-# Gatepost: the secret shared with the gateway, and where its internal listener is.
+# Gatepost: the secret shared with the gateway, where its internal listener is, and who may listen.
 GATEPOST = {
     "SECRET": os.environ.get("GATEPOST_SECRET", ""),
     "URL": os.environ.get("GATEPOST_URL", "http://127.0.0.1:9400"),
+    "TOPICS": {"shop.order:<pk>": "shop.live.may_follow"},
 }
 
 SESSION_COOKIE_SECURE = True
