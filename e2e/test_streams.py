@@ -157,6 +157,28 @@ def test_a_browsers_event_source_hears_and_stops(site, visitor, page_of):
     assert page.evaluate("window.opened") == 1
 
 
+def test_a_browser_that_comes_back_to_a_view_misses_nothing_and_gets_nothing_twice(site, visitor):
+    page = visitor().new_page()
+    page.goto(f"{site.origin}/api/jobs/brief/plain/")
+    page.evaluate("""
+        window.got = [];
+        window.began = 0;
+        const brief = new EventSource("../brief/");
+        brief.onopen = () => { window.began += 1; };
+        brief.addEventListener("progress", (event) => got.push(parseInt(event.data.slice(3))));
+        brief.addEventListener("close", () => brief.close());
+    """)
+    page.wait_for_function("window.began === 1")
+    for part in range(4):
+        # Some while it is there, some while it is not, and fewer than the history has.
+        for n in range(20):
+            say(site, "brief", 20 * part + n)
+        page.wait_for_function("part => window.began > part + 1", arg=part)
+    say(site, "brief", 80, end=True)
+    page.wait_for_function("got.at(-1) === 80")
+    assert page.evaluate("got") == list(range(81))
+
+
 def test_htmx_swaps_what_a_job_says_and_closes(site, visitor, page_of):
     page = page_of(visitor(), "htmx", "htmx")
     say(site, "htmx", 1)

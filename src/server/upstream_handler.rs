@@ -46,10 +46,7 @@ impl UpstreamHandler {
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
         let asked = self.files.remember(&request, downstream);
-        let handed = HandedRequest {
-            method: request.method().clone(),
-            id: downstream.request_id,
-        };
+        let handed = HandedRequest::of(&request, downstream.request_id);
         let answer = self.forwarder.forward(request, downstream).await;
         let mut answer = answer.map_err(|error| error.to_problem())?;
         if let Some(hand_over) = answer.extensions_mut().remove::<HandOver>() {

@@ -1,6 +1,7 @@
 """Streams that views hand over, and pages that listen: by hand, with htmx and with Datastar."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import gatepost
@@ -53,6 +54,11 @@ def events(request, job):
 def mine(request, job):
     """The same to who is logged in."""
     return gatepost.stream(f"jobs/{job}", first=[{"of": request.user.get_username()}])
+
+
+def brief(request, job):
+    """The same, a moment at a time: browsers come back again and again."""
+    return gatepost.stream(f"jobs/{job}", expires=timedelta(seconds=0.2))
 
 
 def said(value, client=None):

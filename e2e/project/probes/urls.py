@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/probe/strict/", views.strict),
     path("api/jobs/<str:job>/events/", streams.events),
     path("api/jobs/<str:job>/mine/", streams.mine),
+    path("api/jobs/<str:job>/brief/", streams.brief),
     path("api/jobs/<str:job>/say/", streams.say),
     path("api/jobs/<str:job>/<str:client>/", streams.page),
     path("api/assets/<str:name>", streams.asset),

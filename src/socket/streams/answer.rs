@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Request, Response};
 
 use super::body::{OpenStream, Terms};
 use super::form::StreamForm;
-use super::{come_back, started};
+use super::{LAST_EVENT_ID, come_back, started};
 use crate::close::Reconnect;
 use crate::net::per_address::AddressPermit;
 use crate::socket::accept::HandshakeError;
@@ -23,8 +23,6 @@ use crate::web::body::ResponseBody;
 use crate::web::request::Downstream;
 use crate::web::request_body::RequestBody;
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
 impl SocketRoute {
     /// Answers with events in place of a WebSocket.
     pub(in crate::socket) async fn stream(
@@ -33,10 +31,7 @@ impl SocketRoute {
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         let mut own = OwnParameters::take(request.uri_mut());
-        let last = request.headers().get(LAST_EVENT_ID);
-        if let Some(last) = last.filter(|last| !last.is_empty()) {
-            own.resume_after(last.to_str().unwrap_or_default());
-        }
+        own.resume_after(request.headers().get(LAST_EVENT_ID));
         let came = Arrival {
             began: Instant::now(),
             own,

@@ -15,6 +15,7 @@ use super::description::Description;
 use super::hand_over_error::HandOverError;
 use super::vouched::{HandedRequest, StreamReader};
 use super::{describe, return_time};
+use crate::broker::Since;
 use crate::close::{CloseReason, Reconnect};
 use crate::hub::{Item, Member, NotHeard};
 use crate::proxy::hand_over::HandOver;
@@ -68,7 +69,9 @@ impl HandedOver {
         let read = self.reader.read(request, hand_over, body).await;
         let begun = read.and_then(|description| {
             let form = description.form;
-            let body = self.begin(&hand_over.asked, &head.headers, description)?;
+            let asked = &hand_over.asked;
+            let since = request.since(&asked.uri);
+            let body = self.begin(asked, since, &head.headers, description)?;
             Ok((form, body))
         });
         let (form, body) = begun.map_err(|error| {
@@ -88,11 +91,12 @@ impl HandedOver {
     fn begin(
         &self,
         asked: &RequestSummary,
+        since: Since,
         fields: &HeaderMap,
         description: Description,
     ) -> Result<ResponseBody, HandOverError> {
         let form = description.form;
-        match self.open(asked, fields, &description)? {
+        match self.open(asked, since, fields, &description)? {
             Ok((stream, mut greeting)) => {
                 self.parts.count("handed_over");
                 let first = description.first.into_iter();
@@ -113,6 +117,7 @@ impl HandedOver {
     fn open(
         &self,
         asked: &RequestSummary,
+        since: Since,
         fields: &HeaderMap,
         description: &Description,
     ) -> Result<Result<(OpenStream, Greeting), CloseReason>, HandOverError> {
@@ -126,7 +131,7 @@ impl HandedOver {
             Err(reason) => return Ok(Err(reason)),
         };
         let topics = &description.topics;
-        let greeting = match parts.topics.grant(joined.member(), topics, asked.at) {
+        let greeting = match parts.topics.grant(joined.member(), topics, since, asked.at) {
             Ok(greeting) => greeting,
             Err(NotHeard::TooMany) => return Err(HandOverError::TooManyTopics),
             Err(NotHeard::Revoked) => return Ok(Err(CloseReason::NotAllowed)),

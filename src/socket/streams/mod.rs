@@ -24,6 +24,8 @@ pub(super) use form::StreamForm;
 pub use hand_over::HandedOver;
 pub use vouched::HandedRequest;
 
+/// What a browser got last of the stream that it comes back to.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// What fuzz targets may call (`fuzz/`).

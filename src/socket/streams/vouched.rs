@@ -4,24 +4,47 @@
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use http::Method;
+use http::header::HeaderValue;
+use http::{Method, Request, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::LAST_EVENT_ID;
 use super::description::{Description, LARGEST};
 use super::hand_over_error::HandOverError;
+use crate::broker::Since;
 use crate::ids::RequestId;
 use crate::mac::MacReader;
 use crate::proxy::hand_over::HandOver;
 use crate::secret::Secrets;
+use crate::socket::topics::OwnParameters;
 use crate::web::body::ResponseBody;
 
 /// The request that Django has answered.
 #[derive(Clone, Debug)]
 pub struct HandedRequest {
-    /// Its method.
-    pub method: Method,
+    method: Method,
     /// Its name.
-    pub id: RequestId,
+    pub(super) id: RequestId,
+    /// What its browser got last, where it comes back.
+    last_event: Option<HeaderValue>,
+}
+
+impl HandedRequest {
+    /// Remembers a request that goes to Django.
+    pub fn of<B>(request: &Request<B>, id: RequestId) -> Self {
+        Self {
+            method: request.method().clone(),
+            id,
+            last_event: request.headers().get(LAST_EVENT_ID).cloned(),
+        }
+    }
+
+    /// What its client has already of what it asked for there. The query is the view's, which has seen it.
+    pub(super) fn since(&self, asked: &Uri) -> Since {
+        let mut own = OwnParameters::take(&mut asked.clone());
+        own.resume_after(self.last_event.as_ref());
+        own.since
+    }
 }
 
 /// Tells what Django describes from everything else.

@@ -26,7 +26,7 @@ pub(super) use query::{OwnParameters, view_of};
 pub(super) use request::TopicRequest;
 use request::Wish;
 
-use crate::broker::{Broker, Heard, Joining, Since, Subscribing};
+use crate::broker::{Broker, Heard, Joining, Recovery, Since, Subscribing};
 use crate::close::CloseReason;
 use crate::hub::{Grant, Granter, Item, Member, NotHeard};
 use crate::ids::{TopicName, UserId};
@@ -86,17 +86,7 @@ impl TopicDesk {
             grants: &judged.grants,
         });
         self.count(&heard, &mut judged);
-        if own.since != Since::Unsaid {
-            let outcome = if heard.recovery.recovered {
-                "recovered"
-            } else {
-                "lost"
-            };
-            self.metrics
-                .resumes
-                .get_or_create(&OutcomeLabel { outcome })
-                .inc();
-        }
+        self.count_resume(own.since, heard.recovery);
         Greeting {
             recovery: heard.recovery,
             items: judged.words(None).map(Item::word).collect(),
@@ -104,11 +94,12 @@ impl TopicDesk {
     }
 
     /// Lets a new connection listen to what Django granted when it was asked at `asked`: all of it, or nothing. It gets
-    /// what was published since.
+    /// what its client missed, or what was published since Django was asked.
     pub(super) fn grant(
         &self,
         member: &Member,
         topics: &[TopicName],
+        since: Since,
         asked: Instant,
     ) -> Result<Greeting, NotHeard> {
         let grant = |topic: &TopicName| Grant {
@@ -118,11 +109,12 @@ impl TopicDesk {
         let grants: Vec<_> = topics.iter().map(grant).collect();
         let heard = self.broker.join(&Joining {
             connection: member.id,
-            since: Since::Unsaid,
+            since,
             told: Some(asked),
             grants: &grants,
         });
         self.count(&heard, &mut JudgedGrants::default());
+        self.count_resume(since, heard.recovery);
         match heard.refused.first() {
             Some(refused) => Err(refused.why),
             None => Ok(Greeting {
@@ -264,6 +256,19 @@ impl TopicDesk {
         for (reason, names) in &judged.refused {
             add(reason, names.len().max(1));
         }
+    }
+
+    /// Counts a client that says what it has.
+    fn count_resume(&self, since: Since, recovery: Recovery) {
+        let outcome = match (since, recovery.recovered) {
+            (Since::Unsaid, _) => return,
+            (Since::Position(_), true) => "recovered",
+            (Since::Position(_), false) => "lost",
+        };
+        self.metrics
+            .resumes
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
     }
 
     fn count_one(&self, outcome: &'static str) {

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use http::Uri;
+use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 
@@ -67,9 +68,12 @@ impl OwnParameters {
         own
     }
 
-    /// Names another position in place of all: that of the last event that a browser got.
-    pub(in crate::socket) fn resume_after(&mut self, event: &str) {
-        self.since = Since::Position(event.parse().ok());
+    /// Names another position in place of all: that of the last event that a browser got, if it got one.
+    pub(in crate::socket) fn resume_after(&mut self, event: Option<&HeaderValue>) {
+        if let Some(event) = event.filter(|event| !event.is_empty()) {
+            let named = event.to_str().ok().and_then(|text| text.parse().ok());
+            self.since = Since::Position(named);
+        }
     }
 
     /// Reads one parameter, its percent signs decoded once. Whether it is one of these.

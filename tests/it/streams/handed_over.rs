@@ -324,3 +324,87 @@ async fn a_post_is_handed_over_as_a_get_is_and_nothing_else() {
     assert_eq!(page.header("gatepost-stream"), None);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_client_that_comes_back_gets_what_it_missed_or_is_told() {
+    let (django, gateway, ann) = stage().await;
+    let first = json!([{"text": "now", "event": "state"}]);
+    let said = of_ann().with("topics", json!([JOB, "news"]));
+    django.answers(EVENTS, said.clone().with("first", first).answer());
+    let mut before = events(&ann).await;
+    before.block().await.unwrap();
+    assert_eq!(before.next().await.unwrap().data.as_deref(), Some("now"));
+    let frame = |topic: &str, n: u64| json!({"to": {"topic": topic}, "frame": n});
+    publish(&gateway, frame(JOB, 1)).await;
+    let last = before.next().await.unwrap();
+    assert_eq!(last.data.as_deref(), Some("1"));
+    let id = last.id.unwrap();
+    drop(before);
+    gateway.api().connected("42", 0).await;
+    publish(&gateway, frame("news", 2)).await;
+    publish(&gateway, frame("shop.job:8", 3)).await;
+    publish(&gateway, frame(JOB, 4)).await;
+
+    // By the field that browsers send, or by what a page knows, of which the field counts.
+    let query = |position: &str| format!("{EVENTS}?position={position}");
+    let comes_back = [
+        asking(&ann).header("last-event-id", &id),
+        ann.ask(Method::GET, &query(&id)),
+        ann.ask(Method::GET, &query("5b2f0e6c.1"))
+            .header("last-event-id", &id),
+    ];
+    for (count, ask) in comes_back.into_iter().enumerate() {
+        let mut stream = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
+        let begin = stream.block().await.unwrap();
+        assert_eq!(begin.id.as_deref(), Some(&*id));
+        assert_eq!(stream.next().await.unwrap().name.as_deref(), Some("state"));
+        assert_eq!(stream.data().await, "2");
+        assert_eq!(stream.data().await, "4");
+        for n in 5..5 + count as u64 {
+            assert_eq!(stream.data().await, n.to_string());
+        }
+        let next = 5 + count as u64;
+        assert_eq!(publish(&gateway, frame(JOB, next)).await, 1);
+        assert_eq!(stream.data().await, next.to_string());
+        drop(stream);
+        gateway.api().connected("42", 0).await;
+    }
+
+    let ask = asking(&ann).header("last-event-id", "5b2f0e6c.1");
+    let mut lost = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
+    let word = lost.next().await.unwrap();
+    assert_eq!(word.data.as_deref(), Some(r#"{"gatepost":"resync"}"#));
+    assert_eq!(lost.data().await, "now");
+    publish(&gateway, frame("news", 8)).await;
+    assert_eq!(lost.data().await, "8");
+    drop(lost);
+
+    // The end may be among it.
+    gateway.api().connected("42", 0).await;
+    publish(
+        &gateway,
+        json!({"to": {"topic": JOB}, "frame": 9, "end": true}),
+    )
+    .await;
+    let ask = asking(&ann).header("last-event-id", &id);
+    let mut late = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
+    assert_eq!(late.data().await, "now");
+    for n in ["2", "4", "5", "6", "7", "8", "9"] {
+        assert_eq!(late.data().await, n);
+    }
+    let close = late.next().await.unwrap();
+    assert_eq!(
+        close.data.as_deref(),
+        Some(r#"{"code":1000,"reason":"end"}"#)
+    );
+    assert_eq!(late.next().await, None);
+    for (outcome, expected) in [("recovered", 4), ("lost", 1)] {
+        let name = format!(r#"gatepost_resumes_total{{outcome="{outcome}"}}"#);
+        let counted = gateway.api().metric(&name).await;
+        assert!(
+            (counted - f64::from(expected)).abs() < 0.5,
+            "{name} is {counted}"
+        );
+    }
+    gateway.stop().await;
+}
