@@ -85,6 +85,10 @@ mod tests {
         assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
         assert!(text.contains("\ngatepost_publications_total 3\n"), "{text}");
         assert!(text.contains("\ngatepost_connections 2\n"), "{text}");
+        // What a rate is made of is there before it counts.
+        let lost = "\ngatepost_resumes_total{outcome=\"lost\"} 0\n";
+        assert!(text.contains(lost), "{text}");
+        assert!(text.contains("\ngatepost_history_bytes 0\n"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }
 

@@ -68,7 +68,7 @@ impl SharedParts {
         };
         let settings = sessions::lifecycle_settings(config);
         let lifecycle = Arc::new(Lifecycle::new(settings, parts));
-        let broker = Arc::new(broker(&config.delivery, &hub));
+        let broker = Arc::new(broker(&config.delivery, &hub, &metrics));
         let intake = Intake::new(
             &config.delivery,
             Arc::clone(&broker),
@@ -95,12 +95,14 @@ impl SharedParts {
     }
 }
 
-fn broker(delivery: &DeliveryConfig, hub: &Arc<Hub>) -> Broker {
-    Broker::new(Arc::clone(hub), delivery.idempotency).with_history(HistoryLimits {
+fn broker(delivery: &DeliveryConfig, hub: &Arc<Hub>, metrics: &Metrics) -> Broker {
+    let limits = HistoryLimits {
         each: delivery.history,
         age: delivery.history_age,
         bytes: delivery.history_size,
-    })
+    };
+    let broker = Broker::new(Arc::clone(hub), delivery.idempotency);
+    broker.with_history(limits, metrics.history.clone())
 }
 
 fn authority(

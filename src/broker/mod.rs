@@ -33,6 +33,7 @@ use remembered::{Fingerprints, Remembered};
 use crate::hub::{Delivery, Hub, Item, TopicRevocation};
 use crate::ids::{self, TopicName};
 use crate::publication::{Position, Publication};
+use crate::telemetry::metrics::HistoryMetrics;
 use crate::words::Word;
 
 /// The broker of a single gateway: it keeps nothing beyond its process.
@@ -70,10 +71,10 @@ impl Broker {
         }
     }
 
-    /// Keeps so much of what was published.
+    /// Keeps so much of what was published, and says how much that is.
     #[must_use]
-    pub fn with_history(mut self, limits: HistoryLimits) -> Self {
-        self.state.get_mut().history = History::new(limits);
+    pub fn with_history(mut self, limits: HistoryLimits, metrics: HistoryMetrics) -> Self {
+        self.state.get_mut().history = History::new(limits).measured_by(metrics);
         self
     }
 

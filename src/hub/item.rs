@@ -164,4 +164,9 @@ impl Item {
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
+
+    /// Whether nobody misses an older one who gets this.
+    pub fn replaces(&self, older: &Self) -> bool {
+        self.key.is_some() && self.key == older.key && self.socket == older.socket
+    }
 }

@@ -3,81 +3,37 @@
 //! Made once by the composition root; parts get the whole [`Metrics`] behind an `Arc`, `admin`
 //! writes it as Prometheus text. The surprise: handles are kept, never looked up per message.
 
-use std::sync::atomic::AtomicU64;
-
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// A label that names what happened, from a fixed set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OutcomeLabel {
-    /// `ok`, `unreachable`, …
-    pub outcome: &'static str,
-}
-
-/// A close code.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct CodeLabel {
-    /// The code, such as 4001.
-    pub code: u32,
-}
-
-/// Something that came on a response of Django's.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PiggybackLabel {
-    /// `publication`, `revocation` or `identity`.
-    pub what: &'static str,
-    /// `taken` or `refused`.
-    pub outcome: &'static str,
-}
-
-/// A label that names a kind, from a fixed set.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct KindLabel {
-    /// `host_refused`, `not_found`, …
-    pub kind: &'static str,
-}
-
-/// Why a request was refused: the code of the answer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct ReasonLabel {
-    /// `refused`, `too_fast`, `queue_full`, …
-    pub reason: &'static str,
-}
-
-/// An upstream, as gateway.toml calls it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct UpstreamName {
-    /// `django`, `frontend`, a route's path.
-    pub upstream: String,
-}
-
-/// Where bodies are kept.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PlaceLabel {
-    /// `memory` or `disk`.
-    pub r#where: &'static str,
-}
+pub use super::labels::{
+    CodeLabel, KindLabel, OutcomeLabel, PiggybackLabel, PlaceLabel, ReasonLabel, UpstreamName,
+};
+pub use super::outbox_metrics::OutboxMetrics;
 
 /// What is kept of requests and answers for slow clients, in bytes.
 pub type BufferedBytes = Family<PlaceLabel, Gauge>;
 
-/// What the puller of the transactional outbox does.
-#[derive(Debug, Default)]
-pub struct OutboxMetrics {
-    /// Pulls by outcome: `ok`, `unreachable`, `refused`.
-    pub pulls: Family<OutcomeLabel, Counter>,
-    /// Items by outcome: `published`, `revoked`, `rechecked`, `skipped`, `refused`, `unknown`.
-    pub items: Family<OutcomeLabel, Counter>,
-    /// How often clients were told to fetch again.
-    pub resyncs: Counter,
-    /// The number of the last item that was taken.
-    pub position: Gauge,
-    /// How old the last item was when it was taken, in seconds.
-    pub lag: Gauge<f64, AtomicU64>,
+/// What comes of topics, and in vain.
+const SUBSCRIPTION_OUTCOMES: [&str; 7] = [
+    "subscribed",
+    "unsubscribed",
+    "revoked",
+    "not_allowed",
+    "expired",
+    "malformed",
+    "too_many",
+];
+
+/// What is kept of what was published, for clients that come back.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryMetrics {
+    /// As `delivery.history_size` counts.
+    pub bytes: Gauge,
+    /// A publication counts once for each audience that it is kept for.
+    pub frames: Gauge,
 }
 
 /// The counters, `gatepost_…` in the exposition.
@@ -108,11 +64,12 @@ pub struct Metrics {
     pub publications: Counter,
     /// Frames handed to connections: a publication counts once for each of them.
     pub frames: Counter,
-    /// Topics by what came of them: `subscribed`, `unsubscribed`, `revoked`; asked for in vain: `not_allowed`,
-    /// `expired`, `malformed`, `too_many`.
+    /// Topics by what came of them ([`SUBSCRIPTION_OUTCOMES`]).
     pub subscriptions: Family<OutcomeLabel, Counter>,
     /// Clients that came with a position: `recovered`, or `lost`, which were told to fetch anew.
     pub resumes: Family<OutcomeLabel, Counter>,
+    /// What such clients can be given.
+    pub history: HistoryMetrics,
     /// Words about who is present at a topic, each counted once for all who got it.
     pub presence: Counter,
     /// What came on Django's responses.
@@ -146,6 +103,7 @@ impl Metrics {
 
     /// Names every counter in `registry`.
     pub fn register(&self, registry: &mut Registry) {
+        self.begin_at_nought();
         let r = registry.sub_registry_with_prefix("gatepost");
         self.register_sockets(r);
         self.register_judgements(r);
@@ -184,6 +142,19 @@ impl Metrics {
             "Requests that were sent to an upstream again",
             self.upstream_retries.clone(),
         );
+    }
+
+    /// A rate over a counter needs one that is there before it counts.
+    fn begin_at_nought(&self) {
+        for outcome in ["recovered", "lost"] {
+            self.resumes.get_or_create(&OutcomeLabel { outcome });
+        }
+        for outcome in SUBSCRIPTION_OUTCOMES {
+            self.subscriptions.get_or_create(&OutcomeLabel { outcome });
+        }
+        for kind in ["sse", "ndjson"] {
+            self.streams.get_or_create(&KindLabel { kind });
+        }
     }
 
     fn register_server(&self, r: &mut Registry) {
@@ -242,6 +213,7 @@ impl Metrics {
             "Clients that came with a position, by whether they got all that they missed",
             self.resumes.clone(),
         );
+        self.history.register(r);
         r.register(
             "presence",
             "Words about who is present at a topic, each counted once for all who got it",
@@ -268,33 +240,18 @@ impl Metrics {
     }
 }
 
-impl OutboxMetrics {
+impl HistoryMetrics {
     fn register(&self, registry: &mut Registry) {
-        let r = registry.sub_registry_with_prefix("outbox");
+        let r = registry.sub_registry_with_prefix("history");
         r.register(
-            "pulls",
-            "Pulls of the transactional outbox by outcome",
-            self.pulls.clone(),
+            "bytes",
+            "What is kept of what was published, as delivery.history_size counts",
+            self.bytes.clone(),
         );
         r.register(
-            "items",
-            "Items of the transactional outbox by outcome",
-            self.items.clone(),
-        );
-        r.register(
-            "resyncs",
-            "How often clients were told to fetch again",
-            self.resyncs.clone(),
-        );
-        r.register(
-            "position",
-            "The number of the last item taken from the transactional outbox",
-            self.position.clone(),
-        );
-        r.register(
-            "lag_seconds",
-            "How old the last item of the transactional outbox was when it was taken",
-            self.lag.clone(),
+            "frames",
+            "How many publications are kept, each once for every audience",
+            self.frames.clone(),
         );
     }
 }

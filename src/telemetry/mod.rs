@@ -1,6 +1,8 @@
 //! Counters and the log, what its lines are about, and what keeps it from being flooded.
 
+mod labels;
 pub mod log;
 pub mod metrics;
+mod outbox_metrics;
 pub mod seldom;
 pub mod span;

@@ -16,6 +16,7 @@ use shelf::Shelf;
 use super::kept::{HistoryMark, Kept, KnownUpTo};
 use crate::ids::{TopicName, UserId};
 use crate::publication::Audience;
+use crate::telemetry::metrics::HistoryMetrics;
 
 /// What a publication costs besides its bytes.
 const ITEM: usize = 300;
@@ -62,6 +63,7 @@ pub(super) struct History {
     floors: Marks,
     /// Of each topic, the last publication that is withheld from a user, or from all.
     cuts: Marks,
+    metrics: HistoryMetrics,
 }
 
 /// Where a publication was put.
@@ -82,7 +84,13 @@ impl History {
             bytes: 0,
             floors: Marks::default(),
             cuts: Marks::default(),
+            metrics: HistoryMetrics::default(),
         }
+    }
+
+    /// Says here how much it keeps.
+    pub(super) fn measured_by(self, metrics: HistoryMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Keeps what is published now. What is for a single connection is not kept: no client comes back as that one.
@@ -115,11 +123,13 @@ impl History {
                 theirs.is_some_and(|theirs| theirs.has(place.mark.sequence))
             });
         }
+        self.report();
     }
 
     /// Loses all that is kept for an audience.
     pub(super) fn clear(&mut self, audience: &Audience) {
         while self.pop(audience) {}
+        self.report();
     }
 
     /// Loses all that is kept. Every client whose position is before this mark misses something.
@@ -129,6 +139,7 @@ impl History {
         self.crowds.clear();
         (self.kept, self.bytes) = (0, 0);
         self.floors.raise_all(mark);
+        self.report();
     }
 
     /// Takes a topic away from a user, or from all: they get nothing of it any more that was published up to this mark.
@@ -150,6 +161,7 @@ impl History {
         while self.is_old(self.oldest(audience), now) {
             self.pop(audience);
         }
+        self.report();
         match self.shelves.get(audience) {
             Some(theirs) => theirs.floor(),
             None => self.floors.get(audience),
@@ -166,6 +178,12 @@ impl History {
         theirs
             .into_iter()
             .flat_map(move |theirs| theirs.after_known(known))
+    }
+
+    fn report(&self) {
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.bytes.set(number(self.bytes));
+        self.metrics.frames.set(number(self.kept));
     }
 
     fn place(&mut self, audience: &Audience, new: &Kept) {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::broker::kept::{HistoryMark, Kept, KnownUpTo};
+use crate::hub::Item;
 
 /// How far back an older item of the same key is looked for: a shelf may be long.
 const KEYS_LOOKED_AT: usize = 128;
@@ -29,15 +30,16 @@ impl Shelf {
 
     /// Adds what is newer than all that is there. Gives what it takes the place of.
     pub(super) fn push(&mut self, new: &Kept) -> Option<Kept> {
-        let old = new.item.key().and_then(|key| self.conflate(key));
+        let old = self.conflate(&new.item);
         self.kept.push_back(new.clone());
         old
     }
 
-    /// Takes an older item of a key out: a client that gets the newer one does not miss it.
-    fn conflate(&mut self, key: &str) -> Option<Kept> {
+    /// Takes an older item out: a client that gets the newer one does not miss it.
+    fn conflate(&mut self, newer: &Item) -> Option<Kept> {
+        newer.key()?;
         let newest = self.kept.iter().enumerate().rev().take(KEYS_LOOKED_AT);
-        let same = |(at, kept): (usize, &Kept)| (kept.item.key() == Some(key)).then_some(at);
+        let same = |(at, kept): (usize, &Kept)| newer.replaces(&kept.item).then_some(at);
         let at = newest.into_iter().find_map(same)?;
         self.kept.remove(at)
     }

@@ -78,6 +78,13 @@ fn publication(to: &[Audience], key: Option<&str>, size: usize) -> Publication {
     }
 }
 
+fn at_socket(to: &Audience, key: &str, socket: Option<&str>) -> Publication {
+    Publication {
+        socket: socket.map(Into::into),
+        ..publication(from_ref(to), Some(key), 2)
+    }
+}
+
 fn user(id: &(impl ToString + ?Sized)) -> Audience {
     Audience::User(UserId::new(&id.to_string()))
 }
@@ -189,6 +196,45 @@ fn the_newest_of_a_key_takes_the_place_of_the_older_one_which_nobody_misses() {
     }
     stage.publish(&publication(from_ref(&ann), Some("other"), 2));
     assert_eq!((stage.kept(&ann, 0), stage.floor(&ann)), (vec![1, 6, 7], 0));
+}
+
+#[test]
+fn of_a_key_nothing_goes_that_is_for_other_sockets_than_the_newer_one() {
+    let mut stage = Stage::new(HistoryLimits { each: 10, ..LIMITS });
+    let ann = user("ann");
+    stage.publish(&at_socket(&ann, "k", None));
+    stage.publish(&at_socket(&ann, "k", Some("/ws/a/")));
+    stage.publish(&at_socket(&ann, "k", Some("/ws/b/")));
+    stage.publish(&at_socket(&ann, "k", Some("/ws/a/")));
+    assert_eq!(stage.kept(&ann, 0), [1, 3, 4]);
+    stage.publish(&at_socket(&ann, "k", None));
+    assert_eq!(stage.kept(&ann, 0), [3, 4, 5]);
+}
+
+#[test]
+fn it_says_how_much_it_keeps() {
+    let mut stage = Stage::new(LIMITS);
+    let metrics = HistoryMetrics::default();
+    stage.history = stage.history.measured_by(metrics.clone());
+    let said = || (metrics.bytes.get(), metrics.frames.get());
+    let each = i64::try_from(ITEM + 2).unwrap();
+    let place = i64::try_from(PLACE).unwrap();
+    stage.publish(&publication(&[user("ann"), user("bob")], None, 2));
+    stage.publish(&publication(
+        &[user("ann"), Audience::Topic(topic("news"))],
+        None,
+        2,
+    ));
+    assert_eq!(said(), (2 * each + 4 * place, 4));
+    let mark = stage.mark();
+    stage.history.cut(&topic("news"), None, mark);
+    assert_eq!(said(), (2 * each + 3 * place, 3));
+    stage.now += MINUTE;
+    stage.floor(&user("ann"));
+    assert_eq!(said(), (each + place, 1));
+    let mark = stage.mark();
+    stage.history.clear_all(mark);
+    assert_eq!(said(), (0, 0));
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn broker(each: usize) -> Broker {
         each,
         ..HistoryLimits::default()
     };
-    Broker::new(hub(1000), Duration::from_secs(299)).with_history(limits)
+    Broker::new(hub(1000), Duration::from_secs(299)).with_history(limits, HistoryMetrics::default())
 }
 
 fn topic(name: &str) -> TopicName {
