@@ -17,7 +17,7 @@ pub use super::outbox_metrics::OutboxMetrics;
 pub type BufferedBytes = Family<PlaceLabel, Gauge>;
 
 /// What comes of topics, and in vain.
-const SUBSCRIPTION_OUTCOMES: [&str; 7] = [
+const SUBSCRIPTION_OUTCOMES: [&str; 8] = [
     "subscribed",
     "unsubscribed",
     "revoked",
@@ -25,6 +25,7 @@ const SUBSCRIPTION_OUTCOMES: [&str; 7] = [
     "expired",
     "malformed",
     "too_many",
+    "unavailable",
 ];
 
 /// What is kept of what was published, for clients that come back.
