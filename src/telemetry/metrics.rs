@@ -148,13 +148,13 @@ impl Metrics {
     /// A rate over a counter needs one that is there before it counts.
     fn begin_at_nought(&self) {
         for outcome in ["recovered", "lost"] {
-            self.resumes.get_or_create(&OutcomeLabel { outcome });
+            drop(self.resumes.get_or_create(&OutcomeLabel { outcome }));
         }
         for outcome in SUBSCRIPTION_OUTCOMES {
-            self.subscriptions.get_or_create(&OutcomeLabel { outcome });
+            drop(self.subscriptions.get_or_create(&OutcomeLabel { outcome }));
         }
         for kind in ["sse", "ndjson"] {
-            self.streams.get_or_create(&KindLabel { kind });
+            drop(self.streams.get_or_create(&KindLabel { kind }));
         }
     }
 

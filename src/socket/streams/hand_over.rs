@@ -24,7 +24,7 @@ use crate::secret::Secrets;
 use crate::session::{AuthSubject, Judged, Scope, SessionCookies};
 use crate::socket::accept::HandshakeError;
 use crate::socket::parts::SocketParts;
-use crate::socket::topics::Greeting;
+use crate::socket::topics::{Greeting, ToldFirst};
 use crate::socket::visitors::Attendance;
 use crate::web::body::{ResponseBody, Unending};
 use crate::web::problem::Problem;
@@ -46,6 +46,14 @@ pub struct HandedOver {
     parts: Arc<SocketParts>,
     secrets: Secrets,
     reader: StreamReader,
+}
+
+/// A client of a stream.
+#[derive(Clone, Copy)]
+struct Came<'a> {
+    asked: &'a RequestSummary,
+    /// What it has already.
+    since: Since,
 }
 
 impl HandedOver {
@@ -70,8 +78,11 @@ impl HandedOver {
         let begun = read.and_then(|description| {
             let form = description.form;
             let asked = &hand_over.asked;
-            let since = request.since(&asked.uri);
-            let body = self.begin(asked, since, &head.headers, description)?;
+            let came = Came {
+                asked,
+                since: request.since(&asked.uri),
+            };
+            let body = self.begin(came, &head.headers, description)?;
             Ok((form, body))
         });
         let (form, body) = begun.map_err(|error| {
@@ -90,13 +101,12 @@ impl HandedOver {
     /// The body of the stream. `fields` are those of Django's answer.
     fn begin(
         &self,
-        asked: &RequestSummary,
-        since: Since,
+        came: Came<'_>,
         fields: &HeaderMap,
         description: Description,
     ) -> Result<ResponseBody, HandOverError> {
         let form = description.form;
-        match self.open(asked, since, fields, &description)? {
+        match self.open(came, fields, &description)? {
             Ok((stream, mut greeting)) => {
                 self.parts.count("handed_over");
                 let first = description.first.into_iter();
@@ -116,11 +126,11 @@ impl HandedOver {
     /// The connection, or why there is none.
     fn open(
         &self,
-        asked: &RequestSummary,
-        since: Since,
+        came: Came<'_>,
         fields: &HeaderMap,
         description: &Description,
     ) -> Result<Result<(OpenStream, Greeting), CloseReason>, HandOverError> {
+        let Came { asked, since } = came;
         let parts = &self.parts;
         if parts.drain.is_draining() {
             return Ok(Err(parts.lifecycle.going_away()));
@@ -131,7 +141,15 @@ impl HandedOver {
             Err(reason) => return Ok(Err(reason)),
         };
         let topics = &description.topics;
-        let greeting = match parts.topics.grant(joined.member(), topics, since, asked.at) {
+        let granted = parts.topics.grant(
+            joined.member(),
+            topics,
+            ToldFirst {
+                since,
+                asked: asked.at,
+            },
+        );
+        let greeting = match granted {
             Ok(greeting) => greeting,
             Err(NotHeard::TooMany) => return Err(HandOverError::TooManyTopics),
             Err(NotHeard::Revoked) => return Ok(Err(CloseReason::NotAllowed)),

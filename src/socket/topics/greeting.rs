@@ -1,8 +1,9 @@
 //! What a new connection is sent before what its client missed.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::broker::Recovery;
+use crate::broker::{Recovery, Since};
 use crate::hub::Item;
 use crate::words::Word;
 
@@ -13,6 +14,15 @@ pub(in crate::socket) struct Greeting {
     pub(in crate::socket) recovery: Recovery,
     /// Words, then first frames, but for the word that something may be missing.
     pub(in crate::socket) items: Vec<Arc<Item>>,
+}
+
+/// A client that Django tells something first.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::socket) struct ToldFirst {
+    /// What the client has already.
+    pub(in crate::socket) since: Since,
+    /// When Django was asked for what it is told first.
+    pub(in crate::socket) asked: Instant,
 }
 
 impl Greeting {

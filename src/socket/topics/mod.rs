@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 
 pub(super) use by_path::{PathAnswer, PathRequest, PathRequests, ViewSaid};
 pub(super) use grant::ViewGrant;
-pub(super) use greeting::Greeting;
+pub(super) use greeting::{Greeting, ToldFirst};
 use judged::{JudgedGrants, cut};
 pub(super) use query::{OwnParameters, view_of};
 pub(super) use request::TopicRequest;
@@ -93,15 +93,15 @@ impl TopicDesk {
         }
     }
 
-    /// Lets a new connection listen to what Django granted when it was asked at `asked`: all of it, or nothing. It gets
-    /// what its client missed, or what was published since Django was asked.
+    /// Lets a new connection listen to what Django granted when it was asked: all of it, or nothing. It gets what its
+    /// client missed, or what was published since Django was asked.
     pub(super) fn grant(
         &self,
         member: &Member,
         topics: &[TopicName],
-        since: Since,
-        asked: Instant,
+        told: ToldFirst,
     ) -> Result<Greeting, NotHeard> {
+        let ToldFirst { since, asked } = told;
         let grant = |topic: &TopicName| Grant {
             topic: topic.clone(),
             by: Granter::Stream { asked },

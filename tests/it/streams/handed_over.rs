@@ -371,13 +371,13 @@ async fn a_client_that_comes_back_gets_what_it_missed_or_is_told() {
     }
 
     let ask = asking(&ann).header("last-event-id", "5b2f0e6c.1");
-    let mut lost = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
-    let word = lost.next().await.unwrap();
+    let mut strange = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
+    let word = strange.next().await.unwrap();
     assert_eq!(word.data.as_deref(), Some(r#"{"gatepost":"resync"}"#));
-    assert_eq!(lost.data().await, "now");
+    assert_eq!(strange.data().await, "now");
     publish(&gateway, frame("news", 8)).await;
-    assert_eq!(lost.data().await, "8");
-    drop(lost);
+    assert_eq!(strange.data().await, "8");
+    drop(strange);
 
     // The end may be among it.
     gateway.api().connected("42", 0).await;
@@ -387,17 +387,17 @@ async fn a_client_that_comes_back_gets_what_it_missed_or_is_told() {
     )
     .await;
     let ask = asking(&ann).header("last-event-id", &id);
-    let mut late = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
-    assert_eq!(late.data().await, "now");
+    let mut over = Events::begin(&ann, Version::HTTP_11, ask).await.unwrap();
+    assert_eq!(over.data().await, "now");
     for n in ["2", "4", "5", "6", "7", "8", "9"] {
-        assert_eq!(late.data().await, n);
+        assert_eq!(over.data().await, n);
     }
-    let close = late.next().await.unwrap();
+    let close = over.next().await.unwrap();
     assert_eq!(
         close.data.as_deref(),
         Some(r#"{"code":1000,"reason":"end"}"#)
     );
-    assert_eq!(late.next().await, None);
+    assert_eq!(over.next().await, None);
     for (outcome, expected) in [("recovered", 4), ("lost", 1)] {
         let name = format!(r#"gatepost_resumes_total{{outcome="{outcome}"}}"#);
         let counted = gateway.api().metric(&name).await;
