@@ -165,7 +165,7 @@ impl Item {
         self.key.as_deref()
     }
 
-    /// Whether nobody misses an older one who gets this.
+    /// Whether a client that gets this does not miss an older one.
     pub fn replaces(&self, older: &Self) -> bool {
         self.key.is_some() && self.key == older.key && self.socket == older.socket
     }
