@@ -171,6 +171,23 @@ def test_a_page_with_a_strict_policy_shows_the_notice_and_it_can_be_closed(site,
     assert not notice.is_visible()
 
 
+def test_a_page_that_django_would_compress_shows_the_notice_as_well(site, stranger):
+    page = stranger.new_page()
+    page.goto(site.origin + QUIET)
+    restart(site, "secret")
+    assert closed(page)[0] == 1011
+
+    answer = page.goto(f"{site.origin}/api/probe/gzipped/")
+
+    assert "content-encoding" not in answer.headers
+    assert page.locator(NOTICE).is_visible()
+    assert page.get_by_text("line 1999 of 3996001").is_visible()
+    fetched = page.evaluate(
+        "path => fetch(path).then((it) => it.headers.get('content-encoding'))", answer.url
+    )
+    assert fetched == "gzip"
+
+
 def test_a_missing_slash_is_named(start_site):
     site = start_site(auth='url = "/_gatepost/auth"\ntimeout = "10s"')
     context = site.browser.visitor()

@@ -11,7 +11,7 @@ use crate::harness::http2::{
     SETTINGS, WINDOW_UPDATE, frame, get, integer, request, section,
 };
 use crate::harness::wire::Stream;
-use crate::harness::{Answer, Browser, Django, Gateway, Process};
+use crate::harness::{Answer, Browser, Django, Gateway, PATIENCE, Process, eventually};
 
 /// For how long a flood goes on that nobody ends.
 const FLOOD: Duration = Duration::from_secs(3);
@@ -250,6 +250,41 @@ async fn a_client_that_asks_and_never_reads_gets_no_more_than_its_share() {
     let stream = gateway.browser().raw().await.wire.stream;
     let pieces = vec![one.repeat(10).into_bytes(); 2_000];
     survives(&gateway, stream, pieces, Client::NeverReads).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_under_way_either_way_is_not_kept_in_memory() {
+    const LARGE: usize = 10 << 20;
+    let (django, gateway) = stage().await;
+    django.answers("/huge/", Answer::huge(LARGE));
+    let browser = gateway.browser().with_small_receive_buffer();
+    let host = browser.host();
+    let before = private_kib(&gateway);
+    let mut clients = Vec::new();
+    // In all less than the quarter of the disk that one address may use.
+    for _ in 0..12 {
+        let mut upload = browser.raw().await;
+        let head = format!("POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: {LARGE}\r\n\r\n");
+        upload.send(head).await;
+        upload.send(vec![b'x'; LARGE - 1]).await;
+        let mut download = browser.raw().await;
+        let ask = format!("GET /huge/ HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        download.send(ask).await;
+        clients.push((upload, download));
+    }
+    eventually(PATIENCE, || {
+        django.requests_to("/huge/").len() == 12 && django.under_way("/huge/") == 0
+    })
+    .await;
+    let grown = private_kib(&gateway).saturating_sub(before);
+    assert!(
+        grown < MEMORY,
+        "{grown} KiB more memory for 240 MiB under way"
+    );
+    for (upload, _) in &mut clients {
+        upload.send("x").await;
+        assert_eq!(upload.answer().await.status(), 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

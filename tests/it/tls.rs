@@ -225,3 +225,79 @@ async fn a_handshake_in_crumbs_is_one_and_garbage_harms_nobody() {
     assert_eq!(gateway.browser().get("/").await.status, 200);
     gateway.stop().await;
 }
+
+/// A `ClientHello` of this version that offers these cipher suites, in records of TLS.
+fn hello(version: [u8; 2], suites: &[[u8; 2]]) -> Vec<u8> {
+    let with_length = |bytes: &[u8]| {
+        let length = u16::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&length, bytes].concat()
+    };
+    // X25519 and P-256; ECDSA with P-256 and RSA-PSS.
+    let groups = [&[0, 10][..], &with_length(&[0, 4, 0, 0x1d, 0, 0x17])].concat();
+    let signatures = [&[0, 13][..], &with_length(&[0, 4, 4, 3, 8, 4])].concat();
+    let body = [
+        &version[..],
+        &[7; 32],
+        &[0],
+        &with_length(&suites.concat()),
+        &[1, 0],
+        &with_length(&[groups, signatures].concat()),
+    ]
+    .concat();
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    let message = [&[1], &length[1..], &body].concat();
+    [&[0x16, 3, 1][..], &with_length(&message)].concat()
+}
+
+#[tokio::test]
+async fn old_versions_and_weak_suites_are_refused_by_an_alert() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let strong = [0xc0, 0x2b];
+    // RSA with CBC, RC4, no encryption, 3DES; ECDHE with CBC.
+    let weak = [[0, 0x2f], [0, 5], [0, 1], [0, 10], [0xc0, 0x09]];
+    let answers = [
+        ("SSL 3.0", hello([3, 0], &[strong]), None),
+        ("TLS 1.0", hello([3, 1], &[strong]), None),
+        ("TLS 1.1", hello([3, 2], &[strong]), None),
+        ("weak suites", hello([3, 3], &weak), None),
+        ("TLS 1.2", hello([3, 3], &[strong]), Some(2)),
+    ];
+    for (name, bytes, server_hello) in answers {
+        let mut raw = Raw::tcp(gateway.https()).await;
+        raw.send(bytes).await;
+        assert!(raw.wire.fill(7).await, "{name}: nothing is said");
+        let (kind, first, second) = (raw.wire.ahead[0], raw.wire.ahead[5], raw.wire.ahead[6]);
+        if let Some(expected) = server_hello {
+            assert_eq!((kind, first), (0x16, expected), "{name}");
+            continue;
+        }
+        assert_eq!((kind, first), (0x15, 2), "{name}: no fatal alert");
+        assert!(matches!(second, 40 | 70), "{name}: {second}");
+        raw.expect_end().await;
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn no_ticket_allows_data_before_the_handshake_is_done() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django).start().await;
+    let browser = gateway.browser();
+    let ask = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", browser.host());
+    for resumed in [false, true] {
+        let mut raw = browser.raw().await;
+        raw.send(&ask).await;
+        // The ticket comes along with it.
+        assert_eq!(raw.answer().await.status(), 200);
+        let kind = raw.wire.stream.get_ref().1.handshake_kind();
+        assert_eq!(kind == Some(rustls::HandshakeKind::Resumed), resumed);
+    }
+    let mut config = (*gateway.tls()).clone();
+    config.enable_early_data = true;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let mut next = rustls::ClientConnection::new(config.into(), name).unwrap();
+    assert!(next.early_data().is_none());
+    gateway.stop().await;
+}

@@ -424,6 +424,34 @@ async fn trap_16_what_clients_say_of_themselves_is_replaced() {
 }
 
 #[tokio::test]
+async fn trap_16_what_the_gateway_says_no_client_can_have_removed() {
+    let (django, gateway, browser) = stage().await;
+    let said = [
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Request-ID",
+        "Gatepost-Address",
+        "Gatepost-Scheme",
+        "Gatepost-Signature",
+    ];
+    for name in said {
+        let lines = format!("Connection: {name}, keep-alive\r\n{name}: forged\r\n");
+        ask(&browser, &format!("{lines}Content-Length: 0\r\n"), "").await;
+    }
+    let requests = django.requests();
+    assert_eq!(requests.len(), said.len());
+    for request in requests {
+        for name in said {
+            let values = request.all(name);
+            assert_eq!(values.len(), 1, "{name}: {request:?}");
+            assert_ne!(values[0], "forged", "{name}");
+        }
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn trap_17_an_id_is_remembered_for_what_was_accepted_and_not_before() {
     let (django, gateway, _) = stage().await;
     django.signs_in("anns-session", "42");
