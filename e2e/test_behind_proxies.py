@@ -1,4 +1,4 @@
-"""Behind real nginx and HAProxy: who the client is, the scheme and the host are what they are.
+"""Behind real nginx, HAProxy and Caddy: client, scheme and host are what they are.
 
 Each way to the gateway is tried with what an attacker sends along, and by a browser that logs in
 (CSRF) and opens a socket.
@@ -62,6 +62,10 @@ def haproxy_before_nginx(site):
     site.haproxy(f"127.0.0.1:{inner}", rules=rules)
 
 
+def caddy(site):
+    site.caddy(f"127.0.0.1:{site.http_port}")
+
+
 def proxy_v1(site):
     site.haproxy(f"127.0.0.1:{site.https_port}", mode="tcp", server="send-proxy")
 
@@ -87,6 +91,8 @@ WAYS = {
     haproxy: (ENDS_TLS, True),
     haproxy_forwarded: (ENDS_TLS | {"client_address": '"Forwarded"'}, True),
     haproxy_before_nginx: (ENDS_TLS, True),
+    # It cannot be told where to connect from.
+    caddy: (ENDS_TLS | {"trusted_proxies": '["127.0.0.1"]'}, True),
     proxy_v1: (INTRODUCES, False),
     proxy_v2: (INTRODUCES, False),
     proxy_v2_before_nginx_and_a_unix_socket: (BY_A_UNIX_SOCKET, True),

@@ -1,4 +1,4 @@
-"""A site behind other proxies: real nginx and HAProxy, alone and in a row."""
+"""A site behind other proxies: real nginx, HAProxy and Caddy, alone and in a row."""
 
 import os
 import shutil
@@ -91,6 +91,7 @@ class BehindProxies(Site):
         steps = read(DOCS / "deploy.md")
         text = next(step.text for step in steps if step.argument == "behind/nginx.conf")
         for theirs, ours in {
+            "listen 80": f"listen 127.0.0.1:{free_port()}",
             "listen 443": f"listen 127.0.0.1:{port}",
             "/run/mysite-gateway/http.sock": self.door,
             "/etc/mysite/tls/site.pem": self._pem,
@@ -142,6 +143,27 @@ http {{
         ]
         (folder / "haproxy.cfg").write_text("\n".join(lines) + "\n")
         return self._started("haproxy", ["haproxy", "-db", "-f", folder / "haproxy.cfg"], port)
+
+    def caddy(self, to):
+        """Caddy in front of `to`, with a certificate of this site's."""
+        port = free_port()
+        folder = self.folder / f"caddy-{port}"
+        folder.mkdir()
+        (folder / "Caddyfile").write_text(f"""
+{{
+    admin off
+    auto_https off
+    skip_install_trust
+    storage file_system {folder}
+}}
+https://localhost:{port} {{
+    bind 127.0.0.1
+    tls {self._pem} {self._key}
+    reverse_proxy {to}
+}}
+""")
+        command = ["caddy", "run", "--adapter", "caddyfile", "--config", folder / "Caddyfile"]
+        return self._started("caddy", command, port)
 
     def _started(self, name, command, port):
         # Debian keeps them where only root looks.
