@@ -1,6 +1,6 @@
 //! The time since 1970: how moments are written that another process is to read.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// This moment. A clock that stands before 1970 says 1970.
 pub fn now() -> Duration {
@@ -25,6 +25,12 @@ pub fn moment(since: Duration) -> Option<SystemTime> {
 /// A time in whole milliseconds, as it is written.
 pub fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The instant at which it was so many milliseconds; now for a moment to come, `None` for one too long ago.
+pub fn instant(at: u64) -> Option<Instant> {
+    let ago = milliseconds(now()).saturating_sub(at);
+    Instant::now().checked_sub(Duration::from_millis(ago))
 }
 
 #[cfg(test)]

@@ -134,5 +134,5 @@ fn hub(config: &Config, terms: LeaseTerms) -> Hub {
         .with_connections_per_user(config.limits.connections_per_user)
         .with_topics_per_connection(config.limits.topics_per_connection)
         .with_topic_file(config.auth.topic_file.clone())
-        .remembering(terms.longest())
+        .remembering(terms.longest().max(config.delivery.history_age))
 }

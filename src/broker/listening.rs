@@ -4,14 +4,21 @@
 //! all of it happens under the broker's lock, so nothing can be published between what was missed and what is new.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::kept::KnownUpTo;
 use super::resume::{Hearing, Missed, begin_behind};
 use super::{Broker, BrokerState, Heard, Joining, Recovery, RefusedTopic, Since, Subscribing};
-use crate::hub::{Grant, Member, NotHeard};
+use crate::hub::{Grant, Granter, Member, NotHeard};
+use crate::identity::Identity;
 use crate::ids::ConnectionId;
 use crate::publication::Position;
+use crate::unix_time;
 use crate::words::WordText;
+
+/// The clocks of Django and the gateway may differ by so much: a topic is not heard from longer before its token was
+/// issued.
+const SPARE: Duration = Duration::from_mins(1);
 
 impl Broker {
     /// Gives a new connection what its client missed, then what is published from here on. Nothing may have been
@@ -102,6 +109,15 @@ impl Broker {
         }
     }
 
+    /// The moment before which a grant lets nobody hear.
+    fn granted(&self, who: &Identity, grant: &Grant) -> Option<Instant> {
+        let known = self.hub.grants().since(who, grant);
+        match &grant.by {
+            Granter::Token { issued, .. } => since_issued(*issued).max(known),
+            Granter::View(_) | Granter::Stream { .. } => known,
+        }
+    }
+
     fn listen(
         &self,
         state: &BrokerState,
@@ -116,15 +132,19 @@ impl Broker {
                 recovered: true,
             },
         };
-        let user = &member.identity().user;
-        let mut hearings = Vec::with_capacity(grants.len());
+        let who = member.identity();
+        let mut hearings = Vec::<Hearing>::with_capacity(grants.len());
         for grant in grants {
             let topic = grant.topic.clone();
             match self.hub.subscribe(member.id, grant) {
                 Ok(until) => {
-                    let cut = state.history.cut_of(&topic, user);
-                    hearings.push(Hearing::by(grant, cut, until));
-                    if !heard.topics.contains(&topic) {
+                    let cut = state.history.cut_of(&topic, &who.user);
+                    let granted = self.granted(&who, grant);
+                    let hearing = Hearing::by(&topic, granted).behind(cut).until(until);
+                    if heard.topics.contains(&topic) {
+                        Hearing::add(&mut hearings, &hearing);
+                    } else {
+                        hearings.push(hearing);
                         heard.topics.push(topic);
                     }
                 }
@@ -133,6 +153,11 @@ impl Broker {
         }
         (heard, hearings)
     }
+}
+
+/// The moment before which a token lets nobody hear, that was issued at `issued` by Django's clock.
+fn since_issued(issued: u64) -> Option<Instant> {
+    unix_time::instant(issued)?.checked_sub(SPARE)
 }
 
 /// What a client has that names a position; `None` where that is no position of this history.

@@ -6,17 +6,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::history::History;
 use super::kept::{HistoryMark, KnownUpTo};
-use crate::hub::{Grant, Granter, Item, Member};
+use crate::hub::{Item, Member};
+use crate::ids::TopicName;
 use crate::publication::Audience;
-use crate::unix_time;
-
-/// The clocks of Django and the gateway may differ by so much: a topic is not heard from longer before its token was
-/// issued.
-const SPARE: Duration = Duration::from_mins(1);
 
 /// An audience that a connection belongs to, and which of its publications it must not get.
 #[derive(Debug)]
@@ -49,13 +45,32 @@ impl Hearing {
         })
     }
 
-    /// A topic that was granted. What was published after `until` the connection got already.
-    pub(super) fn by(grant: &Grant, cut: Option<HistoryMark>, until: Option<u64>) -> Self {
+    /// A topic that was granted, from that moment on.
+    pub(super) fn by(topic: &TopicName, granted: Option<Instant>) -> Self {
         Self {
-            audience: Audience::Topic(grant.topic.clone()),
-            cut,
-            granted: earliest(&grant.by),
-            until: until.unwrap_or(u64::MAX),
+            audience: Audience::Topic(topic.clone()),
+            cut: None,
+            granted,
+            until: u64::MAX,
+        }
+    }
+
+    /// It was taken from the user then.
+    pub(super) fn behind(self, cut: Option<HistoryMark>) -> Self {
+        Self { cut, ..self }
+    }
+
+    /// What was published after `until` the connection got already.
+    pub(super) fn until(self, until: Option<u64>) -> Self {
+        let until = until.unwrap_or(u64::MAX);
+        Self { until, ..self }
+    }
+
+    /// Adds one of a topic that is among them already: what either grant lets hear may be heard.
+    pub(super) fn add(hearings: &mut [Self], other: &Self) {
+        let mut known = hearings.iter_mut();
+        if let Some(known) = known.find(|known| known.audience == other.audience) {
+            known.granted = known.granted.zip(other.granted).map(|(a, b)| a.min(b));
         }
     }
 
@@ -132,16 +147,4 @@ fn newest_of_each_key(items: Vec<Arc<Item>>) -> Vec<Arc<Item>> {
         .collect();
     newest.reverse();
     newest
-}
-
-/// The moment before which a grant lets nobody hear. A view says who may listen, whenever it was published.
-fn earliest(by: &Granter) -> Option<Instant> {
-    match by {
-        Granter::Token { issued, .. } => {
-            let now = unix_time::milliseconds(unix_time::now());
-            let ago = Duration::from_millis(now.saturating_sub(*issued));
-            Instant::now().checked_sub(ago + SPARE)
-        }
-        Granter::View(_) | Granter::Stream { .. } => None,
-    }
 }

@@ -116,7 +116,8 @@ impl Hub {
     ) -> Result<Option<u64>, NotHeard> {
         let member = self.registry.find(connection).ok_or(NotHeard::Gone)?;
         let user = &member.identity().user;
-        if self.revoked_topics.cover(&grant.topic, user, &grant.by) {
+        let is_denied = self.denied.cover(&grant.topic, user, &grant.by);
+        if is_denied || self.revoked_topics.cover(&grant.topic, user, &grant.by) {
             return Err(NotHeard::Revoked);
         }
         let most = self.topics_per_connection;

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::held::{HeldAnswer, HeldKey};
 use super::registry::Registry;
-use super::subscriptions::HeardView;
+use super::subscriptions::{Grant, Granter, HeardView};
 use super::{Hub, Item, Member, ViewEnd};
 use crate::close::CloseReason;
 use crate::identity::Identity;
-use crate::ids::{ConnectionId, TopicName, ViewTarget};
+use crate::ids::{ConnectionId, SessionDigest, TopicName, ViewTarget};
 use crate::words::{self, Word};
 
 /// A view that gives no judgement at the end of what it granted is asked again after so long.
@@ -101,13 +102,52 @@ impl<'a> Grants<'a> {
         closed.filter(|closed| *closed).count()
     }
 
-    /// Takes away what tokens of somebody's own granted of a topic.
-    pub fn end_token(&self, holder: Holder<'_>, topic: &TopicName) {
+    /// Takes away what tokens of somebody's own granted of a topic, of whom Django said so that was asked at `asked`.
+    /// Older tokens do not grant it again.
+    pub fn end_token(&self, holder: Holder<'_>, topic: &TopicName, asked: Instant) {
         for member in self.members(holder) {
+            let user = &member.identity().user;
+            self.hub.denied.put(topic, user, asked);
             if self.registry.end_token(&member, topic) {
                 self.tell(&member, std::slice::from_ref(topic), "not_allowed");
             }
         }
+    }
+
+    /// What a view has just said of a session, and who that is: perhaps a visitor. What it goes on granting may be
+    /// replayed to a client that comes back.
+    pub fn hear(
+        &self,
+        session: Option<SessionDigest>,
+        identity: Option<&Identity>,
+        now: &ViewNow<'_>,
+    ) {
+        let (hub, is_visitor) = (self.hub, identity.is_some_and(Identity::is_visitor));
+        let key = HeldKey::of(session.filter(|_| !is_visitor), now.view);
+        let (ViewSays::Topics(topics, expires), Some(identity)) = (now.says, identity) else {
+            return hub.held.end(&key, now.asked);
+        };
+        let user = &identity.user;
+        let answer = HeldAnswer::of(user, now.asked, topics).until(expires);
+        hub.held.put(key, answer, |old, topic| {
+            hub.revocations.of(identity, old.asked).is_none()
+                && !hub.revoked_topics.cover_asked(topic, user, old.asked)
+        });
+    }
+
+    /// The moment before which a grant lets nobody hear, as far as the hub knows: since when the view granted it, or when
+    /// Django said last that tokens of the user's own grant it no more.
+    pub fn since(&self, who: &Identity, grant: &Grant) -> Option<Instant> {
+        let (view, asked) = match &grant.by {
+            Granter::View(heard) => (&heard.view, heard.asked),
+            Granter::Stream { view, asked } => (view, *asked),
+            Granter::Token {
+                is_public: true, ..
+            } => return None,
+            Granter::Token { .. } => return self.hub.denied.last(&grant.topic, &who.user),
+        };
+        let key = HeldKey::of(who.sessions.first().copied(), view);
+        Some(self.hub.held.since(&key, &grant.topic, asked))
     }
 
     fn settle_one(&self, member: &Arc<Member>, now: &ViewNow<'_>) -> bool {
@@ -137,6 +177,11 @@ impl<'a> Grants<'a> {
             is_own: known.is_own,
         };
         let ended = self.registry.settle_view(member, &said, kept);
+        if kept.is_empty() {
+            let session = member.identity().sessions.first().copied();
+            let key = HeldKey::of(session, now.view);
+            self.hub.held.end(&key, now.asked);
+        }
         self.tell(member, &ended.unwrap_or_default(), reason);
         let close = close.filter(|_| known.is_own);
         close.is_some_and(|close| self.hub.close_one(member, close))

@@ -5,7 +5,9 @@
 //! dropping its [`Membership`] takes it out of all of them.
 
 mod binding;
+mod denied_topics;
 mod grants;
+mod held;
 mod hold;
 mod item;
 mod listening;
@@ -24,7 +26,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use denied_topics::DeniedTopics;
 pub use grants::{Grants, Holder, ViewNow, ViewSays};
+use held::HeldGrants;
 pub use hold::Hold;
 use hold::Holds;
 pub use item::{Item, ItemForm, Said};
@@ -52,6 +56,8 @@ pub struct Hub {
     registry: Registry,
     revocations: Revocations,
     revoked_topics: TopicRevocations,
+    denied: DeniedTopics,
+    held: HeldGrants,
     holds: Arc<Holds>,
     limits: OutboxLimits,
     connections_per_user: usize,
@@ -95,6 +101,8 @@ impl Hub {
             registry: Registry::new(),
             revocations: Revocations::new(Duration::ZERO),
             revoked_topics: TopicRevocations::default(),
+            denied: DeniedTopics::default(),
+            held: HeldGrants::default(),
             holds: Arc::default(),
             limits,
             connections_per_user: usize::MAX,
@@ -127,6 +135,7 @@ impl Hub {
     #[must_use]
     pub fn remembering(mut self, revocations: Duration) -> Self {
         self.revocations = Revocations::new(revocations);
+        self.held = HeldGrants::remembering(revocations);
         self
     }
 

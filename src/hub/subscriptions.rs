@@ -32,6 +32,8 @@ pub enum Granter {
     View(HeardView),
     /// In a response that it handed over: for that stream alone, and not asked about again.
     Stream {
+        /// Which view did.
+        view: ViewTarget,
         /// When it was asked.
         asked: Instant,
     },

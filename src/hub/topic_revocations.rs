@@ -106,7 +106,7 @@ impl TopicRevocations {
         match by {
             Granter::Token { issued, .. } => self.cover_issued(topic, user, *issued),
             Granter::View(heard) => self.cover_asked(topic, user, heard.asked),
-            Granter::Stream { asked } => self.cover_asked(topic, user, *asked),
+            Granter::Stream { asked, .. } => self.cover_asked(topic, user, *asked),
         }
     }
 

@@ -82,11 +82,15 @@ fn view_route(setup: Setup) -> Setup {
 }
 
 async fn stage() -> (Django, Views, Gateway, Browser) {
+    stage_with("1h").await
+}
+
+async fn stage_with(revalidate: &str) -> (Django, Views, Gateway, Browser) {
     let django = Django::start().await;
     django.signs_in("anns-session", "42");
     let views = Views::of(&django);
     views.grants("anns-session", "42", PATH, &[ORDER, "news"]);
-    let setup = Gateway::in_front_of(&django).set("auth.revalidate", "1h");
+    let setup = Gateway::in_front_of(&django).set("auth.revalidate", revalidate);
     let gateway = view_route(setup).start().await;
     let ann = gateway.browser_of("anns-session");
     (django, views, gateway, ann)
@@ -516,6 +520,72 @@ async fn who_listens_by_a_token_is_asked_about_where_the_project_says() {
     for (topic, heard) in [(ORDER, 0), ("shop.order:18", 1), ("news", 1)] {
         assert_eq!(publish(&gateway, topic, json!(1)).await, heard, "{topic}");
     }
+    // Nor does the same token grant it again, here or elsewhere.
+    let mut other = ann.socket(&format!("{NOTIFICATIONS}?topic={token}")).await;
+    let refused = json!({"gatepost": "refused", "topics": [ORDER], "reason": "not_allowed"});
+    assert_eq!(word(&mut other).await, refused);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_relied_upon_ends_with_the_next_refusal() {
+    let (_django, views, gateway, ann) = stage_with("1s").await;
+    let mut socket = ann.socket(PATH).await;
+    views.says("anns-session", PATH, Answer::status(403, ""));
+    let ended = word(&mut socket).await;
+    assert_eq!(ended, unsubscribed(&[ORDER, "news"], "not_allowed"));
+    socket.expect_close(4003).await;
+    ann.socket(PATH).await.expect_close(4003).await;
+    gateway.stop().await;
+}
+
+/// Comes back with a position, and leaves once it has a pong. Gives what it gets until then.
+async fn come_back(gateway: &Gateway, ann: &Browser, position: &str) -> Vec<Value> {
+    let target = format!("{PATH}?position={position}");
+    let mut socket = ann.socket(&target).await;
+    socket.send(r#"{"type":"ping"}"#).await;
+    let mut got = Vec::new();
+    loop {
+        match word(&mut socket).await {
+            pong if pong["type"] == "pong" => break,
+            other => got.push(other),
+        }
+    }
+    drop(socket);
+    gateway.api().connected("42", 0).await;
+    got
+}
+
+#[tokio::test]
+async fn what_was_missed_comes_only_from_the_time_in_which_the_view_granted_it() {
+    let (_django, views, gateway, ann) = stage_with("1h").await;
+    let resync = || json!({"gatepost": "resync"});
+    let mut socket = ann.socket(&format!("{PATH}?welcome=1")).await;
+    let position = word(&mut socket).await["position"].clone();
+    let position = position.as_str().unwrap();
+    drop(socket);
+    gateway.api().connected("42", 0).await;
+    publish(&gateway, ORDER, json!(1)).await;
+    // It was granted before and is granted now.
+    assert_eq!(come_back(&gateway, &ann, position).await, [json!(1)]);
+    // Whose permission was to be looked at again meanwhile, nobody knows what they were allowed.
+    recheck(&gateway, "42").await;
+    publish(&gateway, ORDER, json!(2)).await;
+    assert_eq!(come_back(&gateway, &ann, position).await, [resync()]);
+    publish(&gateway, ORDER, json!(3)).await;
+    let got = come_back(&gateway, &ann, position).await;
+    assert_eq!(got, [resync(), json!(3)]);
+    // The lease of the answer is asked about no more once somebody was refused.
+    recheck(&gateway, "42").await;
+    views.says("anns-session", PATH, Answer::status(404, ""));
+    ann.socket(PATH).await.expect_close(4003).await;
+    publish(&gateway, ORDER, json!(4)).await;
+    views.grants("anns-session", "42", PATH, &["news"]);
+    let got = come_back(&gateway, &ann, position).await;
+    assert!(got.is_empty(), "{got:?}");
+    views.grants("anns-session", "42", PATH, &["news", ORDER]);
+    recheck(&gateway, "42").await;
+    assert_eq!(come_back(&gateway, &ann, position).await, [resync()]);
     gateway.stop().await;
 }
 

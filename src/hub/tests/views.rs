@@ -53,7 +53,8 @@ fn a_topic_is_heard_while_one_of_its_grants_holds() {
     says(&hub, &listener, "/a/", ViewSays::Topics(&[], None));
     let identity = listener.member().identity();
     let session = Holder::Session(&identity);
-    hub.grants().end_token(session, &topic("news"));
+    hub.grants()
+        .end_token(session, &topic("news"), Instant::now());
     assert_eq!(received(&listener), [""; 0]);
     assert_eq!(heard(&hub, "news"), 1);
     says(&hub, &listener, "/b/", ViewSays::Topics(&[], None));
@@ -80,7 +81,7 @@ fn a_public_token_is_not_asked_about() {
     let identity = listener.member().identity();
     let session = Holder::Session(&identity);
     assert!(hub.grants().token_topics(session).is_empty());
-    hub.grants().end_token(session, &topic);
+    hub.grants().end_token(session, &topic, Instant::now());
     assert_eq!(heard(&hub, "news"), 1);
 }
 

@@ -15,7 +15,7 @@ use crate::session::authority::scheduler::CallPermit;
 use crate::session::authority::single_flight::{Judgement, SingleFlight};
 use crate::session::change::Scope;
 use crate::session::error::AuthError;
-use crate::session::lease::ViewWord;
+use crate::session::lease::views::ViewWord;
 
 impl CallPermit {
     /// Asks these questions, at least one.
@@ -157,11 +157,19 @@ impl CallPermit {
         let about = &flight.question.about;
         let leases = &self.scheduler().leases;
         let Judgement { answer, asked, .. } = judgement;
-        if !flight.is_of_view() {
+        let Some(view) = &flight.question.view else {
             return leases.grant(about.session(), answer, *asked);
-        }
+        };
         let asked = *asked;
-        leases.grant_view(flight.key, about.session(), ViewWord { answer, asked });
+        leases.grant_view(
+            flight.key,
+            about.session(),
+            ViewWord {
+                view,
+                answer,
+                asked,
+            },
+        );
         if answer.user.is_some() {
             // What it says of the session is as good as the auth view's word.
             leases.confirm(about.session(), &answer.of_session(), asked);

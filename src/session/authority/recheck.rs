@@ -20,6 +20,7 @@ use crate::session::ask::batch_view::{Batched, LARGEST_REQUEST};
 use crate::session::authority::batcher::MOST;
 use crate::session::authority::scheduler::{CallPermit, Scheduler};
 use crate::session::error::AuthError;
+use crate::session::lease::views::ViewWord;
 use crate::session::question::{AuthSubject, ViewSubject};
 
 /// Handshakes go first for this long; then a re-check takes the next turn all the same.
@@ -190,8 +191,17 @@ impl Scheduler {
 
     /// A view says who the session is, too; but a session that is asked about by itself has its own word.
     fn confirm(&self, asked: AskedTogether<'_>, answer: Answer, began: Instant) -> Answer {
-        if asked.view.is_none() {
-            self.leases.confirm(asked.about.session(), &answer, began);
+        let session = asked.about.session();
+        match asked.view {
+            None => self.leases.confirm(session, &answer, began),
+            Some(view) => {
+                let said = ViewWord {
+                    view,
+                    answer: &answer,
+                    asked: began,
+                };
+                self.leases.confirm_view(session, said);
+            }
         }
         answer
     }

@@ -9,6 +9,7 @@ pub(in crate::session) mod entry;
 pub(in crate::session) mod file;
 pub(in crate::session) mod shard;
 pub(in crate::session) mod terms;
+pub(in crate::session) mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,7 @@ use aws_lc_rs::hmac;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::hub::Hub;
-use crate::ids::{DigestKey, SessionDigest, UserId, ViewTarget};
+use crate::ids::{DigestKey, SessionDigest, UserId};
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::cookie::SessionAt;
@@ -43,14 +44,6 @@ pub(in crate::session) enum Lookup {
     Stale(Arc<Lease>),
     /// Nothing.
     Miss,
-}
-
-/// What a view said of a session.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::session) struct ViewWord<'a> {
-    pub(in crate::session) answer: &'a Answer,
-    /// When it was asked.
-    pub(in crate::session) asked: Instant,
 }
 
 /// All leases of this process.
@@ -110,29 +103,11 @@ impl Leases {
         self.frames.load(Ordering::Relaxed)
     }
 
-    /// Relies upon what a view said, for this very path and session alone. What refuses is asked about each
-    /// time.
-    pub(in crate::session) fn grant_view(
-        &self,
-        key: LeaseKey,
-        session: SessionAt<'_>,
-        said: ViewWord<'_>,
-    ) {
-        let ViewWord { answer, asked } = said;
-        let Some(listening) = &answer.listening else {
-            return;
-        };
-        let until = asked + self.terms.of(answer);
-        let frames = answer.lease.map(|_| answer.frames.clone().into());
-        let lease = Lease {
-            identity: answer.identity(session.cookies.digests(&self.secrets)),
-            frames: frames.unwrap_or_default(),
-            listening: Some(listening.clone()),
-            asked,
-            until,
-        };
-        if lease.weight() <= LARGEST {
-            self.put(key, lease);
+    /// Relies no more upon what Django said before `asked`.
+    fn forget(&self, key: &LeaseKey, asked: Instant) {
+        let mut shard = self.shard(key.session());
+        if shard.get(key).is_some_and(|kept| kept.asked <= asked) {
+            shard.remove(key);
         }
     }
 
@@ -167,21 +142,6 @@ impl Leases {
         let mut key = [0; 32];
         key[..16].copy_from_slice(&digest.first_half());
         key[16..].copy_from_slice(&way.as_ref()[..16]);
-        LeaseKey(key)
-    }
-
-    /// What a lease of a view's answer about a session is kept under.
-    pub(in crate::session) fn view_key(
-        &self,
-        session: SessionAt<'_>,
-        view: &ViewTarget,
-    ) -> LeaseKey {
-        let LeaseKey(mut key) = self.key(session);
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(b"gatepost-view\n");
-        context.update(&key);
-        context.update(view.as_str().as_bytes());
-        key[16..].copy_from_slice(&context.sign().as_ref()[..16]);
         LeaseKey(key)
     }
 

@@ -1,19 +1,18 @@
-//! Asks Django again about what connections listen to: the views that let them, and who may still listen by tokens.
+//! Asks Django again about what connections listen to: the views that let them; tokens: see `token_grants`.
 //!
 //! Used by `rechecks` for sessions, and run by `revalidate` for visitors and for what ends by itself. The surprise:
 //! each pair of a session and a path is asked about once, however many tabs listen by it; and "nobody is logged in"
 //! is believed a moment later only, since the session may have got another cookie meanwhile.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 
 use crate::close::CloseReason;
 use crate::hub::{Holder, ViewNow, ViewSays};
-use crate::ids::{ConnectionId, TopicName, UserId, ViewTarget};
+use crate::ids::{ConnectionId, UserId, ViewTarget};
 use crate::session::answer::{Answer, GrantedTopics};
-use crate::session::ask::batch::{TopicAnswer, TopicQuestion};
 use crate::session::error::AuthError;
 use crate::session::live::parts::LifecycleParts;
 use crate::session::live::session::LiveSubject;
@@ -21,13 +20,11 @@ use crate::session::question::ViewSubject;
 
 /// As in `rechecks`.
 const LATE_RESPONSE: Duration = Duration::from_secs(1);
-/// Users of one topic that are asked about together.
-const MOST_USERS: usize = 10_000;
 
 /// Asks about grants.
 #[derive(Clone, Debug)]
 pub(super) struct GrantChecks {
-    parts: LifecycleParts,
+    pub(super) parts: LifecycleParts,
     grace: Duration,
 }
 
@@ -192,68 +189,7 @@ impl GrantChecks {
         };
         pair.listeners.iter().filter_map(settle).sum()
     }
-
-    /// Asks who may still listen by tokens.
-    async fn ask_topics(&self, sessions: &[LiveSubject]) {
-        for (host, listeners) in self.token_listeners(sessions) {
-            let mut questions = Vec::new();
-            for (topic, users) in &listeners {
-                let users: Vec<_> = users.iter().cloned().collect();
-                questions.extend(users.chunks(MOST_USERS).map(|users| TopicQuestion {
-                    topic: topic.clone(),
-                    users: users.to_vec(),
-                }));
-            }
-            let said = self.parts.asker.recheck_topics(&host, &questions).await;
-            for (question, said) in questions.iter().zip(said) {
-                if let TopicAnswer::Users(allowed) = said {
-                    self.end_tokens(sessions, question, &allowed);
-                }
-            }
-        }
-    }
-
-    /// Who listens to what by tokens of their own, by host.
-    fn token_listeners(&self, sessions: &[LiveSubject]) -> HashMap<HeaderValue, TokenListeners> {
-        let mut found: HashMap<_, TokenListeners> = HashMap::new();
-        for session in sessions {
-            let Some(identity) = self.parts.live.identity_of(session) else {
-                continue;
-            };
-            let topics = self
-                .parts
-                .hub
-                .grants()
-                .token_topics(Holder::Session(&identity));
-            for topic in topics {
-                let of_host = found.entry(session.about.host.clone()).or_default();
-                let users = of_host.entry(topic).or_default();
-                users.insert(identity.user.clone());
-            }
-        }
-        found
-    }
-
-    /// Takes a topic away from those who were asked about and may not listen any more.
-    fn end_tokens(&self, sessions: &[LiveSubject], asked: &TopicQuestion, allowed: &[UserId]) {
-        let denied = asked.users.iter().filter(|user| !allowed.contains(user));
-        let denied: BTreeSet<_> = denied.collect();
-        if denied.is_empty() {
-            return;
-        }
-        for session in sessions {
-            if let Some(identity) = self.parts.live.identity_of(session)
-                && denied.contains(&identity.user)
-            {
-                let holder = Holder::Session(&identity);
-                self.parts.hub.grants().end_token(holder, &asked.topic);
-            }
-        }
-    }
 }
-
-/// Who listens to which topic.
-type TokenListeners = BTreeMap<TopicName, BTreeSet<UserId>>;
 
 /// What a view grants, and to which user.
 fn granted<'a>(

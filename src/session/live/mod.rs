@@ -35,6 +35,7 @@ mod revalidate;
 mod session;
 mod table;
 mod throttle;
+mod token_grants;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -18,13 +18,14 @@ use super::{describe, return_time};
 use crate::broker::Since;
 use crate::close::{CloseReason, Reconnect};
 use crate::hub::{Item, Member, NotHeard};
+use crate::ids::ViewTarget;
 use crate::proxy::hand_over::HandOver;
 use crate::proxy::intercept::RequestSummary;
 use crate::secret::Secrets;
 use crate::session::{AuthSubject, Judged, Scope, SessionCookies};
 use crate::socket::accept::HandshakeError;
 use crate::socket::parts::SocketParts;
-use crate::socket::topics::{Greeting, ToldFirst};
+use crate::socket::topics::{Greeting, ToldFirst, view_of};
 use crate::socket::visitors::Attendance;
 use crate::web::body::{ResponseBody, Unending};
 use crate::web::problem::Problem;
@@ -140,15 +141,14 @@ impl HandedOver {
             Ok(joined) => joined,
             Err(reason) => return Ok(Err(reason)),
         };
-        let topics = &description.topics;
-        let granted = parts.topics.grant(
-            joined.member(),
-            topics,
-            ToldFirst {
-                since,
-                asked: asked.at,
-            },
-        );
+        let told = ToldFirst {
+            view: view_of(&asked.uri).unwrap_or_else(|| ViewTarget::new(asked.uri.path())),
+            since,
+            asked: asked.at,
+        };
+        let granted = parts
+            .topics
+            .grant(joined.member(), &description.topics, told);
         let greeting = match granted {
             Ok(greeting) => greeting,
             Err(NotHeard::TooMany) => return Err(HandOverError::TooManyTopics),

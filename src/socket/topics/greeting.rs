@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::broker::{Recovery, Since};
 use crate::hub::Item;
+use crate::ids::ViewTarget;
 use crate::words::Word;
 
 /// What a new connection is sent before what it missed.
@@ -17,8 +18,10 @@ pub(in crate::socket) struct Greeting {
 }
 
 /// A client that Django tells something first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::socket) struct ToldFirst {
+    /// By which view.
+    pub(in crate::socket) view: ViewTarget,
     /// What the client has already.
     pub(in crate::socket) since: Since,
     /// When Django was asked for what it is told first.

@@ -28,7 +28,7 @@ use request::Wish;
 
 use crate::broker::{Broker, Heard, Joining, Recovery, Since, Subscribing};
 use crate::close::CloseReason;
-use crate::hub::{Grant, Granter, Item, Member, NotHeard};
+use crate::hub::{Grant, Granter, Item, Member, NotHeard, ViewNow, ViewSays};
 use crate::ids::{TopicName, UserId};
 use crate::publication::Position;
 use crate::secret::Secrets;
@@ -101,10 +101,19 @@ impl TopicDesk {
         topics: &[TopicName],
         told: ToldFirst,
     ) -> Result<Greeting, NotHeard> {
-        let ToldFirst { since, asked } = told;
-        let grant = |topic: &TopicName| Grant {
-            topic: topic.clone(),
-            by: Granter::Stream { asked },
+        let ToldFirst { view, since, asked } = told;
+        let now = ViewNow {
+            view: &view,
+            asked,
+            // Where it ends by itself the view is asked again, which is no refusal.
+            says: ViewSays::Topics(topics, None),
+        };
+        let (who, grants) = (member.identity(), self.broker.hub().grants());
+        grants.hear(who.sessions.first().copied(), Some(&who), &now);
+        let grant = |topic: &TopicName| {
+            let (topic, view) = (topic.clone(), view.clone());
+            let by = Granter::Stream { view, asked };
+            Grant { topic, by }
         };
         let grants: Vec<_> = topics.iter().map(grant).collect();
         let heard = self.broker.join(&Joining {
