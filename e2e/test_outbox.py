@@ -8,6 +8,7 @@ import pytest
 
 from harness.database import MariaDb, Postgres, Sqlite
 from harness.ledger import Ledger
+from harness.resumer import RESYNC as TOLD
 from harness.wait import wait_until
 
 WRITERS = 6
@@ -81,6 +82,60 @@ def test_what_is_committed_while_a_gateway_is_down_waits_for_its_clients(ledger)
     assert after.entries() == always.entries() == ledger.count()["frames"][taken:]
     for listener in (always, after):
         listener.close()
+
+
+def test_who_resumes_over_restarts_is_told_of_each_and_loses_nothing_else(ledger):
+    gateway, _ = ledger.gateways
+    client = gateway.resume(ledger.session)
+    before = len(ledger.count()["frames"])
+    taken = [write_over_a_restart(ledger, client, number) - before for number in range(3)]
+    # What the gateway took before it was killed may have died with it; what comes now has not.
+    assert ledger.write(60, 5).wait(patience=60) == 0
+    counted = wait_until(lambda: all_taken(ledger, gateway), "all is taken")
+    written = counted["frames"][before:]
+    last = {"type": "entry", "writer": written[-1][0], "number": written[-1][1]}
+    client.wait_for(lambda: client.heard[-1] == last, "the last that was committed")
+    client.close()
+
+    places = {entry: place for place, entry in enumerate(written)}
+    spans = [[]]
+    for said in client.heard:
+        if said == TOLD:
+            spans.append([])
+        else:
+            spans[-1].append(places[said["writer"], said["number"]])
+    # Told of each restart, once; and it came back more often than that.
+    assert len(spans) == 4
+    assert client.returns > 3
+    # Between two such words nothing is missing, and nothing comes twice.
+    for span in filter(None, spans):
+        assert span == list(range(span[0], span[-1] + 1))
+    # Over a restart nothing is lost that the gateway had not taken yet.
+    for span, had in zip(spans, [0, *taken], strict=True):
+        assert not span or span[0] <= had
+
+
+def write_over_a_restart(ledger, client, restart):
+    """What the gateway had taken when it was killed in the middle of it."""
+    gateway, _ = ledger.gateways
+    heard, returns = len(client.heard), client.returns
+    writers = [ledger.write(30 + 10 * restart + number, 20) for number in range(WRITERS)]
+    client.wait_for(lambda: len(client.heard) > heard + 10, "while everybody writes")
+    client.drop()
+    client.wait_for(lambda: client.returns > returns, "back by itself")
+    gateway.kill()
+    taken = gateway.cursor()
+    gateway.start()
+    client.wait_for(lambda: client.heard.count(TOLD) > restart, "it is told")
+    for writer in writers:
+        assert writer.wait(patience=120) == 0, writer.output()
+    return taken
+
+
+def all_taken(ledger, gateway):
+    """What is in the database, if the gateway has it all."""
+    counted = ledger.count()
+    return not counted["waiting"] and gateway.cursor() == counted["numbers"][-1] and counted
 
 
 def test_a_restored_database_is_told_to_every_client(ledger):

@@ -9,6 +9,7 @@ import sys
 
 from .listener import Listener
 from .process import Process
+from .resumer import Resumer
 from .site import ROOT, gateway_binary, ready_addresses
 from .wait import free_port, wait_until
 
@@ -47,6 +48,7 @@ url = "/_gatepost/outbox/"
 [delivery]
 outbox_frames = 100000
 outbox_size = "64MiB"
+history = 10000
 """)
 
     def start(self):
@@ -65,8 +67,14 @@ outbox_size = "64MiB"
 
     def listen(self, session):
         """A socket of this session."""
-        tls = ssl.create_default_context(cafile=str(self.folder / "certs" / "ca.pem"))
-        return Listener(self._port, SOCKET, tls, session)
+        return Listener(self._port, SOCKET, self._tls(), session)
+
+    def resume(self, session):
+        """A client of this session that comes back whatever happens."""
+        return Resumer(lambda: f"wss://localhost:{self._port}{SOCKET}", self._tls(), session)
+
+    def _tls(self):
+        return ssl.create_default_context(cafile=str(self.folder / "certs" / "ca.pem"))
 
     def cursor(self):
         """The number of the last item that it has taken, as it would find it at its next start."""

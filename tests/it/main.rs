@@ -34,6 +34,7 @@ mod cli;
 mod clock;
 mod compression;
 mod config_errors;
+mod counting;
 mod diagnosis;
 mod downgrade;
 mod drain;
