@@ -192,6 +192,49 @@ async fn of_a_key_a_slow_client_keeps_only_the_newest() {
 }
 
 #[tokio::test]
+async fn what_takes_the_place_of_an_older_frame_has_its_own_id_and_a_place_by_it() {
+    let (_django, gateway) = stage(|setup| setup.set("delivery.history", 10_000)).await;
+    let browser = gateway.browser_of("slow").with_small_receive_buffer();
+    let offered = |path: &str| browser.handshake(path).protocol("gatepost.v1");
+    let (mut slow, _) = offered(NOTIFICATIONS).send_raw().await.unwrap();
+    gateway.api().connected("1", 1).await;
+    let user = json!({"user": "1"});
+    publish_until(&gateway, &user, async |_| queued(&gateway, "1").await > 0).await;
+    let mut ids = Vec::new();
+    for (frame, key) in [("a", "k"), ("b", "other"), ("c", "k"), ("d", "more")] {
+        let publication = json!({"to": user, "frame": frame, "key": key});
+        let receipt = gateway.api().publish(&publication).await;
+        assert_eq!(receipt["sockets"], 1);
+        ids.push(receipt["position"].clone());
+    }
+    // "a" waited; where it did, "c" has taken its place, but not in the order.
+    let mut got = Vec::new();
+    while got.last().is_none_or(|(_, frame)| frame != "d") {
+        let frame = slow.frame().await.unwrap();
+        let object: Value = serde_json::from_slice(&frame.payload).unwrap();
+        if object["data"].is_string() {
+            got.push((object["id"].clone(), object["data"].clone()));
+        }
+    }
+    let expected = [(&ids[1], "b"), (&ids[2], "c"), (&ids[3], "d")];
+    let expected = expected.map(|(id, frame)| (id.clone(), json!(frame)));
+    assert_eq!(got, expected);
+    drop(slow);
+    // Whichever of them was the last that it got, it gets the rest.
+    for at in 0..expected.len() {
+        let path = format!("{NOTIFICATIONS}?position={}", ids[at].as_str().unwrap());
+        let mut back = offered(&path).send().await.unwrap();
+        assert_eq!(back.json().await["recovered"], true);
+        for (id, frame) in &expected[at..] {
+            let object = back.json().await;
+            assert_eq!((&object["id"], &object["data"]), (id, frame));
+        }
+        back.expect_nothing().await;
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_slow_client_that_says_where_it_is_loses_nothing_by_being_closed() {
     let (_django, gateway) = stage(|setup| {
         let setup = setup.set("delivery.history", 10_000);
