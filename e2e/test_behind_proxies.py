@@ -149,12 +149,12 @@ def test_a_person_logs_in_and_has_a_socket(site):
 
 def test_the_access_log_and_the_list_of_connections_name_the_client(site):
     way = connection(site, "127.0.0.8")
-    way.request("GET", "/api/probe/request/?logged")
+    way.request("GET", "/api/probe/request/?logged=1")
     assert way.getresponse().status == 200
 
     def logged():
-        lines = [json.loads(line) for line in site.gateway.lines if "gatepost::access" in line]
-        return any("127.0.0.8" in json.dumps(line) for line in lines)
+        lines = [json.loads(line) for line in site.gateway.lines if '"upstream_ms"' in line]
+        return any(line["address"] == "127.0.0.8" and line["query"] == "logged" for line in lines)
 
     wait_until(logged, "the access log names the client")
 

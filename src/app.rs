@@ -26,6 +26,7 @@ use crate::hub::Hub;
 use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::Drain;
 use crate::publish::puller::Puller;
+use crate::server::access::{AccessLog, AccessWriter};
 use crate::server::dispatch::Dispatch;
 use crate::server::health::Checked;
 use crate::server::internal::Internal;
@@ -40,6 +41,9 @@ pub use listeners::BoundAddresses;
 use listeners::Listeners;
 use sessions::Inheritance;
 use shared::SharedParts;
+
+/// How long the last lines of the access log may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -58,6 +62,7 @@ pub struct Gateway {
     puller: Option<Puller>,
     presence: Option<PresenceTeller>,
     readiness: Readiness,
+    access: Option<AccessWriter>,
     app_server: Option<Supervisor>,
     drain: Drain,
     internal_drain: Drain,
@@ -79,7 +84,8 @@ impl Gateway {
         let readiness = Readiness::new();
         let listeners = Listeners::bind(&config.server)?;
         let redirect = public::redirect(config.mode, &listeners, &shared.hosts);
-        let dispatch = public::dispatch(&shared, &config, redirect);
+        let access = public::access(&shared, &config)?;
+        let dispatch = public::dispatch(&shared, &config, redirect, access.as_ref());
         Ok(Self {
             listeners,
             dispatch: Arc::new(dispatch),
@@ -101,6 +107,7 @@ impl Gateway {
             store,
             config,
             readiness,
+            access,
             drain,
             internal_drain,
         })
@@ -114,6 +121,11 @@ impl Gateway {
     /// What runs Django's server, if the gateway is to start one. `Some` only once.
     pub fn take_app_server(&mut self) -> Option<Supervisor> {
         self.app_server.take()
+    }
+
+    /// The access log, where there is one: for those who ask to reopen it.
+    pub fn access_log(&self) -> Option<AccessLog> {
+        self.access.as_ref().map(AccessWriter::log)
     }
 
     /// The local CA's certificate, where there is one: for those who shall trust it.
@@ -134,6 +146,7 @@ impl Gateway {
             let watch = self.drain.watch();
             watch.spawn(presence.run(watch.clone()));
         }
+        let access_drain = self.write_access_log();
         // All listeners are bound, and each client that is answered from here on shall hear so.
         self.readiness.set_ready();
         self.serve();
@@ -158,7 +171,18 @@ impl Gateway {
             );
         }
         self.internal_drain.drain(Duration::ZERO).await;
+        access_drain.drain(LAST_LINES).await;
         left
+    }
+
+    /// Starts what writes the access log, which ends last.
+    fn write_access_log(&mut self) -> Drain {
+        let drain = Drain::new();
+        if let Some(access) = self.access.take() {
+            let watch = drain.watch();
+            watch.spawn(access.run(watch.clone()));
+        }
+        drain
     }
 
     /// Gives those who ask about health the time to send traffic elsewhere.

@@ -33,7 +33,7 @@ class BehindProxies(Site):
             if key in self._keys:
                 config = config.replace(f'{key} = "127.0.0.1:0"\n', "")
         keys = "\n".join(f"{key} = {value}" for key, value in self._keys.items())
-        config = config.replace("[log]\n", "[log]\naccess = true\n")
+        config = config.replace("[log]\n", '[log]\naccess = "json"\n')
         return config.replace("[server]\n", f"[server]\n{keys}\n")
 
     @property

@@ -3,6 +3,7 @@
 use crate::config::ConfigError;
 use crate::net::listener::ListenError;
 use crate::proxy::buffer::BufferingError;
+use crate::server::access::AccessLogError;
 use crate::tls::error::TlsError;
 use crate::upcall::ClientError;
 
@@ -21,6 +22,9 @@ pub enum StartError {
     /// Large bodies cannot be kept.
     #[error(transparent)]
     Buffering(#[from] BufferingError),
+    /// The access log cannot be written.
+    #[error(transparent)]
+    AccessLog(#[from] AccessLogError),
     /// Django cannot be asked.
     #[error(transparent)]
     Authority(#[from] ClientError),

@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
+use super::error::StartError;
 use super::listeners::Listeners;
 use super::routes::{self, Routes};
 use super::shared::SharedParts;
 use crate::admin::health::Readiness;
 use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
+use crate::server::access::AccessWriter;
 use crate::server::compression::CompressionPolicy;
-use crate::server::dispatch::{Dispatch, DispatchParts, DispatchSettings};
+use crate::server::dispatch::{Dispatch, DispatchParts};
 use crate::server::health::HealthCheck;
 use crate::server::own_answers::OwnAnswers;
 use crate::server::plain::PlainHttp;
@@ -23,18 +25,29 @@ use crate::web::forwarded::Proxies;
 use crate::web::hosts::Hosts;
 use crate::web::request::ErrorPages;
 
+/// What writes the access log, if there is to be one.
+pub(super) fn access(
+    shared: &SharedParts,
+    config: &Config,
+) -> Result<Option<AccessWriter>, StartError> {
+    let lost = shared.metrics.access_lines_lost.clone();
+    Ok(AccessWriter::open(&config.log.access, lost)?)
+}
+
 /// What the origin itself answers with.
-pub(super) fn dispatch(shared: &SharedParts, config: &Config, redirect: Arc<Redirect>) -> Dispatch {
+pub(super) fn dispatch(
+    shared: &SharedParts,
+    config: &Config,
+    redirect: Arc<Redirect>,
+    access: Option<&AccessWriter>,
+) -> Dispatch {
     let admit = AdmitLimits {
         uri_size: config.limits.uri_size,
         headers: config.limits.headers,
     };
-    let settings = DispatchSettings {
-        pages: match config.mode {
-            Mode::Dev => ErrorPages::Developer,
-            Mode::Production => ErrorPages::Public,
-        },
-        access: config.log.access,
+    let pages = match config.mode {
+        Mode::Dev => ErrorPages::Developer,
+        Mode::Production => ErrorPages::Public,
     };
     let admission = Admission::new(Arc::clone(&shared.hosts), admit);
     let routes = Routes { shared, config }.table();
@@ -53,8 +66,9 @@ pub(super) fn dispatch(shared: &SharedParts, config: &Config, redirect: Arc<Redi
             naming: Arc::clone(&shared.naming),
         },
         own: own_answers(config),
+        access: access.map(AccessWriter::log),
     };
-    Dispatch::new(settings, parts).showing(shown)
+    Dispatch::new(pages, parts).showing(shown)
 }
 
 fn own_answers(config: &Config) -> OwnAnswers {

@@ -17,6 +17,7 @@ use crate::app::Gateway;
 use crate::app_server::{AppEnd, AppNews, Reaper, RunningApp};
 use crate::config::Config;
 use crate::net::drain::Drain;
+use crate::server::access::AccessLog;
 use crate::telemetry::log;
 
 /// Runs the gateway until it is told to stop.
@@ -44,9 +45,11 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         adopt(&strangers).map_err(CommandError::start)?;
     }
     ready::log(&gateway, mode, &server);
+    let access_log = gateway.access_log();
     let running = Running {
         signals,
         stop: CancellationToken::new(),
+        access_log,
         app: supervisor.map(RunningApp::start),
     };
     let stopped = running.stop.clone().cancelled_owned();
@@ -68,6 +71,7 @@ fn adopt(drain: &Drain) -> std::io::Result<()> {
 struct Running {
     signals: Signals,
     stop: CancellationToken,
+    access_log: Option<AccessLog>,
     app: Option<RunningApp>,
 }
 
@@ -130,10 +134,12 @@ impl Running {
     }
 
     fn reopen(&self, signal: Signal) {
-        info!(
-            signal = signals::name(signal),
-            "gateway.toml is read at the start alone"
-        );
+        if signal == Signal::HUP {
+            info!("SIGHUP: gateway.toml is read at the start alone");
+        }
+        if let Some(log) = &self.access_log {
+            log.reopen();
+        }
         if let Some(app) = &self.app {
             app.pass(signal);
         }

@@ -58,7 +58,7 @@ pub use frontend::FrontendConfig;
 pub use headers::HeadersConfig;
 pub use limits::Limits;
 pub use listen::ListenAddress;
-pub use log::{AccessLog, LogConfig, LogFormat};
+pub use log::{AccessConfig, AccessFormat, AccessTo, AddressForm, LogConfig, LogFormat};
 pub use outbox::OutboxConfig;
 pub use pages::PagesConfig;
 pub use proxies::{ClientAddress, ProxiesConfig};

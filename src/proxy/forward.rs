@@ -163,6 +163,7 @@ impl Forwarder {
         let request = self.rewritten(parts, upload, downstream);
         let intercepted = self.intercepted.as_ref();
         let place = Intercepted::place(intercepted, request.headers(), downstream).await?;
+        let _measured = downstream.upstream_time.begin();
         self.send(request, place, downstream).await
     }
 

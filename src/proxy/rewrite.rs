@@ -209,6 +209,7 @@ mod tests {
     use super::*;
     use crate::ids::{NodeId, RequestId};
     use crate::web::request::{ErrorPages, Upgrade};
+    use crate::web::upstream_time::UpstreamTime;
 
     fn downstream() -> Downstream {
         Downstream {
@@ -219,6 +220,7 @@ mod tests {
             audience: ErrorPages::Public,
             claimed: None,
             compression: None,
+            upstream_time: UpstreamTime::default(),
         }
     }
 

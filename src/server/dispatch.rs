@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderValue, Request, Response};
 
-use super::access::AccessRecord;
+use super::access::{AccessLog, Tracked};
 use super::compression::CompressionPolicy;
 use super::outcomes::OutcomeCounters;
 use super::own_answers::OwnAnswers;
@@ -19,7 +19,6 @@ use super::route::{Route, check_origin, not_found};
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
-use crate::config::AccessLog;
 use crate::ids::{NodeId, RequestId};
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
@@ -45,7 +44,8 @@ pub struct Dispatch {
     limits: RequestLimits,
     pub(super) redirect: Arc<Redirect>,
     routes: RouteTable<Arc<Route>>,
-    settings: DispatchSettings,
+    pages: ErrorPages,
+    access: Option<AccessLog>,
     node: NodeId,
     requests: AtomicU64,
     outcomes: OutcomeCounters,
@@ -53,15 +53,6 @@ pub struct Dispatch {
     unrouted: Unrouted,
     compression: CompressionPolicy,
     pub(super) own: OwnAnswers,
-}
-
-/// How answers are given.
-#[derive(Clone, Copy, Debug)]
-pub struct DispatchSettings {
-    /// Who error pages are for.
-    pub pages: ErrorPages,
-    /// Whether each request gets a log line.
-    pub access: AccessLog,
 }
 
 /// What requests meet.
@@ -85,18 +76,21 @@ pub struct DispatchParts {
     pub compression: CompressionPolicy,
     /// What the project adds to what is answered here.
     pub own: OwnAnswers,
+    /// Takes a line for each request.
+    pub access: Option<AccessLog>,
 }
 
 impl Dispatch {
-    /// Answers by the routes among these parts.
-    pub fn new(settings: DispatchSettings, parts: DispatchParts) -> Self {
+    /// Answers by the routes among these parts; `pages` says who error pages are for.
+    pub fn new(pages: ErrorPages, parts: DispatchParts) -> Self {
         Self {
             proxies: parts.proxies,
             admission: parts.admission,
             limits: parts.limits,
             redirect: parts.redirect,
             routes: parts.routes,
-            settings,
+            pages,
+            access: parts.access,
             node: NodeId::random(),
             requests: AtomicU64::new(1),
             outcomes: OutcomeCounters::of(&parts.metrics),
@@ -114,11 +108,15 @@ impl Dispatch {
         self
     }
 
-    /// Another request comes, inside of its span.
-    fn name_request(&self) -> RequestId {
+    /// A request comes, inside of its span.
+    pub(super) fn begin(&self, request: &Request<RequestBody>, client: &Client) -> Tracked {
         let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
         span::record("request_id", || id);
-        id
+        let tracked = Tracked::named(id);
+        match &self.access {
+            Some(log) => tracked.logged(log, request, client),
+            None => tracked,
+        }
     }
 
     /// What the page that is asked for should show; the request is then changed so that it can.
@@ -163,7 +161,7 @@ impl Dispatch {
                 let inside = path.strip_prefix(prefix.as_str()).unwrap_or_default();
                 let mut answer = folder.serve(request, inside).await?;
                 self.own.add_fields(&mut answer);
-                if self.settings.pages == ErrorPages::Developer {
+                if self.pages == ErrorPages::Developer {
                     kept::revalidate(&mut answer);
                 }
                 Ok(answer)
@@ -199,20 +197,16 @@ impl Dispatch {
     /// The last step of every answer: takes away what a browser must not keep, counts it and logs it.
     fn finish(
         &self,
-        record: Option<AccessRecord>,
+        tracked: Tracked,
         mut response: Response<ResponseBody>,
     ) -> Response<ResponseBody> {
-        if self.settings.pages == ErrorPages::Developer {
+        if self.pages == ErrorPages::Developer {
             kept::forget(&mut response);
         }
         self.own.dress(&mut response);
         self.own.secure(&mut response);
-        let status = response.status();
-        self.outcomes.count(status);
-        if let Some(record) = record {
-            record.log(status);
-        }
-        response
+        self.outcomes.count(response.status());
+        tracked.answered(response)
     }
 }
 
@@ -223,26 +217,24 @@ impl Dispatch {
         client: Client,
         request: Request<RequestBody>,
     ) -> Response<ResponseBody> {
-        let id = self.name_request();
+        let tracked = self.begin(&request, &client);
         let asked = ResponseFormat::of(&request);
-        let log = self.settings.access == AccessLog::On;
-        let record = log.then(|| AccessRecord::of(&request, client.address, id));
-        let response = match self.serve(id, &client, request).await {
+        let response = match self.serve(&tracked, &client, request).await {
             Ok(answer) => answer,
             Err(problem) => {
                 let reader = Reader {
-                    request_id: id,
-                    audience: self.settings.pages,
+                    request_id: tracked.id,
+                    audience: self.pages,
                 };
                 render(&problem, asked, Some(reader))
             }
         };
-        self.finish(record, response)
+        self.finish(tracked, response)
     }
 
     async fn serve(
         &self,
-        id: RequestId,
+        tracked: &Tracked,
         client: &Client,
         mut request: Request<RequestBody>,
     ) -> Result<Response<ResponseBody>, Problem> {
@@ -258,12 +250,13 @@ impl Dispatch {
         }
         let mut downstream = Downstream {
             address: client.address,
-            request_id: id,
+            request_id: tracked.id,
             host: admitted.host,
             upgrade: admitted.upgrade,
-            audience: self.settings.pages,
+            audience: self.pages,
             claimed: admitted.claimed,
             compression: self.compression.terms(request.headers()),
+            upstream_time: tracked.upstream_time(),
         };
         let shown = self.to_show(&mut request, &downstream.host);
         if shown.is_some() {

@@ -1,6 +1,6 @@
 //! From an accepted connection to the part that answers: TLS, hyper, dispatch.
 
-mod access;
+pub mod access;
 pub mod by_permission;
 pub mod compression;
 mod connection;

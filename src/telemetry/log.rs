@@ -92,7 +92,7 @@ fn levels(config: &LogConfig) -> Targets {
 }
 
 /// Whether a terminal or a reader of lines would do something else with the character than show it.
-fn is_active(c: char) -> bool {
+pub fn is_active(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -106,6 +106,22 @@ impl fmt::Write for SingleLine<'_, '_> {
             c => self.0.write_char(c),
         })
     }
+}
+
+/// JSON lines with escapes for what JSON itself does not escape; `None`: there is nothing to escape.
+pub fn escape_json(lines: &str) -> Option<String> {
+    let is_bare = |c| c != '\n' && is_active(c);
+    if !lines.chars().any(is_bare) {
+        return None;
+    }
+    let mut escaped = String::with_capacity(lines.len() + 16);
+    for c in lines.chars() {
+        let _ = match c {
+            c if is_bare(c) => write!(escaped, "\\u{:04x}", u32::from(c)),
+            c => escaped.write_char(c),
+        };
+    }
+    Some(escaped)
 }
 
 /// JSON escapes only the first 32 control characters; this escapes the others.
@@ -123,17 +139,11 @@ impl<W: io::Write> io::Write for EscapedJson<W> {
     /// Takes whole lines, as tracing-subscriber writes them.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        if !text.chars().any(|c| c != '\n' && is_active(c)) {
-            return self.0.write_all(line).map(|()| line.len());
-        }
-        let mut escaped = String::with_capacity(text.len() + 16);
-        for c in text.chars() {
-            let _ = match c {
-                c if c != '\n' && is_active(c) => write!(escaped, "\\u{:04x}", u32::from(c)),
-                c => escaped.write_char(c),
-            };
-        }
-        self.0.write_all(escaped.as_bytes()).map(|()| line.len())
+        let written = match escape_json(&text) {
+            Some(escaped) => self.0.write_all(escaped.as_bytes()),
+            None => self.0.write_all(line),
+        };
+        written.map(|()| line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -145,7 +155,7 @@ impl<W: io::Write> io::Write for EscapedJson<W> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use crate::config::AccessLog;
+    use crate::config::AccessConfig;
     use crate::telemetry::span;
 
     use super::*;
@@ -175,7 +185,7 @@ mod tests {
         LogConfig {
             format: LogFormat::Pretty,
             level: level.to_owned(),
-            access: AccessLog::Off,
+            access: AccessConfig::default(),
         }
     }
 

@@ -89,6 +89,8 @@ pub struct Metrics {
     pub queue_timeouts: Family<KindLabel, Counter>,
     /// Starts of Django's server after the first, where the gateway runs it.
     pub app_restarts: Counter,
+    /// Lines of the access log that could not be written.
+    pub access_lines_lost: Counter,
     /// Requests that were sent to an upstream again, since a connection broke before an answer came.
     pub upstream_retries: Family<UpstreamName, Counter>,
 }
@@ -163,6 +165,11 @@ impl Metrics {
             "app_restarts",
             "Starts of Django's server after the first, where the gateway runs it",
             self.app_restarts.clone(),
+        );
+        r.register(
+            "access_lines_lost",
+            "Lines of the access log that could not be written",
+            self.access_lines_lost.clone(),
         );
     }
 

@@ -20,4 +20,5 @@ pub mod request;
 pub mod request_body;
 pub mod signature;
 mod target;
+pub mod upstream_time;
 pub mod vouch;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use http::HeaderValue;
 
 use super::compression_terms::CompressionTerms;
+use super::upstream_time::UpstreamTime;
 use crate::ids::{ConnectionId, RequestId};
 
 /// Where an admitted request comes from. All of it but `claimed` and `compression` is the gateway's own
@@ -28,6 +29,8 @@ pub struct Downstream {
     pub claimed: Option<ConnectionId>,
     /// What may be done with an answer that comes from behind the gateway; `None`: nothing.
     pub compression: Option<CompressionTerms>,
+    /// Measures, if somebody wants to know.
+    pub upstream_time: UpstreamTime,
 }
 
 /// What a request asks its connection to become.

@@ -27,6 +27,7 @@
     reason = "the harness is read like a library but is none"
 )]
 
+mod access_log;
 mod behind;
 mod buffering;
 mod by_permission;

@@ -82,6 +82,7 @@ async fn the_log_of_a_busy_life_holds_neither_cookie_nor_secret() {
     let gateway = Gateway::in_front_of(&django)
         .set("auth.cookies", vec!["device"])
         .set("log.level", "debug")
+        .set("log.access", "json")
         .spawn()
         .await;
     busy_life(&django, &gateway).await;
@@ -103,7 +104,7 @@ async fn the_log_of_a_busy_life_holds_neither_cookie_nor_secret() {
 async fn a_log_line_cannot_be_forged() {
     let django = Django::start().await;
     let setup = Gateway::in_front_of(&django).set("log.level", "debug");
-    let gateway = setup.spawn().await;
+    let gateway = setup.set("log.access", "json").spawn().await;
     let browser = gateway.browser();
     let mut raw = browser.raw().await;
     let host = browser.host();

@@ -142,6 +142,7 @@ async fn answer(
         audience: ErrorPages::Developer,
         claimed: None,
         compression: None,
+        upstream_time: crate::web::upstream_time::UpstreamTime::default(),
     };
     let request = request.map(|body| RequestBody::new(body, None));
     let answered = forwarder.forward(request, &downstream).await;

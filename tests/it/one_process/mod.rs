@@ -35,6 +35,12 @@ fn alone() -> Setup {
     })
 }
 
+/// The same, with an access log in a file.
+fn logged(setup: Setup) -> Setup {
+    let setup = setup.set("log.access", "combined");
+    setup.set("log.access_file", "access.log")
+}
+
 /// What a gateway says whose server does this, until it ends by itself.
 fn ended(setup: &Setup, words: &[&str], script: &str) -> Output {
     let (_folder, file) = setup.write();
@@ -207,14 +213,18 @@ async fn signals_are_handed_down_to_who_does_something_at_them() {
     let folder = tempfile::tempdir().unwrap();
     let gunicorn = folder.path().join("gunicorn");
     symlink(this_binary(), &gunicorn).unwrap();
-    let (gateway, _folder) = running(gunicorn.to_str().unwrap(), "serves").await;
+    let gunicorn = gunicorn.to_str().unwrap();
+    let setup = logged(alone());
+    let gateway = Process::start_with(setup, &words(gunicorn), &[(SCRIPT, "serves")]).await;
     server_of(&gateway).await;
-    for (signal, heard) in [
-        (Signal::HUP, "heard SIGHUP"),
-        (Signal::USR1, "heard SIGUSR1"),
+    for (signal, heard, reopened) in [
+        (Signal::HUP, "heard SIGHUP", 1),
+        (Signal::USR1, "heard SIGUSR1", 2),
     ] {
         gateway.signal(signal);
         said(&gateway, heard, 1).await;
+        // The gateway's own file at the same time.
+        said(&gateway, "the access log was reopened", reopened).await;
     }
 
     let (gateway, _folder) = running(&this_binary(), "serves").await;
