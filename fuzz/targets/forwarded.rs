@@ -65,5 +65,9 @@ fuzz_target!(|line: &[u8]| {
 
 /// What a second, trusted proxy appends.
 fn own_hop(name: &str) -> &'static [u8] {
-    if name == "forwarded" { b"for=10.0.0.2" } else { b"10.0.0.2" }
+    if name == "forwarded" {
+        b"for=10.0.0.2"
+    } else {
+        b"10.0.0.2"
+    }
 }

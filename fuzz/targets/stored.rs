@@ -1,4 +1,5 @@
-//! The gateway's own files in `.gatepost/`, whatever is in them: leases and the outbox's cursor.
+//! The gateway's own files in `.gatepost/`, whatever is in them: leases, the outbox's cursor, and
+//! topics that were revoked.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -6,4 +7,5 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     gatepost::session::fuzzing::sealed(bytes);
     gatepost::publish::fuzzing::cursor(bytes);
+    gatepost::hub::fuzzing::topics(bytes);
 });

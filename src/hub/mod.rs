@@ -50,6 +50,12 @@ pub use subscriptions::{Grant, Granter, HeardView, NotHeard};
 use topic_revocations::TopicRevocations;
 pub use view_ends::ViewEnd;
 
+/// What fuzz targets may call (`fuzz/`).
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use super::topic_file::fuzzing::topics;
+}
+
 /// All connections of this process.
 #[derive(Debug)]
 pub struct Hub {

@@ -75,18 +75,7 @@ impl TopicFile {
                 };
             }
         };
-        let mut found = FoundRevocations::default();
-        for line in text.split(|byte| *byte == b'\n') {
-            if line.is_empty() {
-                continue;
-            }
-            let line = serde_json::from_slice::<Line>(line).ok();
-            match line.and_then(Line::kept) {
-                Some(kept) => found.kept.push(kept),
-                None => found.is_damaged = true,
-            }
-        }
-        found
+        parse(&text)
     }
 
     /// Writes the file again, with just these.
@@ -142,6 +131,21 @@ impl TopicFile {
     }
 }
 
+fn parse(text: &[u8]) -> FoundRevocations {
+    let mut found = FoundRevocations::default();
+    for line in text.split(|byte| *byte == b'\n') {
+        if line.is_empty() {
+            continue;
+        }
+        let line = serde_json::from_slice::<Line>(line).ok();
+        match line.and_then(Line::kept) {
+            Some(kept) => found.kept.push(kept),
+            None => found.is_damaged = true,
+        }
+    }
+    found
+}
+
 impl Line {
     fn of(kept: &KeptRevocation) -> Self {
         let topic = kept.revoked.as_ref();
@@ -175,6 +179,21 @@ impl Line {
         let mut bytes = serde_json::to_vec(self).unwrap_or_default();
         bytes.push(b'\n');
         bytes
+    }
+}
+
+#[cfg(fuzzing)]
+pub(super) mod fuzzing {
+    use super::{Line, parse};
+
+    /// The file of revoked topics: what is read of it is what would be written.
+    pub fn topics(bytes: &[u8]) {
+        let found = parse(bytes);
+        let lines = found.kept.iter().map(Line::of);
+        let written: Vec<u8> = lines.flat_map(|line| line.bytes()).collect();
+        let again = parse(&written);
+        assert!(!again.is_damaged);
+        assert_eq!(again.kept, found.kept);
     }
 }
 

@@ -20,6 +20,8 @@ mod download;
 mod error;
 mod flow;
 pub mod forward;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod hand_over;
 mod head;
 mod idle_timeout;
