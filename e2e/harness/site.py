@@ -187,7 +187,7 @@ lan = false
 
 [django]
 upstream = "{upstream}"
-paths = ["/api/", "/admin/", "/accounts/"]
+paths = ["/api/", "/admin/", "/accounts/", "/orders/"]
 hold = "{self._hold}"
 
 [auth]
