@@ -40,7 +40,7 @@ use super::upstream::{Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
 use crate::web::request::{Downstream, Upgrade};
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::{BoxedRequest, RequestBody};
 
 /// How often a request is sent in all.
 const ATTEMPTS: usize = 3;
@@ -117,7 +117,7 @@ impl Forwarder {
     /// The upstream's answer to an admitted request.
     pub async fn forward(
         &self,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardError> {
         let answered = if self.is_tunnel(&request, downstream) {
@@ -154,7 +154,7 @@ impl Forwarder {
 
     async fn exchange(
         &self,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let (parts, body) = request.into_parts();
@@ -191,7 +191,7 @@ impl Forwarder {
                 None => Either::Right(answer),
             };
             let (limit, progress) = (self.upstream.timeout(), sent.progress.as_ref());
-            let head = head::wait(answer, limit, progress, &self.pressure).await;
+            let head = head::wait(std::pin::pin!(answer), limit, progress, &self.pressure).await;
             let head = head.ok_or_else(|| ForwardFailure::late(pooled.label(), limit))?;
             let mut error = match head {
                 Ok(response) => {
@@ -265,10 +265,10 @@ impl Forwarder {
 
     async fn tunnel(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
-        let on_upgrade = hyper::upgrade::on(&mut request);
+        let on_upgrade = hyper::upgrade::on(&mut *request);
         let (parts, body) = request.into_parts();
         if !body.is_end_stream() {
             return Err(UploadFault::OnHandshake.into());

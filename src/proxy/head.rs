@@ -2,7 +2,7 @@
 //!
 //! Used by `forward`. The surprise: while the request's body moves, the upstream is not late.
 
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,13 +12,12 @@ use super::streamed::UploadProgress;
 
 /// What comes of `answer` within the limit; presses while it does not come.
 pub(super) async fn wait<F: Future>(
-    answer: F,
+    mut answer: Pin<&mut F>,
     limit: Duration,
     progress: Option<&UploadProgress>,
     pressure: &Pressure,
 ) -> Option<F::Output> {
     let began = Instant::now();
-    let mut answer = pin!(answer);
     let mut left = limit;
     while !left.is_zero() {
         let waited = tokio::time::timeout(left.min(PATIENCE), answer.as_mut()).await;

@@ -47,6 +47,7 @@ mod tunnel;
 mod upload;
 mod upload_fault;
 pub mod upstream;
+mod upstream_connection;
 
 pub use compress::Encoders;
 pub use error::ForwardError;

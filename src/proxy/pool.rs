@@ -8,13 +8,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::concurrency::MOST_UNDER_WAY;
-use super::read_after_end::OurHalf;
-use super::upload::Upload;
+use super::upstream_connection::UpstreamConnection;
 use crate::net::drain::DrainWatch;
 
 /// How long a connection is kept where the upstream does not say (`Keep-Alive: timeout=…`).
@@ -32,15 +30,6 @@ pub(super) struct Pool {
 struct PoolInner {
     idle: VecDeque<Idle>,
     reaped: bool,
-}
-
-/// A connection of HTTP/1.1 to an upstream.
-#[derive(Debug)]
-pub(super) struct UpstreamConnection {
-    /// Takes requests.
-    pub(super) sender: SendRequest<Upload>,
-    /// Ends the gateway's half of it.
-    pub(super) our_half: OurHalf,
 }
 
 #[derive(Debug)]

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
@@ -17,8 +15,7 @@ use super::backend::Backend;
 use super::concurrency::{ConcurrencyLimit, Permit};
 use super::dial::{DialError, dial};
 use super::error::{ForwardFailure, UpstreamLabel};
-use super::pool::UpstreamConnection;
-use super::read_after_end::{OurHalf, ReadAfterEnd};
+use super::upstream_connection::UpstreamConnection;
 use crate::config::UpstreamAddress;
 use crate::net::backoff::ExponentialBackoff;
 use crate::net::drain::DrainWatch;
@@ -30,12 +27,6 @@ const PAUSES: ExponentialBackoff = ExponentialBackoff {
     max: Duration::from_millis(500),
     jitter: 0.0,
 };
-/// hyper's buffer for an answer; a longer head than this is refused.
-const BUFFER: usize = 128 * 1024;
-/// Fields of an answer's head; hyper's own 100 are fewer than an application may have that sets many
-/// cookies at once.
-const FIELDS: usize = 256;
-
 /// What an upstream needs to know.
 #[derive(Clone, Debug)]
 pub struct UpstreamSettings {
@@ -143,24 +134,22 @@ impl Upstream {
                 });
             }
         }
-        let (stream, backend) = self.connect(first).await?;
-        let our_half = OurHalf::default();
-        let stream = ReadAfterEnd::new(stream, our_half.clone());
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(BUFFER)
-            .max_headers(FIELDS)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|source| ForwardFailure::Lost {
-                at: self.label(backend),
-                source,
-            })?;
-        self.shared.drain.spawn(async move {
-            // The request that waits for the answer gets the error, and logs it.
-            let _ = connection.await;
-        });
-        let connection = UpstreamConnection { sender, our_half };
+        // Boxed: the many that find a connection would keep room for it.
+        let (connection, backend) = Box::pin(self.new_connection(first)).await?;
         Ok(self.lend(connection, backend, permit))
+    }
+
+    async fn new_connection(
+        &self,
+        first: usize,
+    ) -> Result<(UpstreamConnection, usize), ForwardFailure> {
+        let (stream, backend) = self.connect(first).await?;
+        let begun = UpstreamConnection::begin(stream, &self.shared.drain).await;
+        let connection = begun.map_err(|source| ForwardFailure::Lost {
+            at: self.label(backend),
+            source,
+        })?;
+        Ok((connection, backend))
     }
 
     fn lend(

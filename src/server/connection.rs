@@ -32,7 +32,7 @@ use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::render::{ResponseFormat, render};
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::BoxedRequest;
 
 /// For a person who has typed `http://` before the port of HTTPS.
 const SPEAKS_HTTPS: &str = "HTTP/1.1 400 Bad Request\r\n\
@@ -175,7 +175,7 @@ impl Treatment {
     async fn answer<A: Handler>(
         self,
         answer: &A,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         peer: Peer,
     ) -> Response<ResponseBody> {
         match self {
@@ -233,7 +233,7 @@ pub(super) async fn serve_http<A, S>(
         // Boxed: hyper moves it a dozen times on its way into a stream's task, two kilobytes each time, and
         // keeps room for one in every connection of HTTP/1.1.
         Box::pin(async move {
-            let answering = treatment.answer(&*answer, request, peer);
+            let answering = treatment.answer(&*answer, Box::new(request), peer);
             let mut response = answering.instrument(span.clone()).await;
             in_flight.answers(&mut response);
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight, span)))

@@ -34,7 +34,7 @@ use crate::web::notice;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::render::{ResponseFormat, render};
 use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::{BoxedRequest, RequestBody};
 
 /// Answers the public listener.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl Dispatch {
 
     async fn route(
         &self,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         path: &str,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
@@ -155,11 +155,12 @@ impl Dispatch {
             }
         }
         match &**route {
-            Route::Socket(socket) => Ok(self.open(socket, request, downstream).await),
+            // Boxed: every request would keep room for it.
+            Route::Socket(socket) => Ok(Box::pin(self.open(socket, request, downstream)).await),
             Route::Upstream(upstream) => upstream.answer(request, downstream).await,
             Route::Folder { prefix, folder } => {
                 let inside = path.strip_prefix(prefix.as_str()).unwrap_or_default();
-                let mut answer = folder.serve(request, inside).await?;
+                let mut answer = folder.serve(*request, inside).await?;
                 self.own.add_fields(&mut answer);
                 if self.pages == ErrorPages::Developer {
                     kept::revalidate(&mut answer);
@@ -175,7 +176,7 @@ impl Dispatch {
     async fn open(
         &self,
         socket: &SocketRoute,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         downstream: &Downstream,
     ) -> Response<ResponseBody> {
         let (asked, version) = (ResponseFormat::of(&request), request.version());
@@ -212,11 +213,7 @@ impl Dispatch {
 
 impl Dispatch {
     /// Answers a request of this client's over HTTPS, which a proxy may have ended.
-    pub async fn answer_to(
-        &self,
-        client: Client,
-        request: Request<RequestBody>,
-    ) -> Response<ResponseBody> {
+    pub async fn answer_to(&self, client: Client, request: BoxedRequest) -> Response<ResponseBody> {
         let tracked = self.begin(&request, &client);
         let asked = ResponseFormat::of(&request);
         let response = match self.serve(&tracked, &client, request).await {
@@ -236,7 +233,7 @@ impl Dispatch {
         &self,
         tracked: &Tracked,
         client: &Client,
-        mut request: Request<RequestBody>,
+        mut request: BoxedRequest,
     ) -> Result<Response<ResponseBody>, Problem> {
         let admitted = self.admission.admit(&mut request, client)?;
         if let Some(refusal) = self.limits.refusal(&admitted.path, request.version()) {
@@ -269,11 +266,7 @@ impl Dispatch {
 }
 
 impl Handler for Dispatch {
-    async fn answer(
-        &self,
-        mut request: Request<RequestBody>,
-        peer: Peer,
-    ) -> Response<ResponseBody> {
+    async fn answer(&self, mut request: BoxedRequest, peer: Peer) -> Response<ResponseBody> {
         let client = self.proxies.client(peer.address(), request.headers_mut());
         self.answer_to(client, request).await
     }

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::service::{Handler, Peer};
 use crate::admin::health::Readiness;
 use crate::web::body::ResponseBody;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::BoxedRequest;
 
 /// Answers the health check, and hands all else on.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl<A> Checked<A> {
 }
 
 impl<A: Handler> Handler for Checked<A> {
-    async fn answer(&self, request: Request<RequestBody>, peer: Peer) -> Response<ResponseBody> {
+    async fn answer(&self, request: BoxedRequest, peer: Peer) -> Response<ResponseBody> {
         match &self.check {
             Some(check) if request.uri().path() == &*check.path => check.answer(request.method()),
             _ => self.handler.answer(request, peer).await,

@@ -20,7 +20,7 @@ use crate::web::admit;
 use crate::web::body::ResponseBody;
 use crate::web::problem::Problem;
 use crate::web::render::{ResponseFormat, render};
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::BoxedRequest;
 
 /// What answers on the internal listener.
 #[derive(Debug)]
@@ -78,12 +78,12 @@ fn is_read(method: &Method) -> bool {
 }
 
 impl Handler for Internal {
-    async fn answer(&self, request: Request<RequestBody>, peer: Peer) -> Response<ResponseBody> {
+    async fn answer(&self, request: BoxedRequest, peer: Peer) -> Response<ResponseBody> {
         let peer = match peer {
             Peer::Tcp(address) => Some(address),
             Peer::Unix => None,
         };
-        self.respond(request, peer).await
+        self.respond(*request, peer).await
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Response;
 
 use super::dispatch::Dispatch;
 use super::service::{Handler, Peer};
@@ -14,7 +14,7 @@ use crate::telemetry::seldom::Once;
 use crate::web::body::ResponseBody;
 use crate::web::client::{Client, ToldScheme};
 use crate::web::forwarded::Proxies;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::BoxedRequest;
 
 /// Answers plain HTTP.
 #[derive(Debug)]
@@ -48,11 +48,7 @@ impl PlainHttp {
 }
 
 impl Handler for PlainHttp {
-    async fn answer(
-        &self,
-        mut request: Request<RequestBody>,
-        peer: Peer,
-    ) -> Response<ResponseBody> {
+    async fn answer(&self, mut request: BoxedRequest, peer: Peer) -> Response<ResponseBody> {
         let client = self.proxies.client(peer.address(), request.headers_mut());
         match client.scheme {
             ToldScheme::Https => return self.origin.answer_to(client, request).await,

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Response;
 
 use super::deadlines::Deadlines;
 use super::http_config::{HeaderLimits, HttpConfig};
@@ -15,14 +15,14 @@ use crate::config::{Limits, TrustedProxies};
 use crate::net::drain::DrainWatch;
 pub use crate::net::listener::Peer;
 use crate::web::body::ResponseBody;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::BoxedRequest;
 
 /// Whatever answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request.
     fn answer(
         &self,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         peer: Peer,
     ) -> impl Future<Output = Response<ResponseBody>> + Send;
 }

@@ -25,7 +25,7 @@ use crate::net::listener::Listener;
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::BoxedRequest;
 
 /// Long enough to be a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,11 +53,7 @@ impl Drop for Guard {
 }
 
 impl Handler for Scripted {
-    async fn answer(
-        &self,
-        mut request: Request<RequestBody>,
-        peer: Peer,
-    ) -> Response<ResponseBody> {
+    async fn answer(&self, mut request: BoxedRequest, peer: Peer) -> Response<ResponseBody> {
         match request.uri().path() {
             "/wait" => {
                 self.asked.add_permits(1);
@@ -65,7 +61,7 @@ impl Handler for Scripted {
             }
             "/endless" => return Response::new(self.endless()),
             "/upgrade" => {
-                let upgrade = hyper::upgrade::on(&mut request);
+                let upgrade = hyper::upgrade::on(&mut *request);
                 self.drain.spawn(async move {
                     let mut socket = TokioIo::new(upgrade.await.unwrap());
                     let mut byte = [0];

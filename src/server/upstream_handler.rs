@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::Response;
 
 use super::by_permission::FilesByPermission;
 use crate::proxy::InternalRedirect;
@@ -15,7 +15,7 @@ use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::request::Downstream;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::BoxedRequest;
 
 /// A server behind the gateway.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl UpstreamHandler {
     /// Its answer.
     pub(super) async fn answer(
         &self,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
         span::record("upstream", || self.forwarder.upstream_name());
@@ -42,7 +42,7 @@ impl UpstreamHandler {
 
     async fn exchange(
         &self,
-        request: Request<RequestBody>,
+        request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
         let asked = self.files.remember(&request, downstream);

@@ -34,7 +34,7 @@ use crate::telemetry::span;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::{BoxedRequest, RequestBody};
 
 /// One socket route.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl SocketRoute {
     /// Answers a request at this route.
     pub async fn answer(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         if !self.echo && streams::is_asked_for(&request, downstream) {
@@ -102,7 +102,7 @@ impl SocketRoute {
         }
         let page = PageOrigin::of(request.headers(), &downstream.host);
         let client = SocketClient { page, dialect };
-        let upgrade = hyper::upgrade::on(&mut request);
+        let upgrade = hyper::upgrade::on(&mut *request);
         let guest = Guest { permit, client };
         self.start(upgrade, decision, guest);
         Ok(response)

@@ -10,9 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
+
+/// A request on its way through the gateway. Boxed: each of the futures that it passes through would keep
+/// room for it twice, and copy it.
+pub type BoxedRequest = Box<Request<RequestBody>>;
 
 /// A request's body.
 #[derive(Debug)]

@@ -145,7 +145,7 @@ async fn answer(
         upstream_time: crate::web::upstream_time::UpstreamTime::default(),
     };
     let request = request.map(|body| RequestBody::new(body, None));
-    let answered = forwarder.forward(request, &downstream).await;
+    let answered = forwarder.forward(Box::new(request), &downstream).await;
     Ok(answered
         .unwrap_or_else(|error| render(&error.to_problem(), asked, Some(downstream.reader()))))
 }

@@ -21,13 +21,13 @@ use crate::socket::pending_handshake::{Arrival, Decision};
 use crate::socket::topics::OwnParameters;
 use crate::web::body::ResponseBody;
 use crate::web::request::Downstream;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::{BoxedRequest, RequestBody};
 
 impl SocketRoute {
     /// Answers with events in place of a WebSocket.
     pub(in crate::socket) async fn stream(
         &self,
-        mut request: Request<RequestBody>,
+        mut request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         let mut own = OwnParameters::take(request.uri_mut());
