@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
-    pub(super) async fn run(mut self, greeting: Greeting, permit: AddressPermit) {
+    pub(super) async fn run(mut self: Box<Self>, greeting: Greeting, permit: AddressPermit) {
         self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;
         // Nobody waits for Django on its behalf any more.
@@ -85,14 +85,15 @@ impl Connection {
 
     /// Takes the connection out of the hub, then ends it. Boxed, and no part of `run`: a connection
     /// lives long and ends once, so its task should hold no room for the end.
-    fn leave(self, end: ConnectionEnd) -> Pin<Box<impl Future<Output = ()>>> {
+    fn leave(self: Box<Self>, end: ConnectionEnd) -> Pin<Box<impl Future<Output = ()>>> {
         self.parts.record_end(self.joined.member(), &end);
         drop(self.joined);
         Box::pin(closing::finish(self.socket, end))
     }
 
     async fn serve(&mut self, greeting: Greeting) -> ConnectionEnd {
-        if let Err(end) = self.greet(greeting).await {
+        // Boxed, as is a pong: rare, and a connection's task would hold room for it.
+        if let Err(end) = Box::pin(self.greet(greeting)).await {
             return end;
         }
         // The first ping comes early and at random, so that a crowd's pings never align.
@@ -176,18 +177,22 @@ impl Connection {
                 let Some(pong) = message::pong(&text) else {
                     return self.listen(&text);
                 };
-                // A client that has the pong has every frame that was taken before the ping.
-                while let Some(item) = self.joined.member().outbox.take_within(usize::MAX) {
-                    self.send(item).await?;
-                }
-                let outbox = &self.joined.member().outbox;
-                let write = self.socket.send(Message::Text(pong));
-                bounded(self.parts.settings.write_timeout, outbox, write).await
+                Box::pin(self.pong(pong)).await
             }
             Message::Binary(_) => Err(policy("binary messages are not allowed here")),
             // tungstenite answers a ping and a close when it is polled next.
             _ => Ok(()),
         }
+    }
+
+    /// A client that has the pong has every frame that was taken before its ping.
+    async fn pong(&mut self, pong: Utf8Bytes) -> Result<(), ConnectionEnd> {
+        while let Some(item) = self.joined.member().outbox.take_within(usize::MAX) {
+            self.send(item).await?;
+        }
+        let outbox = &self.joined.member().outbox;
+        let write = self.socket.send(Message::Text(pong));
+        bounded(self.parts.settings.write_timeout, outbox, write).await
     }
 
     /// Does what a message asks of the gateway itself; the answer comes through the outbox.

@@ -280,8 +280,8 @@ impl SocketRoute {
             };
             let codec = Some(parts.settings.codec());
             let stream = Metered::new(stream, parts.settings.between_messages());
-            let socket =
-                WebSocketStream::from_partially_read(stream, early, Role::Server, codec).await;
+            let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, codec);
+            let socket = Box::pin(socket).await;
             guest.serve(parts, socket, outcome).await;
         };
         self.parts.drain.spawn(run.instrument(span::socket()));
