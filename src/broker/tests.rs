@@ -1,3 +1,4 @@
+mod grants;
 mod resume;
 mod topics;
 
