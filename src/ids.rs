@@ -4,6 +4,7 @@
 //! session key outside the call that carries the cookie to Django; it is safe to log.
 
 mod topic;
+mod trace;
 mod view;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use aws_lc_rs::{hmac, rand};
 
 use crate::secret::Secret;
 pub use topic::TopicName;
+pub use trace::{TraceId, TraceParent, TraceSource};
 pub use view::ViewTarget;
 
 /// A Django user's primary key, as Django spells it (`"42"`, a UUID, …).
@@ -199,6 +201,15 @@ impl fmt::Display for RequestId {
         write_hex(&mut text[9..], sequence);
         f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
+}
+
+/// What one request is called: here, and in the trace that it is a part of.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestName {
+    /// Here.
+    pub id: RequestId,
+    /// There.
+    pub trace: TraceParent,
 }
 
 /// Fills `digits` from the right.

@@ -12,6 +12,7 @@ use crate::config::UpstreamAddress;
 use crate::web::headers;
 use crate::web::problem::X_REQUEST_ID;
 use crate::web::request::Downstream;
+use crate::web::trace::TRACEPARENT;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -19,7 +20,7 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 
 /// So many fields are added here and where a request is signed: a map that grows for them one after the
 /// other is rebuilt twice.
-const ADDED: usize = 10;
+const ADDED: usize = 11;
 
 /// How a dev server wants to be spoken to: as if by a browser on its own machine.
 #[derive(Clone, Debug)]
@@ -81,6 +82,7 @@ pub(super) fn request(parts: &mut request::Parts, downstream: &Downstream, lengt
     fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers::set_address(fields, X_FORWARDED_FOR, downstream.address);
     headers::set(fields, X_REQUEST_ID, &downstream.request_id);
+    headers::set(fields, TRACEPARENT, &downstream.trace);
 }
 
 /// Makes a dev server believe that the browser speaks to it directly. Only our own origin is
@@ -207,7 +209,7 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::ids::{NodeId, RequestId};
+    use crate::ids::{NodeId, RequestId, TraceSource};
     use crate::web::request::{ErrorPages, Upgrade};
     use crate::web::upstream_time::UpstreamTime;
 
@@ -215,6 +217,7 @@ mod tests {
         Downstream {
             address: "::ffff:192.168.1.9".parse().unwrap(),
             request_id: RequestId::new(NodeId::random(), 1),
+            trace: TraceSource::random().trace(1),
             host: HeaderValue::from_static("localhost:8443"),
             upgrade: Upgrade::None,
             audience: ErrorPages::Public,

@@ -19,7 +19,7 @@ use super::route::{Route, check_origin, not_found};
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
-use crate::ids::{NodeId, RequestId};
+use crate::ids::{NodeId, RequestId, RequestName, TraceSource};
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
 use crate::socket::{HandshakeError, SocketRoute};
@@ -35,6 +35,7 @@ use crate::web::problem::{Problem, ToProblem};
 use crate::web::render::{ResponseFormat, render};
 use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
 use crate::web::request_body::{BoxedRequest, RequestBody};
+use crate::web::trace;
 
 /// Answers the public listener.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub struct Dispatch {
     access: Option<AccessLog>,
     node: NodeId,
     requests: AtomicU64,
+    traces: TraceSource,
     outcomes: OutcomeCounters,
     shown: Option<Arc<Diagnoses>>,
     unrouted: Unrouted,
@@ -93,6 +95,7 @@ impl Dispatch {
             access: parts.access,
             node: NodeId::random(),
             requests: AtomicU64::new(1),
+            traces: TraceSource::random(),
             outcomes: OutcomeCounters::of(&parts.metrics),
             shown: None,
             unrouted: parts.unrouted,
@@ -109,10 +112,16 @@ impl Dispatch {
     }
 
     /// A request comes, inside of its span.
-    pub(super) fn begin(&self, request: &Request<RequestBody>, client: &Client) -> Tracked {
-        let id = RequestId::new(self.node, self.requests.fetch_add(1, Ordering::Relaxed));
-        span::record("request_id", || id);
-        let tracked = Tracked::named(id);
+    pub(super) fn begin(&self, request: &mut Request<RequestBody>, client: &Client) -> Tracked {
+        let sequence = self.requests.fetch_add(1, Ordering::Relaxed);
+        let trace = trace::named(request.headers_mut());
+        let name = RequestName {
+            id: RequestId::new(self.node, sequence),
+            trace: trace.unwrap_or_else(|| self.traces.trace(sequence)),
+        };
+        span::record("request_id", || name.id);
+        span::record("trace", || name.trace.trace());
+        let tracked = Tracked::named(name);
         match &self.access {
             Some(log) => tracked.logged(log, request, client),
             None => tracked,
@@ -213,14 +222,18 @@ impl Dispatch {
 
 impl Dispatch {
     /// Answers a request of this client's over HTTPS, which a proxy may have ended.
-    pub async fn answer_to(&self, client: Client, request: BoxedRequest) -> Response<ResponseBody> {
-        let tracked = self.begin(&request, &client);
+    pub async fn answer_to(
+        &self,
+        client: Client,
+        mut request: BoxedRequest,
+    ) -> Response<ResponseBody> {
+        let tracked = self.begin(&mut request, &client);
         let asked = ResponseFormat::of(&request);
         let response = match self.serve(&tracked, &client, request).await {
             Ok(answer) => answer,
             Err(problem) => {
                 let reader = Reader {
-                    request_id: tracked.id,
+                    request_id: tracked.name.id,
                     audience: self.pages,
                 };
                 render(&problem, asked, Some(reader))
@@ -247,7 +260,8 @@ impl Dispatch {
         }
         let mut downstream = Downstream {
             address: client.address,
-            request_id: tracked.id,
+            request_id: tracked.name.id,
+            trace: tracked.name.trace,
             host: admitted.host,
             upgrade: admitted.upgrade,
             audience: self.pages,

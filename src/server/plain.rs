@@ -55,7 +55,7 @@ impl Handler for PlainHttp {
             ToldScheme::Missing => self.complain(&client),
             ToldScheme::Other | ToldScheme::Untrusted => {}
         }
-        let tracked = self.origin.begin(&request, &client);
+        let tracked = self.origin.begin(&mut request, &client);
         let mut response = self.origin.redirect.respond(&client, &request);
         self.origin.own.dress(&mut response);
         self.origin.own.add_fields(&mut response);

@@ -12,7 +12,7 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 
 use crate::identity::Identity;
-use crate::ids::{RequestId, ViewTarget};
+use crate::ids::{RequestName, ViewTarget};
 use crate::proxy::intercept::RequestSummary;
 use crate::session::cookie::{SessionAt, SessionCookies};
 
@@ -46,7 +46,7 @@ pub struct Question {
     /// The path and query, see [`Self::target_of`].
     pub target: Box<str>,
     /// Names the handshake, where it is one.
-    pub request_id: Option<RequestId>,
+    pub request: Option<RequestName>,
     /// The view that is asked who may listen, in place of the auth view.
     pub view: Option<ViewTarget>,
 }

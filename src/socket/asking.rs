@@ -63,7 +63,7 @@ async fn view_said(authority: &Authority, view: ViewTarget, about: AuthSubject) 
     let question = Question {
         about,
         target: view.as_str().into(),
-        request_id: None,
+        request: None,
         view: Some(view.clone()),
     };
     let Ok(pending) = authority.judge(question) else {

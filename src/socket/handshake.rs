@@ -233,7 +233,7 @@ impl SocketRoute {
         {
             return Ok(Decision::Now(pending.settle(Ok(known))));
         }
-        let question = pending.question(request.uri(), downstream.request_id);
+        let question = pending.question(request.uri(), downstream.name());
         let sent = sent.filter(|_| is_open);
         pending.again = sent.and_then(|sent| SecondLook::of(sent, &question));
         pending.decide(question).await

@@ -13,7 +13,7 @@ use super::accept::HandshakeError;
 use super::outcome::{Outcome, Settled};
 use super::parts::Refusal;
 use super::pending_handshake::{Decision, Judging, PendingHandshake, SecondLook};
-use crate::ids::{RequestId, ViewTarget};
+use crate::ids::{RequestName, ViewTarget};
 use crate::session::{AuthError, PendingVerdict, Question, Verdict, keep_cookies};
 
 impl SecondLook {
@@ -22,7 +22,7 @@ impl SecondLook {
         Some(Box::new(Self {
             sent: keep_cookies(sent)?,
             target: question.target.clone(),
-            request_id: question.request_id,
+            request: question.request,
         }))
     }
 }
@@ -70,11 +70,11 @@ impl PendingHandshake {
     }
 
     /// What Django is asked about it.
-    pub(super) fn question(&self, uri: &Uri, request_id: RequestId) -> Question {
+    pub(super) fn question(&self, uri: &Uri, name: RequestName) -> Question {
         Question {
             about: self.about.clone(),
             target: Question::target_of(uri),
-            request_id: Some(request_id),
+            request: Some(name),
             view: self.asked_view().cloned(),
         }
     }
@@ -97,7 +97,7 @@ impl PendingHandshake {
         let SecondLook {
             sent,
             target,
-            request_id,
+            request,
         } = *again;
         self.names = self.parts.naming.names();
         let cookies = self
@@ -108,7 +108,7 @@ impl PendingHandshake {
             Question {
                 about: self.about.clone(),
                 target,
-                request_id,
+                request,
                 view: self.asked_view().cloned(),
             }
         }))

@@ -19,7 +19,7 @@ use super::topics::{Entitlement, OwnParameters, ViewGrant};
 use super::visitors::Attendance;
 use crate::close::CloseReason;
 use crate::hub::{Member, Transport};
-use crate::ids::{RequestId, ViewTarget};
+use crate::ids::{RequestName, ViewTarget};
 use crate::net::block::AddressBlock;
 use crate::publication::Frame;
 use crate::session::{
@@ -77,7 +77,7 @@ pub(super) struct SecondLook {
     /// The `Cookie` field as it came.
     pub(super) sent: HeaderValue,
     pub(super) target: Box<str>,
-    pub(super) request_id: Option<RequestId>,
+    pub(super) request: Option<RequestName>,
 }
 
 /// What Django tells a new connection first, and when it was asked.

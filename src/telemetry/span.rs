@@ -23,7 +23,7 @@ pub fn connection(peer: impl Display) -> Span {
 /// Of a request, inside of its connection. Never its query or a field of it, which may carry secrets.
 pub fn request<B>(request: &Request<B>) -> Span {
     let (method, path) = (request.method(), request.uri().path());
-    debug_span!("request", request_id = Empty, %method, path, upstream = Empty)
+    debug_span!("request", request_id = Empty, trace = Empty, %method, path, upstream = Empty)
 }
 
 /// Of a WebSocket that ends here, inside of its request.

@@ -25,7 +25,7 @@ static HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Names that say who the client is, how it came, or where it goes: only a proxy may.
-const CLAIMS: [&str; 9] = [
+const CLAIMS: [&str; 10] = [
     "front-end-https",
     "x-scheme",
     "x-url-scheme",
@@ -35,6 +35,7 @@ const CLAIMS: [&str; 9] = [
     "proxy",
     "http2-settings",
     "x-host",
+    "baggage",
 ];
 
 /// The same, by how the name begins.

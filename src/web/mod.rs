@@ -20,5 +20,6 @@ pub mod request;
 pub mod request_body;
 pub mod signature;
 mod target;
+pub mod trace;
 pub mod upstream_time;
 pub mod vouch;

@@ -8,7 +8,7 @@ use http::HeaderValue;
 
 use super::compression_terms::CompressionTerms;
 use super::upstream_time::UpstreamTime;
-use crate::ids::{ConnectionId, RequestId};
+use crate::ids::{ConnectionId, RequestId, RequestName, TraceParent};
 
 /// Where an admitted request comes from. All of it but `claimed` and `compression` is the gateway's own
 /// knowledge.
@@ -18,6 +18,8 @@ pub struct Downstream {
     pub address: IpAddr,
     /// Names the request in the log, towards upstreams and on error pages.
     pub request_id: RequestId,
+    /// The trace that it is a part of.
+    pub trace: TraceParent,
     /// The request's authority, port included, as the browser wrote it: checked against `hosts`.
     pub host: HeaderValue,
     /// What the connection is to become.
@@ -43,6 +45,14 @@ pub enum Upgrade {
 }
 
 impl Downstream {
+    /// What the request is called.
+    pub fn name(&self) -> RequestName {
+        RequestName {
+            id: self.request_id,
+            trace: self.trace,
+        }
+    }
+
     /// Who reads this request's errors.
     pub fn reader(&self) -> Reader {
         Reader {

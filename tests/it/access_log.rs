@@ -69,8 +69,7 @@ async fn a_line_has_these_fields_and_nothing_that_is_secret() {
         .map(String::as_str)
         .collect();
     names.sort_unstable();
-    let expected =
-        "address agent bytes host id method ms path protocol query referer status time upstream_ms";
+    let expected = "address agent bytes host id method ms path protocol query referer status time trace upstream_ms";
     assert_eq!(names.join(" "), expected);
     assert_eq!(told("query"), "next&page");
     assert_eq!(told("referer"), "https://a.test/b/");

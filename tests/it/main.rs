@@ -74,6 +74,7 @@ mod streams;
 mod subprotocol;
 mod tls;
 mod topics;
+mod trace;
 mod traps;
 mod tunnel;
 mod views;

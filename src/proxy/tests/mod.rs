@@ -137,6 +137,7 @@ async fn answer(
     let downstream = Downstream {
         address: "192.0.2.7".parse().unwrap(),
         request_id: RequestId::new(NodeId::random(), 1),
+        trace: crate::ids::TraceSource::random().trace(1),
         host: host.unwrap_or(HeaderValue::from_static("localhost")),
         upgrade,
         audience: ErrorPages::Developer,

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::writer::LineForm;
 use crate::config::{AccessFormat, AddressForm};
-use crate::ids::RequestId;
+use crate::ids::RequestName;
 use crate::telemetry::log;
 use crate::web::client::Client;
 
@@ -25,7 +25,7 @@ const LONGEST_FIELD: usize = 512;
 /// What is told of a request itself.
 #[derive(Debug)]
 pub(super) struct LoggedRequest {
-    id: RequestId,
+    name: RequestName,
     client: Client,
     method: Method,
     uri: Uri,
@@ -49,6 +49,7 @@ pub(super) struct Ending {
 struct AccessLine<'a> {
     time: String,
     id: String,
+    trace: String,
     address: IpAddr,
     method: &'a str,
     host: Cow<'a, str>,
@@ -62,10 +63,10 @@ struct AccessLine<'a> {
 }
 
 impl LoggedRequest {
-    pub(super) fn of<B>(request: &Request<B>, client: &Client, id: RequestId) -> Self {
+    pub(super) fn of<B>(request: &Request<B>, client: &Client, name: RequestName) -> Self {
         let field = |name| request.headers().get(name).cloned();
         Self {
-            id,
+            name,
             client: client.clone(),
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -82,7 +83,8 @@ impl LoggedRequest {
         let host = self.client.host.as_ref().or(self.host.as_ref());
         let line = AccessLine {
             time: log::timestamp(),
-            id: self.id.to_string(),
+            id: self.name.id.to_string(),
+            trace: self.name.trace.trace().to_string(),
             address: address(self.client.address, form.address),
             method: self.method.as_str(),
             host: authority.unwrap_or_else(|| text(host)),
@@ -216,6 +218,7 @@ mod tests {
         AccessLine {
             time: "2026-11-30T10:00:00.000000Z".to_owned(),
             id: "00000001-00000002".to_owned(),
+            trace: "0".repeat(32),
             address: Ipv4Addr::LOCALHOST.into(),
             method: "GET",
             host: "www.example.com".into(),

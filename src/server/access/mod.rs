@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::ids::RequestId;
+use crate::ids::RequestName;
 use crate::unix_time;
 use crate::web::body::{BodyError, ResponseBody};
 use crate::web::client::Client;
@@ -29,8 +29,7 @@ const CLIENT_LEFT: u16 = 499;
 /// A request that is answered here, and its record where there is an access log.
 #[derive(Debug)]
 pub(super) struct Tracked {
-    /// Names it.
-    pub(super) id: RequestId,
+    pub(super) name: RequestName,
     record: Option<Box<AccessRecord>>,
 }
 
@@ -47,8 +46,8 @@ struct AccessRecord {
 
 impl Tracked {
     /// One without a record.
-    pub(super) fn named(id: RequestId) -> Self {
-        Self { id, record: None }
+    pub(super) fn named(name: RequestName) -> Self {
+        Self { name, record: None }
     }
 
     /// Begins its record.
@@ -56,7 +55,7 @@ impl Tracked {
     pub(super) fn logged<B>(self, to: &AccessLog, request: &Request<B>, client: &Client) -> Self {
         let record = AccessRecord {
             log: to.clone(),
-            request: LoggedRequest::of(request, client, self.id),
+            request: LoggedRequest::of(request, client, self.name),
             begun: Instant::now(),
             upstream_time: UpstreamTime::measured(),
             status: None,

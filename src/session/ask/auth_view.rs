@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::{AuthUrl, UpstreamAddress};
-use crate::ids::{RequestId, ViewTarget};
+use crate::ids::{RequestName, ViewTarget};
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::ask::diagnose::{host_refused, may_refuse_host};
@@ -95,7 +95,7 @@ struct Proof {
 pub(in crate::session) struct AuthCall<'a> {
     pub(in crate::session) about: &'a AuthSubject,
     pub(in crate::session) handshake: Option<&'a str>,
-    pub(in crate::session) request_id: Option<RequestId>,
+    pub(in crate::session) request: Option<RequestName>,
     /// Asked in place of the auth view.
     pub(in crate::session) view: Option<&'a ViewTarget>,
 }
@@ -135,8 +135,9 @@ impl<'a> AuthCall<'a> {
         if let Some(target) = self.view.map(ViewTarget::as_str).or(self.handshake) {
             put(&mut headers, "x-original-uri", target);
         }
-        if let Some(request_id) = self.request_id {
-            put(&mut headers, "x-request-id", &request_id.to_string());
+        if let Some(request) = self.request {
+            put(&mut headers, "x-request-id", &request.id.to_string());
+            put(&mut headers, "traceparent", &request.trace.to_string());
         }
         headers
     }

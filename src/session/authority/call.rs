@@ -60,7 +60,7 @@ impl CallPermit {
         let call = AuthCall {
             about: &question.about,
             handshake: Some(&question.target),
-            request_id: question.request_id,
+            request: question.request,
             view: question.view.as_ref(),
         };
         let mut answered = std::pin::pin!(self.scheduler().client.ask(call));

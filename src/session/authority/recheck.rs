@@ -179,7 +179,7 @@ impl Scheduler {
         let call = AuthCall {
             about: asked.about,
             handshake: None,
-            request_id: None,
+            request: None,
             view: asked.view,
         };
         let answered = self.client.ask(call).await;

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::close::CloseReason;
 use crate::hub::{Hub, Member, OutboxLimits, Taken};
 use crate::identity::Identity;
-use crate::ids::{GroupName, NodeId, RequestId, SessionDigest, UserId};
+use crate::ids::{GroupName, NodeId, RequestId, RequestName, SessionDigest, TraceSource, UserId};
 use crate::net::drain::Drain;
 use crate::secret::{Secret, Secrets};
 use crate::session::diagnosis::Unreachable;
@@ -268,7 +268,10 @@ pub(in crate::session) fn question(value: &str) -> Question {
     Question {
         about: about(value),
         target: "/ws/".into(),
-        request_id: Some(RequestId::new(NodeId::random(), 1)),
+        request: Some(RequestName {
+            id: RequestId::new(NodeId::random(), 1),
+            trace: TraceSource::random().trace(1),
+        }),
         view: None,
     }
 }

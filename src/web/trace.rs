@@ -1,0 +1,25 @@
+//! The fields that say which trace a request is a part of (W3C Trace Context).
+//!
+//! Read by `server` when a request comes; written by `proxy` and by who asks Django about a session.
+
+use http::{HeaderMap, HeaderName};
+
+use crate::ids::TraceParent;
+
+/// Names the trace, and the place in it.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What systems of tracing add for each other.
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The trace that the client names. Where it names none, or none that is valid, what it says of its state
+/// counts as little.
+pub fn named(headers: &mut HeaderMap) -> Option<TraceParent> {
+    let mut fields = headers.get_all(TRACEPARENT).iter();
+    let (first, second) = (fields.next(), fields.next());
+    let alone = first.filter(|_| second.is_none());
+    let named = alone.and_then(|field| TraceParent::parse(field.as_bytes()));
+    if named.is_none() {
+        headers.remove(TRACESTATE);
+    }
+    named
+}
