@@ -65,7 +65,7 @@ pub struct Metrics {
     pub publications: Counter,
     /// Frames handed to connections: a publication counts once for each of them.
     pub frames: Counter,
-    /// Topics by what came of them ([`SUBSCRIPTION_OUTCOMES`]).
+    /// Topics by what came of them (`SUBSCRIPTION_OUTCOMES`).
     pub subscriptions: Family<OutcomeLabel, Counter>,
     /// Clients that came with a position: `recovered`, or `lost`, which were told to fetch anew.
     pub resumes: Family<OutcomeLabel, Counter>,
