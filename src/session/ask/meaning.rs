@@ -116,6 +116,20 @@ mod tests {
     }
 
     fn at(path: &str, status: u16, fields: &[(&'static str, &str)], body: &str) -> Meaning {
+        said_by((AskedView::Auth, path), status, fields, body)
+    }
+
+    fn of_path(status: u16, fields: &[(&'static str, &str)], body: &str) -> Meaning {
+        let view = (AskedView::Path, "/ws/orders/17/");
+        said_by(view, status, fields, body)
+    }
+
+    fn said_by(
+        (of, path): (AskedView, &str),
+        status: u16,
+        fields: &[(&'static str, &str)],
+        body: &str,
+    ) -> Meaning {
         let fields = fields.iter().map(|(name, value)| {
             let name = http::HeaderName::from_static(name);
             (name, value.parse().unwrap())
@@ -126,22 +140,7 @@ mod tests {
             body: body.as_bytes(),
             host: &HeaderValue::from_static("app.test"),
             path,
-            of: AskedView::Auth,
-        })
-    }
-
-    fn of_path(status: u16, fields: &[(&'static str, &str)], body: &str) -> Meaning {
-        let fields = fields.iter().map(|(name, value)| {
-            let name = http::HeaderName::from_static(name);
-            (name, value.parse().unwrap())
-        });
-        judge(&Response {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: &fields.collect(),
-            body: body.as_bytes(),
-            host: &HeaderValue::from_static("app.test"),
-            path: "/ws/orders/17/",
-            of: AskedView::Path,
+            of,
         })
     }
 
