@@ -110,6 +110,7 @@ impl Broker {
         if !item.is_expired() {
             let sequence = state.sequence;
             let mark = HistoryMark { sequence, at: now };
+            let item = item.anew();
             state.history.keep(&publication.to, &Kept { mark, item });
         }
         if let Some(fingerprint) = fingerprint {

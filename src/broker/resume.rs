@@ -107,7 +107,7 @@ impl Missed {
                 if hearing.hides(kept.mark) {
                     missed.is_cut = true;
                 } else if kept.item.is_for(member.id, &member.socket) && !kept.item.is_expired() {
-                    missed.items.push(Arc::clone(&kept.item));
+                    missed.items.push(kept.item.anew());
                 }
             }
         }

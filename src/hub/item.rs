@@ -2,7 +2,7 @@
 //!
 //! The broker makes what was published, words are made where they are said; `socket` writes both. The
 //! surprise: a form other than Django's own bytes is written by the first connection that sends it, and kept here
-//! for all others; where none wants it, it costs nothing.
+//! for all others that wait; where none wants it, it costs nothing.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub struct Item {
 }
 
 /// Who says what.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Said {
     /// Django.
     Content(Content),
@@ -69,6 +69,23 @@ impl Item {
             expires: publication.expires,
             exclude: publication.exclude,
             socket: publication.socket.clone(),
+            forms: Default::default(),
+        })
+    }
+
+    /// The same without the forms that were made of it, each about as large again: for a history, which counts
+    /// what was published alone, and for one client that gets it from there.
+    pub fn anew(&self) -> Arc<Self> {
+        Arc::new(Self {
+            said: self.said.clone(),
+            position: self.position,
+            topic: self.topic.clone(),
+            event: self.event.clone(),
+            end: self.end,
+            key: self.key.clone(),
+            expires: self.expires,
+            exclude: self.exclude,
+            socket: self.socket.clone(),
             forms: Default::default(),
         })
     }

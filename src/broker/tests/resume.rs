@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::broker::Joining;
-use crate::hub::{Granter, NotHeard, TopicRevocation};
+use crate::hub::{Granter, ItemForm, NotHeard, TopicRevocation};
 use crate::ids::TopicName;
 
 const USERS: [&str; 2] = ["1", "2"];
@@ -601,4 +601,29 @@ proptest! {
             world.step(Step::Read { page })?;
         }
     }
+}
+
+/// Each form is about as large as what was published, and the history's budget counts that alone.
+#[test]
+fn what_clients_make_of_a_frame_does_not_stay_in_the_history() {
+    let broker = broker(10);
+    let context = Context::from_waker(Waker::noop());
+    let begin = say(&broker, user("2"), "before");
+    let listening = join(&broker.hub, "1");
+    say(&broker, user("1"), "a");
+    let mut written = 0;
+    let mut write = |tab: &Membership| {
+        let Poll::Ready(Taken::Item(item)) = tab.member().outbox.poll_take(&context) else {
+            panic!("nothing waits");
+        };
+        item.in_form(ItemForm::Envelope, |item| {
+            written += 1;
+            item.text().unwrap()
+        });
+    };
+    write(&listening);
+    for _ in 0..2 {
+        write(&resume(&broker, "1", at(begin), &[]).0);
+    }
+    assert_eq!(written, 3);
 }
