@@ -46,6 +46,12 @@ class OneProcess(Site):
         environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.gateway = Process("gatepost", command, self.backend, environment)
 
+    def stop(self):
+        """Ends it, and sees that Django's server has ended with it."""
+        started = children(self.gateway.pid) if self.gateway else {}
+        super().stop()
+        assert not [pid for pid in started if is_running(pid)], self.gateway.output()
+
     def is_up(self):
         """Waits until Django's server accepts connections."""
         said = "Django's server is up"
@@ -68,6 +74,14 @@ def children(pid):
         if int(parent) == pid:
             found[int(stat.parent.name)] = state
     return found
+
+
+def is_running(pid):
+    """Whether a process is there and has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def only_child(pid):
