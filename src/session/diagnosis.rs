@@ -165,6 +165,38 @@ impl std::fmt::Display for Diagnosis {
 }
 
 impl DiagnosisKind {
+    /// All of them.
+    pub const ALL: [Self; 28] = [
+        Self::HostRefused,
+        Self::SchemeConflict,
+        Self::BadRequest,
+        Self::PlainHttp,
+        Self::SlashMissing,
+        Self::WwwRedirect,
+        Self::LoginRequired,
+        Self::LanguagePrefix,
+        Self::Redirect,
+        Self::BasicAuth,
+        Self::Csrf,
+        Self::Forbidden,
+        Self::WrongSecret,
+        Self::WrongClock,
+        Self::NotFound,
+        Self::MethodRefused,
+        Self::Page,
+        Self::NotJson,
+        Self::NotAnAnswer,
+        Self::TooLarge,
+        Self::CookiesTooLarge,
+        Self::CookieUnreadable,
+        Self::CookieName,
+        Self::ServerError,
+        Self::Status,
+        Self::NotRunning,
+        Self::TimedOut,
+        Self::NotReady,
+    ];
+
     /// Its name in metrics and logs.
     pub fn label(self) -> &'static str {
         match self {

@@ -12,21 +12,10 @@ pub use super::labels::{
     CodeLabel, KindLabel, OutcomeLabel, PiggybackLabel, PlaceLabel, ReasonLabel, UpstreamName,
 };
 pub use super::outbox_metrics::OutboxMetrics;
+use super::series;
 
 /// What is kept of requests and answers for slow clients, in bytes.
 pub type BufferedBytes = Family<PlaceLabel, Gauge>;
-
-/// What comes of topics, and in vain.
-const SUBSCRIPTION_OUTCOMES: [&str; 8] = [
-    "subscribed",
-    "unsubscribed",
-    "revoked",
-    "not_allowed",
-    "expired",
-    "malformed",
-    "too_many",
-    "unavailable",
-];
 
 /// What is kept of what was published, for clients that come back.
 #[derive(Clone, Debug, Default)]
@@ -44,18 +33,13 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Those of them that are responses, by form: `sse`, `ndjson`.
     pub streams: Family<KindLabel, Gauge>,
-    /// Handshakes by outcome. Refused before the upgrade: `draining`, `full`, `address_full`, `too_fast`,
-    /// `crowded`, `not_an_upgrade`, `malformed`, `origin_refused`. Answered with 101: `accepted`, or closed
-    /// at once as `no_cookie`, `anonymous`, `renamed`, `revoked`, `user_full`, `draining`, `unreachable`,
-    /// `misconfigured`. In place of an event stream: `closed`. Of streams that Django hands over: `handed_over`,
-    /// `hand_over_refused`. Where a route keeps visitors, `visitor` or `visitors_full` comes beside why there is no session.
+    /// Handshakes by outcome (`series::HANDSHAKES`).
     pub handshakes: Family<OutcomeLabel, Counter>,
     /// Closes that the gateway started, by code.
     pub closes: Family<CodeLabel, Counter>,
     /// Clients that were told to log in again and again, and were kept waiting for it.
     pub slowed: Counter,
-    /// Auth calls to Django by outcome: `user`, `anonymous`, `batch` (answers to several at once),
-    /// `no_batch` (Django has no batch view), `unreachable`, `misconfigured`.
+    /// Auth calls to Django by outcome (`series::AUTH_CALLS`).
     pub auth_calls: Family<OutcomeLabel, Counter>,
     /// Calls to Django that gave no judgement, by what is wrong.
     pub diagnoses: Family<KindLabel, Counter>,
@@ -65,7 +49,7 @@ pub struct Metrics {
     pub publications: Counter,
     /// Frames handed to connections: a publication counts once for each of them.
     pub frames: Counter,
-    /// Topics by what came of them (`SUBSCRIPTION_OUTCOMES`).
+    /// Topics by what came of them (`series::SUBSCRIPTIONS`).
     pub subscriptions: Family<OutcomeLabel, Counter>,
     /// Clients that came with a position: `recovered`, or `lost`, which were told to fetch anew.
     pub resumes: Family<OutcomeLabel, Counter>,
@@ -147,16 +131,37 @@ impl Metrics {
         );
     }
 
-    /// A rate over a counter needs one that is there before it counts.
+    /// Shows the series that are known before anything is counted.
     fn begin_at_nought(&self) {
-        for outcome in ["recovered", "lost"] {
-            drop(self.resumes.get_or_create(&OutcomeLabel { outcome }));
-        }
-        for outcome in SUBSCRIPTION_OUTCOMES {
-            drop(self.subscriptions.get_or_create(&OutcomeLabel { outcome }));
-        }
-        for kind in ["sse", "ndjson"] {
+        let outcomes = |family: &Family<OutcomeLabel, Counter>, known: &[&'static str]| {
+            for &outcome in known {
+                drop(family.get_or_create(&OutcomeLabel { outcome }));
+            }
+        };
+        outcomes(&self.handshakes, &series::HANDSHAKES);
+        outcomes(&self.auth_calls, &series::AUTH_CALLS);
+        outcomes(&self.subscriptions, &series::SUBSCRIPTIONS);
+        outcomes(&self.resumes, &series::RESUMES);
+        outcomes(&self.outbox.pulls, &series::PULLS);
+        outcomes(&self.outbox.items, &series::ITEMS);
+        for kind in series::STREAMS {
             drop(self.streams.get_or_create(&KindLabel { kind }));
+        }
+        for kind in series::QUEUED {
+            drop(self.queue_waiting.get_or_create(&KindLabel { kind }));
+            drop(self.queue_timeouts.get_or_create(&KindLabel { kind }));
+        }
+        for code in series::CLOSES {
+            drop(self.closes.get_or_create(&CodeLabel { code }));
+        }
+        for reason in series::REFUSED {
+            drop(self.refused.get_or_create(&ReasonLabel { reason }));
+        }
+        for what in series::PIGGYBACKED {
+            for outcome in series::PIGGYBACK_OUTCOMES {
+                let label = PiggybackLabel { what, outcome };
+                drop(self.piggybacked.get_or_create(&label));
+            }
         }
     }
 

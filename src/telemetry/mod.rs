@@ -5,4 +5,5 @@ pub mod log;
 pub mod metrics;
 mod outbox_metrics;
 pub mod seldom;
+mod series;
 pub mod span;

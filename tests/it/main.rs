@@ -51,6 +51,7 @@ mod hints;
 mod leases;
 mod limits;
 mod living;
+mod monitoring;
 mod one_process;
 mod outbox;
 mod own_answers;

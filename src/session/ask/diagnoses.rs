@@ -62,8 +62,11 @@ impl Whose {
 }
 
 impl Diagnoses {
-    /// Nothing is known to be wrong.
+    /// Nothing is known to be wrong: each kind is counted from nought, so that a rate sees the first one too.
     pub fn new(metrics: Arc<Metrics>) -> Self {
+        for kind in DiagnosisKind::ALL.map(DiagnosisKind::label) {
+            drop(metrics.diagnoses.get_or_create(&KindLabel { kind }));
+        }
         Self {
             found: Mutex::default(),
             metrics,

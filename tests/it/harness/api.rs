@@ -117,13 +117,14 @@ impl Api {
         .await
     }
 
-    /// One sample of `/metrics`, such as `gatepost_connections`, labels included; 0 where absent.
+    /// One sample of `/metrics`, such as `gatepost_connections`, labels included, which must be there.
     pub async fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").await.text();
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.trim().parse().unwrap())
+        let value = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));
+        value.trim().parse().unwrap()
     }
 
     /// A POST of JSON.
