@@ -16,6 +16,31 @@ from harness.site import Site
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: What one process is busy with longest begins first, so that none is left with it at the end.
+LONGEST = ["test_docs", "test_demo", "test_outbox", "test_slow_clients", "test_conformance"]
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that share something of their module stay together, whichever process runs them.
+
+    All others go to the process that is free first (`--dist=loadgroup`).
+    """
+    names = [*LONGEST, None]
+    items.sort(key=lambda item: names.index(item.path.stem if item.path.stem in names else None))
+    for item in items:
+        if not item.get_closest_marker("xdist_group") and (shared := shared_with(item)):
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def shared_with(item):
+    """What a test shares with others of its module: the fixtures, and which of their variants."""
+    found = item._fixtureinfo.name2fixturedefs.items()
+    fixtures = [name for name, (*_, nearest) in found if nearest.scope == "module"]
+    variants = item.callspec.indices if hasattr(item, "callspec") else {}
+    chosen = [str(variants[name]) for name in fixtures if name in variants]
+    return "-".join([item.path.stem, *chosen]) if fixtures else None
+
+
 @pytest.fixture(scope="session")
 def playwright():
     """The driver; it starts Debian's Chromium, never a browser of its own."""
@@ -62,28 +87,42 @@ def visitor(site):
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """The wheel of this tree, built once for all processes that run tests side by side."""
-    folder = tmp_path_factory.mktemp("wheel")
+def made_once(tmp_path_factory):
+    """Makes something in a folder, once for all processes that run tests side by side."""
+    common = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         # The folder of this run; each process has one of its own in it.
-        folder = folder.parent.parent / "wheel"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return next(folder.glob("*.whl"), None) or build_wheel(folder)
+        common = common.parent
+
+    def once(name, make):
+        folder, done = common / name, common / f"{name}.done"
+        with (common / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                folder.mkdir(exist_ok=True)
+                make(folder)
+                done.touch()
+        return folder
+
+    return once
 
 
 @pytest.fixture(scope="session")
-def environment(wheel, tmp_path_factory):
+def wheel(made_once):
+    """The wheel of this tree."""
+    return next(made_once("wheel", build_wheel).glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def environment(wheel, made_once):
     """A virtual environment with the wheel in it, and what that depends on."""
-    return install(wheel, tmp_path_factory.mktemp("environment") / "venv")
+    return made_once("environment", lambda folder: install(wheel, folder))
 
 
 @pytest.fixture(scope="session")
-def stock_project(environment, tmp_path_factory):
+def stock_project(environment, made_once):
     """The folder of a fresh project with the four lines; copied, never used itself."""
-    return make_project(environment, tmp_path_factory.mktemp("stock"))
+    return made_once("stock", lambda folder: make_project(environment, folder))
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from harness.process import Process
 from harness.site import ROOT
 from harness.wait import free_port, wait_until
 
+#: All of them run the one demo of this tree.
+pytestmark = pytest.mark.xdist_group("demo")
+
 # The first run makes a virtual environment and may compile the gateway.
 FIRST_RUN = 600.0
 

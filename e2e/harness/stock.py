@@ -16,6 +16,7 @@ class StockSite(Site):
 
     backend = ROOT / "e2e" / "stock"
     wsgi = "stock.wsgi"
+    made = ("stock.sqlite3",)
 
     def __init__(self, folder, playwright, *, package=False, revalidate="60s", **settings):
         super().__init__(folder, playwright)
@@ -23,7 +24,12 @@ class StockSite(Site):
         self.package = package
         self._revalidate = revalidate
 
-    def prepare(self):
+    @property
+    def project(self):
+        """The package has tables of its own."""
+        return "stock-with-package" if self.package else "stock"
+
+    def make(self):
         """Makes the database and two people."""
         self.manage("migrate", "--verbosity=0")
         for name in ("ann", "bob"):
