@@ -13,12 +13,14 @@ mod public;
 mod routes;
 mod sessions;
 mod shared;
+mod whereabouts;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::health::Readiness;
+use crate::admin::operations::Operations;
 use crate::app_server::{Supervisor, SupervisorSettings};
 use crate::broker::PresenceTeller;
 use crate::config::Config;
@@ -41,6 +43,7 @@ pub use listeners::BoundAddresses;
 use listeners::Listeners;
 use sessions::Inheritance;
 use shared::SharedParts;
+use whereabouts::Whereabouts;
 
 /// How long the last lines of the access log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -64,6 +67,8 @@ pub struct Gateway {
     readiness: Readiness,
     access: Option<AccessWriter>,
     app_server: Option<Supervisor>,
+    operations: Operations,
+    whereabouts: Option<Whereabouts>,
     drain: Drain,
     internal_drain: Drain,
 }
@@ -79,26 +84,26 @@ impl Gateway {
         let load = |tls| CertificateStore::load(tls, &names).map(Arc::new);
         let store = config.tls.as_ref().map(load).transpose()?;
         let room = limits::share(&config);
-        let own = names.addresses.clone();
-        let shared = SharedParts::build(&config, own, room, drain.watch())?;
+        let shared = SharedParts::build(&config, names.addresses.clone(), room, drain.watch())?;
         let readiness = Readiness::new();
         let listeners = Listeners::bind(&config.server)?;
+        let whereabouts = Whereabouts::tell(&config.state, &listeners, &config.server);
+        let token = whereabouts.as_ref().map(Whereabouts::token);
+        let internal = internal::internal(&shared, &config, readiness.clone(), token);
+        let inheritance = inheritance(&config, &shared);
         let redirect = public::redirect(config.mode, &listeners, &shared.hosts);
         let access = public::access(&shared, &config)?;
         let dispatch = public::dispatch(&shared, &config, redirect, access.as_ref());
         Ok(Self {
             listeners,
             dispatch: Arc::new(dispatch),
-            internal: Arc::new(internal::internal(&shared, &config, readiness.clone())),
+            internal: Arc::new(internal),
+            operations: shared.operations.clone(),
+            whereabouts,
             puller: outbox::puller(&shared, &config)?,
             app_server: supervisor(&shared, &config)?,
             presence: Some(PresenceTeller::new(&shared.broker, &shared.metrics)),
-            inheritance: Inheritance::accept(
-                &config,
-                &shared.secrets,
-                shared.authority.leases(),
-                &shared.naming,
-            ),
+            inheritance,
             hosts: shared.hosts,
             shares: room,
             hub: shared.hub,
@@ -142,6 +147,7 @@ impl Gateway {
         }
         own.follow_hosts(&self.hosts, &self.drain);
         self.drain.watch().spawn(self.lifecycle.run());
+        self.end_pauses();
         if let Some(presence) = self.presence.take() {
             let watch = self.drain.watch();
             watch.spawn(presence.run(watch.clone()));
@@ -172,7 +178,16 @@ impl Gateway {
         }
         self.internal_drain.drain(Duration::ZERO).await;
         access_drain.drain(LAST_LINES).await;
+        drop(self.whereabouts);
         left
+    }
+
+    /// Starts what ends each pause in time.
+    fn end_pauses(&self) {
+        let (pause, watch) = (Arc::clone(&self.operations.pause), self.drain.watch());
+        self.drain
+            .watch()
+            .spawn(async move { pause.run(watch).await });
     }
 
     /// Starts what writes the access log, which ends last.
@@ -229,6 +244,11 @@ impl Gateway {
             }
         }
     }
+}
+
+fn inheritance(config: &Config, shared: &SharedParts) -> Inheritance {
+    let leases = shared.authority.leases();
+    Inheritance::accept(config, &shared.secrets, leases, &shared.naming)
 }
 
 fn supervisor(shared: &SharedParts, config: &Config) -> Result<Option<Supervisor>, StartError> {

@@ -54,6 +54,21 @@ impl StateFolder {
         self.path.join("topics")
     }
 
+    /// The id of the process that runs.
+    pub fn pid(&self) -> PathBuf {
+        self.path.join("pid")
+    }
+
+    /// Where its internal listener is, and what its operator calls it with.
+    pub fn internal(&self) -> PathBuf {
+        self.path.join("internal")
+    }
+
+    /// The maintenance that is on, which survives a restart.
+    pub fn maintenance(&self) -> PathBuf {
+        self.path.join("maintenance")
+    }
+
     /// How far the transactional outbox was pulled.
     pub fn cursor(&self) -> PathBuf {
         self.path.join("outbox")

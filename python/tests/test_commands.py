@@ -231,3 +231,60 @@ def test_a_user_that_is_gone_can_still_be_disconnected(gateway):
     )
     gateway.script.append(answers({"closed": 0}))
     assert run("gateway_revoke", f"--user={key}") == "0 sockets closed."
+
+
+# gateway_maintenance, gateway_pause, gateway_resume
+
+
+def test_maintenance_is_ordered_with_a_message_and_networks(gateway):
+    gateway.script.append(answers({"on": True}))
+    arguments = ("--message=Back at 5", "--allow=10.0.0.0/8", "--allow", "2001:db8::7")
+    assert run("gateway_maintenance", "on", *arguments) == "Maintenance is on."
+    gateway.script.append(answers({"on": False}))
+    assert run("gateway_maintenance", "off") == "Maintenance is off."
+    on, off = gateway.calls
+    assert (on.path, json.loads(on.body)) == (
+        "/v1/maintenance",
+        {"on": True, "message": "Back at 5", "allow": ["10.0.0.0/8", "2001:db8::7"]},
+    )
+    assert json.loads(off.body) == {"on": False}
+    assert on.signature_holds
+    assert off.signature_holds
+
+
+def test_what_a_restart_would_undo_is_said(gateway):
+    gateway.script.append(answers({"on": True, "warning": "a restart would end it"}))
+    out, err = io.StringIO(), io.StringIO()
+    call_command("gateway_maintenance", "on", stdout=out, stderr=err)
+    assert err.getvalue() == "Warning: a restart would end it.\n"
+    assert json.loads(gateway.calls[0].body) == {"on": True, "allow": []}
+
+
+def test_the_end_of_maintenance_takes_nothing_more():
+    with pytest.raises(CommandError, match="go with `on`"):
+        run("gateway_maintenance", "off", "--message=x")
+
+
+def test_a_pause_lasts_a_minute_unless_it_says_otherwise(gateway):
+    for arguments, length in (((), "60s"), (("--for=5m",), "5m")):
+        gateway.script.append(answers({"on": True}))
+        assert run("gateway_pause", *arguments) == f"Paused for {length}."
+        call = gateway.calls[-1]
+        assert (call.path, json.loads(call.body)) == ("/v1/pause", {"on": True, "for": length})
+    gateway.script.append(answers({"on": False}))
+    assert run("gateway_resume") == "There is no pause."
+    assert json.loads(gateway.calls[-1].body) == {"on": False}
+
+
+@pytest.mark.parametrize(
+    "arguments", [("gateway_maintenance", "on"), ("gateway_pause",), ("gateway_resume",)]
+)
+def test_an_order_that_a_gateway_refuses_is_an_error(gateway, arguments):
+    problem = {"detail": "`for` is at most an hour"}
+    gateway.script.append(
+        lambda handler: fakes.respond(
+            handler, 400, json.dumps(problem).encode(), "application/problem+json"
+        )
+    )
+    with pytest.raises(CommandError, match=r"refused .* \(400\): `for` is at most an hour"):
+        run(*arguments)

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::operations::Operations;
 use crate::net::drain::DrainWatch;
 use crate::proxy::queue::RequestQueue;
 use crate::web::body::ResponseBody;
@@ -40,6 +41,7 @@ pub struct Health {
     drain: DrainWatch,
     django: Box<dyn Fn() -> DjangoState + Send + Sync>,
     queue: Option<RequestQueue>,
+    operations: Option<Operations>,
 }
 
 impl Readiness {
@@ -80,6 +82,7 @@ impl Health {
             drain,
             django: Box::new(django),
             queue: None,
+            operations: None,
         }
     }
 
@@ -87,6 +90,13 @@ impl Health {
     #[must_use]
     pub fn with_queue(mut self, queue: Option<RequestQueue>) -> Self {
         self.queue = queue;
+        self
+    }
+
+    /// Tells of what operators have ordered.
+    #[must_use]
+    pub fn with_operations(mut self, operations: Operations) -> Self {
+        self.operations = Some(operations);
         self
     }
 
@@ -109,7 +119,8 @@ impl Health {
             DjangoState::Unknown => "unknown",
         };
         let queue = self.queue.as_ref().map(queue_text).unwrap_or_default();
-        let body = format!(r#"{{"status":"{text}","django":"{django}"{queue}}}"#);
+        let ordered = self.operations.as_ref().map_or("", ordered_text);
+        let body = format!(r#"{{"status":"{text}","django":"{django}"{queue}{ordered}}}"#);
         answer(status, "application/json", body)
     }
 }
@@ -129,6 +140,16 @@ fn queue_text(queue: &RequestQueue) -> String {
         r#","queue":{{"concurrency":{},"at_django":{},"waiting":{{"known":{},"anonymous":{}}}}}"#,
         status.places, status.taken, status.known, status.anonymous
     )
+}
+
+/// What is ordered; traffic is welcome all the same: files and sockets go on, and the rest is told why not.
+fn ordered_text(operations: &Operations) -> &'static str {
+    match (operations.maintenance.is_on(), operations.pause.is_on()) {
+        (false, false) => "",
+        (true, false) => r#","maintenance":true"#,
+        (false, true) => r#","paused":true"#,
+        (true, true) => r#","maintenance":true,"paused":true"#,
+    }
 }
 
 fn answer(status: StatusCode, media_type: &'static str, body: String) -> Response<ResponseBody> {

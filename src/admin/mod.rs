@@ -1,5 +1,10 @@
-//! What operators ask the internal listener: health and metrics. None of it needs the secret, none of
-//! it tells who is connected.
+//! What operators ask the internal listener, health and metrics, and what they order: maintenance and a pause.
+//!
+//! What is asked needs no secret, and tells of nobody who is connected; orders come through `publish`, which lets
+//! nobody else give them.
 
 pub mod health;
+pub mod maintenance;
 pub mod metrics;
+pub mod operations;
+pub mod pause;

@@ -10,18 +10,26 @@ use crate::admin::health::{DjangoState, Health, Readiness};
 use crate::admin::metrics::Exposition;
 use crate::config::Config;
 use crate::publish::api::{Api, ApiParts, ApiSettings};
+use crate::secret::Secret;
 use crate::server::internal::Internal;
 use crate::session::Reachability;
 
-pub(super) fn internal(shared: &SharedParts, config: &Config, readiness: Readiness) -> Internal {
+pub(super) fn internal(
+    shared: &SharedParts,
+    config: &Config,
+    readiness: Readiness,
+    token: Option<Secret>,
+) -> Internal {
     let settings = ApiSettings {
         secrets: shared.secrets.clone(),
+        token,
         body_timeout: config.limits.body_timeout,
     };
     let parts = ApiParts {
         intake: Arc::clone(&shared.intake),
         hub: Arc::clone(&shared.hub),
         outbox: outbox::wake(shared, config),
+        operator: Arc::new(shared.operations.clone()),
     };
     let authority = Arc::clone(&shared.authority);
     let django = move || match authority.reach() {
@@ -32,7 +40,8 @@ pub(super) fn internal(shared: &SharedParts, config: &Config, readiness: Readine
     Internal {
         api: Api::new(settings, parts),
         health: Health::new(readiness, shared.drain.clone(), django)
-            .with_queue(shared.queue.clone()),
+            .with_queue(shared.queue.clone())
+            .with_operations(shared.operations.clone()),
         exposition: Exposition::new(&shared.metrics),
     }
 }

@@ -9,6 +9,8 @@ use super::listeners::Listeners;
 use super::routes::{self, Routes};
 use super::shared::SharedParts;
 use crate::admin::health::Readiness;
+use crate::admin::operations::OperationsGate;
+use crate::admin::pause::PauseTerms;
 use crate::config::{Config, Mode};
 use crate::net::listener::Listener;
 use crate::server::access::AccessWriter;
@@ -57,6 +59,13 @@ pub(super) fn dispatch(
         proxies: Proxies::new(config.server.proxies.clone()),
         admission,
         limits,
+        gate: OperationsGate {
+            operations: shared.operations.clone(),
+            terms: PauseTerms {
+                timeout: config.django.queue.timeout,
+                most: config.django.queue.length,
+            },
+        },
         redirect,
         routes,
         metrics: Arc::clone(&shared.metrics),

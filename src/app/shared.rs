@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use super::error::StartError;
 use super::sessions;
+use crate::admin::maintenance::Maintenance;
+use crate::admin::operations::Operations;
+use crate::admin::pause::Pause;
 use crate::broker::{Broker, HistoryLimits};
 use crate::config::{Config, ConfigError, DeliveryConfig, SecretSource, ServerConfig, secret_file};
 use crate::files::open::OpenFiles;
@@ -42,6 +45,7 @@ pub(super) struct SharedParts {
     pub(super) queue: Option<RequestQueue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) files: Arc<OpenFiles>,
+    pub(super) operations: Operations,
     pub(super) drain: DrainWatch,
 }
 
@@ -69,12 +73,7 @@ impl SharedParts {
         let settings = sessions::lifecycle_settings(config);
         let lifecycle = Arc::new(Lifecycle::new(settings, parts));
         let broker = Arc::new(broker(&config.delivery, &hub, &metrics));
-        let intake = Intake::new(
-            &config.delivery,
-            Arc::clone(&broker),
-            Arc::clone(&lifecycle),
-            Arc::clone(&metrics),
-        );
+        let intake = intake(config, &broker, &lifecycle, &metrics);
         Ok(Self {
             secrets,
             hosts: Arc::new(hosts(&config.server, own_addresses)),
@@ -83,15 +82,34 @@ impl SharedParts {
             lifecycle,
             hub,
             broker,
-            intake: Arc::new(intake),
+            intake,
             wake: Wake::default(),
             buffering: Buffering::open(&config.buffering, &metrics.buffered)?,
             encoders: Encoders::default(),
             queue: RequestQueue::new(&config.django.queue, &metrics),
+            operations: operations(config, &metrics),
             metrics,
             files: Arc::new(OpenFiles::new(shares.files)),
             drain,
         })
+    }
+}
+
+fn intake(
+    config: &Config,
+    broker: &Arc<Broker>,
+    lifecycle: &Arc<Lifecycle>,
+    metrics: &Arc<Metrics>,
+) -> Arc<Intake> {
+    let (broker, lifecycle) = (Arc::clone(broker), Arc::clone(lifecycle));
+    let metrics = Arc::clone(metrics);
+    Arc::new(Intake::new(&config.delivery, broker, lifecycle, metrics))
+}
+
+fn operations(config: &Config, metrics: &Metrics) -> Operations {
+    Operations {
+        maintenance: Arc::new(Maintenance::restore(config.state.maintenance(), metrics)),
+        pause: Arc::new(Pause::new(metrics)),
     }
 }
 

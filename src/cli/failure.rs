@@ -24,6 +24,10 @@ pub enum CommandError {
     Unusable(Box<dyn Error + Send + Sync>),
     /// The gateway could not start.
     Start(Box<dyn Error + Send + Sync>),
+    /// A running gateway could not be told something: there is none, or it did not answer.
+    Away(String),
+    /// It refused what it was told.
+    Refused(String),
     /// Django's server did not end well, or could not be had.
     AppServer(AppEnd),
     /// A second signal came while the gateway was stopping.
@@ -35,8 +39,8 @@ impl CommandError {
     /// it is the one that failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration { .. } | Self::Unusable(_) => ExitCode::from(2),
-            Self::Start(_) | Self::Interrupted => ExitCode::FAILURE,
+            Self::Configuration { .. } | Self::Unusable(_) | Self::Refused(_) => ExitCode::from(2),
+            Self::Start(_) | Self::Away(_) | Self::Interrupted => ExitCode::FAILURE,
             Self::AppServer(end) => ExitCode::from(end.code()),
         }
     }
@@ -68,6 +72,7 @@ impl fmt::Display for CommandError {
                 }
                 Ok(())
             }
+            Self::Away(what) | Self::Refused(what) => write!(f, "error: {what}"),
             Self::AppServer(end) => write!(f, "error: Django's server {end}"),
             Self::Interrupted => {
                 f.write_str("error: stopped by a second signal; what was under way is lost")

@@ -6,13 +6,17 @@ pub mod check;
 mod failure;
 pub mod ready;
 mod run;
+mod running;
 mod signals;
+mod verbs;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use failure::CommandError;
+
+use verbs::MaintenanceVerb;
 
 use crate::app_server::PrivateFolder;
 use crate::config::load::{LoadOptions, load};
@@ -57,6 +61,17 @@ enum Command {
     Run(App),
     /// Reports everything that is wrong with the configuration, or what answers which path.
     Check(App),
+    /// Answers 503 to all but files and health, until it is turned off; sockets stay open.
+    #[command(subcommand)]
+    Maintenance(MaintenanceVerb),
+    /// Has requests wait, each for at most `django.queue_timeout`; sockets stay open.
+    Pause {
+        /// After this time it ends by itself; at most an hour.
+        #[arg(long = "for", value_name = "TIME", default_value = "60s")]
+        length: String,
+    },
+    /// Ends a pause.
+    Resume,
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -83,6 +98,9 @@ impl Arguments {
                 let command = (!app.words.is_empty()).then(|| app.at(PathBuf::new()));
                 check::check(&options.config, &options.load(command)?)
             }
+            Command::Maintenance(verb) => verbs::maintenance(&options.config, verb),
+            Command::Pause { length } => verbs::pause(&options.config, Some(length)),
+            Command::Resume => verbs::pause(&options.config, None),
         }
     }
 }

@@ -22,6 +22,7 @@ use super::{
     FrontendConfig, HeadersConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig, PagesConfig,
     ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
 };
+use crate::state_folder::StateFolder;
 
 /// A longer file is no configuration.
 const LONGEST_FILE: u64 = 1 << 20;
@@ -116,7 +117,8 @@ pub(super) fn parse_for(
     }
 }
 
-fn folder_of(path: &Path) -> PathBuf {
+/// The folder that relative paths of a configuration are resolved beside.
+pub fn folder_of(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.parent().unwrap_or(Path::new("/")).to_owned()
 }
@@ -142,6 +144,7 @@ fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Confi
     let limits = Limits::read(document);
     Config {
         mode,
+        state: StateFolder::beside(&document.findings.folder),
         tls: Some(tls).filter(|_| !server.https.is_empty()),
         server,
         app_server,

@@ -28,6 +28,7 @@ mod listen;
 pub mod load;
 mod log;
 mod network;
+mod networks;
 mod origin;
 mod outbox;
 mod pages;
@@ -59,6 +60,7 @@ pub use headers::HeadersConfig;
 pub use limits::Limits;
 pub use listen::ListenAddress;
 pub use log::{AccessConfig, AccessFormat, AccessTo, AddressForm, LogConfig, LogFormat};
+pub use networks::Networks;
 pub use outbox::OutboxConfig;
 pub use pages::PagesConfig;
 pub use proxies::{ClientAddress, ProxiesConfig};
@@ -71,11 +73,15 @@ pub use tls::TlsConfig;
 pub use trusted::TrustedProxies;
 pub use upstream::UpstreamAddress;
 
+use crate::state_folder::StateFolder;
+
 /// Everything `gateway.toml` and the command line decide.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What the gateway runs for; decides error pages, where a port listens and how a frontend is treated.
     pub mode: Mode,
+    /// `.gatepost/` beside the file.
+    pub state: StateFolder,
     /// `[server]`
     pub server: ServerConfig,
     /// `[tls]`; `None` where HTTPS is served nowhere.

@@ -1,4 +1,4 @@
-//! `/v1/publish`, `/v1/revoke`, `/v1/connections` and `/v1/wake`.
+//! The calls under `/v1/`: what Django publishes and revokes, what it asks, and what operators order.
 //!
 //! `server` calls [`Api::answer`] for the internal listener. The surprise: a batch is answered line by
 //! line, so that 202 means that the batch was read; each publication's own line says what became of it.
@@ -20,12 +20,13 @@ use super::caller::Authenticator;
 use super::connections;
 use super::error::PublishError;
 use super::intake::{Intake, RevocationCount};
+use super::operator::{self, Operator};
 use super::publication::Decoded;
 use super::query;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::hub::Hub;
-use crate::secret::Secrets;
+use crate::secret::{Secret, Secrets};
 use crate::telemetry::seldom::Once;
 use crate::web::body::ResponseBody;
 use crate::web::linger;
@@ -44,6 +45,8 @@ const MOST_LINES: usize = 50_000;
 pub struct ApiSettings {
     /// Who may call.
     pub secrets: Secrets,
+    /// What the operator on this machine may call with, but for what is Django's alone.
+    pub token: Option<Secret>,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
 }
@@ -56,6 +59,7 @@ pub struct Api {
     intake: Arc<Intake>,
     hub: Arc<Hub>,
     outbox: Option<Wake>,
+    operator: Arc<dyn Operator>,
     /// Whether somebody was refused already: said once in the log, or anybody could fill it.
     refused: Once,
 }
@@ -69,17 +73,20 @@ pub struct ApiParts {
     pub hub: Arc<Hub>,
     /// Wakes the puller of the transactional outbox, where there is one.
     pub outbox: Option<Wake>,
+    /// Does what operators order.
+    pub operator: Arc<dyn Operator>,
 }
 
 impl Api {
     /// The API of a gateway.
     pub fn new(settings: ApiSettings, parts: ApiParts) -> Self {
         Self {
-            authenticator: Authenticator::new(settings.secrets),
+            authenticator: Authenticator::new(settings.secrets, settings.token),
             bodies: BodyReader::new(LARGEST_BODY, settings.body_timeout),
             intake: parts.intake,
             hub: parts.hub,
             outbox: parts.outbox,
+            operator: parts.operator,
             refused: Once::default(),
         }
     }
@@ -109,7 +116,9 @@ impl Api {
     {
         let resource = Resource::of(request.uri.path())?;
         resource.check_method(&request.method)?;
-        let credentials = self.authenticator.credentials(&request.headers)?;
+        let credentials = self
+            .authenticator
+            .credentials(&request.headers, resource.role())?;
         let call = resource.call(&request.headers)?;
         let body = self.bodies.read(&request.headers, body).await?;
         self.authenticator.prove(&credentials, request, &body)?;
@@ -121,6 +130,8 @@ impl Api {
             ApiCall::Wake => self.wake(),
             ApiCall::Online => self.online(request),
             ApiCall::Connections => self.connections(request),
+            ApiCall::Maintenance => Ok(json(operator::maintenance(&*self.operator, &body)?)),
+            ApiCall::Pause => Ok(json(operator::pause(&*self.operator, &body)?)),
         }
     }
 
@@ -240,6 +251,10 @@ fn write_receipt(answer: &mut Vec<u8>, id: Option<&str>, receipt: &Receipt) {
     } else {
         b"}"
     });
+}
+
+fn json(answer: Vec<u8>) -> Response<ResponseBody> {
+    response(StatusCode::OK, JSON, answer)
 }
 
 fn response(status: StatusCode, media_type: &'static str, body: Vec<u8>) -> Response<ResponseBody> {

@@ -5,6 +5,7 @@
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method};
 
+use super::caller::CallerRole;
 use super::error::PublishError;
 use crate::web::media_type;
 
@@ -21,6 +22,8 @@ pub(super) enum ApiCall {
     Recheck,
     Online,
     Connections,
+    Maintenance,
+    Pause,
 }
 
 /// What the paths name.
@@ -32,6 +35,8 @@ pub(super) enum Resource {
     Rechecks,
     Presence,
     Connections,
+    Maintenance,
+    Pause,
 }
 
 impl Resource {
@@ -43,19 +48,29 @@ impl Resource {
             "/v1/recheck" => Ok(Self::Rechecks),
             "/v1/online" => Ok(Self::Presence),
             "/v1/connections" => Ok(Self::Connections),
+            "/v1/maintenance" => Ok(Self::Maintenance),
+            "/v1/pause" => Ok(Self::Pause),
             _ => Err(PublishError::NoSuchCall),
         }
     }
 
     pub(super) fn check_method(self, method: &Method) -> Result<(), PublishError> {
         let allowed = match self {
-            Self::Publications | Self::Revocations | Self::Rechecks | Self::Wakes => "POST",
             Self::Presence | Self::Connections => "GET",
+            _ => "POST",
         };
         if method.as_str() == allowed {
             Ok(())
         } else {
             Err(PublishError::Method { allowed })
+        }
+    }
+
+    /// Who may call it.
+    pub(super) fn role(self) -> CallerRole {
+        match self {
+            Self::Maintenance | Self::Pause => CallerRole::Operator,
+            _ => CallerRole::Application,
         }
     }
 
@@ -72,6 +87,8 @@ impl Resource {
             Self::Publications if is(NDJSON) => Ok(ApiCall::PublishBatch),
             Self::Revocations if is(JSON) => Ok(ApiCall::Revoke),
             Self::Rechecks if is(JSON) => Ok(ApiCall::Recheck),
+            Self::Maintenance if is(JSON) => Ok(ApiCall::Maintenance),
+            Self::Pause if is(JSON) => Ok(ApiCall::Pause),
             _ => Err(self.media_type()),
         }
     }

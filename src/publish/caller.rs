@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use super::error::PublishError;
 use super::replays::Replays;
-use crate::secret::Secrets;
+use crate::secret::{Secret, Secrets};
 use crate::unix_time;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
 
@@ -17,7 +17,18 @@ use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
 #[derive(Debug)]
 pub(super) struct Authenticator {
     secrets: Secrets,
+    /// What the operator on this machine calls with.
+    token: Option<Secret>,
     replays: Replays,
+}
+
+/// Who may make a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallerRole {
+    /// Django, which has the secret.
+    Application,
+    /// Django, or the operator on this machine, who has the token.
+    Operator,
 }
 
 /// What a request brings to be believed.
@@ -30,10 +41,10 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    fn of(headers: &HeaderMap, secrets: &Secrets) -> Result<Self, PublishError> {
+    fn of(headers: &HeaderMap, is_believed: impl Fn(&[u8]) -> bool) -> Result<Self, PublishError> {
         if let Some(authorization) = only(headers, &AUTHORIZATION)? {
             let token = bearer(authorization).ok_or(PublishError::NoSecret)?;
-            return if is_believed(secrets, token) {
+            return if is_believed(token) {
                 Ok(Self::Proven)
             } else {
                 Err(PublishError::WrongSecret)
@@ -47,16 +58,25 @@ impl Credentials {
 }
 
 impl Authenticator {
-    pub(super) fn new(secrets: Secrets) -> Self {
+    pub(super) fn new(secrets: Secrets, token: Option<Secret>) -> Self {
         Self {
             secrets,
+            token,
             replays: Replays::default(),
         }
     }
 
-    /// What these headers bring. A wrong token is refused here.
-    pub(super) fn credentials(&self, headers: &HeaderMap) -> Result<Credentials, PublishError> {
-        Credentials::of(headers, &self.secrets)
+    /// What these headers bring for a call that is this role's. A wrong token is refused here.
+    pub(super) fn credentials(
+        &self,
+        headers: &HeaderMap,
+        role: CallerRole,
+    ) -> Result<Credentials, PublishError> {
+        Credentials::of(headers, |token| {
+            let is_operator = self.token.as_ref().is_some_and(|own| own.matches(token));
+            let is_application = is_believed(&self.secrets, token);
+            is_application || is_operator && role == CallerRole::Operator
+        })
     }
 
     /// Checks a signature against the request and its whole body, and that it is no replay where that
@@ -114,7 +134,6 @@ mod tests {
     use http::{Method, Request};
 
     use super::*;
-    use crate::secret::Secret;
 
     const CURRENT: &str = "0123456789abcdef0123456789abcdef";
     const PREVIOUS: &str = "fedcba9876543210fedcba9876543210";
@@ -126,10 +145,30 @@ mod tests {
         }
     }
 
+    fn believed(headers: &HeaderMap) -> Result<Credentials, PublishError> {
+        Credentials::of(headers, |token| is_believed(&secrets(), token))
+    }
+
+    #[test]
+    fn the_operator_s_token_is_for_the_operator_s_calls_alone() {
+        let token = Secret::new(b"token-of-this-process".to_vec());
+        let authenticator = Authenticator::new(secrets(), Some(token));
+        let said = |token: &str, role| {
+            let mut headers = HeaderMap::new();
+            let value = format!("Bearer {token}").parse().unwrap();
+            headers.insert(AUTHORIZATION, value);
+            authenticator.credentials(&headers, role).is_ok()
+        };
+        assert!(said("token-of-this-process", CallerRole::Operator));
+        assert!(said(CURRENT, CallerRole::Operator));
+        assert!(!said("token-of-that-process", CallerRole::Operator));
+        assert!(!said("token-of-this-process", CallerRole::Application));
+    }
+
     fn credentials(authorization: &str) -> Result<Credentials, PublishError> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization.parse().unwrap());
-        Credentials::of(&headers, &secrets())
+        believed(&headers)
     }
 
     #[test]
@@ -169,13 +208,13 @@ mod tests {
         let good = HeaderValue::from_str(&format!("Bearer {CURRENT}")).unwrap();
         headers.append(AUTHORIZATION, good.clone());
         headers.append(AUTHORIZATION, good);
-        assert!(Credentials::of(&headers, &secrets()).is_err());
+        assert!(believed(&headers).is_err());
     }
 
     #[test]
     fn a_signature_vouches_for_the_body() {
         let (request, credentials) = signed(Method::POST);
-        let authenticator = Authenticator::new(secrets());
+        let authenticator = Authenticator::new(secrets(), None);
         let prove = |body: &[u8]| authenticator.prove(&credentials, &request, body);
         assert!(prove(b"{ }").is_err());
         assert!(prove(b"{}").is_ok());
@@ -185,7 +224,7 @@ mod tests {
     fn what_changes_something_is_believed_once() {
         for (method, again) in [(Method::POST, false), (Method::GET, true)] {
             let (request, credentials) = signed(method);
-            let authenticator = Authenticator::new(secrets());
+            let authenticator = Authenticator::new(secrets(), None);
             let prove = || authenticator.prove(&credentials, &request, b"{}");
             assert!(prove().is_ok());
             assert_eq!(prove().is_ok(), again);
@@ -204,7 +243,7 @@ mod tests {
         let parts = SignedParts::of(&request.method, "/v1/publish?x=1", &request.headers, hash);
         let header = signature::sign(&secrets().current, &parts, unix_time::seconds());
         request.headers.insert(SIGNATURE, header);
-        let credentials = Credentials::of(&request.headers, &secrets()).unwrap();
+        let credentials = believed(&request.headers).unwrap();
         (request, credentials)
     }
 }

@@ -26,8 +26,8 @@ const OUTBOX_HINT: &str = "write `url = \"/_gatepost/outbox/\"` below [outbox] o
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PublishError {
     #[error(
-        "there is no such call; there are /v1/publish, /v1/revoke, /v1/recheck, /v1/wake, /v1/online and \
-         /v1/connections"
+        "there is no such call; there are /v1/publish, /v1/revoke, /v1/recheck, /v1/wake, /v1/online, \
+         /v1/connections, /v1/maintenance and /v1/pause"
     )]
     NoSuchCall,
     #[error("this call takes {allowed}")]

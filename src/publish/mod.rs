@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod intake;
+pub mod operator;
 pub mod piggyback;
 pub mod puller;
 pub mod wake;

@@ -19,6 +19,7 @@ use super::route::{Route, check_origin, not_found};
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
+use crate::admin::operations::OperationsGate;
 use crate::ids::{NodeId, RequestId, RequestName, TraceSource};
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
@@ -43,6 +44,7 @@ pub struct Dispatch {
     proxies: Proxies,
     admission: Admission,
     limits: RequestLimits,
+    gate: OperationsGate,
     pub(super) redirect: Arc<Redirect>,
     routes: RouteTable<Arc<Route>>,
     pages: ErrorPages,
@@ -66,6 +68,8 @@ pub struct DispatchParts {
     pub admission: Admission,
     /// Refuses what nobody should ask for, or so often.
     pub limits: RequestLimits,
+    /// What operators have ordered.
+    pub gate: OperationsGate,
     /// Sends on what is asked of hosts that moved.
     pub redirect: Arc<Redirect>,
     /// What answers which path.
@@ -89,6 +93,7 @@ impl Dispatch {
             proxies: parts.proxies,
             admission: parts.admission,
             limits: parts.limits,
+            gate: parts.gate,
             redirect: parts.redirect,
             routes: parts.routes,
             pages,
@@ -154,6 +159,9 @@ impl Dispatch {
         };
         if route.counts_requests() {
             self.limits.enter(downstream)?;
+        }
+        if route.reaches_servers() && self.gate.is_limited() {
+            Box::pin(self.gate.pass(downstream.address)).await?;
         }
         if let Some(taken) = route.takes_websockets()
             && downstream.upgrade == Upgrade::WebSocket

@@ -65,8 +65,7 @@ impl Internal {
             _ => Problem::new(
                 StatusCode::NOT_FOUND,
                 "no_such_path",
-                "The internal listener answers /live, /ready, /metrics, /v1/publish, /v1/revoke and \
-                 /v1/connections; the site itself is at server.https.",
+                "The internal listener answers /live, /ready, /metrics and what is under /v1/; the site itself is at server.https.",
             ),
         };
         render(&problem, ResponseFormat::of(request), None)

@@ -41,6 +41,11 @@ impl Route {
         }
     }
 
+    /// Whether a server behind the gateway is asked: for the answer, or who opens a socket.
+    pub(super) fn reaches_servers(&self) -> bool {
+        matches!(self, Self::Upstream(_) | Self::Socket(_))
+    }
+
     /// Whether requests count towards `limits.requests_per_address`: files cost next to nothing, and
     /// handshakes have a limit of their own.
     pub(super) fn counts_requests(&self) -> bool {

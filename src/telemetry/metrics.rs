@@ -71,6 +71,12 @@ pub struct Metrics {
     pub queue_waiting: Family<KindLabel, Gauge>,
     /// Requests that waited for too long.
     pub queue_timeouts: Family<KindLabel, Counter>,
+    /// 1 while there is maintenance.
+    pub maintenance: Gauge,
+    /// 1 while there is a pause.
+    pub paused: Gauge,
+    /// Requests that wait for its end.
+    pub pause_waiting: Gauge,
     /// Starts of Django's server after the first, where the gateway runs it.
     pub app_restarts: Counter,
     /// Lines of the access log that could not be written.
@@ -118,6 +124,7 @@ impl Metrics {
         self.register_buffers(r);
         self.register_queue(r);
         self.register_server(r);
+        self.register_operations(r);
         r.register("requests", "Requests by outcome", self.requests.clone());
         r.register(
             "refused",
@@ -163,6 +170,20 @@ impl Metrics {
                 drop(self.piggybacked.get_or_create(&label));
             }
         }
+    }
+
+    fn register_operations(&self, r: &mut Registry) {
+        r.register(
+            "maintenance",
+            "1 while there is maintenance",
+            self.maintenance.clone(),
+        );
+        r.register("paused", "1 while there is a pause", self.paused.clone());
+        r.register(
+            "pause_waiting",
+            "Requests that wait for the end of a pause",
+            self.pause_waiting.clone(),
+        );
     }
 
     fn register_server(&self, r: &mut Registry) {

@@ -53,6 +53,7 @@ mod limits;
 mod living;
 mod monitoring;
 mod one_process;
+mod operations;
 mod outbox;
 mod own_answers;
 mod presence;

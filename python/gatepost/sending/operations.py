@@ -70,6 +70,33 @@ def connections(user: str | None = None, *, topic: str | None = None) -> list[di
     return sorted(found, key=lambda one: int(one.get("since") or 0))
 
 
+def begin_maintenance(message: str | None = None, allow: list[str] | None = None) -> list[str]:
+    """Have gateways answer 503, but to these networks; return what an operator should know."""
+    order = {"on": True, "allow": allow or []}
+    return _ordered("/v1/maintenance", {**order, **_chosen({"message": message})})
+
+
+def end_maintenance() -> list[str]:
+    """End it; return what an operator should know."""
+    return _ordered("/v1/maintenance", {"on": False})
+
+
+def pause(length: str) -> None:
+    """Have requests wait; ``length`` is such as ``60s``, after which the pause ends by itself."""
+    _ordered("/v1/pause", {"on": True, "for": length})
+
+
+def resume() -> None:
+    """End a pause."""
+    _ordered("/v1/pause", {"on": False})
+
+
+def _ordered(path: str, order: dict[str, Any]) -> list[str]:
+    body = encode(order).encode()
+    said = [_post(path, body, url) for url in _urls()]
+    return [str(one["warning"]) for one in said if "warning" in one]
+
+
 def _urls() -> list[str]:
     if backends.is_cut_off():
         raise client.GatewayError(

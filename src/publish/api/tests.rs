@@ -12,6 +12,7 @@ use super::*;
 use crate::broker::Broker;
 use crate::config::DeliveryConfig;
 use crate::hub::OutboxLimits;
+use crate::publish::operator::NoOperator;
 use crate::secret::Secret;
 use crate::session::tests::scripted::lifecycle;
 use crate::web::signature::{self, BodyHash, SIGNATURE, SignedParts};
@@ -29,6 +30,7 @@ fn api() -> Api {
             current: Secret::new(SECRET.into()),
             previous: None,
         },
+        token: None,
         body_timeout: Duration::from_secs(5),
     };
     let delivery = DeliveryConfig {
@@ -44,6 +46,7 @@ fn api() -> Api {
         )),
         hub,
         outbox: None,
+        operator: Arc::new(NoOperator),
     };
     Api::new(settings, parts)
 }

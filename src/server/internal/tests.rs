@@ -11,6 +11,7 @@ use crate::hub::{Hub, OutboxLimits};
 use crate::net::drain::Drain;
 use crate::publish::api::{ApiParts, ApiSettings};
 use crate::publish::intake::Intake;
+use crate::publish::operator::NoOperator;
 use crate::secret::{Secret, Secrets};
 use crate::session::tests::scripted::lifecycle;
 use crate::telemetry::metrics::Metrics;
@@ -28,6 +29,7 @@ fn internal() -> Internal {
             current: Secret::new(SECRET.into()),
             previous: None,
         },
+        token: None,
         body_timeout: Duration::from_secs(5),
     };
     let delivery = DeliveryConfig::default();
@@ -47,6 +49,7 @@ fn internal() -> Internal {
                 )),
                 hub,
                 outbox: None,
+                operator: Arc::new(NoOperator),
             },
         ),
     }

@@ -30,6 +30,7 @@ pub mod frontend;
 pub mod gateway;
 pub mod hand_over;
 pub mod http2;
+pub mod operator;
 pub mod process;
 pub mod raw;
 pub mod server;
