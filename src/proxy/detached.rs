@@ -20,6 +20,7 @@ use super::abandoned::Abandoned;
 use super::hand_over::HandOver;
 use super::intercept::{Intercept, Outgoing, RequestSummary};
 use super::liveness;
+use super::pressure::Pressure;
 use super::queue::{QueuePlace, QueueRefusal};
 use super::read_after_end::OurHalf;
 use super::reuse::Sent;
@@ -106,15 +107,19 @@ impl Intercepted {
         Shown { summary, our_half }
     }
 
-    /// A place at the upstream, where it has only so many; waits for it.
+    /// A place at the upstream, where it has only so many; waits for it, which answers feel that have one.
     pub(super) async fn place(
         intercepted: Option<&Self>,
         fields: &HeaderMap,
         downstream: &Downstream,
+        pressure: &Pressure,
     ) -> Result<Option<QueuePlace>, QueueRefusal> {
         let intercept = intercepted.map(|intercepted| &intercepted.shared.intercept);
         match intercept.and_then(|intercept| intercept.queue(fields, downstream)) {
-            Some((queue, requester)) => queue.place(requester).await.map(Some),
+            Some((queue, requester)) => {
+                let place = queue.place(requester);
+                pressure.during(place).await.map(Some)
+            }
             None => Ok(None),
         }
     }

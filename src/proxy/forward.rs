@@ -161,8 +161,8 @@ impl Forwarder {
         let client = downstream.address;
         let upload = self.receiver.receive(&parts, body, client).await?;
         let request = self.rewritten(parts, upload, downstream);
-        let intercepted = self.intercepted.as_ref();
-        let place = Intercepted::place(intercepted, request.headers(), downstream).await?;
+        let (to, pressure) = (self.intercepted.as_ref(), &self.pressure);
+        let place = Intercepted::place(to, request.headers(), downstream, pressure).await?;
         let _measured = downstream.upstream_time.begin();
         self.send(request, place, downstream).await
     }

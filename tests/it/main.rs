@@ -55,6 +55,7 @@ mod monitoring;
 mod one_process;
 mod operations;
 mod outbox;
+mod overload;
 mod own_answers;
 mod presence;
 mod proxying;

@@ -221,6 +221,32 @@ async fn a_request_whose_client_has_left_keeps_its_place_while_django_works() {
 }
 
 #[tokio::test]
+async fn an_answer_without_room_gives_its_place_up_to_who_waits_for_one() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let django = Django::start().await;
+        // More than the sockets in between hold, and much more than there is room for.
+        django.answers("/large/", Answer::huge(32 << 20));
+        let gateway = Gateway::in_front_of(&django)
+            .set("django.concurrency", 1)
+            .set("buffering.memory", "1MiB")
+            .set("buffering.disk", "4MiB")
+            .set("limits.body_size", "1MiB")
+            .start()
+            .await;
+        let slow = gateway.browser().with_small_receive_buffer();
+        let mut link = slow.connect(version).await;
+        let request = slow.ask_over(version, "/large/").finish();
+        let answer = link.send(request).await.unwrap();
+
+        let page = gateway.browser().get("/page/").await;
+
+        assert_eq!(page.status, 200, "{version:?}: {}", page.text());
+        assert!(Page::of(answer).await.is_err(), "it was cut off");
+        gateway.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn django_never_has_more_at_once_than_it_can_do_and_each_is_served() {
     let django = Django::start().await;
     django.answers(
