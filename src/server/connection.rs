@@ -182,7 +182,9 @@ impl Treatment {
             Self::Serve => answer.answer(request, peer).await,
             Self::Refuse => {
                 let problem = HandshakeError::Full.to_problem().closing();
-                render(&problem, ResponseFormat::of(&request), None)
+                let mut response = render(&problem, ResponseFormat::of(&request), None);
+                answer.dress(&mut response);
+                response
             }
         }
     }

@@ -221,8 +221,7 @@ impl Dispatch {
         if self.pages == ErrorPages::Developer {
             kept::forget(&mut response);
         }
-        self.own.dress(&mut response);
-        self.own.secure(&mut response);
+        self.dress(&mut response);
         self.outcomes.count(response.status());
         tracked.answered(response)
     }
@@ -291,5 +290,10 @@ impl Handler for Dispatch {
     async fn answer(&self, mut request: BoxedRequest, peer: Peer) -> Response<ResponseBody> {
         let client = self.proxies.client(peer.address(), request.headers_mut());
         self.answer_to(client, request).await
+    }
+
+    fn dress(&self, response: &mut Response<ResponseBody>) {
+        self.own.dress(response);
+        self.own.secure(response);
     }
 }

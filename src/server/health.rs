@@ -43,6 +43,10 @@ impl<A: Handler> Handler for Checked<A> {
             _ => self.handler.answer(request, peer).await,
         }
     }
+
+    fn dress(&self, response: &mut Response<ResponseBody>) {
+        self.handler.dress(response);
+    }
 }
 
 impl HealthCheck {

@@ -57,8 +57,12 @@ impl Handler for PlainHttp {
         }
         let tracked = self.origin.begin(&mut request, &client);
         let mut response = self.origin.redirect.respond(&client, &request);
-        self.origin.own.dress(&mut response);
+        self.dress(&mut response);
         self.origin.own.add_fields(&mut response);
         tracked.answered(response)
+    }
+
+    fn dress(&self, response: &mut Response<ResponseBody>) {
+        self.origin.own.dress(response);
     }
 }

@@ -25,6 +25,9 @@ pub trait Handler: Send + Sync + 'static {
         request: BoxedRequest,
         peer: Peer,
     ) -> impl Future<Output = Response<ResponseBody>> + Send;
+
+    /// Gives an answer of the server's own, to a client for which there is no room, what those of this handler's have.
+    fn dress(&self, _response: &mut Response<ResponseBody>) {}
 }
 
 /// What clients of one kind of listener may take.

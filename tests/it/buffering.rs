@@ -146,6 +146,26 @@ async fn who_waits_for_100_continue_is_asked_for_what_is_allowed_alone() {
     gateway.stop().await;
 }
 
+#[tokio::test]
+async fn who_waits_for_100_continue_is_asked_where_bodies_are_streamed_too() {
+    let django = Django::start().await;
+    let gateway = Gateway::in_front_of(&django)
+        .set("buffering.unbuffered", vec!["/stream/"])
+        .start()
+        .await;
+    let browser = gateway.browser();
+    let mut raw = browser.raw().await;
+    let head = expecting(&browser, 500_000);
+    raw.send(head.replacen("POST /", "POST /stream/", 1)).await;
+    assert_eq!(raw.head().await.status(), 100);
+    raw.send(vec![b'x'; 500_000]).await;
+    assert_eq!(raw.answer().await.status(), 200);
+    let asked = django.only_request_to("/stream/");
+    assert_eq!(asked.header("expect"), None);
+    assert_eq!(asked.body.bytes.len(), 500_000);
+    gateway.stop().await;
+}
+
 fn expecting(browser: &Browser, length: usize) -> String {
     let host = browser.host();
     format!(

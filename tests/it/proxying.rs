@@ -9,7 +9,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 
 use crate::harness::browser::{Ask, RequestBody, whole};
-use crate::harness::{Answer, Browser, Django, Frontend, Gate, Gateway, eventually};
+use crate::harness::{Answer, Browser, Django, Frontend, Gate, Gateway, eventually, in_time};
 
 const BOTH: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 
@@ -632,6 +632,27 @@ async fn informational_answers_are_passed_over() {
     );
     for version in BOTH {
         assert_eq!(browser.ask_over(version, "/").send().await.text(), "ok");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn trailers_of_an_answer_end_here() {
+    let (django, gateway, browser) = stage().await;
+    let head = "HTTP/1.1 200 OK\r\nTrailer: Set-Cookie\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let body = "2\r\nok\r\n0\r\nSet-Cookie: sessionid=evil\r\n\r\n";
+    django.answers("/", Answer::raw(format!("{head}{body}")));
+    for version in BOTH {
+        let mut link = browser.connect(version).await;
+        let ask = browser.ask_over(version, "/").header("te", "trailers");
+        let mut answer = link.send(ask.finish()).await.unwrap();
+        assert!(!answer.headers().contains_key("trailer"), "{version:?}");
+        let mut text = Vec::new();
+        while let Some(frame) = in_time("a part", answer.frame()).await {
+            let part = frame.unwrap().into_data().expect("a part of the body");
+            text.extend_from_slice(&part);
+        }
+        assert_eq!(text, b"ok", "{version:?}");
     }
     gateway.stop().await;
 }

@@ -1,6 +1,7 @@
 //! The PROXY protocol: a proxy that does not read HTTP introduces its client.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
@@ -10,6 +11,9 @@ use tokio_rustls::TlsConnector;
 use crate::harness::gateway::Setup;
 use crate::harness::raw::{Answered, Raw};
 use crate::harness::{Django, Gateway, PATIENCE, eventually};
+
+/// Between two bytes: so that no header is whole within the time for it, and none of its pauses is as long.
+const DRIP: Duration = Duration::from_millis(25);
 
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n";
 const V1_UNKNOWN: &[u8] = b"PROXY UNKNOWN\r\n";
@@ -134,6 +138,28 @@ async fn who_says_nothing_is_closed_in_time() {
         raw.send(&V2[..13]).await;
         raw.expect_end().await;
     }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_header_that_drips_has_no_more_time_than_one_that_stalls() {
+    let django = Django::start().await;
+    let setup = introduced(&django).set("limits.tls_timeout", "200ms");
+    let gateway = setup.start().await;
+    for (address, header) in [(gateway.https(), V1), (gateway.http(), V2)] {
+        let mut raw = Raw::tcp(address).await;
+        let begun = Instant::now();
+        for byte in header {
+            // As long as the gateway takes them.
+            if !raw.try_send([*byte]).await {
+                break;
+            }
+            tokio::time::sleep(DRIP).await;
+        }
+        raw.expect_end().await;
+        assert!(begun.elapsed() < DRIP * u32::try_from(header.len()).unwrap() * 2);
+    }
+    assert!(django.requests().is_empty());
     gateway.stop().await;
 }
 
