@@ -4,6 +4,7 @@
 //! its own, because health and publishing stay up until the last socket is closed.
 
 mod addresses;
+mod certificates;
 mod error;
 mod internal;
 mod limits;
@@ -15,7 +16,7 @@ mod sessions;
 mod shared;
 mod whereabouts;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,15 +82,15 @@ impl Gateway {
             hosts: [&config.server.hosts[..], &config.server.redirect_hosts].concat(),
             addresses: OwnAddresses::of(&config).now(),
         };
-        let load = |tls| CertificateStore::load(tls, &names).map(Arc::new);
-        let store = config.tls.as_ref().map(load).transpose()?;
         let room = limits::share(&config);
         let shared = SharedParts::build(&config, names.addresses.clone(), room, drain.watch())?;
+        let store = certificates::load(&shared, &config, &names)?;
         let readiness = Readiness::new();
         let listeners = Listeners::bind(&config.server)?;
         let whereabouts = Whereabouts::tell(&config.state, &listeners, &config.server);
         let token = whereabouts.as_ref().map(Whereabouts::token);
-        let internal = internal::internal(&shared, &config, readiness.clone(), token);
+        let mut internal = internal::internal(&shared, &config, readiness.clone(), token);
+        internal.health = internal.health.with_certificates(store.clone());
         let inheritance = inheritance(&config, &shared);
         let redirect = public::redirect(config.mode, &listeners, &shared.hosts);
         let access = public::access(&shared, &config)?;
@@ -134,7 +135,7 @@ impl Gateway {
     }
 
     /// The local CA's certificate, where there is one: for those who shall trust it.
-    pub fn ca_file(&self) -> Option<&Path> {
+    pub fn ca_file(&self) -> Option<PathBuf> {
         self.store.as_ref()?.ca_file()
     }
 

@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
 
 use super::operations::Operations;
 use crate::net::drain::DrainWatch;
 use crate::proxy::queue::RequestQueue;
+use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 
 /// Whether traffic is welcome; handed to the code that binds the listeners and closes them.
@@ -42,6 +44,18 @@ pub struct Health {
     django: Box<dyn Fn() -> DjangoState + Send + Sync>,
     queue: Option<RequestQueue>,
     operations: Option<Operations>,
+    certificates: Option<Arc<CertificateStore>>,
+}
+
+/// A certificate as `/ready` tells of it.
+#[derive(Serialize)]
+struct CertificateText<'a> {
+    name: &'a str,
+    /// In seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 impl Readiness {
@@ -83,6 +97,7 @@ impl Health {
             django: Box::new(django),
             queue: None,
             operations: None,
+            certificates: None,
         }
     }
 
@@ -97,6 +112,13 @@ impl Health {
     #[must_use]
     pub fn with_operations(mut self, operations: Operations) -> Self {
         self.operations = Some(operations);
+        self
+    }
+
+    /// Tells when the certificates end, too, where there are any.
+    #[must_use]
+    pub fn with_certificates(mut self, certificates: Option<Arc<CertificateStore>>) -> Self {
+        self.certificates = certificates;
         self
     }
 
@@ -120,7 +142,10 @@ impl Health {
         };
         let queue = self.queue.as_ref().map(queue_text).unwrap_or_default();
         let ordered = self.operations.as_ref().map_or("", ordered_text);
-        let body = format!(r#"{{"status":"{text}","django":"{django}"{queue}{ordered}}}"#);
+        let certificates = self.certificates.as_deref().map(certificates_text);
+        let certificates = certificates.unwrap_or_default();
+        let body =
+            format!(r#"{{"status":"{text}","django":"{django}"{queue}{ordered}{certificates}}}"#);
         answer(status, "application/json", body)
     }
 }
@@ -150,6 +175,21 @@ fn ordered_text(operations: &Operations) -> &'static str {
         (false, true) => r#","paused":true"#,
         (true, true) => r#","maintenance":true,"paused":true"#,
     }
+}
+
+/// Which certificates are served, when they end, and what hinders their renewal.
+fn certificates_text(certificates: &CertificateStore) -> String {
+    let statuses = certificates.statuses();
+    let told: Vec<_> = statuses
+        .iter()
+        .map(|status| CertificateText {
+            name: &status.name,
+            expires: status.expires(),
+            error: status.trouble.as_deref(),
+        })
+        .collect();
+    let told = serde_json::to_string(&told).unwrap_or_default();
+    format!(r#","certificates":{told}"#)
 }
 
 fn answer(status: StatusCode, media_type: &'static str, body: String) -> Response<ResponseBody> {

@@ -11,15 +11,13 @@ use crate::config::{
     AuthUrl, Config, FolderAccess, FrontendConfig, Mode, SecretSource, ServerConfig, SocketConfig,
     TlsConfig,
 };
-use crate::tls::names::CertificateNames;
-use crate::tls::store::CertificateStore;
+use crate::tls::audit::audit;
 
 /// Prints what the configuration amounts to, or fails where its certificate cannot be used.
 pub(super) fn check(path: &Path, config: &Config) -> Result<(), CommandError> {
-    if let Some(tls @ TlsConfig::Files { .. }) = &config.tls {
-        let names = CertificateNames::default();
-        CertificateStore::load(tls, &names)
-            .map_err(|error| CommandError::Unusable(Box::new(error)))?;
+    let wrong = config.tls.as_ref().map(audit).unwrap_or_default();
+    if !wrong.is_empty() {
+        return Err(CommandError::Certificates(wrong));
     }
     // Nobody may be reading; the exit code says it all then.
     let _ = writeln!(
@@ -89,8 +87,14 @@ fn mode(config: &Config) -> String {
             "{mode}, certificate from a local CA in {}",
             directory.display()
         ),
-        Some(TlsConfig::Files { cert, .. }) => {
-            format!("{mode}, certificate from {}", cert.display())
+        Some(TlsConfig::Files(files)) => {
+            let from: Vec<_> = files.iter().map(|pair| pair.cert.display()).collect();
+            let word = if from.len() == 1 {
+                "certificate"
+            } else {
+                "certificates"
+            };
+            format!("{mode}, {word} from {}", joined(&from))
         }
     }
 }

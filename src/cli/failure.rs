@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use crate::app_server::AppEnd;
 use crate::config::ConfigErrors;
+use crate::tls::error::TlsError;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub enum CommandError {
         /// All that is wrong.
         errors: ConfigErrors,
     },
-    /// The configuration names something that cannot be used, a certificate say.
-    Unusable(Box<dyn Error + Send + Sync>),
+    /// Certificates cannot be used, or should not: all that is wrong.
+    Certificates(Vec<TlsError>),
     /// The gateway could not start.
     Start(Box<dyn Error + Send + Sync>),
     /// A running gateway could not be told something: there is none, or it did not answer.
@@ -39,7 +40,9 @@ impl CommandError {
     /// it is the one that failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration { .. } | Self::Unusable(_) | Self::Refused(_) => ExitCode::from(2),
+            Self::Configuration { .. } | Self::Certificates(_) | Self::Refused(_) => {
+                ExitCode::from(2)
+            }
             Self::Start(_) | Self::Away(_) | Self::Interrupted => ExitCode::FAILURE,
             Self::AppServer(end) => ExitCode::from(end.code()),
         }
@@ -63,15 +66,14 @@ impl fmt::Display for CommandError {
                     "{errors}\n\nerror: {path} cannot be used: {count} {findings}"
                 )
             }
-            Self::Unusable(error) | Self::Start(error) => {
-                write!(f, "error: {error}")?;
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    write!(f, "\n  caused by: {error}")?;
-                    cause = error.source();
+            Self::Certificates(errors) => {
+                for (number, error) in errors.iter().enumerate() {
+                    f.write_str(if number > 0 { "\n" } else { "" })?;
+                    write_chain(f, error)?;
                 }
                 Ok(())
             }
+            Self::Start(error) => write_chain(f, &**error),
             Self::Away(what) | Self::Refused(what) => write!(f, "error: {what}"),
             Self::AppServer(end) => write!(f, "error: Django's server {end}"),
             Self::Interrupted => {
@@ -79,6 +81,16 @@ impl fmt::Display for CommandError {
             }
         }
     }
+}
+
+fn write_chain(f: &mut fmt::Formatter<'_>, error: &(dyn Error + 'static)) -> fmt::Result {
+    write!(f, "error: {error}")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(f, "\n  caused by: {error}")?;
+        cause = error.source();
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ pub(super) fn log(gateway: &Gateway, mode: Mode, server: &ServerConfig) {
     let http = addresses.http.iter().map(ToString::to_string);
     let http: Vec<_> = http.chain(sockets.map(ToString::to_string)).collect();
     let (https, http) = (joined(&addresses.https), http.join(","));
-    let ca = gateway.ca_file().map(|ca| display(ca.display()));
+    let ca_file = gateway.ca_file();
+    let ca = ca_file.as_ref().map(|ca| display(ca.display()));
     let url = url(
         server.hosts.iter().find(|host| !host.starts_with("*.")),
         addresses.https.first(),

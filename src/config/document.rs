@@ -3,11 +3,14 @@
 //! `load` makes one; each section's `read` takes its [`Section`] from it. The surprise: reading
 //! goes on after a finding with the default in its place, so that all findings come at once.
 
-use toml::de::DeTable;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
 
 use super::error::{ConfigError, Location};
 use super::findings::{Findings, found};
 use super::section::Section;
+
+type KeyAndValue<'a> = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>);
 
 /// A file that was parsed, with what is wrong in it.
 pub(super) struct Document<'a> {
@@ -16,10 +19,11 @@ pub(super) struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// A section that may stand once.
+    /// A section that may stand once. A dot in the name leads into another section.
     pub(super) fn section(&mut self, name: &'static str) -> Section<'_, 'a> {
         let mut table = None;
-        if let Some((key, value)) = self.root.get_key_value(name) {
+        let found_at = self.find(name);
+        if let Some((key, value)) = found_at {
             table = value.get_ref().as_table();
             if table.is_none() {
                 let place = self.findings.at(key.span());
@@ -35,9 +39,9 @@ impl<'a> Document<'a> {
                 );
             }
         }
-        let place = self.root.get(name).map_or_else(
+        let place = found_at.map_or_else(
             || Location::File(self.findings.path.to_owned()),
-            |value| self.findings.at(value.span()),
+            |(_, value)| self.findings.at(value.span()),
         );
         Section {
             findings: &mut self.findings,
@@ -51,7 +55,7 @@ impl<'a> Document<'a> {
     /// The entries of a section that may stand many times.
     pub(super) fn entries(&mut self, name: &'static str) -> Vec<TableEntry<'a>> {
         self.findings.known.repeated(name);
-        let Some(value) = self.root.get(name) else {
+        let Some((_, value)) = self.find(name) else {
             return Vec::new();
         };
         let elements = value
@@ -85,6 +89,17 @@ impl<'a> Document<'a> {
             );
             Vec::new()
         })
+    }
+
+    /// What stands for a section; where that is no table, the section that it would be in says so.
+    fn find(&self, name: &str) -> Option<KeyAndValue<'a>> {
+        let mut table = self.root;
+        let mut parts = name.split('.');
+        let last = parts.next_back()?;
+        for part in parts {
+            table = table.get(part)?.get_ref().as_table()?;
+        }
+        table.get_key_value(last)
     }
 
     /// One of the entries.

@@ -128,7 +128,7 @@ fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Confi
     let tls = TlsConfig::read(document);
     let usual = match tls {
         TlsConfig::LocalCa { .. } => Mode::Dev,
-        TlsConfig::Files { .. } => Mode::Production,
+        TlsConfig::Files(_) => Mode::Production,
     };
     let (server, mode) = ServerConfig::read(document, usual);
     let frontend = FrontendConfig::read(document, &mut claims, &server);

@@ -1,10 +1,14 @@
-//! `[tls]`: where the certificate comes from.
+//! `[tls]`: where certificates come from.
+//!
+//! Read by `load`. The surprise: the first pair is the one that clients get who ask for a name that none
+//! holds, or for no name, so the order counts.
 
 use std::path::PathBuf;
 
 use super::document::Document;
+use super::section::Section;
 
-/// `[tls]`: where the certificate comes from.
+/// `[tls]`: where certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TlsConfig {
     /// A local CA under this directory, made on first start.
@@ -12,19 +16,52 @@ pub enum TlsConfig {
         /// `certs/` beside `gateway.toml`.
         directory: PathBuf,
     },
-    /// PEM files, the leaf first in `cert`.
-    Files {
-        /// The certificate chain.
-        cert: PathBuf,
-        /// The private key.
-        key: PathBuf,
-    },
+    /// Pairs of PEM files, never none: `cert` and `key` first, then `certificates`.
+    Files(Vec<CertificateFiles>),
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate chain in PEM form, the leaf first.
+    pub cert: PathBuf,
+    /// The private key in PEM form.
+    pub key: PathBuf,
 }
 
 impl TlsConfig {
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let mut section = document.section("tls");
+        section.findings.known.add("tls", "certificates");
+        let directory = section.findings.folder.join("certs");
+        let first = CertificateFiles::read(&mut section, "set both, or neither for a local CA");
+        let mut files = Vec::from_iter(first);
+        for entry in document.entries("tls.certificates") {
+            let mut section = document.entry(entry);
+            let found = CertificateFiles::read(&mut section, "each certificate has its key");
+            match found {
+                Some(pair) if files.iter().any(|other| other.cert == pair.cert) => section.refuse(
+                    "cert",
+                    &format!("{} is there already", pair.cert.display()),
+                    Some("leave one of the two out"),
+                ),
+                Some(pair) => files.push(pair),
+                None if section.has("cert") || section.has("key") => {}
+                None => section.refuse("cert", "is missing, and key", None),
+            }
+        }
+        if files.is_empty() {
+            Self::LocalCa { directory }
+        } else {
+            Self::Files(files)
+        }
+    }
+}
+
+impl CertificateFiles {
+    /// The pair that a table names; `hint` says what half of one lacks.
+    fn read(section: &mut Section<'_, '_>, hint: &str) -> Option<Self> {
         let paths = ["cert", "key"].map(|name| {
             let path = section.path(name)?;
             if !path.is_file() {
@@ -32,22 +69,14 @@ impl TlsConfig {
             }
             Some(path)
         });
-        match paths {
-            [Some(cert), Some(key)] => return Self::Files { cert, key },
-            [Some(_), None] => section.refuse(
-                "cert",
-                "is set, but tls.key is not",
-                Some("set both, or neither for a local CA"),
-            ),
-            [None, Some(_)] => section.refuse(
-                "key",
-                "is set, but tls.cert is not",
-                Some("set both, or neither for a local CA"),
-            ),
-            [None, None] => {}
-        }
-        Self::LocalCa {
-            directory: section.findings.folder.join("certs"),
-        }
+        let (set, missing) = match paths {
+            [Some(cert), Some(key)] => return Some(Self { cert, key }),
+            [Some(_), None] => ("cert", "key"),
+            [None, Some(_)] => ("key", "cert"),
+            [None, None] => return None,
+        };
+        let message = format!("is set, but {}.{missing} is not", section.name);
+        section.refuse(set, &message, Some(hint));
+        None
     }
 }

@@ -26,25 +26,32 @@ impl Document<'_> {
                 self.refuse_key(key, &format!("{what} `{}`", name.escape_debug()), hint);
                 continue;
             }
-            // What stands where another shape is expected is a finding already.
-            let repeated = self.findings.known.repeated.contains(&name);
-            match value.get_ref() {
-                DeValue::Table(table) if !repeated => self.refuse_unknown_in(name, table),
-                DeValue::Array(entries) if repeated => {
-                    let tables = entries
-                        .iter()
-                        .filter_map(|entry| entry.get_ref().as_table());
-                    tables.for_each(|table| self.refuse_unknown_in(name, table));
-                }
-                _ => {}
+            self.refuse_unknown_below(name, value.get_ref());
+        }
+    }
+
+    /// What stands where another shape is expected is a finding already.
+    fn refuse_unknown_below(&mut self, section: &str, value: &DeValue<'_>) {
+        let repeated = self.findings.known.repeated.contains(&section);
+        match value {
+            DeValue::Table(table) if !repeated => self.refuse_unknown_in(section, table),
+            DeValue::Array(entries) if repeated => {
+                let tables = entries
+                    .iter()
+                    .filter_map(|entry| entry.get_ref().as_table());
+                tables.for_each(|table| self.refuse_unknown_in(section, table));
             }
+            _ => {}
         }
     }
 
     fn refuse_unknown_in(&mut self, section: &str, table: &DeTable<'_>) {
-        for key in table.keys() {
+        for (key, value) in table {
             let name = key.get_ref().as_ref();
-            if !self.findings.known.has(section, name) {
+            let inner = format!("{section}.{name}");
+            if self.findings.known.sections.contains_key(inner.as_str()) {
+                self.refuse_unknown_below(&inner, value.get_ref());
+            } else if !self.findings.known.has(section, name) {
                 let shown = name.escape_debug();
                 let place = format!(" in {}", self.findings.known.header(section));
                 let hint = self.findings.known.key_hint(section, name);
@@ -63,12 +70,14 @@ impl Document<'_> {
     pub(super) fn refuse_unknown_variables(&mut self) {
         for (variable, section, key) in self.findings.environment.keys() {
             let known = &self.findings.known;
-            let repeated = known.repeated.contains(&section.as_str());
+            let list = format!("{section}.{key}");
+            let is_list = known.repeated.contains(&list.as_str());
+            let repeated = is_list || known.repeated.contains(&section.as_str());
             let in_section = known.sections.get(section.as_str());
             if !repeated && in_section.is_some_and(|keys| keys.contains(&key.as_str())) {
                 continue;
             }
-            let header = known.header(&section);
+            let header = known.header(if is_list { &list } else { &section });
             let (message, hint) = match in_section {
                 Some(_) if repeated => (
                     format!("{header} cannot be set by a variable"),

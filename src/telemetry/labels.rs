@@ -1,6 +1,6 @@
 //! The labels of metrics.
 //!
-//! Known to the rest by `metrics`. The surprise: but for the names of upstreams they are from fixed sets, so that
+//! Known to the rest by `metrics`. The surprise: but for the names of upstreams and certificates they are from fixed sets, so that
 //! nobody outside can make the exposition grow.
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -47,6 +47,13 @@ pub struct ReasonLabel {
 pub struct UpstreamName {
     /// `django`, `frontend`, a route's path.
     pub upstream: String,
+}
+
+/// A certificate, by the first of its names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct CertificateName {
+    /// `www.example.com`
+    pub name: String,
 }
 
 /// Where bodies are kept.

@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+pub use super::certificate_metrics::CertificateMetrics;
 pub use super::labels::{
     CodeLabel, KindLabel, OutcomeLabel, PiggybackLabel, PlaceLabel, ReasonLabel, UpstreamName,
 };
@@ -77,6 +78,8 @@ pub struct Metrics {
     pub paused: Gauge,
     /// Requests that wait for its end.
     pub pause_waiting: Gauge,
+    /// The certificates that are served.
+    pub certificates: CertificateMetrics,
     /// Starts of Django's server after the first, where the gateway runs it.
     pub app_restarts: Counter,
     /// Lines of the access log that could not be written.
@@ -187,6 +190,7 @@ impl Metrics {
     }
 
     fn register_server(&self, r: &mut Registry) {
+        self.certificates.register(r);
         r.register(
             "app_restarts",
             "Starts of Django's server after the first, where the gateway runs it",

@@ -1,5 +1,6 @@
 //! Counters and the log, what its lines are about, and what keeps it from being flooded.
 
+mod certificate_metrics;
 mod labels;
 pub mod log;
 pub mod metrics;

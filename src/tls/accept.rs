@@ -8,8 +8,11 @@ use std::io;
 use std::sync::Arc;
 
 pub use rustls::ServerConfig;
+use rustls::server::{NoServerSessionStorage, ProducesTickets};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
+
+use super::by_name::CertificatesByName;
 
 /// What the gateway offers by ALPN, the preferred first.
 pub(super) const OFFERED: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -33,6 +36,26 @@ impl fmt::Display for Protocol {
             Self::Http2 => "HTTP/2",
         })
     }
+}
+
+/// How the server's half speaks, still without a certificate.
+pub(super) fn server_config(
+    ticketer: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, rustls::Error> {
+    let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+    let mut config = ServerConfig::builder_with_provider(super::provider())
+        .with_protocol_versions(&versions)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(CertificatesByName::default()));
+    config.alpn_protocols = OFFERED.map(<[u8]>::to_vec).to_vec();
+    config.ticketer = ticketer;
+    // Tickets resume without any memory here; the default keeps 256 sessions besides, and sends
+    // two.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 1;
+    // Early data can be replayed by anybody who has recorded it.
+    config.max_early_data_size = 0;
+    Ok(config)
 }
 
 /// Performs the handshake with the certificate of now. The stream comes back with an error.

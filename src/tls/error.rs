@@ -1,7 +1,7 @@
 //! Why there is no certificate to serve.
 //!
-//! Made by this module only; a start stops with it, a running gateway logs it and keeps what it
-//! has.
+//! Made by this module only; a start stops with it, `gatepost check` lists them all, a running gateway
+//! logs it and keeps what it has.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,27 @@ pub enum TlsError {
         cert: PathBuf,
         /// The key file.
         key: PathBuf,
+    },
+    /// Nobody accepts it any more.
+    #[error("the certificate {} has expired on {ends}; renew it", cert.display())]
+    Expired {
+        /// The certificate file.
+        cert: PathBuf,
+        /// When it ended.
+        ends: String,
+    },
+    /// Only one of two certificates would ever be presented.
+    #[error(
+        "the certificates {first} and {second} both hold the name {name}, and only the first would be \
+         presented for it; leave one of them out"
+    )]
+    SharedName {
+        /// The name.
+        name: String,
+        /// The one that is named first.
+        first: String,
+        /// The other.
+        second: String,
     },
     /// Well formed, but not for a TLS server.
     #[error("the certificate {} with the key {} cannot be used", cert.display(), key.display())]
@@ -168,4 +189,16 @@ fn reading_hint(source: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "the gateway's user may not read it",
         _ => "look at the file",
     }
+}
+
+/// An error and its causes in one line.
+pub(super) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -1,24 +1,29 @@
 //! A certificate and its key from PEM files.
 //!
-//! Called by the store, for the user's own files and for those of the local CA. The surprise: an
-//! expired certificate is served with a warning, because a site with one is better than none.
+//! Used for the user's own files and for those of the local CA.
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use x509_parser::time::ASN1Time;
 
 use super::error::{Role, TlsError};
-use crate::unix_time;
+use super::leaf::Leaf;
 
 /// A certificate chain, the leaf first, with the key that belongs to it.
 pub(super) struct Pair {
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: CertifiedKey,
+    pub(super) leaf: Leaf,
+    pub(super) key: Arc<CertifiedKey>,
+}
+
+impl Pair {
+    /// The site's own certificate, which is never missing from a chain that was loaded.
+    pub(super) fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.key.cert.first()
+    }
 }
 
 /// Which version of a file is on the disk; `None` where there is none.
@@ -51,8 +56,12 @@ pub(super) fn pair(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Pair, rustls::Error> {
-    let key = CertifiedKey::from_der(chain.clone(), key, &super::provider())?;
-    Ok(Pair { chain, key })
+    let leaf = chain.first().map(Leaf::of).unwrap_or_default();
+    let key = CertifiedKey::from_der(chain, key, &super::provider())?;
+    Ok(Pair {
+        leaf,
+        key: Arc::new(key),
+    })
 }
 
 /// Reads the certificates of a file.
@@ -107,49 +116,4 @@ pub(super) fn version(path: &Path) -> Option<Version> {
         size: found.size(),
         changed: (found.ctime(), found.ctime_nsec()),
     })
-}
-
-/// Warns where browsers will refuse a certificate because of its dates.
-pub(super) fn warn_of_dates(leaf: &CertificateDer<'_>, path: &Path) {
-    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(leaf) else {
-        return;
-    };
-    let (validity, now) = (parsed.validity(), ASN1Time::now());
-    let cert = path.display();
-    if now > validity.not_after {
-        let since = &validity.not_after;
-        tracing::warn!(%cert, %since, "the certificate has expired; browsers refuse it: renew it");
-    } else if now < validity.not_before {
-        let from = &validity.not_before;
-        tracing::warn!(%cert, %from, "the certificate is not valid yet; is the clock right?");
-    }
-}
-
-/// From when until when a certificate is valid.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lifetime {
-    pub(super) begins: SystemTime,
-    pub(super) ends: SystemTime,
-}
-
-impl Lifetime {
-    /// One that has begun.
-    pub(super) fn until(ends: SystemTime) -> Self {
-        let begins = SystemTime::UNIX_EPOCH;
-        Self { begins, ends }
-    }
-
-    /// That of this certificate; `None`: it cannot be read.
-    pub(super) fn of(leaf: &CertificateDer<'_>) -> Option<Self> {
-        let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
-        let moment = |time: &ASN1Time| {
-            let seconds = u64::try_from(time.timestamp()).ok()?;
-            unix_time::moment(Duration::from_secs(seconds))
-        };
-        let validity = parsed.validity();
-        Some(Self {
-            begins: moment(&validity.not_before)?,
-            ends: moment(&validity.not_after)?,
-        })
-    }
 }

@@ -11,12 +11,12 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::extensions::GeneralName;
 
 use super::error::TlsError;
 use super::files::{self, Pair};
 use super::folder::{LockedFolder, Readers};
 use super::issue::{self, Issued};
+use super::leaf::Leaf;
 use super::names::{CertificateNames, CertifiedName};
 
 /// A certificate that ends sooner is replaced.
@@ -85,7 +85,7 @@ impl LocalCa {
         }
         let broken = |source| TlsError::broken_ca(&self.directory, source);
         let ca = Ca::read(&cert, &key).map_err(broken)?;
-        if ends_soon(&ca.cert) {
+        if ends_soon(&Leaf::of(&ca.cert)) {
             let ca = cert.display();
             tracing::warn!(%ca, "the local CA is about to expire and is replaced: trust the new one");
             return Ok(None);
@@ -111,10 +111,11 @@ impl LocalCa {
             &self.directory.join("leaf.key"),
         )
         .ok()?;
-        let leaf = pair.chain.first()?;
+        let leaf = pair.certificate()?;
         let wanted = wanted.all();
-        let fits = named(leaf)? == wanted.iter().map(|name| name.written.clone()).collect()
-            && !ends_soon(leaf)
+        let named: BTreeSet<&str> = pair.leaf.names.iter().map(String::as_str).collect();
+        let fits = named == wanted.iter().map(|name| name.written.as_str()).collect()
+            && !ends_soon(&pair.leaf)
             && issue::accepts(&ca.cert, leaf, &wanted).is_ok();
         fits.then_some(pair)
     }
@@ -148,7 +149,7 @@ impl LocalCa {
 impl Ca {
     fn read(cert: &Path, key: &Path) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let pair = files::load(cert, key)?;
-        let cert = pair.chain.into_iter().next().ok_or("it is empty")?;
+        let cert = pair.certificate().cloned().ok_or("it is empty")?;
         let PrivateKeyDer::Pkcs8(key) = files::read_key(key)? else {
             return Err("ca.key is not in PKCS#8 form".into());
         };
@@ -186,24 +187,7 @@ impl Wanted {
     }
 }
 
-/// The names of a certificate, as configuration writes them.
-pub(super) fn named(leaf: &CertificateDer<'_>) -> Option<BTreeSet<String>> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(leaf).ok()?;
-    let names = parsed.subject_alternative_name().ok()??;
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => written_address(bytes),
-        _ => None,
-    };
-    Some(names.value.general_names.iter().filter_map(name).collect())
-}
-
-fn written_address(bytes: &[u8]) -> Option<String> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(std::net::IpAddr::from);
-    let v6 = <[u8; 16]>::try_from(bytes).map(std::net::IpAddr::from);
-    Some(v4.or(v6).ok()?.to_string())
-}
-
-fn ends_soon(cert: &CertificateDer<'_>) -> bool {
-    files::Lifetime::of(cert).is_none_or(|life| life.ends < SystemTime::now() + RENEWAL)
+fn ends_soon(certificate: &Leaf) -> bool {
+    let lifetime = certificate.lifetime;
+    lifetime.is_none_or(|life| life.ends < SystemTime::now() + RENEWAL)
 }

@@ -4,13 +4,20 @@
 //! server type stays in this module, because the next rustls reshapes them.
 
 pub mod accept;
+pub mod audit;
+mod by_name;
+mod certificates;
 pub mod error;
 mod files;
 mod folder;
 mod issue;
+mod leaf;
+mod local;
 mod local_ca;
 pub mod names;
+pub mod status;
 pub mod store;
+mod watched;
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use super::accept::{Protocol, handshake};
 use super::error::TlsError;
 use super::names::CertificateNames;
 use super::store::CertificateStore;
-use crate::config::TlsConfig;
+use crate::config::{CertificateFiles, TlsConfig};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
@@ -59,6 +59,8 @@ type Met = (
     std::io::Result<Protocol>,
 );
 
+mod several;
+
 /// Both halves of one handshake.
 async fn meet(store: &CertificateStore, client: ClientConfig, name: &str) -> Met {
     let (near, far) = tokio::io::duplex(16 * 1024);
@@ -92,11 +94,11 @@ async fn the_local_certificate_is_accepted_by_name_and_by_address() {
         "192.168.7.20",
         "fd00::7",
     ] {
-        let (client, _) = meet(&store, client(ca, BOTH, &[]), name).await;
+        let (client, _) = meet(&store, client(&ca, BOTH, &[]), name).await;
         assert!(client.is_ok(), "{name}: {:?}", client.err());
     }
     for name in ["example.org", "192.168.7.21"] {
-        let (client, _) = meet(&store, client(ca, BOTH, &[]), name).await;
+        let (client, _) = meet(&store, client(&ca, BOTH, &[]), name).await;
         assert!(client.is_err(), "{name}");
     }
 }
@@ -113,10 +115,10 @@ async fn alpn_prefers_http2_and_refuses_what_is_unknown() {
         (&[], Protocol::Http1),
     ];
     for (offered, expected) in offers {
-        let (_, protocol) = meet(&store, client(ca, BOTH, offered), "localhost").await;
+        let (_, protocol) = meet(&store, client(&ca, BOTH, offered), "localhost").await;
         assert_eq!(protocol.unwrap(), expected);
     }
-    let (client, server) = meet(&store, client(ca, BOTH, &[b"spdy/3"]), "localhost").await;
+    let (client, server) = meet(&store, client(&ca, BOTH, &[b"spdy/3"]), "localhost").await;
     assert!(
         client
             .unwrap_err()
@@ -131,15 +133,15 @@ async fn tls_1_2_and_1_3_resume_by_ticket_also_after_a_renewal() {
     let folder = tempfile::tempdir().unwrap();
     let store = local(folder.path(), &names(&["localhost"], &[]));
     for version in BOTH {
-        let config = client(store.ca_file().unwrap(), &[version], &[b"h2"]);
+        let config = client(&store.ca_file().unwrap(), &[version], &[b"h2"]);
         let first = exchange(&store, config.clone()).await;
         assert_eq!(first, Some(rustls::HandshakeKind::Full));
         let before = store.server_config();
-        store.look(vec![IpAddr::from([10, 0, 0, 9])]).unwrap();
+        assert!(store.look(vec![IpAddr::from([10, 0, 0, 9])]).is_empty());
         assert!(!Arc::ptr_eq(&before, &store.server_config()));
         let second = exchange(&store, config).await;
         assert_eq!(second, Some(rustls::HandshakeKind::Resumed));
-        store.look(Vec::new()).unwrap();
+        assert!(store.look(Vec::new()).is_empty());
     }
 }
 
@@ -244,7 +246,7 @@ async fn a_star_is_named_and_kept_for_the_next_start() {
         ("a.b.app.test", false),
         ("shop.example", false),
     ] {
-        let (client, _) = meet(&store, client(ca, BOTH, &[]), name).await;
+        let (client, _) = meet(&store, client(&ca, BOTH, &[]), name).await;
         assert_eq!(client.is_ok(), accepted, "{name}");
     }
     local(folder.path(), &names);
@@ -398,7 +400,9 @@ fn a_host_beyond_the_constraints_makes_a_new_ca_and_an_address_does_not() {
 
 fn named(folder: &Path) -> Vec<String> {
     let leaf = CertificateDer::from_pem_file(folder.join("leaf.pem")).unwrap();
-    super::local_ca::named(&leaf).unwrap().into_iter().collect()
+    let mut names = super::leaf::Leaf::of(&leaf).names;
+    names.sort();
+    names
 }
 
 #[test]
@@ -438,10 +442,10 @@ fn bring(folder: &Path, host: &str) -> TlsConfig {
     let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
     fs::write(folder.join("site.pem"), made.cert.pem()).unwrap();
     fs::write(folder.join("site.key"), made.signing_key.serialize_pem()).unwrap();
-    TlsConfig::Files {
+    TlsConfig::Files(vec![CertificateFiles {
         cert: folder.join("site.pem"),
         key: folder.join("site.key"),
-    }
+    }])
 }
 
 fn refusal(config: &TlsConfig) -> String {
@@ -485,22 +489,30 @@ fn changed_files_are_taken_once_they_rest_and_broken_ones_keep_the_old() {
     let first = store.server_config();
     let unchanged = || Arc::ptr_eq(&first, &store.server_config());
 
-    store.look(Vec::new()).unwrap();
+    let look = || store.look(Vec::new()).len();
+    let trouble = || store.statuses()[0].trouble.clone();
+
+    assert_eq!(look(), 0);
     assert!(unchanged());
     fs::write(folder.path().join("site.pem"), "half").unwrap();
-    assert!(
-        store.look(Vec::new()).is_ok(),
-        "not judged while it changes"
-    );
-    assert!(store.look(Vec::new()).is_err());
-    assert!(store.look(Vec::new()).is_ok(), "said once");
+    assert_eq!(look(), 0, "not judged while it changes");
+    assert_eq!(look(), 1);
+    assert_eq!(look(), 0, "said once");
     assert!(unchanged());
+    assert!(trouble().unwrap().contains("holds no certificate"));
+    assert_eq!(
+        store.statuses()[0].name,
+        "a.example",
+        "of the one that is served"
+    );
 
     bring(folder.path(), "b.example");
-    store.look(Vec::new()).unwrap();
+    assert_eq!(look(), 0);
     assert!(unchanged());
-    store.look(Vec::new()).unwrap();
+    assert_eq!(look(), 0);
     assert!(!unchanged());
+    assert_eq!(trouble(), None);
+    assert_eq!(store.statuses()[0].name, "b.example");
 }
 
 #[tokio::test(start_paused = true)]

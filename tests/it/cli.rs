@@ -141,6 +141,33 @@ fn a_certificate_that_is_none_is_named() {
     );
 }
 
+#[test]
+fn all_certificates_that_cannot_be_used_are_findings_of_a_check() {
+    let pair = |name: &str| format!("{{ cert = \"{name}.pem\", key = \"{name}.key\" }}");
+    let certificates = [pair("a"), pair("b"), pair("c")].join(", ");
+    let folder = folder_with(&format!("{LOCAL}[tls]\ncertificates = [{certificates}]\n"));
+    for name in ["a", "b", "c"] {
+        let made = rcgen::generate_simple_self_signed(vec!["shop.test".to_owned()]).unwrap();
+        let write = |end: &str, text: String| {
+            fs::write(folder.path().join(format!("{name}.{end}")), text).unwrap();
+        };
+        write("pem", made.cert.pem());
+        write("key", made.signing_key.serialize_pem());
+    }
+    fs::write(folder.path().join("c.key"), "not PEM\n").unwrap();
+    let (code, stdout, stderr) = output(folder.path(), &["check"]);
+    assert_eq!((code, stdout.as_str()), (Some(2), ""), "{stderr}");
+    let errors: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    let [broken, shared] = &errors[..] else {
+        panic!("{stderr}");
+    };
+    assert!(broken.contains("c.key holds no private key in PEM form"));
+    assert!(shared.contains("both hold the name shop.test"));
+}
+
 /// A running gateway, killed when dropped.
 struct Running {
     child: Child,

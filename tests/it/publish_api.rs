@@ -580,8 +580,12 @@ async fn health_and_metrics_are_open_and_django_shows_in_the_body_only() {
     assert_eq!(api.get("/live").await.text(), "ok");
     let ready = api.get("/ready").await;
     assert_eq!(
-        (ready.status(), ready.json()),
-        (200, json!({"status": "ready", "django": "unknown"}))
+        (
+            ready.status(),
+            &ready.json()["status"],
+            &ready.json()["django"]
+        ),
+        (200, &json!("ready"), &json!("unknown"))
     );
     let ann = ann(&gateway).await;
     assert_eq!(api.get("/ready").await.json()["django"], "reachable");

@@ -29,8 +29,12 @@ impl Authority {
 
     /// A certificate for `localhost`, and its key.
     fn issue(&self) -> (String, String) {
+        self.issue_for("localhost")
+    }
+
+    fn issue_for(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         (cert.pem(), key.serialize_pem())
     }
@@ -154,6 +158,58 @@ async fn a_broken_renewal_keeps_the_old_certificate_and_is_said_once() {
     assert_eq!(said(), 1);
     gateway.terminate();
     assert!(gateway.exit().await.success());
+}
+
+#[tokio::test]
+async fn each_name_gets_its_own_certificate_and_operators_see_when_it_ends() {
+    let django = Django::start().await;
+    let authority = Authority::new();
+    let (cert, key) = authority.issue_for("*.shop.test");
+    let further = toml::toml! {
+        cert = "certs/shop.pem"
+        key = "certs/shop.key"
+    };
+    let gateway = authority
+        .certifies(Gateway::in_front_of(&django))
+        .set("server.hosts", vec!["localhost", "*.shop.test"])
+        .set("tls.certificates", vec![toml::Value::from(further)])
+        .file("certs/shop.pem", cert)
+        .file("certs/shop.key", key)
+        .start()
+        .await;
+    for name in ["localhost", "anns.shop.test"] {
+        assert_eq!(gateway.browser_calling(name).get("/").await.status, 200);
+    }
+    let shop = gateway.browser_calling("bobs.shop.test");
+    let first = presented(&shop).await.unwrap();
+    let told = async || gateway.api().get("/ready").await.json()["certificates"].clone();
+    let ends = told().await[1]["expires"].as_u64().unwrap();
+    let names =
+        json!([{"name": "localhost", "expires": ends}, {"name": "*.shop.test", "expires": ends}]);
+    assert_eq!(told().await, names);
+    let metrics = gateway.api().get("/metrics").await.text();
+    let gauge = format!("gatepost_certificate_expires_seconds{{name=\"*.shop.test\"}} {ends}\n");
+    assert!(metrics.contains(&gauge), "{metrics}");
+
+    let failed = "gatepost_certificate_renewals_total{outcome=\"failed\"}";
+    std::fs::write(gateway.folder().join("certs/shop.key"), "half").unwrap();
+    eventually_some(PATIENCE, async || {
+        (gateway.api().metric(failed).await > 0.0).then_some(())
+    })
+    .await;
+    let error = told().await[1]["error"].to_string();
+    assert!(error.contains("shop.key holds no private key"), "{error}");
+    assert_eq!(presented(&shop).await.unwrap(), first);
+
+    let (cert, key) = authority.issue_for("*.shop.test");
+    std::fs::write(gateway.folder().join("certs/shop.pem"), cert).unwrap();
+    std::fs::write(gateway.folder().join("certs/shop.key"), key).unwrap();
+    eventually_some(PATIENCE, async || {
+        (presented(&shop).await.unwrap() != first).then_some(())
+    })
+    .await;
+    assert_eq!(told().await[1]["error"], json!(null));
+    gateway.stop().await;
 }
 
 #[tokio::test]
