@@ -15,7 +15,7 @@
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`], [`app_server`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
 //! | 1 | [`config`] |
-//! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`] over [`secret`], [`state_folder`] and [`unix_time`] |
+//! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`state_folder`] and [`unix_time`] |
 
 pub mod admin;
 pub mod app;
@@ -34,6 +34,7 @@ pub mod net;
 pub mod proxy;
 pub mod publication;
 pub mod publish;
+pub mod sealing;
 pub mod secret;
 pub mod server;
 pub mod session;

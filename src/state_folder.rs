@@ -69,6 +69,11 @@ impl StateFolder {
         self.path.join("maintenance")
     }
 
+    /// The keys of session tickets.
+    pub fn tickets(&self) -> PathBuf {
+        self.path.join("tickets")
+    }
+
     /// How far the transactional outbox was pulled.
     pub fn cursor(&self) -> PathBuf {
         self.path.join("outbox")

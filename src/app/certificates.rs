@@ -9,6 +9,7 @@ use super::shared::SharedParts;
 use crate::config::Config;
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
+use crate::tls::tickets::TicketFile;
 
 /// What is served by HTTPS; nothing where a proxy in front ends TLS.
 pub(super) fn load(
@@ -19,6 +20,12 @@ pub(super) fn load(
     let Some(tls) = &config.tls else {
         return Ok(None);
     };
-    let store = CertificateStore::load(tls, names)?;
-    Ok(Some(Arc::new(store.counting(&shared.metrics.certificates))))
+    let tickets = TicketFile {
+        path: tls.ticket_file.clone(),
+        secrets: shared.secrets.clone(),
+    };
+    let store = CertificateStore::load(&tls.source, names)?
+        .keeping_tickets(tickets)?
+        .counting(&shared.metrics.certificates);
+    Ok(Some(Arc::new(store)))
 }

@@ -8,14 +8,15 @@ use std::path::Path;
 
 use super::CommandError;
 use crate::config::{
-    AuthUrl, Config, FolderAccess, FrontendConfig, Mode, SecretSource, ServerConfig, SocketConfig,
-    TlsConfig,
+    AuthUrl, CertificateSource, Config, FolderAccess, FrontendConfig, Mode, SecretSource,
+    ServerConfig, SocketConfig,
 };
 use crate::tls::audit::audit;
 
 /// Prints what the configuration amounts to, or fails where its certificate cannot be used.
 pub(super) fn check(path: &Path, config: &Config) -> Result<(), CommandError> {
-    let wrong = config.tls.as_ref().map(audit).unwrap_or_default();
+    let wrong = config.tls.as_ref().map(|tls| audit(&tls.source));
+    let wrong = wrong.unwrap_or_default();
     if !wrong.is_empty() {
         return Err(CommandError::Certificates(wrong));
     }
@@ -81,13 +82,13 @@ fn mode(config: &Config) -> String {
         Mode::Dev => "dev",
         Mode::Production => "production",
     };
-    match &config.tls {
+    match config.tls.as_ref().map(|tls| &tls.source) {
         None => format!("{mode}, without a certificate"),
-        Some(TlsConfig::LocalCa { directory }) => format!(
+        Some(CertificateSource::LocalCa { directory }) => format!(
             "{mode}, certificate from a local CA in {}",
             directory.display()
         ),
-        Some(TlsConfig::Files(files)) => {
+        Some(CertificateSource::Files(files)) => {
             let from: Vec<_> = files.iter().map(|pair| pair.cert.display()).collect();
             let word = if from.len() == 1 {
                 "certificate"

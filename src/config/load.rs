@@ -17,8 +17,8 @@ use super::findings::Findings;
 use super::known::Known;
 use super::routes::Claims;
 use super::{
-    AppCommand, AppServerConfig, AuthConfig, BufferingConfig, CompressionConfig, Config,
-    ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig, Environment, FolderConfig,
+    AppCommand, AppServerConfig, AuthConfig, BufferingConfig, CertificateSource, CompressionConfig,
+    Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig, Environment, FolderConfig,
     FrontendConfig, HeadersConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig, PagesConfig,
     ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
 };
@@ -126,9 +126,9 @@ pub fn folder_of(path: &Path) -> PathBuf {
 fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Config {
     let mut claims = Claims::default();
     let tls = TlsConfig::read(document);
-    let usual = match tls {
-        TlsConfig::LocalCa { .. } => Mode::Dev,
-        TlsConfig::Files(_) => Mode::Production,
+    let usual = match tls.source {
+        CertificateSource::LocalCa { .. } => Mode::Dev,
+        CertificateSource::Files(_) => Mode::Production,
     };
     let (server, mode) = ServerConfig::read(document, usual);
     let frontend = FrontendConfig::read(document, &mut claims, &server);

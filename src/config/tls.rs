@@ -7,10 +7,20 @@ use std::path::PathBuf;
 
 use super::document::Document;
 use super::section::Section;
+use crate::state_folder::StateFolder;
 
-/// `[tls]`: where certificates come from.
+/// `[tls]`: certificates and tickets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TlsConfig {
+pub struct TlsConfig {
+    /// Where certificates come from.
+    pub source: CertificateSource,
+    /// Where the keys of session tickets are kept.
+    pub ticket_file: PathBuf,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateSource {
     /// A local CA under this directory, made on first start.
     LocalCa {
         /// `certs/` beside `gateway.toml`.
@@ -35,6 +45,7 @@ impl TlsConfig {
         let mut section = document.section("tls");
         section.findings.known.add("tls", "certificates");
         let directory = section.findings.folder.join("certs");
+        let ticket_file = StateFolder::beside(&section.findings.folder).tickets();
         let first = CertificateFiles::read(&mut section, "set both, or neither for a local CA");
         let mut files = Vec::from_iter(first);
         for entry in document.entries("tls.certificates") {
@@ -51,10 +62,14 @@ impl TlsConfig {
                 None => section.refuse("cert", "is missing, and key", None),
             }
         }
-        if files.is_empty() {
-            Self::LocalCa { directory }
+        let source = if files.is_empty() {
+            CertificateSource::LocalCa { directory }
         } else {
-            Self::Files(files)
+            CertificateSource::Files(files)
+        };
+        Self {
+            source,
+            ticket_file,
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::serve::Server;
 use super::service::{Handler, Peer, ServerLimits};
-use crate::config::TlsConfig;
+use crate::config::CertificateSource;
 use crate::net::drain::{Drain, DrainWatch};
 use crate::net::listener::Listener;
 use crate::tls::names::CertificateNames;
@@ -137,7 +137,7 @@ impl Bed {
 
     fn tls(limits: ServerLimits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = TlsConfig::LocalCa {
+        let config = CertificateSource::LocalCa {
             directory: folder.path().to_owned(),
         };
         let names = CertificateNames {

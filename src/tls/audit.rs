@@ -8,11 +8,11 @@ use std::time::SystemTime;
 use super::certificates::shared_names;
 use super::error::TlsError;
 use super::watched::WatchedPair;
-use crate::config::TlsConfig;
+use crate::config::CertificateSource;
 
 /// What is wrong, in the order of the certificates. Nothing is made or written.
-pub fn audit(config: &TlsConfig) -> Vec<TlsError> {
-    let TlsConfig::Files(files) = config else {
+pub fn audit(config: &CertificateSource) -> Vec<TlsError> {
+    let CertificateSource::Files(files) = config else {
         return Vec::new();
     };
     let mut wrong = Vec::new();

@@ -13,7 +13,7 @@ use super::local::LocalCertificate;
 use super::names::CertificateNames;
 use super::status::CertificateStatus;
 use super::watched::WatchedPair;
-use crate::config::TlsConfig;
+use crate::config::CertificateSource;
 
 /// The certificates and where they come from.
 pub(super) enum Certificates {
@@ -33,12 +33,15 @@ pub(super) struct Looked {
 
 impl Certificates {
     /// Reads all of them, or says why one cannot be served.
-    pub(super) fn load(config: &TlsConfig, names: &CertificateNames) -> Result<Self, TlsError> {
+    pub(super) fn load(
+        config: &CertificateSource,
+        names: &CertificateNames,
+    ) -> Result<Self, TlsError> {
         let certificates = match config {
-            TlsConfig::LocalCa { directory } => {
+            CertificateSource::LocalCa { directory } => {
                 Self::Local(Box::new(LocalCertificate::load(directory, names)?))
             }
-            TlsConfig::Files(files) => {
+            CertificateSource::Files(files) => {
                 let pairs = files.iter().map(WatchedPair::load);
                 Self::Files(pairs.collect::<Result<_, _>>()?)
             }

@@ -17,6 +17,7 @@ mod local_ca;
 pub mod names;
 pub mod status;
 pub mod store;
+pub mod tickets;
 mod watched;
 
 use std::sync::Arc;

@@ -31,13 +31,13 @@ impl CertificateStatus {
 
 /// What is to be said about the dates of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Notice {
+enum DateNotice {
     NotYetValid,
     NearlyOver,
     Over,
 }
 
-impl Notice {
+impl DateNotice {
     fn about(lifetime: Lifetime, now: SystemTime) -> Option<Self> {
         if lifetime.is_over(now) {
             Some(Self::Over)
@@ -70,14 +70,16 @@ impl Notice {
 
 /// What was said last about each certificate, and when.
 #[derive(Debug, Default)]
-pub(super) struct Reminders(HashMap<String, (Notice, Instant)>);
+pub(super) struct Reminders(HashMap<String, (DateNotice, Instant)>);
 
 impl Reminders {
     /// Says what is to be said and was not said today. Returns how many lines that were.
     pub(super) fn say(&mut self, statuses: &[CertificateStatus], now: SystemTime) -> usize {
         let mut said = 0;
         for status in statuses {
-            let notice = status.lifetime.and_then(|life| Notice::about(life, now));
+            let notice = status
+                .lifetime
+                .and_then(|life| DateNotice::about(life, now));
             let (Some(lifetime), Some(notice)) = (status.lifetime, notice) else {
                 self.0.remove(&status.name);
                 continue;

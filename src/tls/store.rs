@@ -19,7 +19,8 @@ use super::certificates::Certificates;
 use super::error::{self, TlsError};
 use super::names::CertificateNames;
 use super::status::{CertificateStatus, Reminders};
-use crate::config::TlsConfig;
+use super::tickets::{TicketFile, Tickets};
+use crate::config::CertificateSource;
 use crate::telemetry::metrics::CertificateMetrics;
 
 /// How often files and addresses are looked at.
@@ -29,8 +30,10 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct CertificateStore {
     /// Without certificates.
     base: ServerConfig,
+    /// Where they outlive the process.
+    tickets: Option<Arc<Tickets>>,
     current: ArcSwap<Current>,
-    kept: Mutex<Kept>,
+    kept: Mutex<WatchedCertificates>,
     metrics: CertificateMetrics,
 }
 
@@ -45,21 +48,21 @@ struct Current {
 }
 
 /// What only a look needs.
-struct Kept {
+struct WatchedCertificates {
     certificates: Certificates,
     reminders: Reminders,
 }
 
 impl PreparedCertificates {
     /// Loads all certificates, or makes the local CA's.
-    pub fn load(config: &TlsConfig, names: &CertificateNames) -> Result<Self, TlsError> {
+    pub fn load(config: &CertificateSource, names: &CertificateNames) -> Result<Self, TlsError> {
         Certificates::load(config, names).map(Self)
     }
 }
 
 impl CertificateStore {
     /// Loads all certificates, or makes the local CA's.
-    pub fn load(config: &TlsConfig, names: &CertificateNames) -> Result<Self, TlsError> {
+    pub fn load(config: &CertificateSource, names: &CertificateNames) -> Result<Self, TlsError> {
         let PreparedCertificates(certificates) = PreparedCertificates::load(config, names)?;
         let base = accept::server_config(Ticketer::new()?)?;
         let mut reminders = Reminders::default();
@@ -68,12 +71,26 @@ impl CertificateStore {
         Ok(Self {
             current: ArcSwap::from_pointee(current),
             base,
-            kept: Mutex::new(Kept {
+            tickets: None,
+            kept: Mutex::new(WatchedCertificates {
                 certificates,
                 reminders,
             }),
             metrics: CertificateMetrics::default(),
         })
+    }
+
+    /// Has tickets that the next gateway believes, and believes those of the one before.
+    pub fn keeping_tickets(mut self, file: TicketFile) -> Result<Self, TlsError> {
+        let tickets = Arc::new(Tickets::load(file)?);
+        self.base.ticketer = Arc::clone(&tickets) as _;
+        self.tickets = Some(tickets);
+        {
+            let kept = self.kept.lock();
+            let config = with_certificates(&self.base, &kept.certificates);
+            self.publish(&kept, config);
+        }
+        Ok(self)
     }
 
     /// Tells of them in these metrics.
@@ -128,6 +145,9 @@ impl CertificateStore {
 
     /// Looks once; the errors are new, not those of the last look.
     pub(super) fn look(&self, addresses: Vec<IpAddr>) -> Vec<TlsError> {
+        if let Some(tickets) = &self.tickets {
+            tickets.look();
+        }
         let mut kept = self.kept.lock();
         let looked = kept.certificates.look(addresses);
         if looked.renewed {
@@ -149,7 +169,7 @@ impl CertificateStore {
     }
 
     /// Hands out what is kept.
-    fn publish(&self, kept: &Kept, config: Arc<ServerConfig>) {
+    fn publish(&self, kept: &WatchedCertificates, config: Arc<ServerConfig>) {
         let current = Current::of(config, &kept.certificates);
         self.current.store(Arc::new(current));
         self.tell();

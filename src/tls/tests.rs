@@ -18,7 +18,7 @@ use super::accept::{Protocol, handshake};
 use super::error::TlsError;
 use super::names::CertificateNames;
 use super::store::CertificateStore;
-use crate::config::{CertificateFiles, TlsConfig};
+use crate::config::{CertificateFiles, CertificateSource};
 
 const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
 
@@ -30,7 +30,7 @@ fn names(hosts: &[&str], addresses: &[&str]) -> CertificateNames {
 }
 
 fn local(directory: &Path, names: &CertificateNames) -> CertificateStore {
-    let config = TlsConfig::LocalCa {
+    let config = CertificateSource::LocalCa {
         directory: directory.to_owned(),
     };
     CertificateStore::load(&config, names).unwrap()
@@ -59,6 +59,7 @@ type Met = (
     std::io::Result<Protocol>,
 );
 
+mod resuming;
 mod several;
 
 /// Both halves of one handshake.
@@ -426,7 +427,7 @@ fn a_key_alone_is_replaced_and_a_ca_without_key_says_what_to_do() {
     fs::write(folder.path().join("ca.key"), "cut off").unwrap();
     drop(local(folder.path(), &wanted));
     fs::remove_file(folder.path().join("ca.key")).unwrap();
-    let config = TlsConfig::LocalCa {
+    let config = CertificateSource::LocalCa {
         directory: folder.path().to_owned(),
     };
     let error = CertificateStore::load(&config, &wanted).unwrap_err();
@@ -438,17 +439,17 @@ fn a_key_alone_is_replaced_and_a_ca_without_key_says_what_to_do() {
 }
 
 /// A certificate of one's own under `folder`, as a user would bring it.
-fn bring(folder: &Path, host: &str) -> TlsConfig {
+fn bring(folder: &Path, host: &str) -> CertificateSource {
     let made = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
     fs::write(folder.join("site.pem"), made.cert.pem()).unwrap();
     fs::write(folder.join("site.key"), made.signing_key.serialize_pem()).unwrap();
-    TlsConfig::Files(vec![CertificateFiles {
+    CertificateSource::Files(vec![CertificateFiles {
         cert: folder.join("site.pem"),
         key: folder.join("site.key"),
     }])
 }
 
-fn refusal(config: &TlsConfig) -> String {
+fn refusal(config: &CertificateSource) -> String {
     CertificateStore::load(config, &CertificateNames::default())
         .unwrap_err()
         .to_string()

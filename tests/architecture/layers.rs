@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["config"],
     &["words"],
     &["identity", "publication", "close", "token"],
-    &["ids", "mac"],
+    &["ids", "mac", "sealing"],
     &["secret", "state_folder", "unix_time"],
 ];
 

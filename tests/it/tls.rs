@@ -335,6 +335,32 @@ async fn old_versions_and_weak_suites_are_refused_by_an_alert() {
     gateway.stop().await;
 }
 
+/// Whether a page was asked for over a session that was resumed.
+async fn resumes(browser: &Browser) -> bool {
+    let mut raw = browser.raw().await;
+    let ask = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", browser.host());
+    raw.send(ask).await;
+    // The ticket for the next time comes along with it.
+    assert_eq!(raw.answer().await.status(), 200);
+    raw.wire.stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
+}
+
+#[tokio::test]
+async fn a_returning_client_resumes_after_a_restart() {
+    let django = Django::start().await;
+    let before = Gateway::in_front_of(&django).start().await;
+    let client = before.tls();
+    assert!(!resumes(&before.browser()).await);
+    let kept = std::fs::read(before.folder().join(".gatepost/tickets")).unwrap();
+    before.stop().await;
+
+    let after = Gateway::in_front_of(&django).file(".gatepost/tickets", kept);
+    let after = after.start().await;
+    let browser = Browser::new(after.https(), "localhost", client);
+    assert!(resumes(&browser).await);
+    after.stop().await;
+}
+
 #[tokio::test]
 async fn no_ticket_allows_data_before_the_handshake_is_done() {
     let django = Django::start().await;

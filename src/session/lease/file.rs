@@ -12,12 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
-use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Identity;
 use crate::ids::{GroupName, UserId};
+use crate::sealing::Seal;
 use crate::secret::Secret;
 use crate::session::lease::Leases;
 use crate::session::lease::entry::{Lease, LeaseKey, Validity};
@@ -25,8 +24,11 @@ use crate::session::naming::Naming;
 use crate::state_folder;
 use crate::unix_time::{self, milliseconds};
 
-/// What the file begins with, and its version.
-const MARK: &[u8] = b"gatepost leases 2\n";
+/// What the file begins with has its version.
+const SEAL: Seal = Seal {
+    mark: b"gatepost leases 2\n",
+    purpose: b"gatepost-sealed-leases\n",
+};
 /// A larger file is not one that we wrote.
 const LARGEST: u64 = 128 * 1024 * 1024;
 
@@ -118,7 +120,7 @@ impl LeaseFile {
             cookie: self.naming.learned(),
             leases: sealed,
         };
-        let sealed = seal(&content, &self.secret).map_err(io::Error::other)?;
+        let sealed = seal(&content, &self.secret)?;
         state_folder::write(&self.path, &sealed)?;
         Ok(content.leases.len())
     }
@@ -197,29 +199,14 @@ impl SealedLease {
     }
 }
 
-fn key(secret: &Secret) -> Result<RandomizedNonceKey, SealError> {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
-    let key = hmac::sign(&key, b"gatepost-sealed-leases\n");
-    RandomizedNonceKey::new(&AES_256_GCM, key.as_ref()).map_err(|_| SealError::Forged)
-}
-
-fn seal(content: &FileContent, secret: &Secret) -> Result<Vec<u8>, SealError> {
-    let mut text = serde_json::to_vec(content).map_err(io::Error::other)?;
-    let nonce = key(secret)?.seal_in_place_append_tag(Aad::from(MARK), &mut text);
-    let nonce = nonce.map_err(io::Error::other)?;
-    Ok([MARK, nonce.as_ref(), &text].concat())
+fn seal(content: &FileContent, secret: &Secret) -> io::Result<Vec<u8>> {
+    let text = serde_json::to_vec(content).map_err(io::Error::other)?;
+    SEAL.seal(text, secret)
 }
 
 fn open(bytes: &[u8], secret: &Secret) -> Result<FileContent, SealError> {
-    let sealed = bytes.strip_prefix(MARK).ok_or(SealError::Forged)?;
-    let (nonce, text) = sealed
-        .split_first_chunk::<NONCE_LEN>()
-        .ok_or(SealError::Forged)?;
-    let mut text = text.to_vec();
-    let nonce = Nonce::assume_unique_for_key(*nonce);
-    let text = key(secret)?.open_in_place(nonce, Aad::from(MARK), &mut text);
-    let text = text.map_err(|_| SealError::Forged)?;
-    serde_json::from_slice(text).map_err(|_| SealError::Forged)
+    let text = SEAL.open(bytes, secret).ok_or(SealError::Forged)?;
+    serde_json::from_slice(&text).map_err(|_| SealError::Forged)
 }
 
 /// Reads the file and removes it.
@@ -248,7 +235,8 @@ pub(in crate::session) mod fuzzing {
             return;
         };
         let count = content.leases.len();
-        let Ok(content) = seal(&content, &secret).and_then(|sealed| open(&sealed, &secret)) else {
+        let sealed = seal(&content, &secret);
+        let Some(content) = sealed.ok().and_then(|sealed| open(&sealed, &secret).ok()) else {
             panic!("what was sealed cannot be opened");
         };
         assert_eq!(content.leases.len(), count);

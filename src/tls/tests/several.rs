@@ -50,8 +50,8 @@ impl Site {
         fs::write(&self.files[number].key, key.serialize_pem()).unwrap();
     }
 
-    fn config(&self) -> TlsConfig {
-        TlsConfig::Files(self.files.clone())
+    fn config(&self) -> CertificateSource {
+        CertificateSource::Files(self.files.clone())
     }
 
     fn store(&self) -> CertificateStore {
@@ -201,7 +201,7 @@ async fn a_broken_pair_stays_the_old_one_and_hinders_no_other() {
 async fn other_settings_are_adopted_whole_and_broken_ones_not_at_all() {
     let site = Site::new(&[&["www.example.com"], &["shop.test"]]);
     let names = CertificateNames::default();
-    let first = TlsConfig::Files(site.files[..1].to_vec());
+    let first = CertificateSource::Files(site.files[..1].to_vec());
     let store = CertificateStore::load(&first, &names).unwrap();
     assert_eq!(
         site.presented(&store, "shop.test").await.name,
@@ -233,7 +233,7 @@ fn all_that_is_wrong_is_found_at_once() {
         &["lost.test"],
         &["fine.test"],
     ]);
-    assert!(audit(&TlsConfig::Files(site.files[2..].to_vec())).is_empty());
+    assert!(audit(&CertificateSource::Files(site.files[2..].to_vec())).is_empty());
     let mut params = CertificateParams::new(vec!["old.test".to_owned()]).unwrap();
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2020, 3, 31);
@@ -254,6 +254,6 @@ fn all_that_is_wrong_is_found_at_once() {
     assert!(mismatch.contains("3.key does not belong to the certificate"));
     assert!(shared.contains("hold the name www.example.com"), "{shared}");
     // A site with a warning is better than none.
-    let served = TlsConfig::Files(site.files[..3].to_vec());
+    let served = CertificateSource::Files(site.files[..3].to_vec());
     assert!(CertificateStore::load(&served, &CertificateNames::default()).is_ok());
 }
