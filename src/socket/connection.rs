@@ -205,8 +205,8 @@ impl Connection {
             return Ok(());
         };
         let applicant = Applicant::new(&self.parts, &self.joined, &self.client.page);
-        if let Err(surplus) = self.paths.push(wanted, |request| applicant.ask(request)) {
-            topics.refuse_path(member, &surplus, "too_many");
+        if let Err((surplus, reason)) = self.paths.push(wanted, |request| applicant.ask(request)) {
+            topics.refuse_path(member, &surplus, reason);
         }
         Ok(())
     }

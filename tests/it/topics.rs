@@ -1,6 +1,6 @@
 //! What a page listens to: topics by tokens, in the query of a handshake and in messages.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -228,8 +228,44 @@ async fn tokens_and_topics_are_bounded() {
     let long = Token::of("42", &names).text();
     let answer = subscribe(&mut socket, &[&long, &long, &long, &token]).await;
     assert_eq!(answer["reason"], "too_many");
-    let name = answer["topics"][0].as_str().unwrap();
-    assert_eq!(name.len(), 200);
+    let names = answer["topics"].as_array().unwrap();
+    let lengths = names.iter().map(|name| name.as_str().unwrap().len());
+    assert_eq!(lengths.max(), Some(200));
+    gateway.stop().await;
+}
+
+/// What a client names in vain costs a moment, however much of it there is in a message.
+#[tokio::test]
+async fn a_message_with_thousands_of_names_is_answered_at_once() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django)
+        .set("limits.message_size", "256KiB")
+        .set("delivery.outbox_size", "1MiB")
+        .start()
+        .await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let names: Vec<_> = (0..40_000).map(|n| format!("{n:x}")).collect();
+    let forged = |names: &[String]| format!("{}~1~2~{}", names.join(","), "A".repeat(43));
+    let tokens: Vec<_> = names.chunks(800).map(forged).collect();
+    let tokens: Vec<_> = tokens.iter().map(String::as_str).collect();
+    let asked = Instant::now();
+    let mut answer = subscribe(&mut socket, &tokens).await;
+    let mut refused = 0;
+    for reason in ["not_allowed", "too_many"] {
+        assert_eq!(answer["reason"], reason);
+        refused += answer["topics"].as_array().unwrap().len();
+        if refused < names.len() {
+            answer = word(&mut socket).await;
+        }
+    }
+    assert_eq!(refused, names.len());
+    assert!(
+        asked.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        asked.elapsed()
+    );
     gateway.stop().await;
 }
 

@@ -399,6 +399,24 @@ async fn a_revocation_beats_a_subscription_that_is_under_way() {
     gateway.stop().await;
 }
 
+/// What waits for a connection is as long as a path may be, not as long as a message.
+#[tokio::test]
+async fn a_path_that_is_too_long_to_be_one_does_not_wait() {
+    let (_django, views, gateway, ann) = stage().await;
+    let gate = Gate::closed();
+    let answer = json!({"v": 1, "user": "42", "topics": [ORDER]});
+    views.says("anns-session", PATH, Answer::json(&answer).after(&gate));
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let request = json!({"gatepost": "subscribe", "path": PATH});
+    socket.send(&request.to_string()).await;
+    let long = format!("/ws/orders/{}/", "1".repeat(2048));
+    let refused = subscribe(&mut socket, &long).await;
+    assert_eq!(refused, path_refused(&long[..200], "not_allowed"));
+    gate.open();
+    assert_eq!(word(&mut socket).await["gatepost"], "subscribed");
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_recheck_asks_views_again_and_a_refusal_closes_the_sockets_of_that_path() {
     let (django, views, gateway, ann) = stage().await;

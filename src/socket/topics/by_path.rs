@@ -12,6 +12,7 @@ use super::grant::ViewGrant;
 use super::request::{TopicRequest, Wish};
 use crate::broker::Since;
 use crate::ids::UserId;
+use crate::session::LONGEST_TARGET;
 
 /// A page that shows a list asks for a few at once.
 const MOST_WAITING: usize = 16;
@@ -84,14 +85,18 @@ impl PathRequest {
 }
 
 impl PathRequests {
-    /// Takes a request: `ask` begins to ask Django. Gives it back where too many wait.
+    /// Takes a request: `ask` begins to ask Django. Gives it back with the reason where it is not to wait: what waits
+    /// is bounded, in number and in bytes.
     pub(in crate::socket) fn push(
         &mut self,
         request: PathRequest,
         ask: impl FnOnce(PathRequest) -> Asking,
-    ) -> Result<(), PathRequest> {
+    ) -> Result<(), (PathRequest, &'static str)> {
         match &mut self.0 {
-            Some(under_way) if under_way.waiting.len() >= MOST_WAITING => Err(request),
+            _ if request.path.len() > LONGEST_TARGET => Err((request, "not_allowed")),
+            Some(under_way) if under_way.waiting.len() >= MOST_WAITING => {
+                Err((request, "too_many"))
+            }
             Some(under_way) => {
                 under_way.waiting.push_back(request);
                 Ok(())

@@ -1,6 +1,6 @@
 //! What one request to listen came to, before it is acted upon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::value::RawValue;
 
@@ -17,7 +17,8 @@ const LONGEST_ECHO: usize = 200;
 #[derive(Debug, Default)]
 pub(super) struct JudgedGrants {
     pub(super) grants: Vec<Grant>,
-    pub(super) refused: BTreeMap<&'static str, Vec<String>>,
+    /// Names in a set: a client may name thousands.
+    pub(super) refused: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
 impl JudgedGrants {
@@ -64,12 +65,7 @@ impl JudgedGrants {
     /// Refuses these topics.
     pub(super) fn refuse(&mut self, reason: &'static str, topics: &[TopicName]) {
         let names = self.refused.entry(reason).or_default();
-        for topic in topics {
-            let name = cut(topic.as_str());
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
-            }
-        }
+        names.extend(topics.iter().map(|topic| cut(topic.as_str()).to_owned()));
     }
 
     /// One word for each reason.
