@@ -42,8 +42,8 @@ pub(super) struct Connection {
     /// When the message budget is whole again.
     budget: Instant,
     unanswered: u8,
-    /// Whether something was sent since the last ping.
-    is_busy: bool,
+    /// Whether it was sent something since the last ping that says where it is.
+    is_told: bool,
 }
 
 /// Who is at the other end.
@@ -69,7 +69,7 @@ impl Connection {
             paths: PathRequests::default(),
             budget: Instant::now(),
             unanswered: 0,
-            is_busy: false,
+            is_told: false,
         }
     }
 
@@ -137,18 +137,18 @@ impl Connection {
             joined,
             parts,
             client: SocketClient { dialect, .. },
-            is_busy,
+            is_told,
             ..
         } = self;
-        *is_busy = true;
         let outbox = &joined.member().outbox;
         let write = async {
             let (mut room, mut next) = (BATCH, Some(first));
             while let Some(item) = next {
-                let text = dialect.write(&item);
+                let (text, position) = (dialect.write(&item), item.position());
                 // Nobody waits for the client with more in hand than what is being written.
                 drop(item);
                 if let Some(text) = text {
+                    *is_told |= position.is_some();
                     room = room.saturating_sub(text.len());
                     socket.feed(Message::Text(text)).await?;
                 }
@@ -251,16 +251,16 @@ impl Connection {
         bounded(self.parts.settings.write_timeout, outbox, ping).await
     }
 
-    /// What a client is told that got nothing since the last ping.
+    /// What a client is told that got nothing since the last ping, or nothing but words.
     fn quiet(&mut self) -> Option<Utf8Bytes> {
         // In this order: what was published until then was queued before, and so was sent where nothing waits.
         let position = self.parts.topics.position();
-        let is_busy = std::mem::take(&mut self.is_busy);
+        let is_told = std::mem::take(&mut self.is_told);
         let (_, waiting) = self.joined.member().outbox.counts();
         self.client
             .dialect
             .quiet(position)
-            .filter(|_| !is_busy && waiting == 0)
+            .filter(|_| !is_told && waiting == 0)
     }
 
     fn next_wake(&self, least: f64) -> Instant {

@@ -144,6 +144,32 @@ async fn a_quiet_client_is_told_where_it_is_within_each_ping() {
     gateway.stop().await;
 }
 
+/// Words say nothing of where a client is: in a busy room it would be told for hours how many are present, and
+/// nothing else.
+#[tokio::test]
+async fn a_client_that_hears_nothing_but_words_is_told_where_it_is() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django)
+        .set("delivery.ping", "1s")
+        .set("limits.message_rate", "100000/s")
+        .start()
+        .await;
+    let ann = gateway.browser_of("anns-session");
+    let (mut socket, _) = welcome(&ann, NOTIFICATIONS).await;
+    let elsewhere = publish(&gateway, json!({"to": {"user": "7"}, "frame": 0})).await;
+    let position = json!({"control": "position", "position": elsewhere});
+    let told = tokio::time::timeout(PATIENCE, async {
+        let ask = r#"{"gatepost":"unsubscribe","topics":["news"]}"#;
+        socket.send(ask).await;
+        while socket.json().await != position {
+            socket.send(ask).await;
+        }
+    });
+    told.await.unwrap();
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_client_that_offers_nothing_or_something_else_stays_plain() {
     let (django, gateway, ann) = stage().await;
