@@ -13,6 +13,7 @@ use super::body::{OpenStream, Terms};
 use super::form::StreamForm;
 use super::{LAST_EVENT_ID, come_back, started};
 use crate::close::Reconnect;
+use crate::hub::Item;
 use crate::net::per_address::AddressPermit;
 use crate::socket::accept::HandshakeError;
 use crate::socket::handshake::SocketRoute;
@@ -22,6 +23,7 @@ use crate::socket::topics::OwnParameters;
 use crate::web::body::ResponseBody;
 use crate::web::request::Downstream;
 use crate::web::request_body::{BoxedRequest, RequestBody};
+use crate::words::Word;
 
 impl SocketRoute {
     /// Answers with events in place of a WebSocket.
@@ -32,6 +34,7 @@ impl SocketRoute {
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         let mut own = OwnParameters::take(request.uri_mut());
         own.resume_after(request.headers().get(LAST_EVENT_ID));
+        let welcome = own.welcome;
         let came = Arrival {
             began: Instant::now(),
             own,
@@ -55,7 +58,7 @@ impl SocketRoute {
             Decision::Later(judging) => judging.await,
         };
         let follows = settled.outcome.is_of_a_session() && !settled.set_cookies.is_empty();
-        let mut response = self.begin(settled.outcome, permit).await?;
+        let mut response = self.begin(settled.outcome, permit, welcome).await?;
         let fields = response.headers_mut();
         for cookie in settled.set_cookies {
             fields.append(header::SET_COOKIE, cookie);
@@ -79,14 +82,19 @@ impl SocketRoute {
         Ok(permit)
     }
 
+    /// `welcome`: whether the client wants to be told which connection it is.
     async fn begin(
         &self,
         outcome: Outcome,
         permit: AddressPermit,
+        welcome: bool,
     ) -> Result<Response<ResponseBody>, HandshakeError> {
         match outcome {
             Outcome::Serve { joined, greeting } => {
                 let form = StreamForm::Events;
+                let (id, position) = (joined.member().id, greeting.recovery.position);
+                let word = welcome.then(|| Item::word(Word::welcome(id, position, None).text()));
+                let greeting: Vec<_> = word.into_iter().chain(greeting.with_resync()).collect();
                 let stream = OpenStream {
                     joined,
                     parts: Arc::clone(&self.parts),
@@ -94,11 +102,7 @@ impl SocketRoute {
                     _permit: permit,
                     terms: Terms::default(),
                 };
-                let position = greeting.recovery.position;
-                Ok(started(
-                    form,
-                    stream.begin(position, &greeting.with_resync()),
-                ))
+                Ok(started(form, stream.begin(position, &greeting)))
             }
             Outcome::StayAway(reason, delay) => {
                 let parts = &self.parts;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{Method, Version};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::events::{Events, asking};
 use crate::harness::gateway::NOTIFICATIONS;
@@ -48,6 +48,26 @@ async fn a_page_hears_the_same_frames_as_over_a_websocket() {
         connections(&gateway, "42", 0).await;
     }
     assert_eq!(django.auth_calls().len(), 2);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_wants_to_know_which_connection_it_is_is_told_first() {
+    let (django, gateway, ann) = stage().await;
+    let path = format!("{NOTIFICATIONS}?welcome=1&position=5b2f0e6c.1&a=1");
+    let mut events = Events::of(&ann, &path).await;
+    let begin = events.block().await.unwrap().id;
+    let connection = gateway.api().connected("42", 1).await[0]["connection"].clone();
+    let welcome = json!({"gatepost": "welcome", "connection": connection, "position": begin});
+    for expected in [welcome, json!({"gatepost": "resync"})] {
+        let word = events.next().await.unwrap();
+        assert_eq!(word.name.as_deref(), Some("gatepost"));
+        let said: Value = serde_json::from_str(&word.data.unwrap()).unwrap();
+        assert_eq!(said, expected);
+    }
+    let told = django.auth_calls().pop().unwrap();
+    let rest = format!("{NOTIFICATIONS}?a=1");
+    assert_eq!(told.header("x-original-uri").unwrap(), rest);
     gateway.stop().await;
 }
 
