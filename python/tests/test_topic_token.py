@@ -289,6 +289,8 @@ def test_a_template_that_is_rendered_late_is_not_kept_either(at, log_in, note, s
 
 POSITION = {"Gatepost-Position": "5b2f0e6c.1"}
 META = b'<meta name="gatepost" content="5b2f0e6c.1">'
+#: Of no gateway: whoever names it is told to fetch the data again.
+UNKNOWN = b'<meta name="gatepost" content="unknown.0">'
 
 
 def test_a_view_knows_the_position_that_the_gateway_says(at):
@@ -316,7 +318,7 @@ def test_a_client_past_the_gateway_cannot_say_one(at):
 def test_the_tag_hands_it_to_the_page(page):
     page("{% load gatepost %}{% gatepost %}")
     assert Through().get("/page/", headers=POSITION).content == META
-    assert Client().get("/page/", headers=POSITION).content == b""
+    assert Client().get("/page/", headers=POSITION).content == UNKNOWN
 
 
 @pytest.mark.parametrize("way", ["per view", "per site", "fragment"])
@@ -334,8 +336,15 @@ def test_a_page_that_is_kept_keeps_its_position(page, settings, way):
 
 def test_a_page_without_a_position_is_not_kept_for_those_who_have_one(page):
     page("{% load gatepost %}{% gatepost %}", cache_page(600))
-    assert Client().get("/page/").content == b""
+    assert Client().get("/page/").content == UNKNOWN
     assert Through().get("/page/", headers=POSITION).content == META
+
+
+def test_a_fragment_without_a_position_does_not_look_as_if_nothing_were_missing(page):
+    """Somebody past the gateway, such as a health check, was the first to have it rendered."""
+    page("{% load gatepost cache %}{% cache 600 x %}{% gatepost %}{% endcache %}")
+    for browser in (Client(), Through()):
+        assert browser.get("/page/", headers=POSITION).content == UNKNOWN
 
 
 def test_a_page_with_a_position_may_be_shared(page):

@@ -16,6 +16,9 @@ from gatepost.answering.topic_tokens import topic_token
 
 register = template.Library()
 
+#: What no gateway takes for a position of its own: a page that names it is told to fetch its data.
+_UNKNOWN = "unknown.0"
+
 
 @register.simple_tag(takes_context=True)
 def topics(
@@ -27,13 +30,14 @@ def topics(
 
 @register.simple_tag(takes_context=True)
 def gatepost(context: template.Context) -> str:
-    """Write ``<meta name="gatepost" content="…">``; nothing where no gateway is in front."""
+    """Write ``<meta name="gatepost" content="…">``."""
     request = _request(context, "gatepost")
     position = getattr(getattr(request, "gatepost", None), "position", None)
     if position is None:
-        # From a cache it would reach those who do come through the gateway.
+        # No gateway is in front. From a cache it would reach those who do come through one; where a
+        # fragment is kept all the same, it must not look like a page that misses nothing.
         caching.keep_out_of_django(request)
-        return ""
+        position = _UNKNOWN
     return format_html('<meta name="gatepost" content="{}">', position)
 
 
