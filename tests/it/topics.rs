@@ -234,6 +234,27 @@ async fn tokens_and_topics_are_bounded() {
     gateway.stop().await;
 }
 
+/// A page with many objects asks for all of them at once, and pays for one message.
+#[tokio::test]
+async fn one_message_with_many_tokens_counts_once_against_the_rate() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django)
+        .set("limits.message_rate", "1/s")
+        .start()
+        .await;
+    let ann = gateway.browser_of("anns-session");
+    let mut socket = ann.socket(NOTIFICATIONS).await;
+    let tokens: Vec<_> = (0..20)
+        .map(|n| Token::of("42", &format!("shop.order:{n}")).text())
+        .collect();
+    let tokens: Vec<_> = tokens.iter().map(String::as_str).collect();
+    let answer = subscribe(&mut socket, &tokens).await;
+    assert_eq!(answer["topics"].as_array().unwrap().len(), 20);
+    socket.expect_nothing().await;
+    gateway.stop().await;
+}
+
 /// What a client names in vain costs a moment, however much of it there is in a message.
 #[tokio::test]
 async fn a_message_with_thousands_of_names_is_answered_at_once() {

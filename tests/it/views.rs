@@ -417,6 +417,62 @@ async fn a_path_that_is_too_long_to_be_one_does_not_wait() {
     gateway.stop().await;
 }
 
+/// Who may listen is known when the view answers; what was taken away meanwhile is not among it.
+#[tokio::test]
+async fn a_revocation_beats_a_handshake_that_is_under_way() {
+    let (_django, views, gateway, ann) = stage().await;
+    let gate = Gate::closed();
+    let answer = json!({"v": 1, "user": "42", "topics": [ORDER, "news"]});
+    views.says("anns-session", PATH, Answer::json(&answer).after(&gate));
+    let meanwhile = async {
+        eventually_some(PATIENCE, async || {
+            let waiting = gateway.api().metric("gatepost_auth_waiting").await;
+            (waiting > 0.5).then_some(())
+        })
+        .await;
+        let revoked = json!({"topic": ORDER, "user": "42"});
+        gateway.api().revoke(&revoked).await;
+        gate.open();
+    };
+    let (mut socket, ()) = tokio::join!(ann.socket(PATH), meanwhile);
+    let refused = json!({"gatepost": "refused", "topics": [ORDER], "reason": "not_allowed"});
+    assert_eq!(word(&mut socket).await, refused);
+    for (topic, heard) in [(ORDER, 0), ("news", 1)] {
+        assert_eq!(publish(&gateway, topic, json!(topic)).await, heard);
+    }
+    socket.expect_frame(r#""news""#).await;
+    // The next one asks anew, and what the view says then is newer.
+    let _next = ann.socket(PATH).await;
+    assert_eq!(publish(&gateway, ORDER, json!(1)).await, 1);
+    gateway.stop().await;
+}
+
+/// One session at two tenants' hosts is asked about at each.
+#[tokio::test]
+async fn what_a_view_says_at_one_host_is_not_relied_upon_at_another() {
+    let django = Django::start().await;
+    django.rule(|request| {
+        let host = request.header("host").unwrap_or_default();
+        let tenant = host.split('.').next().unwrap_or_default().to_owned();
+        let topics = json!([format!("{tenant}/{ORDER}")]);
+        let answer = json!({"v": 1, "user": "42", "topics": topics, "lease": 60});
+        (request.path() == PATH).then(|| Answer::json(&answer))
+    });
+    let setup = Gateway::in_front_of(&django).set("server.hosts", vec!["acme.test", "other.test"]);
+    let gateway = view_route(setup).start().await;
+    let at = |host: &str| gateway.browser_calling(host).signed_in("anns-session");
+    let (acme, other) = (at("acme.test"), at("other.test"));
+    let mut sockets = Vec::new();
+    for browser in [&acme, &other, &acme] {
+        sockets.push(browser.socket(PATH).await);
+    }
+    assert_eq!(django.requests_to(PATH).len(), 2);
+    for (topic, heard) in [("acme/shop.order:17", 2), ("other/shop.order:17", 1)] {
+        assert_eq!(publish(&gateway, topic, json!(1)).await, heard, "{topic}");
+    }
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_recheck_asks_views_again_and_a_refusal_closes_the_sockets_of_that_path() {
     let (django, views, gateway, ann) = stage().await;

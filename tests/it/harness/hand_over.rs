@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::SECRET;
-use super::answer::Answer;
+use super::answer::{Answer, Gate};
 use super::server::Received;
 use super::signature::{hex, session_digest};
 
 /// A stream in the making.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HandOver {
     pub description: Value,
     pub secret: String,
@@ -20,6 +20,7 @@ pub struct HandOver {
     pub request_id: Option<String>,
     pub target: Option<String>,
     pub fields: Vec<(String, String)>,
+    gate: Option<Gate>,
 }
 
 impl HandOver {
@@ -34,7 +35,15 @@ impl HandOver {
             request_id: None,
             target: None,
             fields: Vec::new(),
+            gate: None,
         }
+    }
+
+    /// Said only when the gate opens.
+    #[must_use]
+    pub fn after(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
     }
 
     /// For the user of a session cookie.
@@ -86,7 +95,10 @@ impl HandOver {
         for (name, value) in &self.fields {
             answer = answer.header(name, value);
         }
-        answer
+        match &self.gate {
+            Some(gate) => answer.after(gate),
+            None => answer,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::harness::browser::Ask;
 use crate::harness::events::Events;
 use crate::harness::hand_over::HandOver;
 use crate::harness::token::now_ms;
-use crate::harness::{Answer, Browser, Django, Gateway};
+use crate::harness::{Answer, Browser, Django, Gate, Gateway, PATIENCE, eventually};
 
 const EVENTS: &str = "/jobs/7/events/";
 const JOB: &str = "shop.job:7";
@@ -249,6 +249,37 @@ async fn a_topic_that_is_revoked_is_the_end_of_a_stream_that_heard_nothing_else(
         1
     );
     assert_eq!(two.data().await, "1");
+    gateway.stop().await;
+}
+
+/// Django grants a stream when it is asked; what was taken away before its answer came is not granted by it.
+#[tokio::test]
+async fn what_is_revoked_while_django_answers_is_not_heard() {
+    let (django, gateway, ann) = stage().await;
+    let revocations = [
+        (json!({"topic": JOB, "at": now_ms(), "max_age": 60}), 403),
+        (json!({"user": "42", "code": 4001, "reason": "banned"}), 401),
+    ];
+    for (revocation, status) in revocations {
+        let gate = Gate::closed();
+        django.answers(EVENTS, of_ann().after(&gate).answer());
+        let meanwhile = async {
+            eventually(PATIENCE, || django.under_way(EVENTS) == 1).await;
+            gateway.api().revoke(&revocation).await;
+            gate.open();
+        };
+        let (page, ()) = tokio::join!(asking(&ann).send(), meanwhile);
+        assert_eq!(page.status, status, "{page:?}");
+        gateway.api().connected("42", 0).await;
+    }
+    // What Django says afterwards is newer.
+    django.answers(EVENTS, of_ann().answer());
+    let mut stream = events(&ann).await;
+    assert_eq!(
+        publish(&gateway, json!({"to": {"topic": JOB}, "frame": 1})).await,
+        1
+    );
+    assert_eq!(stream.data().await, "1");
     gateway.stop().await;
 }
 

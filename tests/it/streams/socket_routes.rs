@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Version};
 use serde_json::{Value, json};
 
-use crate::harness::events::{Events, asking};
+use crate::harness::events::{Event, Events, asking};
 use crate::harness::gateway::NOTIFICATIONS;
 use crate::harness::token::{Token, in_query};
 use crate::harness::{Answer, Browser, Django, Gateway, PATIENCE, eventually_some};
@@ -21,6 +21,12 @@ async fn stage() -> (Django, Gateway, Browser) {
 /// Until the user has so many connections.
 async fn connections(gateway: &Gateway, user: &str, count: usize) {
     gateway.api().connected(user, count).await;
+}
+
+/// The number that a frame has.
+fn number(event: &Event) -> u64 {
+    let data: Value = serde_json::from_str(event.data.as_ref().unwrap()).unwrap();
+    data["n"].as_u64().unwrap()
 }
 
 #[tokio::test]
@@ -293,6 +299,60 @@ async fn a_client_that_does_not_read_costs_no_more_than_its_outbox() {
         })
         .await;
         connections(&gateway, "42", 0).await;
+    }
+    gateway.stop().await;
+}
+
+/// What waited is gone with the stream that fell behind, and comes again to a browser that names its last event.
+#[tokio::test]
+async fn a_slow_client_is_told_to_come_back_and_loses_nothing() {
+    let django = Django::start().await;
+    django.signs_in("anns-session", "42");
+    let gateway = Gateway::in_front_of(&django)
+        .set("delivery.outbox_frames", 16)
+        .set("delivery.history", 10_000)
+        .start()
+        .await;
+    let ann = gateway
+        .browser_of("anns-session")
+        .with_small_receive_buffer();
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let asked = asking(&ann, NOTIFICATIONS);
+        let mut events = Events::begin(&ann, version, asked).await.unwrap();
+        let mut last = events.block().await.unwrap().id.unwrap();
+        let large = "x".repeat(64 * 1024);
+        let mut published = 0;
+        eventually_some(PATIENCE, async || {
+            let frame = json!({"to": {"user": "42"}, "frame": {"n": published, "fill": large}});
+            published += 1;
+            let receipt = gateway.api().publish(&frame).await;
+            (receipt["sockets"] == 0).then_some(())
+        })
+        .await;
+        let mut numbers = Vec::new();
+        let told = loop {
+            match events.block().await.expect("a time to come back") {
+                event if event.data.is_some() => {
+                    numbers.push(number(&event));
+                    last = event.id.unwrap();
+                }
+                told => break told,
+            }
+        };
+        assert!(told.retry.is_some(), "{told:?}");
+        assert_eq!(events.block().await, None);
+        let asked = asking(&ann, NOTIFICATIONS).header("last-event-id", &last);
+        let mut back = Events::begin(&ann, version, asked).await.unwrap();
+        let begin = back.block().await.unwrap();
+        assert_eq!(begin.id, Some(last));
+        let end = json!({"to": {"user": "42"}, "frame": {"n": published}});
+        gateway.api().publish(&end).await;
+        while numbers.last() != Some(&published) {
+            let event = back.next().await.unwrap();
+            assert_eq!(event.name, None, "{event:?}");
+            numbers.push(number(&event));
+        }
+        assert_eq!(numbers, (0..=published).collect::<Vec<_>>());
     }
     gateway.stop().await;
 }
