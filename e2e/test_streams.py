@@ -188,6 +188,15 @@ def test_htmx_swaps_what_a_job_says_and_closes(site, visitor, page_of):
     page.wait_for_function("window.ends.includes('message')")
 
 
+def test_htmx_without_sse_close_asks_the_view_again_when_a_job_is_over(site, visitor, page_of):
+    page = page_of(visitor(), "open", "htmx-open")
+    say(site, "open", 1, end=True)
+    page.wait_for_selector("#progress b:text-is('1')")
+    page.wait_for_selector("#progress b:text-is('0')")
+    say(site, "open", 2)
+    page.wait_for_selector("#progress b:text-is('2')")
+
+
 def test_datastar_merges_what_a_job_says(site, visitor, page_of):
     # Its package is made for bundlers.
     bundled = f"--outfile={site.folder / 'static' / 'datastar.js'}"

@@ -36,6 +36,9 @@ PAGES = {
   window.ends = [];
   document.body.addEventListener("htmx:sseClose", (event) => ends.push(event.detail.type));
 </script>""",
+    "htmx-open": """
+<script src="/api/assets/htmx.js"></script><script src="/api/assets/sse.js"></script>
+<div hx-ext="sse" sse-connect="../events/"><p id="progress" sse-swap="progress"></p></div>""",
     "datastar": """
 <script type="module" src="/static/datastar.js"></script>
 <p id="progress" data-on-load="@get('/api/jobs/JOB/events/?of=datastar')"></p>""",
