@@ -35,7 +35,7 @@ class Order(models.Model):
 
     def tell(self):
         """Says how it stands, to all pages that listen to it."""
-        notify(Topic(self), self.state())
+        notify(Topic(self), self.state(), event="order")
 
     def state(self):
         """What a page shows of it."""
@@ -46,7 +46,6 @@ class Order(models.Model):
             self.Status.DELIVERED: "Start over",
         }
         return {
-            "type": "order",
             "status": self.status,
             "packed": self.packed,
             "next": following.get(self.status),
