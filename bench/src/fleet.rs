@@ -29,7 +29,7 @@ const SOURCES: usize = 100;
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    path: &'static str,
+    pub(crate) path: &'static str,
     /// What comes behind the path, for each socket.
     query: fn(usize) -> String,
     pub(crate) tls: Arc<ClientConfig>,
@@ -37,8 +37,6 @@ pub(crate) struct Target {
     pub(crate) sessions: usize,
     /// Handshakes under way at once.
     pub(crate) at_once: usize,
-    /// Bytes that a client's kernel takes for it, where it is told.
-    pub(crate) receive_buffer: Option<usize>,
 }
 
 impl Target {
@@ -51,7 +49,6 @@ impl Target {
             tls,
             sessions: usize::MAX,
             at_once: AT_ONCE,
-            receive_buffer: None,
         }
     }
 
@@ -63,15 +60,6 @@ impl Target {
     /// The same with a query of each socket's own.
     pub(crate) fn asking(self, query: fn(usize) -> String) -> Self {
         Self { query, ..self }
-    }
-
-    /// The same by clients that hold next to nothing themselves: what the kernel takes for their
-    /// connections is then the server's.
-    pub(crate) fn narrow(self) -> Self {
-        Self {
-            receive_buffer: Some(4096),
-            ..self
-        }
     }
 
     /// The same by clients that come all at once, several to a session.
@@ -290,9 +278,6 @@ impl Fleet {
 fn connecting(number: usize, target: &Target) -> io::Result<std::net::TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    if let Some(bytes) = target.receive_buffer {
-        socket.set_recv_buffer_size(bytes)?;
-    }
     let last = u8::try_from(number % SOURCES + 1).unwrap_or(1);
     socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 10, last), 0)).into())?;
     match socket.connect(&target.address.into()) {

@@ -15,6 +15,7 @@ mod limit;
 mod process;
 mod proxy;
 mod publisher;
+mod reader;
 mod report;
 mod slow;
 mod sockets;

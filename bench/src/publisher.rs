@@ -106,12 +106,17 @@ impl Publisher {
         Ok(())
     }
 
-    /// Reads the answer to what was sent: the gateway has taken it, whether it reached anybody or not.
-    pub(crate) fn taken(&mut self) -> io::Result<()> {
-        match self.answer()? {
-            (200..300, _) => Ok(()),
-            (status, body) => Err(Error::other(format!("not published: {status} {body}"))),
+    /// Reads the answer to what was sent: how many connections were given it, each publication counted for itself.
+    pub(crate) fn given(&mut self) -> io::Result<u64> {
+        let (status, body) = self.answer()?;
+        if !(200..300).contains(&status) {
+            return Err(Error::other(format!("not published: {status} {body}")));
         }
+        let counts = body.split("\"sockets\":").skip(1).map(|rest| {
+            let end = rest.find(|letter: char| !letter.is_ascii_digit());
+            rest[..end.unwrap_or(rest.len())].parse::<u64>()
+        });
+        counts.sum::<Result<_, _>>().map_err(Error::other)
     }
 
     fn answer(&mut self) -> io::Result<(u16, String)> {

@@ -158,8 +158,9 @@ impl Slow {
     }
 }
 
-/// A connection from an address of its own that holds next to nothing by itself.
-fn narrow(at: SocketAddr, number: usize) -> io::Result<TcpStream> {
+/// A connection from an address of its own that holds next to nothing by itself: what the kernel takes for it is the
+/// server's.
+pub(crate) fn narrow(at: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
     let last = u8::try_from(1 + number % SOURCES).map_err(io::Error::other)?;
