@@ -150,7 +150,8 @@ impl HandshakeError {
 /// What a reason to close a WebSocket is where none was opened.
 fn refusal(reason: &CloseReason) -> (StatusCode, &'static str) {
     match reason {
-        CloseReason::NotLoggedIn | CloseReason::SessionEnded(_) => {
+        // Whoever says it, Django's own revocations among them.
+        _ if reason.code() == CloseReason::NotLoggedIn.code() => {
             (StatusCode::UNAUTHORIZED, "not_logged_in")
         }
         CloseReason::Policy(_) => (StatusCode::TOO_MANY_REQUESTS, "too_many_connections"),
