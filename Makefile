@@ -44,6 +44,7 @@ unit: rust
 
 it: rust
 	@scripts/install-faketime.sh
+	@scripts/install-certutil.sh
 	cargo test --locked --test '*'
 
 # Its tests run the gateway too, behind Django's live server.

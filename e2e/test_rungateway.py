@@ -193,8 +193,12 @@ def test_ctrl_c_typed_at_a_terminal_ends_every_process(project):
         os.chdir(project.folder)
         os.execvpe(command[0], [str(part) for part in command], project.environment)
     said = b""
+    while b"[y/N]" not in said:  # Somebody is there to be offered `gatepost trust`.
+        said += os.read(terminal, 65536)
+    os.write(terminal, b"n\n")
     while b"Ctrl-C stops everything" not in said:
         said += os.read(terminal, 65536)
+    assert (project.folder / ".gatepost" / "trust").exists()  # It is not offered again.
     everybody = family(pid)
     assert len(everybody) == 3
     assert b"django | \x1b[0m" in said

@@ -4,6 +4,7 @@
 //! its own, because health and publishing stay up until the last socket is closed.
 
 mod addresses;
+mod ca_page;
 mod certificates;
 mod error;
 mod internal;
@@ -35,10 +36,11 @@ use crate::server::health::Checked;
 use crate::server::internal::Internal;
 use crate::server::serve::Server;
 use crate::session::{Authority, Lifecycle};
-use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
 use crate::web::hosts::Hosts;
 use addresses::OwnAddresses;
+pub use ca_page::CaPageServer;
+pub use certificates::make_certificates;
 pub use error::StartError;
 pub use listeners::BoundAddresses;
 use listeners::Listeners;
@@ -78,10 +80,7 @@ impl Gateway {
     /// Makes every part and binds every listener. Must be called within a runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let (drain, internal_drain) = (Drain::new(), Drain::new());
-        let names = CertificateNames {
-            hosts: [&config.server.hosts[..], &config.server.redirect_hosts].concat(),
-            addresses: OwnAddresses::of(&config).now(),
-        };
+        let names = certificates::names(&config);
         let room = limits::share(&config);
         let shared = SharedParts::build(&config, names.addresses.clone(), room, drain.watch())?;
         let store = certificates::load(&shared, &config, &names)?;

@@ -13,7 +13,7 @@
 //! | 5 | [`publish`]: the internal API |
 //! | 4 | [`session`], [`broker`] |
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`], [`app_server`] |
-//! | 2 | [`tls`], [`net`], [`web`], [`telemetry`] |
+//! | 2 | [`tls`], [`net`], [`web`], [`trust`], [`telemetry`] |
 //! | 1 | [`config`] |
 //! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`state_folder`] and [`unix_time`] |
 
@@ -43,6 +43,7 @@ pub mod state_folder;
 pub mod telemetry;
 pub mod tls;
 pub mod token;
+pub mod trust;
 pub mod unix_time;
 pub mod upcall;
 pub mod web;

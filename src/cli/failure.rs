@@ -23,6 +23,8 @@ pub enum CommandError {
     },
     /// Certificates cannot be used, or should not: all that is wrong.
     Certificates(Vec<TlsError>),
+    /// What the command is about is not there, or cannot be used.
+    Unusable(Box<dyn Error + Send + Sync>),
     /// The gateway could not start.
     Start(Box<dyn Error + Send + Sync>),
     /// A running gateway could not be told something: there is none, or it did not answer.
@@ -31,6 +33,8 @@ pub enum CommandError {
     Refused(String),
     /// Django's server did not end well, or could not be had.
     AppServer(AppEnd),
+    /// Some of it was not done, which was said where it was seen.
+    Incomplete,
     /// A second signal came while the gateway was stopping.
     Interrupted,
 }
@@ -40,10 +44,13 @@ impl CommandError {
     /// it is the one that failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Configuration { .. } | Self::Certificates(_) | Self::Refused(_) => {
-                ExitCode::from(2)
+            Self::Configuration { .. }
+            | Self::Certificates(_)
+            | Self::Unusable(_)
+            | Self::Refused(_) => ExitCode::from(2),
+            Self::Start(_) | Self::Away(_) | Self::Incomplete | Self::Interrupted => {
+                ExitCode::FAILURE
             }
-            Self::Start(_) | Self::Away(_) | Self::Interrupted => ExitCode::FAILURE,
             Self::AppServer(end) => ExitCode::from(end.code()),
         }
     }
@@ -73,9 +80,10 @@ impl fmt::Display for CommandError {
                 }
                 Ok(())
             }
-            Self::Start(error) => write_chain(f, &**error),
+            Self::Unusable(error) | Self::Start(error) => write_chain(f, &**error),
             Self::Away(what) | Self::Refused(what) => write!(f, "error: {what}"),
             Self::AppServer(end) => write!(f, "error: Django's server {end}"),
+            Self::Incomplete => f.write_str("error: not everything was done, see above"),
             Self::Interrupted => {
                 f.write_str("error: stopped by a second signal; what was under way is lost")
             }

@@ -8,6 +8,7 @@ pub mod ready;
 mod run;
 mod running;
 mod signals;
+mod trust;
 mod verbs;
 
 use std::path::PathBuf;
@@ -72,6 +73,8 @@ enum Command {
     },
     /// Ends a pause.
     Resume,
+    /// Has browsers and the system trust the local CA, and says what it did.
+    Trust(trust::TrustOptions),
 }
 
 #[derive(Args, Clone, Debug, Default)]
@@ -101,6 +104,7 @@ impl Arguments {
             Command::Maintenance(verb) => verbs::maintenance(&options.config, verb),
             Command::Pause { length } => verbs::pause(&options.config, Some(length)),
             Command::Resume => verbs::pause(&options.config, None),
+            Command::Trust(asked) => trust::trust(asked, &options.load(None)?),
         }
     }
 }

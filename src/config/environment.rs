@@ -27,7 +27,7 @@ impl Environment {
     }
 
     /// The value of a variable.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
+    pub fn value(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 

@@ -69,7 +69,7 @@ pub use refuse::RefusedPath;
 pub use routes::{FolderAccess, FolderConfig, UpstreamRoute};
 pub use server::ServerConfig;
 pub use sockets::{PresenceNotice, SocketConfig};
-pub use tls::{CertificateFiles, CertificateSource, TlsConfig};
+pub use tls::{CA_FILE, CertificateFiles, CertificateSource, TlsConfig};
 pub use trusted::TrustedProxies;
 pub use upstream::UpstreamAddress;
 

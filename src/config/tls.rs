@@ -9,6 +9,9 @@ use super::document::Document;
 use super::section::Section;
 use crate::state_folder::StateFolder;
 
+/// The local CA's certificate, in its directory.
+pub const CA_FILE: &str = "ca.pem";
+
 /// `[tls]`: certificates and tickets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsConfig {
@@ -40,6 +43,14 @@ pub struct CertificateFiles {
 }
 
 impl TlsConfig {
+    /// The local CA's certificate, which the first start makes; `None` where there is no local CA.
+    pub fn ca_file(&self) -> Option<PathBuf> {
+        let CertificateSource::LocalCa { directory } = &self.source else {
+            return None;
+        };
+        Some(directory.join(CA_FILE))
+    }
+
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let mut section = document.section("tls");

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod by_permission;
+pub mod ca_page;
 pub mod compression;
 mod connection;
 mod deadlines;

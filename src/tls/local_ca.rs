@@ -18,6 +18,7 @@ use super::folder::{LockedFolder, Readers};
 use super::issue::{self, Issued};
 use super::leaf::Leaf;
 use super::names::{CertificateNames, CertifiedName};
+use crate::config::CA_FILE;
 
 /// A certificate that ends sooner is replaced.
 pub(super) const RENEWAL: Duration = Duration::from_hours(30 * 24);
@@ -47,7 +48,7 @@ impl LocalCa {
     }
 
     pub(super) fn ca_file(&self) -> PathBuf {
-        self.directory.join("ca.pem")
+        self.directory.join(CA_FILE)
     }
 
     /// A valid certificate for `names`: the stored one where it still fits.
@@ -98,7 +99,7 @@ impl LocalCa {
         let owner = machine.nodename().to_string_lossy();
         let made = issue::ca(&owner, &wanted.all())?;
         folder.write("ca.key", &made.key, Readers::Owner)?;
-        folder.write("ca.pem", &made.cert, Readers::All)?;
+        folder.write(CA_FILE, &made.cert, Readers::All)?;
         let (cert, key) = (self.ca_file(), self.directory.join("ca.key"));
         tracing::info!(ca = %cert.display(), "made a local CA");
         Ca::read(&cert, &key).map_err(|source| TlsError::broken_ca(&self.directory, source))

@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["publish"],
     &["session", "broker"],
     &["proxy", "files", "hub", "upcall", "app_server"],
-    &["tls", "net", "web"],
+    &["tls", "net", "web", "trust"],
     &["telemetry"],
     &["config"],
     &["words"],

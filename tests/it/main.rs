@@ -79,5 +79,6 @@ mod tls;
 mod topics;
 mod trace;
 mod traps;
+mod trust;
 mod tunnel;
 mod views;

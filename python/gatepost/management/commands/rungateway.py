@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from gatepost import running, state
-from gatepost.devserver import announcement, plan, ports
+from gatepost.devserver import announcement, plan, ports, trust
 from gatepost.devserver.companion import Companion
 from gatepost.devserver.runserver import Runserver
 from gatepost.devserver.terminal import Terminal
@@ -62,6 +62,8 @@ class Command(BaseCommand):
         """Decide, start, and go on as runserver."""
         try:
             decided = _decide(options, self.stdout.write)
+            is_seen = sys.stdin.isatty() and self.stdout.isatty()
+            trust.offer(decided, input if is_seen else None)
         except (plan.PlanError, binary.BinaryMissingError) as error:
             raise CommandError(str(error)) from error
         for number in (signal.SIGTERM, signal.SIGHUP):
