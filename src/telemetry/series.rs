@@ -84,8 +84,15 @@ pub(super) const ITEMS: [&str; 6] = [
     "unknown",
 ];
 
-/// The codes of requests that the gateway refuses by its limits.
-pub(super) const REFUSED: [&str; 4] = ["refused", "too_fast", "queue_full", "queue_timeout"];
+/// The codes of requests that the gateway refuses by its limits, and by what operators order.
+pub(super) const REFUSED: [&str; 6] = [
+    "refused",
+    "too_fast",
+    "queue_full",
+    "queue_timeout",
+    "maintenance",
+    "paused",
+];
 
 /// Whose requests wait for a place at Django: known sessions', all others'.
 pub(super) const QUEUED: [&str; 2] = ["known", "anonymous"];
