@@ -6,11 +6,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
@@ -21,9 +19,10 @@ use super::origin::PageOrigin;
 use super::parts::SocketParts;
 use super::topics::{Greeting, PathAnswer, PathRequest, PathRequests, TopicRequest};
 use super::visitors::Attendance;
+use super::write::{WriteLimits, write_all};
 use super::{Socket, message};
 use crate::close::CloseReason;
-use crate::hub::{Item, Outbox, Taken};
+use crate::hub::{Item, Taken};
 use crate::net::per_address::AddressPermit;
 
 /// What leaves as one write. tungstenite keeps its largest write buffer for ever, so this bounds it.
@@ -121,42 +120,25 @@ impl Connection {
 
     /// Sends what there is to say first, before anything that was published since.
     async fn greet(&mut self, greeting: Greeting) -> Result<(), ConnectionEnd> {
-        let member = self.joined.member();
-        let outbox = &member.outbox;
-        for text in self.client.dialect.begin(member.id, &greeting) {
-            let write = self.socket.send(Message::Text(text));
-            bounded(self.parts.settings.write_timeout, outbox, write).await?;
-        }
-        Ok(())
+        let id = self.joined.member().id;
+        let mut texts = self.client.dialect.begin(id, &greeting).into_iter();
+        self.write(|| texts.next().map(Message::Text)).await
     }
 
     /// Sends an item and what waits behind it as one write.
     async fn send(&mut self, first: Arc<Item>) -> Result<(), ConnectionEnd> {
-        let Self {
-            socket,
-            joined,
-            parts,
-            client: SocketClient { dialect, .. },
-            is_told,
-            ..
-        } = self;
-        let outbox = &joined.member().outbox;
-        let write = async {
-            let (mut room, mut next) = (BATCH, Some(first));
-            while let Some(item) = next {
-                let (text, position) = (dialect.write(&item), item.position());
-                // Nobody waits for the client with more in hand than what is being written.
-                drop(item);
-                if let Some(text) = text {
-                    *is_told |= position.is_some();
-                    room = room.saturating_sub(text.len());
-                    socket.feed(Message::Text(text)).await?;
-                }
-                next = outbox.take_within(room);
+        let (dialect, limits) = (&self.client.dialect, limits(&self.parts, &self.joined));
+        let (is_told, mut room, mut first) = (&mut self.is_told, BATCH, Some(first));
+        let text = || loop {
+            // Taken when there is room in the socket: a newer one of its key may still replace what waits.
+            let item = first.take().or_else(|| limits.outbox.take_within(room))?;
+            if let Some(text) = dialect.write(&item) {
+                *is_told |= item.position().is_some();
+                room = room.saturating_sub(text.len());
+                return Some(Message::Text(text));
             }
-            socket.flush().await
         };
-        bounded(parts.settings.write_timeout, outbox, write).await
+        write_all(&mut self.socket, limits, text).await
     }
 
     async fn receive(
@@ -190,9 +172,8 @@ impl Connection {
         while let Some(item) = self.joined.member().outbox.take_within(usize::MAX) {
             self.send(item).await?;
         }
-        let outbox = &self.joined.member().outbox;
-        let write = self.socket.send(Message::Text(pong));
-        bounded(self.parts.settings.write_timeout, outbox, write).await
+        let mut pong = Some(Message::Text(pong));
+        self.write(|| pong.take()).await
     }
 
     /// Does what a message asks of the gateway itself; the answer comes through the outbox.
@@ -240,15 +221,14 @@ impl Connection {
         self.unanswered += 1;
         timer.reset(self.next_wake(self.client.dialect.pause()));
         let position = self.quiet();
-        let outbox = &self.joined.member().outbox;
-        let socket = &mut self.socket;
-        let ping = async {
-            if let Some(position) = position {
-                socket.feed(Message::Text(position)).await?;
-            }
-            socket.send(Message::Ping(Bytes::new())).await
-        };
-        bounded(self.parts.settings.write_timeout, outbox, ping).await
+        let (mut position, mut ping) = (position.map(Message::Text), Some(Bytes::new()));
+        self.write(|| position.take().or_else(|| ping.take().map(Message::Ping)))
+            .await
+    }
+
+    async fn write(&mut self, next: impl FnMut() -> Option<Message>) -> Result<(), ConnectionEnd> {
+        let limits = limits(&self.parts, &self.joined);
+        write_all(&mut self.socket, limits, next).await
     }
 
     /// What a client is told that got nothing since the last ping, or nothing but words.
@@ -270,22 +250,10 @@ impl Connection {
     }
 }
 
-/// A write that the client must take in time, and before more waits for it than may.
-async fn bounded(
-    limit: Duration,
-    outbox: &Outbox,
-    write: impl Future<Output = Result<(), Error>>,
-) -> Result<(), ConnectionEnd> {
-    tokio::pin!(write);
-    let taken = std::future::poll_fn(|context| match write.as_mut().poll(context) {
-        Poll::Ready(written) => Poll::Ready(Some(written)),
-        Poll::Pending => outbox.poll_overflow(context).map(|()| None),
-    });
-    match tokio::time::timeout(limit, taken).await {
-        Ok(Some(Ok(()))) => Ok(()),
-        Ok(Some(Err(error))) => Err(closing::end_of(&error)),
-        // What is half written stays in the codec's buffer, so the close frame still fits behind it.
-        Ok(None) | Err(_) => Err(ConnectionEnd::Close(CloseReason::TooSlow)),
+fn limits<'a>(parts: &SocketParts, joined: &'a Attendance) -> WriteLimits<'a> {
+    WriteLimits {
+        timeout: parts.settings.write_timeout,
+        outbox: &joined.member().outbox,
     }
 }
 

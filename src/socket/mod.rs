@@ -28,6 +28,7 @@ mod topics;
 mod view_routes;
 mod visitors;
 mod welcome;
+mod write;
 
 use std::time::Duration;
 
@@ -57,8 +58,9 @@ pub use visitors::Visitors;
 /// The stream of one connection.
 type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
-/// tungstenite allocates and zeroes its read buffer at once: 128 KiB by default.
-const READ_BUFFER: usize = 1024;
+/// tungstenite allocates its read buffer at once, 128 KiB by default, and zeroes it for each read. Small, since
+/// clients say little, and a longer message was read off the kernel by TLS before.
+const READ_BUFFER: usize = 256;
 /// Frames of one batch collect here and leave as one TLS record.
 const WRITE_BUFFER: usize = 16 * 1024;
 
