@@ -224,9 +224,14 @@ pub(crate) const MEASURES: &[Measure] = &[
     ),
     budget(
         "storm-tokens",
-        "the same when all come back with tokens of two topics",
+        "the same by 2,000 sessions with tokens of two topics",
         "",
         [Some(20.0), None],
+    ),
+    detail(
+        "storm-tokens.sessions",
+        "  by 10,000 sessions (at most 500 a request)",
+        "",
     ),
     budget(
         "logout",

@@ -145,12 +145,19 @@ impl Round<'_> {
         self.count("storm-restart", &server).map(drop)
     }
 
-    /// Everybody comes at once, and brings a token of two topics.
+    /// Everybody comes at once, and brings a token of two topics: as many sessions as in the other
+    /// storms, then each socket a session of its own.
     fn with_tokens(&mut self) -> io::Result<()> {
-        let server = self.lab.gateway_at(Lab::places()?, WITH_BATCH)?;
-        let target = self.lab.target(&server)?.asking(two_topics);
-        let target = target.storm(self.sockets());
-        self.count_at("storm-tokens", &server, target).map(drop)
+        for (name, sessions) in [
+            ("storm-tokens", self.sessions()),
+            ("storm-tokens.sessions", self.sockets()),
+        ] {
+            let server = self.lab.gateway_at(Lab::places()?, WITH_BATCH)?;
+            let target = self.lab.target(&server)?.asking(two_topics);
+            self.count_at(name, &server, target.storm(sessions))
+                .map(drop)?;
+        }
+        Ok(())
     }
 
     /// Opens every socket and takes a sample of how often the upstream was asked meanwhile.
