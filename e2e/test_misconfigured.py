@@ -23,8 +23,9 @@ NOTICE = "#gatepost-notice"
 # cookie of a session that it does not know.
 QUIET = "/style.css"
 
-# Django's first answer takes its time on a busy machine, and no lease may outlive a mistake.
-AUTH = 'lease = "1ms"\ntimeout = "10s"'
+# Django's first answer takes its time on a busy machine. No lease may outlive a mistake, nor count
+# as an old one does, for `grace`, where the gateway has asked while Django was being restarted.
+AUTH = 'lease = "1ms"\ngrace = "1ms"\ntimeout = "10s"'
 
 # The mistake, the kind that the log names, what the close reason says, and what the remedy says.
 MISTAKES = [

@@ -212,7 +212,8 @@ def test_a_gateway_that_is_silent_costs_one_timeout(at, silent_port, caplog):
     started = time.monotonic()
     for _ in range(100):
         say()
-    assert 0.2 <= time.monotonic() - started < 1.0
+    # A hundred of them would be twenty seconds.
+    assert 0.2 <= time.monotonic() - started < 10
     assert len(caplog.records) == 1
 
 
