@@ -1,20 +1,27 @@
 //! The composition root: the only place that constructs the parts and wires them.
 //!
-//! Called by `cli`, and by the integration tests. The surprise: the internal listener has a drain of
-//! its own, because health and publishing stay up until the last socket is closed.
+//! Called by `cli`, and by the integration tests. What a reload replaces is a `Generation`; the rest lives as long as
+//! the process. The surprise: the internal listener has a drain of its own, because health and publishing stay up until
+//! the last socket is closed.
 
 mod addresses;
 mod ca_page;
 mod certificates;
 mod error;
+mod generation;
+mod inheritance;
 mod internal;
 mod limits;
 mod listeners;
 mod outbox;
 mod public;
+mod reload;
 mod routes;
+mod servers;
 mod sessions;
 mod shared;
+mod surroundings;
+mod watch;
 mod whereabouts;
 
 use std::path::PathBuf;
@@ -22,30 +29,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::health::Readiness;
-use crate::admin::operations::Operations;
+use crate::admin::reload::{ReloadHandle, ReloadRequests};
 use crate::app_server::{Supervisor, SupervisorSettings};
 use crate::broker::PresenceTeller;
 use crate::config::Config;
-use crate::hub::Hub;
-use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::Drain;
-use crate::publish::puller::Puller;
 use crate::server::access::{AccessLog, AccessWriter};
-use crate::server::dispatch::Dispatch;
-use crate::server::health::Checked;
-use crate::server::internal::Internal;
-use crate::server::serve::Server;
-use crate::session::{Authority, Lifecycle};
-use crate::tls::store::CertificateStore;
-use crate::web::hosts::Hosts;
-use addresses::OwnAddresses;
+use crate::setting::Setting;
 pub use ca_page::CaPageServer;
 pub use certificates::make_certificates;
 pub use error::StartError;
+use generation::{Generation, Reached};
+use inheritance::Inheritance;
 pub use listeners::BoundAddresses;
 use listeners::Listeners;
-use sessions::Inheritance;
-use shared::SharedParts;
+pub use reload::ConfigSource;
+use servers::Servers;
+use shared::{ProcessHandles, SharedParts};
+use surroundings::Surroundings;
+use watch::FileWatch;
 use whereabouts::Whereabouts;
 
 /// How long the last lines of the access log may take.
@@ -54,23 +56,16 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
 pub struct Gateway {
-    config: Config,
+    source: Option<ConfigSource>,
+    generation: Generation,
     listeners: Listeners,
-    store: Option<Arc<CertificateStore>>,
-    hosts: Arc<Hosts>,
-    shares: DescriptorShares,
-    hub: Arc<Hub>,
-    lifecycle: Arc<Lifecycle>,
-    authority: Arc<Authority>,
-    inheritance: Inheritance,
-    dispatch: Arc<Dispatch>,
-    internal: Arc<Internal>,
-    puller: Option<Puller>,
+    servers: Servers,
+    surroundings: Surroundings,
+    reloads: ReloadRequests,
+    watching: Arc<Setting<bool>>,
     presence: Option<PresenceTeller>,
-    readiness: Readiness,
     access: Option<AccessWriter>,
     app_server: Option<Supervisor>,
-    operations: Operations,
     whereabouts: Option<Whereabouts>,
     drain: Drain,
     internal_drain: Drain,
@@ -80,42 +75,52 @@ impl Gateway {
     /// Makes every part and binds every listener. Must be called within a runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
         let (drain, internal_drain) = (Drain::new(), Drain::new());
-        let names = certificates::names(&config);
+        let reloads = ReloadRequests::new();
         let room = limits::share(&config);
-        let shared = SharedParts::build(&config, names.addresses.clone(), room, drain.watch())?;
-        let store = certificates::load(&shared, &config, &names)?;
-        let readiness = Readiness::new();
+        let handles = ProcessHandles {
+            drain: drain.watch(),
+            reloads: reloads.handle(),
+        };
+        let shared = SharedParts::build(&config, room, handles)?;
+        let store = certificates::load(&shared, &config, &certificates::names(&config))?;
         let listeners = Listeners::bind(&config.server)?;
         let whereabouts = Whereabouts::tell(&config.state, &listeners, &config.server);
-        let token = whereabouts.as_ref().map(Whereabouts::token);
-        let mut internal = internal::internal(&shared, &config, readiness.clone(), token);
-        internal.health = internal.health.with_certificates(store.clone());
-        let inheritance = inheritance(&config, &shared);
-        let redirect = public::redirect(config.mode, &listeners, &shared.hosts);
         let access = public::access(&shared, &config)?;
-        let dispatch = public::dispatch(&shared, &config, redirect, access.as_ref());
-        Ok(Self {
-            listeners,
-            dispatch: Arc::new(dispatch),
-            internal: Arc::new(internal),
-            operations: shared.operations.clone(),
-            whereabouts,
-            puller: outbox::puller(&shared, &config)?,
-            app_server: supervisor(&shared, &config)?,
-            presence: Some(PresenceTeller::new(&shared.broker, &shared.metrics)),
-            inheritance,
-            hosts: shared.hosts,
-            shares: room,
-            hub: shared.hub,
-            lifecycle: shared.lifecycle,
-            authority: shared.authority,
+        let surroundings = Surroundings {
+            readiness: Readiness::new(),
+            token: whereabouts.as_ref().map(Whereabouts::token),
+            access: access.as_ref().map(AccessWriter::log),
+        };
+        let app_server = supervisor(&shared, &config)?;
+        Inheritance::of(&config, &shared).accept(&config);
+        let reached = Reached {
+            listeners: [&listeners, &Listeners::default()],
             store,
-            config,
-            readiness,
+        };
+        let generation = Generation::build(config, shared, &surroundings, reached)?;
+        let shared = &generation.shared;
+        Ok(Self {
+            source: None,
+            watching: Arc::new(Setting::new(generation.config.server.watch)),
+            presence: Some(PresenceTeller::new(&shared.broker, &shared.metrics)),
+            servers: Servers::new(&generation, room, [&drain, &internal_drain]),
+            generation,
+            listeners,
+            surroundings,
+            reloads,
             access,
+            app_server,
+            whereabouts,
             drain,
             internal_drain,
         })
+    }
+
+    /// Reads its configuration from here again, when it is asked to or, with `server.watch`, when the file changes.
+    #[must_use]
+    pub fn reloading_from(self, source: ConfigSource) -> Self {
+        let source = Some(source);
+        Self { source, ..self }
     }
 
     /// Where it listens; port 0 has become a real one.
@@ -130,45 +135,81 @@ impl Gateway {
 
     /// The access log, where there is one: for those who ask to reopen it.
     pub fn access_log(&self) -> Option<AccessLog> {
-        self.access.as_ref().map(AccessWriter::log)
+        self.surroundings.access.clone()
+    }
+
+    /// Asks it to read its configuration again.
+    pub fn reload_handle(&self) -> ReloadHandle {
+        self.reloads.handle()
     }
 
     /// The local CA's certificate, where there is one: for those who shall trust it.
     pub fn ca_file(&self) -> Option<PathBuf> {
-        self.store.as_ref()?.ca_file()
+        self.generation.store.as_ref()?.ca_file()
     }
 
     /// Serves until `shutdown` completes, then ends everything in order. Returns how many tasks did
     /// not end within `limits.drain_timeout` and were aborted.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> usize {
-        let own = OwnAddresses::of(&self.config);
-        if let Some(store) = &self.store {
-            own.follow_certificate(store, &self.drain);
+        let access_drain = self.start();
+        // All listeners are bound, and each client that is answered from here on shall hear so.
+        self.surroundings.readiness.set_ready();
+        self.servers.serve(&mut self.listeners, &self.generation);
+        self.generation.start();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                request = self.reloads.next() => request.answer(self.reload().await),
+            }
         }
-        own.follow_hosts(&self.hosts, &self.drain);
-        self.drain.watch().spawn(self.lifecycle.run());
-        self.end_pauses();
+        self.end(access_drain).await
+    }
+
+    /// Starts what does not serve clients. Returns what ends the access log, which ends last.
+    fn start(&mut self) -> Drain {
+        let (watch, shared) = (self.drain.watch(), &self.generation.shared);
+        watch.spawn(shared.lifecycle.run());
+        watch.spawn(shared.authority.run(watch.clone()));
+        let (pause, draining) = (Arc::clone(&shared.operations.pause), watch.clone());
+        watch.spawn(async move { pause.run(draining).await });
         if let Some(presence) = self.presence.take() {
-            let watch = self.drain.watch();
             watch.spawn(presence.run(watch.clone()));
         }
-        let access_drain = self.write_access_log();
-        // All listeners are bound, and each client that is answered from here on shall hear so.
-        self.readiness.set_ready();
-        self.serve();
-        if let Some(puller) = self.puller.take() {
-            let watch = self.drain.watch();
-            watch.spawn(puller.run(watch.clone()));
+        if let Some(source) = &self.source {
+            let file_watch = FileWatch {
+                file: source.file().clone(),
+                is_on: Arc::clone(&self.watching),
+                reloads: self.reloads.handle(),
+            };
+            watch.spawn(file_watch.run(watch.clone()));
         }
-        shutdown.await;
-        self.readiness.set_leaving();
-        self.wait_for_balancers().await;
-        tracing::info!(connections = self.hub.len(), "draining");
-        let timeout = self.config.limits.drain_timeout;
-        let spread = self.config.limits.drain_spread.min(timeout);
-        let survivors = self.inheritance.survey();
-        let (left, ()) = tokio::join!(self.drain.drain(timeout), self.hub.drain(spread));
-        self.inheritance.leave(&survivors);
+        let drain = Drain::new();
+        if let Some(access) = self.access.take() {
+            let watch = drain.watch();
+            watch.spawn(access.run(watch.clone()));
+        }
+        drain
+    }
+
+    /// Ends everything in order.
+    async fn end(self, access_drain: Drain) -> usize {
+        self.surroundings.readiness.set_leaving();
+        let Generation { config, shared, .. } = &self.generation;
+        wait_for_balancers(config.server.shutdown_delay).await;
+        tracing::info!(connections = shared.hub.len(), "draining");
+        let timeout = config.limits.drain_timeout;
+        let spread = config.limits.drain_spread.min(timeout);
+        let inheritance = Inheritance::of(config, shared);
+        let survivors = inheritance.survey();
+        let hub = Arc::clone(&shared.hub);
+        let (left, (), ()) = tokio::join!(
+            self.drain.drain(timeout),
+            hub.drain(spread),
+            self.generation.end()
+        );
+        inheritance.leave(&survivors);
         if left > 0 {
             tracing::warn!(
                 left,
@@ -181,74 +222,17 @@ impl Gateway {
         drop(self.whereabouts);
         left
     }
-
-    /// Starts what ends each pause in time.
-    fn end_pauses(&self) {
-        let (pause, watch) = (Arc::clone(&self.operations.pause), self.drain.watch());
-        self.drain
-            .watch()
-            .spawn(async move { pause.run(watch).await });
-    }
-
-    /// Starts what writes the access log, which ends last.
-    fn write_access_log(&mut self) -> Drain {
-        let drain = Drain::new();
-        if let Some(access) = self.access.take() {
-            let watch = drain.watch();
-            watch.spawn(access.run(watch.clone()));
-        }
-        drain
-    }
-
-    /// Gives those who ask about health the time to send traffic elsewhere.
-    async fn wait_for_balancers(&self) {
-        let delay = self.config.server.shutdown_delay;
-        if !delay.is_zero() {
-            tracing::info!(
-                ?delay,
-                "health and readiness say so; all goes on as before until then"
-            );
-            tokio::time::sleep(delay).await;
-        }
-    }
-
-    /// Starts the accept loops.
-    fn serve(&mut self) {
-        let [limits, own] = limits::of_listeners(&self.config.limits, self.shares);
-        let listeners = std::mem::take(&mut self.listeners);
-        let plain = Arc::new(public::plain(&self.dispatch, &self.config));
-        let check = public::health_check(&self.config, &self.readiness);
-        let server = &self.config.server;
-        let (proxies, introduced) = (&server.proxies, server.proxy_protocol);
-
-        let watch = self.internal_drain.watch();
-        let internal = Arc::new(Server::new(Arc::clone(&self.internal), own, watch.clone()));
-        if let Some(listener) = listeners.internal {
-            watch.spawn(internal.run_plain(listener));
-        }
-
-        let watch = self.drain.watch();
-        watch.spawn(self.authority.run(watch.clone()));
-        let dispatch = Checked::new(Arc::clone(&self.dispatch), check.clone());
-        let public = Server::new(Arc::new(dispatch), limits, watch.clone());
-        let public = Arc::new(public.behind(proxies, introduced));
-        let plain = Checked::new(plain, check);
-        let plain = Server::new(Arc::new(plain), limits, watch.clone()).sharing(&public);
-        let plain = Arc::new(plain.behind(proxies, introduced));
-        for listener in listeners.http {
-            watch.spawn(Arc::clone(&plain).run_plain(listener));
-        }
-        for listener in listeners.https {
-            if let Some(store) = &self.store {
-                watch.spawn(Arc::clone(&public).run_tls(listener, Arc::clone(store)));
-            }
-        }
-    }
 }
 
-fn inheritance(config: &Config, shared: &SharedParts) -> Inheritance {
-    let leases = shared.authority.leases();
-    Inheritance::accept(config, &shared.secrets, leases, &shared.naming)
+/// Gives those who ask about health the time to send traffic elsewhere.
+async fn wait_for_balancers(delay: Duration) {
+    if !delay.is_zero() {
+        tracing::info!(
+            ?delay,
+            "health and readiness say so; all goes on as before until then"
+        );
+        tokio::time::sleep(delay).await;
+    }
 }
 
 fn supervisor(shared: &SharedParts, config: &Config) -> Result<Option<Supervisor>, StartError> {

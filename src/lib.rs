@@ -15,7 +15,7 @@
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`], [`app_server`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`trust`], [`telemetry`] |
 //! | 1 | [`config`] |
-//! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`state_folder`] and [`unix_time`] |
+//! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`setting`], [`state_folder`] and [`unix_time`] |
 
 pub mod admin;
 pub mod app;
@@ -38,6 +38,7 @@ pub mod sealing;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod setting;
 pub mod socket;
 pub mod state_folder;
 pub mod telemetry;

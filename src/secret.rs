@@ -48,6 +48,16 @@ pub struct Secrets {
 }
 
 impl Secrets {
+    /// Whether these are the same, in the same places.
+    pub fn are(&self, others: &Self) -> bool {
+        let previous = match (&self.previous, &others.previous) {
+            (Some(one), Some(other)) => one.matches(other.expose()),
+            (None, None) => true,
+            _ => false,
+        };
+        previous && self.current.matches(others.current.expose())
+    }
+
     /// All secrets that are believed, the current one first.
     pub fn believed(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.current).chain(&self.previous)

@@ -276,8 +276,17 @@ def test_a_pause_lasts_a_minute_unless_it_says_otherwise(gateway):
     assert json.loads(gateway.calls[-1].body) == {"on": False}
 
 
+def test_a_reload_is_ordered(gateway):
+    gateway.script.append(answers({"reloaded": True}))
+    assert run("gateway_reload") == "Reloaded."
+    (call,) = gateway.calls
+    assert call.path == "/v1/reload"
+    assert call.signature_holds
+
+
 @pytest.mark.parametrize(
-    "arguments", [("gateway_maintenance", "on"), ("gateway_pause",), ("gateway_resume",)]
+    "arguments",
+    [("gateway_maintenance", "on"), ("gateway_pause",), ("gateway_resume",), ("gateway_reload",)],
 )
 def test_an_order_that_a_gateway_refuses_is_an_error(gateway, arguments):
     problem = {"detail": "`for` is at most an hour"}

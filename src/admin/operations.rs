@@ -1,4 +1,4 @@
-//! What operators order of a running gateway, and what requests meet of it.
+//! What operators order of a running gateway (maintenance, a pause, a reload), and what requests meet of it.
 //!
 //! The internal API hands orders in, `server` has each request pass that a server behind the gateway would answer,
 //! `health` tells of both.
@@ -7,9 +7,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
 use super::maintenance::Maintenance;
 use super::pause::{Pause, PauseTerms};
-use crate::publish::operator::{Lasting, MaintenanceOrder, Operator};
+use super::reload::ReloadHandle;
+use crate::publish::operator::{Lasting, MaintenanceOrder, Operator, ReloadRefusal};
 use crate::web::problem::Problem;
 
 /// Maintenance and pause. Cheap to clone.
@@ -19,6 +22,8 @@ pub struct Operations {
     pub maintenance: Arc<Maintenance>,
     /// Whether all wait.
     pub pause: Arc<Pause>,
+    /// Asks for reloads.
+    pub reloads: ReloadHandle,
 }
 
 /// What requests pass, and how one configuration has them wait there.
@@ -38,7 +43,9 @@ impl OperationsGate {
 
     /// Lets a client's request go on, at once or after the pause, or says why not.
     pub async fn pass(&self, client: IpAddr) -> Result<(), Problem> {
-        let Operations { maintenance, pause } = &self.operations;
+        let Operations {
+            maintenance, pause, ..
+        } = &self.operations;
         if let Some(refusal) = maintenance.refusal(client) {
             return Err(refusal);
         }
@@ -64,5 +71,9 @@ impl Operator for Operations {
 
     fn resume(&self) {
         self.pause.end();
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), ReloadRefusal>> {
+        Box::pin(self.reloads.reload())
     }
 }

@@ -6,29 +6,29 @@ use std::sync::Arc;
 
 use super::outbox;
 use super::shared::SharedParts;
-use crate::admin::health::{DjangoState, Health, Readiness};
+use super::surroundings::Surroundings;
+use crate::admin::health::{DjangoState, Health};
 use crate::admin::metrics::Exposition;
 use crate::config::Config;
 use crate::publish::api::{Api, ApiParts, ApiSettings};
-use crate::secret::Secret;
 use crate::server::internal::Internal;
 use crate::session::Reachability;
 
 pub(super) fn internal(
     shared: &SharedParts,
     config: &Config,
-    readiness: Readiness,
-    token: Option<Secret>,
+    surroundings: &Surroundings,
 ) -> Internal {
     let settings = ApiSettings {
         secrets: shared.secrets.clone(),
-        token,
+        token: surroundings.token.clone(),
         body_timeout: config.limits.body_timeout,
     };
     let parts = ApiParts {
         intake: Arc::clone(&shared.intake),
         hub: Arc::clone(&shared.hub),
         outbox: outbox::wake(shared, config),
+        replays: Arc::clone(&shared.replays),
         operator: Arc::new(shared.operations.clone()),
     };
     let authority = Arc::clone(&shared.authority);
@@ -39,7 +39,7 @@ pub(super) fn internal(
     };
     Internal {
         api: Api::new(settings, parts),
-        health: Health::new(readiness, shared.drain.clone(), django)
+        health: Health::new(surroundings.readiness.clone(), shared.drain.clone(), django)
             .with_queue(shared.queue.clone())
             .with_operations(shared.operations.clone()),
         exposition: Exposition::new(&shared.metrics),

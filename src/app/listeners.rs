@@ -1,19 +1,32 @@
-//! Binds every listener of the configuration.
+//! Binds every listener of a configuration, and after a reload those that are new in it.
 //!
 //! Used by the composition root alone. The surprise: all are bound before anything is served, so that
-//! a busy port is found before the first client is let in.
+//! a busy port is found before the first client is let in; and one that stays in the configuration stays bound,
+//! with the port that it got.
 
 use std::net::SocketAddr;
 
 use crate::config::{ListenAddress, ServerConfig};
-use crate::net::listener::{ListenError, Listener, OpenedBy};
+use crate::net::listener::{ListenError, Listener, ListenerCloser, OpenedBy};
 
-/// The bound listeners.
+/// Listeners that are bound.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    pub(super) https: Vec<Listener>,
-    pub(super) http: Vec<Listener>,
-    pub(super) internal: Option<Listener>,
+    pub(super) https: Vec<OpenListener>,
+    pub(super) http: Vec<OpenListener>,
+    pub(super) internal: Option<OpenListener>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct OpenListener {
+    /// Where gateway.toml has it.
+    configured: ListenAddress,
+    /// Where it is, with the port that the system chose for port 0.
+    local: Option<SocketAddr>,
+    closer: ListenerCloser,
+    /// Until somebody accepts from it.
+    unserved: Option<Listener>,
 }
 
 /// Where a gateway listens.
@@ -28,53 +41,117 @@ pub struct BoundAddresses {
 }
 
 impl Listeners {
+    /// Binds all.
     pub(super) fn bind(config: &ServerConfig) -> Result<Self, ListenError> {
+        let internal = match &config.internal {
+            ListenAddress::Tcp(address) => Listener::bind(*address)?,
+            ListenAddress::Unix(path) => Listener::bind_unix(path, OpenedBy::Owner)?,
+        };
         Ok(Self {
-            https: bind_all(&config.https)?,
-            http: bind_plain(&config.http)?,
-            internal: Some(match &config.internal {
-                ListenAddress::Tcp(address) => Listener::bind(*address)?,
-                ListenAddress::Unix(path) => Listener::bind_unix(path, OpenedBy::Owner)?,
-            }),
+            internal: Some(OpenListener::new(config.internal.clone(), internal)),
+            ..Self::default().bind_further(config)?
         })
     }
 
-    pub(super) fn addresses(&self) -> BoundAddresses {
-        let all = |listeners: &[Listener]| {
-            listeners
-                .iter()
-                .filter_map(Listener::local_address)
-                .collect()
+    /// Binds what a configuration has and these have not; the internal listener stays.
+    pub(super) fn bind_further(&self, config: &ServerConfig) -> Result<Self, ListenError> {
+        let https: Vec<_> = config
+            .https
+            .iter()
+            .copied()
+            .map(ListenAddress::Tcp)
+            .collect();
+        Ok(Self {
+            https: bind_missing(&self.https, &https)?,
+            http: bind_missing(&self.http, &config.http)?,
+            internal: None,
+        })
+    }
+
+    /// Takes those in that were bound further, and closes those that a configuration has no more.
+    pub(super) fn adopt(&mut self, further: Self, config: &ServerConfig) {
+        let is_https = |at: &ListenAddress| {
+            let mut https = config.https.iter().copied().map(ListenAddress::Tcp);
+            https.any(|configured| configured == *at)
         };
+        close_others(&mut self.https, is_https);
+        close_others(&mut self.http, |at| config.http.contains(at));
+        self.https.extend(further.https);
+        self.http.extend(further.http);
+    }
+
+    pub(super) fn addresses(&self) -> BoundAddresses {
+        let all =
+            |open: &[OpenListener]| open.iter().filter_map(|listener| listener.local).collect();
         BoundAddresses {
             https: all(&self.https),
             http: all(&self.http),
-            internal: self.internal.as_ref().and_then(Listener::local_address),
+            internal: self.internal.as_ref().and_then(|listener| listener.local),
         }
+    }
+
+    /// The port of HTTPS, with those that are bound further.
+    pub(super) fn https_port(&self, further: &Self, config: &ServerConfig) -> Option<u16> {
+        config.https.iter().find_map(|configured| {
+            let at = ListenAddress::Tcp(*configured);
+            let mut all = self.https.iter().chain(&further.https);
+            let open = all.find(|listener| listener.configured == at)?;
+            open.local.map(|address| address.port())
+        })
     }
 }
 
-/// Binds where plain HTTP is served.
-fn bind_plain(addresses: &[ListenAddress]) -> Result<Vec<Listener>, ListenError> {
-    let mut tcp = Vec::new();
+impl OpenListener {
+    fn new(configured: ListenAddress, listener: Listener) -> Self {
+        Self {
+            configured,
+            local: listener.local_address(),
+            closer: listener.closer(),
+            unserved: Some(listener),
+        }
+    }
+
+    /// The listener, for who accepts from it. `Some` only once.
+    pub(super) fn serve(&mut self) -> Option<Listener> {
+        self.unserved.take()
+    }
+}
+
+fn close_others(open: &mut Vec<OpenListener>, stays: impl Fn(&ListenAddress) -> bool) {
+    open.retain(|listener| {
+        let stays = stays(&listener.configured);
+        if !stays {
+            tracing::info!(address = %listener.configured, "no longer listened at");
+            listener.closer.close();
+        }
+        stays
+    });
+}
+
+/// Binds every address that is not open, but for IPv6 ones that a machine without IPv6 does not have.
+fn bind_missing(
+    open: &[OpenListener],
+    addresses: &[ListenAddress],
+) -> Result<Vec<OpenListener>, ListenError> {
+    let tcp: Vec<_> = addresses
+        .iter()
+        .filter_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        })
+        .collect();
     let mut bound = Vec::new();
     for address in addresses {
-        match address {
-            ListenAddress::Tcp(address) => tcp.push(*address),
-            ListenAddress::Unix(path) => bound.push(Listener::bind_unix(path, OpenedBy::Group)?),
+        if open.iter().any(|listener| listener.configured == *address) {
+            continue;
         }
-    }
-    bound.extend(bind_all(&tcp)?);
-    Ok(bound)
-}
-
-/// Binds every address, but for IPv6 ones that a machine without IPv6 does not have.
-fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<Listener>, ListenError> {
-    let mut bound = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        match Listener::bind_beside(*address, addresses) {
-            Ok(listener) => bound.push(listener),
-            Err(error) if error.is_for_want_of_ipv6() && !bound.is_empty() => {
+        let listener = match address {
+            ListenAddress::Unix(path) => Listener::bind_unix(path, OpenedBy::Group),
+            ListenAddress::Tcp(at) => Listener::bind_beside(*at, &tcp),
+        };
+        match listener {
+            Ok(listener) => bound.push(OpenListener::new(address.clone(), listener)),
+            Err(error) if error.is_for_want_of_ipv6() && !(bound.is_empty() && open.is_empty()) => {
                 tracing::info!(%address, "not listened at, this machine has no IPv6");
             }
             Err(error) => return Err(error),

@@ -5,15 +5,13 @@
 use std::sync::Arc;
 
 use super::error::StartError;
-use super::listeners::Listeners;
 use super::routes::{self, Routes};
 use super::shared::SharedParts;
 use crate::admin::health::Readiness;
 use crate::admin::operations::OperationsGate;
 use crate::admin::pause::PauseTerms;
 use crate::config::{Config, Mode};
-use crate::net::listener::Listener;
-use crate::server::access::AccessWriter;
+use crate::server::access::{AccessLog, AccessWriter};
 use crate::server::compression::CompressionPolicy;
 use crate::server::dispatch::{Dispatch, DispatchParts};
 use crate::server::health::HealthCheck;
@@ -41,7 +39,7 @@ pub(super) fn dispatch(
     shared: &SharedParts,
     config: &Config,
     redirect: Arc<Redirect>,
-    access: Option<&AccessWriter>,
+    access: Option<AccessLog>,
 ) -> Dispatch {
     let admit = AdmitLimits {
         uri_size: config.limits.uri_size,
@@ -53,7 +51,7 @@ pub(super) fn dispatch(
     };
     let admission = Admission::new(Arc::clone(&shared.hosts), admit);
     let routes = Routes { shared, config }.table();
-    let shown = routes::is_all_local(config).then(|| Arc::clone(shared.authority.diagnoses()));
+    let shown = routes::is_all_local(config).then(|| shared.authority.diagnoses());
     let limits = RequestLimits::new(&config.limits, Arc::clone(&shared.metrics));
     let parts = DispatchParts {
         proxies: Proxies::new(config.server.proxies.clone()),
@@ -75,7 +73,7 @@ pub(super) fn dispatch(
             naming: Arc::clone(&shared.naming),
         },
         own: own_answers(config),
-        access: access.map(AccessWriter::log),
+        access,
     };
     Dispatch::new(pages, parts).showing(shown)
 }
@@ -100,14 +98,13 @@ fn unrouted(config: &Config) -> Unrouted {
     )
 }
 
-/// The way to where HTTPS listens.
-pub(super) fn redirect(mode: Mode, listeners: &Listeners, hosts: &Arc<Hosts>) -> Arc<Redirect> {
+/// The way to where HTTPS listens; the usual port where it does not.
+pub(super) fn redirect(mode: Mode, port: Option<u16>, hosts: &Arc<Hosts>) -> Arc<Redirect> {
     let lasts = match mode {
         Mode::Dev => Lasts::JustNow,
         Mode::Production => Lasts::ForGood,
     };
-    let address = listeners.https.iter().find_map(Listener::local_address);
-    let port = address.map_or(443, |address| address.port());
+    let port = port.unwrap_or(443);
     Arc::new(Redirect::new(port, Arc::clone(hosts), lasts))
 }
 

@@ -15,6 +15,7 @@ use crate::config::{
 use crate::django::edge::{Edge, EdgeParts};
 use crate::files::folder::Folder;
 use crate::files::internal::InternalFolders;
+use crate::hub::ServedRoutes;
 use crate::proxy::StreamedPaths;
 use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
@@ -25,8 +26,8 @@ use crate::server::by_permission::FilesByPermission;
 use crate::server::route::Route;
 use crate::server::upstream_handler::UpstreamHandler;
 use crate::socket::{
-    ConnectionLimits, HandedOver, LoginThrottle, OriginRule, SocketParts, SocketRoute,
-    SocketSettings, TopicDesk, ViewRoute, ViewRoutes, Visitors,
+    ConnectionLimits, HandedOver, OriginRule, SocketParts, SocketRoute, SocketSettings, TopicDesk,
+    ViewRoute, ViewRoutes, Visitors,
 };
 use crate::telemetry::seldom::OncePerKey;
 
@@ -227,10 +228,10 @@ impl Routes<'_> {
             authority: Arc::clone(&shared.authority),
             naming: Arc::clone(&shared.naming),
             lifecycle: Arc::clone(&shared.lifecycle),
-            limits: ConnectionLimits::new(&config.limits),
-            throttle: LoginThrottle::new(Arc::clone(&shared.metrics)),
+            limits: ConnectionLimits::new(&config.limits, Arc::clone(&shared.places.connections)),
+            throttle: Arc::clone(&shared.places.throttle),
             settings: Arc::new(settings),
-            visitors: Visitors::new(Arc::clone(&shared.hub), config.limits.anonymous_per_address),
+            visitors: Visitors::new(Arc::clone(&shared.hub), Arc::clone(&shared.places.visitors)),
             topics: TopicDesk::new(
                 Arc::clone(&shared.broker),
                 &shared.secrets,
@@ -242,6 +243,16 @@ impl Routes<'_> {
             logged: OncePerKey::new(MOST_KINDS),
         }
     }
+}
+
+/// The paths of socket routes.
+pub(super) fn served(config: &Config) -> ServedRoutes {
+    let sockets = config.sockets.iter();
+    let table = RouteTable::new(
+        sockets.map(|socket| (socket.path.clone(), ())).collect(),
+        Vec::new(),
+    );
+    ServedRoutes::new(move |path| table.find(path).is_some())
 }
 
 fn origin_rule(socket: &SocketConfig) -> OriginRule {

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::secret::Secrets;
-use crate::session::{
-    AuthSettings, CookieNames, LeaseFile, LeaseTerms, Leases, LifecycleSettings, Naming, Survivors,
-};
+use crate::session::{AuthSettings, CookieNames, LeaseTerms, LifecycleSettings, Naming};
 
 pub(super) fn auth_settings(
     config: &Config,
@@ -24,73 +22,39 @@ pub(super) fn auth_settings(
         concurrency: config.auth.concurrency,
         accept_after: config.auth.accept_after,
         hold: config.django.hold,
-        terms: LeaseTerms {
-            lease: config.auth.lease,
-            grace: config.auth.grace,
-        },
+        terms: lease_terms(config),
         secrets: secrets.clone(),
         naming: Arc::clone(naming),
     }
 }
 
+/// For how long answers are relied upon.
+pub(super) fn lease_terms(config: &Config) -> LeaseTerms {
+    LeaseTerms {
+        lease: config.auth.lease,
+        grace: config.auth.grace,
+    }
+}
+
 /// Which cookies matter, as far as the configuration knows.
 pub(super) fn naming(config: &Config) -> Naming {
+    Naming::new(config.django.session_cookie.clone(), cookie_names(config))
+}
+
+/// The same; without a session cookie where Django has to say which it is.
+pub(super) fn cookie_names(config: &Config) -> CookieNames {
     let sockets = config.sockets.iter().filter(|socket| !socket.echo);
-    let names = CookieNames {
+    CookieNames {
+        session: config.django.session_cookie.clone().unwrap_or_default(),
         others: config.auth.cookies.clone(),
         sockets: sockets.map(|socket| socket.path.clone()).collect(),
         ..CookieNames::default()
-    };
-    Naming::new(config.django.session_cookie.clone(), names)
+    }
 }
 
 pub(super) fn lifecycle_settings(config: &Config) -> LifecycleSettings {
     LifecycleSettings {
         revalidate: config.auth.revalidate,
         grace: config.auth.grace,
-    }
-}
-
-/// The leases that a gateway leaves to the next one.
-#[derive(Debug)]
-pub(super) struct Inheritance {
-    file: LeaseFile,
-    leases: Arc<Leases>,
-}
-
-impl Inheritance {
-    /// Takes over what the gateway before left.
-    pub(super) fn accept(
-        config: &Config,
-        secrets: &Secrets,
-        leases: &Arc<Leases>,
-        naming: &Arc<Naming>,
-    ) -> Self {
-        let secret = secrets.current.clone();
-        let path = config.auth.lease_file.clone();
-        let file = LeaseFile::new(path, secret, Arc::clone(naming));
-        match file.load(leases, config.auth.revalidate) {
-            Ok(0) => {}
-            Ok(leases) => tracing::info!(leases, "sessions of the gateway before are known"),
-            Err(error) => tracing::warn!(
-                file = %config.auth.lease_file.display(), %error,
-                "what the gateway before knew of sessions is not used"
-            ),
-        }
-        let leases = Arc::clone(leases);
-        Self { file, leases }
-    }
-
-    /// The leases to save, before connections are closed.
-    pub(super) fn survey(&self) -> Survivors {
-        Survivors::of(&self.leases)
-    }
-
-    /// Saves them, when all connections are closed.
-    pub(super) fn leave(&self, survivors: &Survivors) {
-        match self.file.save(survivors, &self.leases) {
-            Ok(leases) => tracing::debug!(leases, "leases are kept for the next gateway"),
-            Err(error) => tracing::info!(%error, "leases are not kept for the next gateway"),
-        }
     }
 }

@@ -5,31 +5,40 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::addresses::OwnAddresses;
 use super::error::StartError;
 use super::sessions;
 use crate::admin::maintenance::Maintenance;
 use crate::admin::operations::Operations;
 use crate::admin::pause::Pause;
+use crate::admin::reload::ReloadHandle;
 use crate::broker::{Broker, HistoryLimits};
-use crate::config::{Config, ConfigError, DeliveryConfig, SecretSource, ServerConfig, secret_file};
+use crate::config::{
+    Config, ConfigError, DeliveryConfig, Limits, SecretSource, ServerConfig, secret_file,
+};
 use crate::files::open::OpenFiles;
-use crate::hub::{Hub, OutboxLimits};
+use crate::hub::{Hub, HubLimits, OutboxLimits};
 use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::DrainWatch;
+use crate::net::per_address::PerAddress;
 use crate::proxy::Encoders;
 use crate::proxy::buffer::Buffering;
 use crate::proxy::queue::RequestQueue;
 use crate::publish::intake::Intake;
+use crate::publish::replays::Replays;
 use crate::publish::wake::Wake;
 use crate::secret::Secrets;
 use crate::session::{
     AuthSettings, Authority, LeaseTerms, Lifecycle, LifecycleParts, LiveSessions, Naming,
 };
+use crate::socket::{ConnectionLimits, LoginThrottle, Visitors};
 use crate::telemetry::metrics::Metrics;
 use crate::web::hosts::Hosts;
 
-/// What several parts are made of.
+/// What several parts are made of. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(super) struct SharedParts {
     pub(super) secrets: Secrets,
     pub(super) hosts: Arc<Hosts>,
@@ -37,6 +46,7 @@ pub(super) struct SharedParts {
     pub(super) broker: Arc<Broker>,
     pub(super) intake: Arc<Intake>,
     pub(super) wake: Wake,
+    pub(super) replays: Arc<Replays>,
     pub(super) naming: Arc<Naming>,
     pub(super) authority: Arc<Authority>,
     pub(super) lifecycle: Arc<Lifecycle>,
@@ -46,16 +56,31 @@ pub(super) struct SharedParts {
     pub(super) metrics: Arc<Metrics>,
     pub(super) files: Arc<OpenFiles>,
     pub(super) operations: Operations,
+    pub(super) places: SocketPlaces,
     pub(super) drain: DrainWatch,
+}
+
+/// Who has a place at a socket route, and who was turned away there.
+#[derive(Clone, Debug)]
+pub(super) struct SocketPlaces {
+    pub(super) connections: Arc<PerAddress>,
+    pub(super) visitors: Arc<PerAddress>,
+    pub(super) throttle: Arc<LoginThrottle>,
+}
+
+/// Ends what runs, and asks for a reload.
+pub(super) struct ProcessHandles {
+    pub(super) drain: DrainWatch,
+    pub(super) reloads: ReloadHandle,
 }
 
 impl SharedParts {
     pub(super) fn build(
         config: &Config,
-        own_addresses: Vec<IpAddr>,
         shares: DescriptorShares,
-        drain: DrainWatch,
+        handles: ProcessHandles,
     ) -> Result<Self, StartError> {
+        let ProcessHandles { drain, reloads } = handles;
         let secrets = secrets(config)?;
         let metrics = Arc::new(Metrics::default());
         let naming = Arc::new(sessions::naming(config));
@@ -67,7 +92,6 @@ impl SharedParts {
             asker: Arc::clone(&authority) as _,
             leases: Arc::clone(authority.leases()),
             hub: Arc::clone(&hub),
-            secrets: secrets.clone(),
             drain: drain.clone(),
         };
         let settings = sessions::lifecycle_settings(config);
@@ -76,7 +100,7 @@ impl SharedParts {
         let intake = intake(config, &broker, &lifecycle, &metrics);
         Ok(Self {
             secrets,
-            hosts: Arc::new(hosts(&config.server, own_addresses)),
+            hosts: Arc::new(hosts(&config.server, OwnAddresses::of(config).now())),
             naming,
             authority,
             lifecycle,
@@ -84,14 +108,52 @@ impl SharedParts {
             broker,
             intake,
             wake: Wake::default(),
+            replays: Arc::default(),
             buffering: Buffering::open(&config.buffering, &metrics.buffered)?,
             encoders: Encoders::default(),
             queue: RequestQueue::new(&config.django.queue, &metrics),
-            operations: operations(config, &metrics),
+            operations: operations(config, &metrics, reloads),
+            places: SocketPlaces::new(&config.limits, &metrics),
             metrics,
             files: Arc::new(OpenFiles::new(shares.files)),
             drain,
         })
+    }
+
+    /// What parts of the next configuration are made of: the same, but for what a configuration alone decides.
+    pub(super) fn next(&self, now: &Config, next: &Config) -> Result<Self, ConfigError> {
+        let own = OwnAddresses::of(next).now();
+        let has_same_names = sessions::cookie_names(now) == sessions::cookie_names(next);
+        let naming = if has_same_names {
+            Arc::clone(&self.naming)
+        } else {
+            Arc::new(sessions::naming(next).knowing(&self.naming))
+        };
+        let queue = RequestQueue::new(&next.django.queue, &self.metrics);
+        Ok(Self {
+            secrets: secrets(next)?,
+            hosts: Arc::new(hosts(&next.server, own)),
+            intake: intake(next, &self.broker, &self.lifecycle, &self.metrics),
+            naming,
+            queue: queue.map(|new| self.queue.clone().unwrap_or(new)),
+            ..self.clone()
+        })
+    }
+}
+
+impl SocketPlaces {
+    fn new(limits: &Limits, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            connections: PerAddress::new(ConnectionLimits::places(limits)),
+            visitors: PerAddress::new(Visitors::places(limits)),
+            throttle: Arc::new(LoginThrottle::new(Arc::clone(metrics))),
+        }
+    }
+
+    /// Keeps to other limits; who has a place keeps it.
+    pub(super) fn adopt(&self, limits: &Limits) {
+        self.connections.adopt(ConnectionLimits::places(limits));
+        self.visitors.adopt(Visitors::places(limits));
     }
 }
 
@@ -106,21 +168,26 @@ fn intake(
     Arc::new(Intake::new(&config.delivery, broker, lifecycle, metrics))
 }
 
-fn operations(config: &Config, metrics: &Metrics) -> Operations {
+fn operations(config: &Config, metrics: &Metrics, reloads: ReloadHandle) -> Operations {
     Operations {
+        reloads,
         maintenance: Arc::new(Maintenance::restore(config.state.maintenance(), metrics)),
         pause: Arc::new(Pause::new(metrics)),
     }
 }
 
 fn broker(delivery: &DeliveryConfig, hub: &Arc<Hub>, metrics: &Metrics) -> Broker {
-    let limits = HistoryLimits {
+    let broker = Broker::new(Arc::clone(hub), delivery.idempotency);
+    broker.with_history(history_limits(delivery), metrics.history.clone())
+}
+
+/// How much is kept of what was published.
+pub(super) fn history_limits(delivery: &DeliveryConfig) -> HistoryLimits {
+    HistoryLimits {
         each: delivery.history,
         age: delivery.history_age,
         bytes: delivery.history_size,
-    };
-    let broker = Broker::new(Arc::clone(hub), delivery.idempotency);
-    broker.with_history(limits, metrics.history.clone())
+    }
 }
 
 fn authority(
@@ -144,13 +211,26 @@ fn hosts(server: &ServerConfig, own_addresses: Vec<IpAddr>) -> Hosts {
 }
 
 fn hub(config: &Config, terms: LeaseTerms) -> Hub {
-    let outbox = OutboxLimits {
-        frames: config.delivery.outbox_frames,
-        bytes: config.delivery.outbox_size,
-    };
-    Hub::new(outbox)
-        .with_connections_per_user(config.limits.connections_per_user)
-        .with_topics_per_connection(config.limits.topics_per_connection)
+    let limits = hub_limits(config);
+    Hub::new(limits.outbox)
+        .limited(limits)
         .with_topic_file(config.auth.topic_file.clone())
-        .remembering(terms.longest().max(config.delivery.history_age))
+        .remembering(remembered(config, terms))
+}
+
+/// What connections may take.
+pub(super) fn hub_limits(config: &Config) -> HubLimits {
+    HubLimits {
+        outbox: OutboxLimits {
+            frames: config.delivery.outbox_frames,
+            bytes: config.delivery.outbox_size,
+        },
+        connections_per_user: config.limits.connections_per_user,
+        topics_per_connection: config.limits.topics_per_connection,
+    }
+}
+
+/// How long revocations are remembered: as long as somebody may rely upon an older answer of Django's.
+pub(super) fn remembered(config: &Config, terms: LeaseTerms) -> Duration {
+    terms.longest().max(config.delivery.history_age)
 }

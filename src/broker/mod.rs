@@ -78,6 +78,13 @@ impl Broker {
         self
     }
 
+    /// Keeps so much from now on, and remembers the ids of what comes for `idempotency`.
+    pub fn adopt(&self, limits: HistoryLimits, idempotency: Duration) {
+        let mut state = self.state.lock();
+        state.history.adopt(limits);
+        state.remembered.adopt(idempotency);
+    }
+
     /// Publishes, unless the same `id` was published to the same audiences a short time ago.
     ///
     /// The order is: number, remember, fan out, answer; a retry can never be told "duplicate" of

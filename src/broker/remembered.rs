@@ -49,6 +49,11 @@ impl Remembered {
         }
     }
 
+    /// Remembers what comes for so long; what is remembered keeps its end, and holds up the end of what comes.
+    pub(super) fn adopt(&mut self, lifetime: Duration) {
+        self.lifetime = lifetime;
+    }
+
     /// The receipt of a publication that is still remembered.
     pub(super) fn find(&mut self, fingerprint: Fingerprint, now: Instant) -> Option<Receipt> {
         self.forget(now, MOST);

@@ -19,6 +19,7 @@ pub use failure::CommandError;
 
 use verbs::MaintenanceVerb;
 
+use crate::app::ConfigSource;
 use crate::app_server::PrivateFolder;
 use crate::config::load::{LoadOptions, load};
 use crate::config::{AppCommand, Config, Environment, LogFormat};
@@ -62,6 +63,8 @@ enum Command {
     Run(App),
     /// Reports everything that is wrong with the configuration, or what answers which path.
     Check(App),
+    /// Has a running gateway read its configuration again: as a whole, or not at all; no socket is closed by it.
+    Reload,
     /// Answers 503 to all but files and health, until it is turned off; sockets stay open.
     #[command(subcommand)]
     Maintenance(MaintenanceVerb),
@@ -91,16 +94,17 @@ impl Arguments {
     pub fn run(self) -> Result<(), CommandError> {
         let options = self.options;
         match self.command.unwrap_or(Command::Run(App::default())) {
-            Command::Run(app) if app.words.is_empty() => run::run(options.load(None)?),
+            Command::Run(app) if app.words.is_empty() => options.run(None),
             Command::Run(app) => {
                 let folder = PrivateFolder::make().map_err(CommandError::start)?;
-                run::run(options.load(Some(app.at(folder.socket())))?)
+                options.run(Some(app.at(folder.socket())))
             }
             Command::Check(app) => {
                 // It listens nowhere.
                 let command = (!app.words.is_empty()).then(|| app.at(PathBuf::new()));
                 check::check(&options.config, &options.load(command)?)
             }
+            Command::Reload => verbs::reload(&options.config),
             Command::Maintenance(verb) => verbs::maintenance(&options.config, verb),
             Command::Pause { length } => verbs::pause(&options.config, Some(length)),
             Command::Resume => verbs::pause(&options.config, None),
@@ -121,21 +125,31 @@ impl App {
 }
 
 impl Options {
+    fn run(&self, app: Option<AppCommand>) -> Result<(), CommandError> {
+        let config = self.load(app.clone())?;
+        let again = self.loading(app);
+        let source = ConfigSource::new(self.config.clone(), move || load(&again));
+        run::run(config, source)
+    }
+
     fn load(&self, app: Option<AppCommand>) -> Result<Config, CommandError> {
+        load(&self.loading(app)).map_err(|errors| CommandError::Configuration {
+            path: self.config.clone(),
+            errors,
+        })
+    }
+
+    fn loading(&self, app: Option<AppCommand>) -> LoadOptions {
         let log_format = self.log_format.map(|format| match format {
             Format::Pretty => LogFormat::Pretty,
             Format::Json => LogFormat::Json,
         });
-        load(&LoadOptions {
+        LoadOptions {
             path: self.config.clone(),
             environment: Environment::of_process(),
             log_format,
             app,
-        })
-        .map_err(|errors| CommandError::Configuration {
-            path: self.config.clone(),
-            errors,
-        })
+        }
     }
 }
 

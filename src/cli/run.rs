@@ -13,7 +13,8 @@ use tracing::{error, info, warn};
 
 use super::signals::{self, SignalMeaning, Signals};
 use super::{CommandError, ready};
-use crate::app::Gateway;
+use crate::admin::reload::ReloadHandle;
+use crate::app::{ConfigSource, Gateway};
 use crate::app_server::{AppEnd, AppNews, Reaper, RunningApp};
 use crate::config::Config;
 use crate::net::drain::Drain;
@@ -21,7 +22,7 @@ use crate::server::access::AccessLog;
 use crate::telemetry::log;
 
 /// Runs the gateway until it is told to stop.
-pub(super) fn run(config: Config) -> Result<(), CommandError> {
+pub(super) fn run(config: Config, source: ConfigSource) -> Result<(), CommandError> {
     log::install(&config.log).map_err(CommandError::start)?;
     log::report_panics();
     let runtime = Builder::new_multi_thread()
@@ -29,16 +30,17 @@ pub(super) fn run(config: Config) -> Result<(), CommandError> {
         .thread_name("gatepost")
         .build()
         .map_err(CommandError::start)?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, source));
     // The sender of a second signal does not wait for a thread that reads a file.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config) -> Result<(), CommandError> {
+async fn serve(config: Config, source: ConfigSource) -> Result<(), CommandError> {
     let signals = Signals::listen().map_err(CommandError::start)?;
     let (mode, server) = (config.mode, config.server.clone());
-    let mut gateway = Gateway::bind(config).map_err(CommandError::start)?;
+    let gateway = Gateway::bind(config).map_err(CommandError::start)?;
+    let mut gateway = gateway.reloading_from(source);
     let supervisor = gateway.take_app_server();
     let strangers = Drain::new();
     if supervisor.is_none() {
@@ -50,6 +52,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         signals,
         stop: CancellationToken::new(),
         access_log,
+        reloads: gateway.reload_handle(),
         app: supervisor.map(RunningApp::start),
     };
     let stopped = running.stop.clone().cancelled_owned();
@@ -72,6 +75,7 @@ struct Running {
     signals: Signals,
     stop: CancellationToken,
     access_log: Option<AccessLog>,
+    reloads: ReloadHandle,
     app: Option<RunningApp>,
 }
 
@@ -135,7 +139,7 @@ impl Running {
 
     fn reopen(&self, signal: Signal) {
         if signal == Signal::HUP {
-            info!("SIGHUP: gateway.toml is read at the start alone");
+            self.reloads.request();
         }
         if let Some(log) = &self.access_log {
             log.reopen();

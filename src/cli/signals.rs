@@ -1,6 +1,7 @@
 //! The signals that a gateway heeds.
 //!
-//! The surprise: SIGHUP means two things. Sent by an operator it asks to reopen files; from a terminal that
+//! The surprise: SIGHUP means two things. Sent by an operator it asks to read the
+//! configuration again and to reopen files; from a terminal that
 //! was closed it asks to end.
 
 use std::fs::File;

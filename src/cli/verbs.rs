@@ -1,4 +1,4 @@
-//! `gatepost maintenance`, `pause` and `resume`: what a running gateway is told.
+//! `gatepost reload`, `maintenance`, `pause` and `resume`: what a running gateway is told.
 //!
 //! Called by the command line. The surprise: `gateway.toml` is not read, only found: the gateway that runs beside it
 //! may have been started with another one, and with secrets that the operator's shell does not have.
@@ -60,6 +60,13 @@ pub(super) fn pause(config: &Path, length: Option<String>) -> Result<(), Command
     RunningGateway::beside(config)?
         .post("/v1/pause", &order)
         .map(|answer| say(&done, &answer))
+}
+
+/// Has the configuration read again.
+pub(super) fn reload(config: &Path) -> Result<(), CommandError> {
+    RunningGateway::beside(config)?
+        .post("/v1/reload", &json!({}))
+        .map(|answer| say("reloaded", &answer))
 }
 
 fn say(done: &str, answer: &Value) {

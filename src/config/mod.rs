@@ -36,6 +36,7 @@ mod pattern;
 mod proxies;
 mod queue;
 mod refuse;
+pub mod restart;
 mod routes;
 pub mod secret_file;
 mod section;

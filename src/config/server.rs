@@ -41,6 +41,8 @@ pub struct ServerConfig {
     /// Whether a developer's gateway is for the network too: ports are open to it, and this machine's
     /// own addresses count as hosts.
     pub lan: bool,
+    /// Whether the gateway reads its configuration again by itself when the file changes.
+    pub watch: bool,
     /// What proxies in front may say.
     pub proxies: ProxiesConfig,
     /// Whether connections of trusted proxies begin with a header of the PROXY protocol.
@@ -129,6 +131,7 @@ impl ServerConfig {
             shutdown_delay: section
                 .value("shutdown_delay", &DURATION_OR_ZERO)
                 .unwrap_or_default(),
+            watch: section.flag("watch").unwrap_or(listening.mode == Mode::Dev),
             proxies: ProxiesConfig::read(&mut section),
             proxy_protocol: section.flag("proxy_protocol").unwrap_or(false),
             internal: section

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::presence::{PresenceNews, TopicPresence};
-use super::revocations::Superseding;
+use super::superseding::Superseding;
 use super::{
     Acquaintance, ConnectionSnapshot, Grant, Grants, HeardView, Hub, Item, Member, NotHeard,
     TopicRevocation,
@@ -120,7 +120,7 @@ impl Hub {
         if is_denied || self.revoked_topics.cover(&grant.topic, user, &grant.by) {
             return Err(NotHeard::Revoked);
         }
-        let most = self.topics_per_connection;
+        let most = self.limits.get().topics_per_connection;
         self.registry.subscribe(&member, grant, most)
     }
 
@@ -160,7 +160,7 @@ impl Hub {
         members.retain(|member| self.registry.lose(member, topic));
         let word = Item::word(Word::unsubscribed(&[topic.as_str()], "revoked").text());
         for member in &members {
-            member.outbox.push(&word, self.limits);
+            member.outbox.push(&word, self.limits.get().outbox);
             if member.is_handed_over && member.topics().is_empty() {
                 member.outbox.close(&CloseReason::NotAllowed);
             }
@@ -181,7 +181,9 @@ impl Hub {
     /// Gives one connection a word of the gateway's own, in order with its frames.
     pub fn say(&self, connection: ConnectionId, word: WordText) {
         if let Some(member) = self.registry.find(connection) {
-            member.outbox.push(&Item::word(word), self.limits);
+            member
+                .outbox
+                .push(&Item::word(word), self.limits.get().outbox);
         }
     }
 
@@ -195,7 +197,12 @@ impl Hub {
     pub fn say_everyone(&self, word: WordText) -> usize {
         let (word, mut count) = (Item::word(word), 0);
         self.registry.each(&Audience::Everyone, |member| {
-            count += usize::from(member.outbox.push(&word, self.limits).is_some());
+            count += usize::from(
+                member
+                    .outbox
+                    .push(&word, self.limits.get().outbox)
+                    .is_some(),
+            );
         });
         count
     }
@@ -216,7 +223,11 @@ impl Hub {
             0,
         );
         let mut tell = |member: &Arc<Member>| {
-            let is_told = member.is_present && member.outbox.push(&word, self.limits).is_some();
+            let is_told = member.is_present
+                && member
+                    .outbox
+                    .push(&word, self.limits.get().outbox)
+                    .is_some();
             told += usize::from(is_told);
         };
         match only {

@@ -190,7 +190,9 @@ impl<'a> Grants<'a> {
     fn tell(&self, member: &Member, ended: &[TopicName], reason: &'static str) {
         if !ended.is_empty() {
             let word = Word::unsubscribed(&words::texts(ended), reason).text();
-            member.outbox.push(&Item::word(word), self.hub.limits);
+            member
+                .outbox
+                .push(&Item::word(word), self.hub.limits.get().outbox);
         }
     }
 

@@ -19,14 +19,14 @@ const MOST: usize = 131_072;
 #[derive(Debug, Default)]
 pub(super) struct HeldGrants {
     table: Mutex<HeldTable>,
-    /// For so long it is known whether something was revoked.
-    remembered: Duration,
 }
 
 #[derive(Debug, Default)]
 struct HeldTable {
     by_view: HashMap<HeldKey, HeldAnswer>,
     weight: usize,
+    /// For so long it is known whether something was revoked.
+    remembered: Duration,
 }
 
 /// A session, or visitors, and a view.
@@ -102,8 +102,22 @@ impl HeldGrants {
     /// None yet. Revocations are remembered for so long; nothing that is older goes on.
     pub(super) fn remembering(remembered: Duration) -> Self {
         Self {
-            remembered,
-            ..Self::default()
+            table: Mutex::new(HeldTable {
+                remembered,
+                ..HeldTable::default()
+            }),
+        }
+    }
+
+    /// Revocations are remembered for so long from now on. Where that is longer, nothing goes on that is known by now:
+    /// of what was revoked in the time that is added nothing may be left.
+    pub(super) fn remember_for(&self, remembered: Duration) {
+        let mut table = self.table.lock();
+        if table.remembered < remembered {
+            *table = HeldTable {
+                remembered,
+                ..HeldTable::default()
+            };
         }
     }
 
@@ -119,7 +133,7 @@ impl HeldGrants {
             if old.asked > answer.asked {
                 return;
             }
-            if old.lasts(&answer.user, self.remembered) {
+            if old.lasts(&answer.user, table.remembered) {
                 for held in &mut answer.topics {
                     let since = old.since(&held.topic);
                     let since = since.filter(|_| goes_on(old, &held.topic));

@@ -103,6 +103,11 @@ impl Member {
         Self { is_present, ..self }
     }
 
+    /// Whether it hears what is for an audience: a visitor hears topics alone, and so does what Django handed over.
+    pub(super) fn may_hear(&self, audience: &Audience) -> bool {
+        matches!(audience, Audience::Topic(_)) || !self.hears_topics_alone
+    }
+
     /// The same over another transport.
     #[must_use]
     pub fn over(mut self, transport: Transport) -> Self {

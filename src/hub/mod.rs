@@ -5,11 +5,13 @@
 //! dropping its [`Membership`] takes it out of all of them.
 
 mod binding;
+mod delivery;
 mod denied_topics;
 mod grants;
 mod held;
 mod hold;
 mod item;
+mod limits;
 mod listening;
 mod member;
 mod outbox;
@@ -17,7 +19,9 @@ mod presence;
 mod registry;
 mod revocations;
 mod revoked_topic;
+mod served_routes;
 mod subscriptions;
+mod superseding;
 mod topic_file;
 mod topic_revocations;
 mod view_ends;
@@ -26,12 +30,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use delivery::{ConnectionSnapshot, Delivery};
 use denied_topics::DeniedTopics;
 pub use grants::{Grants, Holder, ViewNow, ViewSays};
 use held::HeldGrants;
 pub use hold::Hold;
 use hold::Holds;
 pub use item::{Item, ItemForm, Said};
+pub use limits::HubLimits;
 use member::JoinOrder;
 pub use member::{Member, Transport};
 use outbox::Headroom;
@@ -41,11 +47,13 @@ use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::{SessionDigest, UserId};
 use crate::publication::Audience;
+use crate::setting::Setting;
 pub use presence::{PresenceCount, TopicPresence};
 use registry::Registry;
 pub use revocations::Acquaintance;
 use revocations::Revocations;
 pub use revoked_topic::TopicRevocation;
+pub use served_routes::ServedRoutes;
 pub use subscriptions::{Grant, Granter, HeardView, NotHeard};
 use topic_revocations::TopicRevocations;
 pub use view_ends::ViewEnd;
@@ -65,9 +73,8 @@ pub struct Hub {
     denied: DeniedTopics,
     held: HeldGrants,
     holds: Arc<Holds>,
-    limits: OutboxLimits,
-    connections_per_user: usize,
-    topics_per_connection: usize,
+    limits: Setting<HubLimits>,
+    routes: served_routes::RouteCheck,
 }
 
 /// Keeps a connection registered; dropping it takes the connection out of every index.
@@ -77,32 +84,9 @@ pub struct Membership {
     member: Arc<Member>,
 }
 
-/// How far a publication got.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Delivery {
-    /// Connections that were given the frame.
-    pub sockets: usize,
-    /// Addressed users without any connection here.
-    pub offline: usize,
-    /// Whether the outbox of one of these connections is more than half full: a caller with more to
-    /// send should let the client read first.
-    pub crowded: bool,
-}
-
-/// What `GET /v1/connections` tells of one connection.
-#[derive(Clone, Debug)]
-pub struct ConnectionSnapshot {
-    /// The connection itself: id, identity, route, address, start.
-    pub member: Arc<Member>,
-    /// Frames taken by the connection so far.
-    pub sent: u64,
-    /// Frames that wait.
-    pub queued: usize,
-}
-
 impl Hub {
-    /// A hub without connections.
-    pub fn new(limits: OutboxLimits) -> Self {
+    /// A hub without connections, with no limits but those of outboxes.
+    pub fn new(outbox: OutboxLimits) -> Self {
         Self {
             registry: Registry::new(),
             revocations: Revocations::new(Duration::ZERO),
@@ -110,24 +94,23 @@ impl Hub {
             denied: DeniedTopics::default(),
             held: HeldGrants::default(),
             holds: Arc::default(),
-            limits,
-            connections_per_user: usize::MAX,
-            topics_per_connection: usize::MAX,
+            limits: Setting::new(HubLimits::of_outboxes(outbox)),
+            routes: served_routes::RouteCheck::default(),
         }
     }
 
-    /// Takes no more than this many connections of one user.
+    /// Keeps to these limits.
     #[must_use]
-    pub fn with_connections_per_user(mut self, limit: Option<usize>) -> Self {
-        self.connections_per_user = limit.unwrap_or(usize::MAX);
+    pub fn limited(self, limits: HubLimits) -> Self {
+        self.limits.set(limits);
         self
     }
 
-    /// Lets no connection listen to more topics than this.
-    #[must_use]
-    pub fn with_topics_per_connection(mut self, limit: usize) -> Self {
-        self.topics_per_connection = limit;
-        self
+    /// Has other limits from now on, for what comes. Revocations are remembered for as long as before, or longer.
+    pub fn adopt(&self, limits: HubLimits, remembered: Duration) {
+        self.limits.set(limits);
+        self.revocations.remember_for(remembered);
+        self.held.remember_for(remembered);
     }
 
     /// Has revocations of topics survive this process, in a file.
@@ -143,6 +126,19 @@ impl Hub {
         self.revocations = Revocations::new(revocations);
         self.held = HeldGrants::remembering(revocations);
         self
+    }
+
+    /// Closes connections whose socket route there is no more, and refuses those to come; returns how many there were.
+    pub fn serve_only(&self, routes: ServedRoutes) -> usize {
+        self.routes.replace(routes);
+        let mut closed = 0;
+        self.registry.each(&Audience::Everyone, |member| {
+            if let Some(reason) = self.routes.refusal(member) {
+                member.outbox.close(&reason);
+                closed += 1;
+            }
+        });
+        closed
     }
 
     /// The reason for which an identity counts no more about which Django was asked at `asked`, where it
@@ -177,6 +173,9 @@ impl Hub {
         if let Some(reason) = self.revocations.of(&identity, asked) {
             return Err(reason);
         }
+        if let Some(reason) = self.routes.refusal(&membership.member) {
+            return Err(reason);
+        }
         if self.is_crowded(&identity.user, place) {
             return Err(CloseReason::Policy("too many connections"));
         }
@@ -185,8 +184,8 @@ impl Hub {
 
     /// Whether the user had as many connections as allowed before the one at `place`.
     fn is_crowded(&self, user: &UserId, place: JoinOrder) -> bool {
-        let limit = self.connections_per_user;
-        limit < usize::MAX && self.registry.of_user_before(place, user) >= limit
+        let limit = self.limits.get().connections_per_user;
+        limit.is_some_and(|limit| self.registry.of_user_before(place, user) >= limit)
     }
 
     /// Hands what was published to every connection of its audiences, once. Never waits for a client. The caller
@@ -196,13 +195,14 @@ impl Hub {
         if item.is_expired() {
             return delivery;
         }
+        let limits = self.limits.get().outbox;
         for audience in to {
             let mut found = false;
             self.registry.each(audience, |member| {
                 found = true;
-                if may_hear(member, audience)
+                if member.may_hear(audience)
                     && item.is_for(member.id, &member.socket)
-                    && let Some(room) = member.outbox.push(item, self.limits)
+                    && let Some(room) = member.outbox.push(item, limits)
                 {
                     delivery.sockets += 1;
                     delivery.crowded |= room == Headroom::Little;
@@ -291,11 +291,6 @@ impl Drop for Membership {
         self.hub.registry.remove(&self.member);
         self.member.outbox.leave();
     }
-}
-
-/// A visitor hears topics alone, and so does what Django handed over.
-fn may_hear(member: &Member, audience: &Audience) -> bool {
-    matches!(audience, Audience::Topic(_)) || !member.hears_topics_alone
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::member::audiences;
+use super::superseding::Superseding;
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
@@ -63,13 +64,6 @@ struct Revocation {
     of: Acquaintance,
 }
 
-/// When another session takes one's place, and the reason for late handshakes with the old one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Superseding<'a> {
-    pub(super) at: Instant,
-    pub(super) ended: &'a CloseReason,
-}
-
 /// A session that admits nobody.
 #[derive(Debug)]
 struct Ended {
@@ -88,6 +82,12 @@ impl Revocations {
                 ..RevocationTable::default()
             }),
         }
+    }
+
+    /// Remembers them for this long from now on, and never for less than until now.
+    pub(super) fn remember_for(&self, remembered: Duration) {
+        let mut table = self.lock();
+        table.remembered = table.remembered.max(remembered);
     }
 
     /// A revocation.

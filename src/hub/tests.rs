@@ -15,6 +15,12 @@ const LIMITS: OutboxLimits = OutboxLimits {
     bytes: 1024,
 };
 
+const UNLIMITED: HubLimits = HubLimits {
+    outbox: LIMITS,
+    connections_per_user: None,
+    topics_per_connection: usize::MAX,
+};
+
 fn session(value: &str) -> SessionDigest {
     SessionDigest::of(&Secret::new(vec![7; 32]), value.as_bytes())
 }
@@ -311,7 +317,7 @@ fn a_superseded_session_is_told_to_come_back_at_first_and_to_log_in_later() {
         let at = Instant::now()
             .checked_sub(Duration::from_secs(ago))
             .unwrap();
-        let by = revocations::Superseding { at, ended: &ended };
+        let by = superseding::Superseding { at, ended: &ended };
         hub.revocations
             .supersede(session("1"), Acquaintance::Known, by);
     };

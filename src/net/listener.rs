@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
 
+pub use super::listen_error::ListenError;
 use super::patience::Patience;
 use super::stream::Stream;
 
@@ -44,27 +45,6 @@ impl Peer {
     }
 }
 
-/// Why an address cannot be listened at.
-#[derive(Debug, Error)]
-pub enum ListenError {
-    /// A TCP address.
-    #[error("cannot listen on {address}; {}", tcp_hint(*address, source))]
-    Tcp {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A Unix socket.
-    #[error("cannot listen on unix:{}; {}", path.display(), unix_hint(source))]
-    Unix {
-        /// The socket file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
 /// Who may open a Unix socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenedBy {
@@ -79,7 +59,12 @@ pub enum OpenedBy {
 pub struct Listener {
     socket: Bound,
     patience: Patience,
+    closing: CancellationToken,
 }
+
+/// Closes a listener that another task accepts from.
+#[derive(Clone, Debug)]
+pub struct ListenerCloser(CancellationToken);
 
 #[derive(Debug)]
 enum Bound {
@@ -103,21 +88,6 @@ impl fmt::Display for Peer {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix => f.write_str("unix"),
         }
-    }
-}
-
-impl ListenError {
-    /// Whether the machine has no IPv6, and all that is lost is a way to itself or from anywhere.
-    pub fn is_for_want_of_ipv6(&self) -> bool {
-        let Self::Tcp { address, source } = self else {
-            return false;
-        };
-        let ip = address.ip();
-        let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
-        address.is_ipv6()
-            && (ip.is_loopback() || ip.is_unspecified())
-            && (source.kind() == ErrorKind::AddrNotAvailable
-                || source.raw_os_error() == Some(unsupported))
     }
 }
 
@@ -160,6 +130,7 @@ impl Listener {
         Self {
             socket,
             patience: Patience::new(),
+            closing: CancellationToken::new(),
         }
     }
 
@@ -171,10 +142,27 @@ impl Listener {
         }
     }
 
-    /// The next client.
-    pub async fn accept(&mut self) -> (Stream, Peer) {
+    /// What closes it.
+    pub fn closer(&self) -> ListenerCloser {
+        ListenerCloser(self.closing.clone())
+    }
+
+    /// The next client; `None` where it is to close, and none waits.
+    pub async fn accept(&mut self) -> Option<(Stream, Peer)> {
         let socket = &self.socket;
-        self.patience.accept(|| socket.accept()).await
+        tokio::select! {
+            // Who has connected is not turned away.
+            biased;
+            client = self.patience.accept(|| socket.accept()) => Some(client),
+            () = self.closing.cancelled() => None,
+        }
+    }
+}
+
+impl ListenerCloser {
+    /// Has it close, once those are accepted that have connected.
+    pub fn close(&self) {
+        self.0.cancel();
     }
 }
 
@@ -260,38 +248,6 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
         _ => Err(ErrorKind::AddrInUse.into()),
-    }
-}
-
-fn tcp_hint(address: SocketAddr, source: &io::Error) -> String {
-    let port = address.port();
-    match source.kind() {
-        ErrorKind::AddrInUse => format!(
-            "another program has the port: `ss -ltnp 'sport = :{port}'` shows which; stop it, or \
-             choose another port"
-        ),
-        ErrorKind::PermissionDenied => {
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE; choose a higher port, or \
-             give it to the gateway's service"
-                .to_owned()
-        }
-        ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; `ip address` lists those it has".to_owned()
-        }
-        _ => "look at the address".to_owned(),
-    }
-}
-
-fn unix_hint(source: &io::Error) -> &'static str {
-    match source.kind() {
-        ErrorKind::AddrInUse => "another gateway serves there; stop it, or choose another path",
-        ErrorKind::AlreadyExists => {
-            "the file there is no socket; remove it, or choose another path"
-        }
-        ErrorKind::NotFound => "its folder does not exist; make it",
-        ErrorKind::PermissionDenied => "the gateway's user may not write its folder",
-        ErrorKind::InvalidInput => "the path is too long for a socket (about 100 bytes)",
-        _ => "look at the path",
     }
 }
 

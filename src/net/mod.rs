@@ -10,6 +10,7 @@ pub mod gcra;
 pub mod hashed_slots;
 pub mod interfaces;
 pub mod jitter;
+mod listen_error;
 pub mod listener;
 mod patience;
 pub mod per_address;

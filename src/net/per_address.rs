@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::block::AddressBlock;
+use crate::setting::Setting;
 
 /// Places, some for each address.
 #[derive(Debug)]
 pub struct PerAddress {
-    most: PlaceLimits,
+    most: Setting<PlaceLimits>,
     taken: AtomicUsize,
     by_address: Mutex<HashMap<AddressBlock, usize>>,
 }
@@ -49,24 +50,31 @@ impl PerAddress {
     /// All places are free.
     pub fn new(most: PlaceLimits) -> Arc<Self> {
         Arc::new(Self {
-            most,
+            most: Setting::new(most),
             taken: AtomicUsize::new(0),
             by_address: Mutex::default(),
         })
     }
 
+    /// Has other limits from now on. Who has a place keeps it; of an address, those that were taken while it had no limit
+    /// do not count.
+    pub fn adopt(&self, most: PlaceLimits) {
+        self.most.set(most);
+    }
+
     /// Takes a place for an address; without one it counts in all only.
     pub fn take(self: &Arc<Self>, block: Option<AddressBlock>) -> Result<AddressPermit, NoPlace> {
+        let limits = self.most.get();
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         // From here on dropping the permit gives the place back.
         let mut permit = AddressPermit {
             places: Arc::clone(self),
             block: None,
         };
-        if self.most.total.is_some_and(|most| before >= most) {
+        if limits.total.is_some_and(|most| before >= most) {
             return Err(NoPlace::Total);
         }
-        if let (Some(most), Some(block)) = (self.most.each, block) {
+        if let (Some(most), Some(block)) = (limits.each, block) {
             if !self.take_one_of(block, most) {
                 return Err(NoPlace::Address);
             }

@@ -23,6 +23,7 @@ use super::intake::{Intake, RevocationCount};
 use super::operator::{self, Operator};
 use super::publication::Decoded;
 use super::query;
+use super::replays::Replays;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::hub::Hub;
@@ -73,6 +74,8 @@ pub struct ApiParts {
     pub hub: Arc<Hub>,
     /// Wakes the puller of the transactional outbox, where there is one.
     pub outbox: Option<Wake>,
+    /// Which signatures were believed already.
+    pub replays: Arc<Replays>,
     /// Does what operators order.
     pub operator: Arc<dyn Operator>,
 }
@@ -81,7 +84,7 @@ impl Api {
     /// The API of a gateway.
     pub fn new(settings: ApiSettings, parts: ApiParts) -> Self {
         Self {
-            authenticator: Authenticator::new(settings.secrets, settings.token),
+            authenticator: Authenticator::new(settings.secrets, settings.token, parts.replays),
             bodies: BodyReader::new(LARGEST_BODY, settings.body_timeout),
             intake: parts.intake,
             hub: parts.hub,
@@ -131,6 +134,7 @@ impl Api {
             ApiCall::Online => self.online(request),
             ApiCall::Connections => self.connections(request),
             ApiCall::Maintenance => Ok(json(operator::maintenance(&*self.operator, &body)?)),
+            ApiCall::Reload => Ok(json(operator::reload(&*self.operator).await?)),
             ApiCall::Pause => Ok(json(operator::pause(&*self.operator, &body)?)),
         }
     }

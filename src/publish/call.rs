@@ -24,6 +24,7 @@ pub(super) enum ApiCall {
     Connections,
     Maintenance,
     Pause,
+    Reload,
 }
 
 /// What the paths name.
@@ -37,6 +38,7 @@ pub(super) enum Resource {
     Connections,
     Maintenance,
     Pause,
+    Reload,
 }
 
 impl Resource {
@@ -50,6 +52,7 @@ impl Resource {
             "/v1/connections" => Ok(Self::Connections),
             "/v1/maintenance" => Ok(Self::Maintenance),
             "/v1/pause" => Ok(Self::Pause),
+            "/v1/reload" => Ok(Self::Reload),
             _ => Err(PublishError::NoSuchCall),
         }
     }
@@ -69,7 +72,7 @@ impl Resource {
     /// Who may call it.
     pub(super) fn role(self) -> CallerRole {
         match self {
-            Self::Maintenance | Self::Pause => CallerRole::Operator,
+            Self::Maintenance | Self::Pause | Self::Reload => CallerRole::Operator,
             _ => CallerRole::Application,
         }
     }
@@ -80,8 +83,9 @@ impl Resource {
         match self {
             Self::Connections => Ok(ApiCall::Connections),
             Self::Presence => Ok(ApiCall::Online),
-            // It says nothing, so it may say it in any form.
+            // They say nothing, so they may say it in any form.
             Self::Wakes => Ok(ApiCall::Wake),
+            Self::Reload => Ok(ApiCall::Reload),
             _ if headers.contains_key(CONTENT_ENCODING) => Err(self.media_type()),
             Self::Publications if is(JSON) => Ok(ApiCall::Publish),
             Self::Publications if is(NDJSON) => Ok(ApiCall::PublishBatch),

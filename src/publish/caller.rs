@@ -3,6 +3,8 @@
 //! Used by `api`. The surprise: a bearer token is judged before the body is read, a signature after,
 //! for it vouches for the body.
 
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -19,7 +21,7 @@ pub(super) struct Authenticator {
     secrets: Secrets,
     /// What the operator on this machine calls with.
     token: Option<Secret>,
-    replays: Replays,
+    replays: Arc<Replays>,
 }
 
 /// Who may make a call.
@@ -58,11 +60,11 @@ impl Credentials {
 }
 
 impl Authenticator {
-    pub(super) fn new(secrets: Secrets, token: Option<Secret>) -> Self {
+    pub(super) fn new(secrets: Secrets, token: Option<Secret>, replays: Arc<Replays>) -> Self {
         Self {
             secrets,
             token,
-            replays: Replays::default(),
+            replays,
         }
     }
 
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn the_operator_s_token_is_for_the_operator_s_calls_alone() {
         let token = Secret::new(b"token-of-this-process".to_vec());
-        let authenticator = Authenticator::new(secrets(), Some(token));
+        let authenticator = Authenticator::new(secrets(), Some(token), Arc::default());
         let said = |token: &str, role| {
             let mut headers = HeaderMap::new();
             let value = format!("Bearer {token}").parse().unwrap();
@@ -214,7 +216,7 @@ mod tests {
     #[test]
     fn a_signature_vouches_for_the_body() {
         let (request, credentials) = signed(Method::POST);
-        let authenticator = Authenticator::new(secrets(), None);
+        let authenticator = Authenticator::new(secrets(), None, Arc::default());
         let prove = |body: &[u8]| authenticator.prove(&credentials, &request, body);
         assert!(prove(b"{ }").is_err());
         assert!(prove(b"{}").is_ok());
@@ -224,7 +226,7 @@ mod tests {
     fn what_changes_something_is_believed_once() {
         for (method, again) in [(Method::POST, false), (Method::GET, true)] {
             let (request, credentials) = signed(method);
-            let authenticator = Authenticator::new(secrets(), None);
+            let authenticator = Authenticator::new(secrets(), None, Arc::default());
             let prove = || authenticator.prove(&credentials, &request, b"{}");
             assert!(prove().is_ok());
             assert_eq!(prove().is_ok(), again);

@@ -9,6 +9,7 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::json::{DecodeError, TextPosition};
+use super::reload_refusal::ReloadRefusal;
 use crate::web::problem::{Problem, ProblemDocument, ToProblem};
 use crate::web::signature::SignatureError;
 
@@ -27,7 +28,7 @@ const OUTBOX_HINT: &str = "write `url = \"/_gatepost/outbox/\"` below [outbox] o
 pub(super) enum PublishError {
     #[error(
         "there is no such call; there are /v1/publish, /v1/revoke, /v1/recheck, /v1/wake, /v1/online, \
-         /v1/connections, /v1/maintenance and /v1/pause"
+         /v1/connections, /v1/maintenance, /v1/pause and /v1/reload"
     )]
     NoSuchCall,
     #[error("this call takes {allowed}")]
@@ -61,6 +62,8 @@ pub(super) enum PublishError {
     #[error("{0}")]
     Query(&'static str),
     #[error(transparent)]
+    Reload(#[from] ReloadRefusal),
+    #[error(transparent)]
     Body(#[from] DecodeError),
 }
 
@@ -79,7 +82,7 @@ impl ToProblem for PublishError {
             Self::TooManyLines { .. } | Self::TooLarge { .. } => {
                 problem.with_hint("send it in several calls")
             }
-            Self::Busy => problem.retry_after(1),
+            Self::Busy | Self::Reload(ReloadRefusal::Busy) => problem.retry_after(1),
             Self::NoOutbox => problem.with_hint(OUTBOX_HINT),
             Self::Body(error) => {
                 let TextPosition { line, column } = error.place();
@@ -113,7 +116,13 @@ impl PublishError {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
             }
             Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Self::Busy | Self::Reload(ReloadRefusal::Busy) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "busy")
+            }
+            Self::Reload(ReloadRefusal::Findings(_)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "reload_refused")
+            }
+            Self::Reload(ReloadRefusal::Ending) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
             Self::NoOutbox => (StatusCode::CONFLICT, "no_outbox"),
             Self::BrokenOff => (StatusCode::BAD_REQUEST, "body_broken_off"),
             Self::Query(_) => (StatusCode::BAD_REQUEST, "query_invalid"),

@@ -10,6 +10,7 @@ pub mod intake;
 pub mod operator;
 pub mod piggyback;
 pub mod puller;
+pub mod replays;
 pub mod wake;
 
 mod backpressure;
@@ -22,7 +23,7 @@ mod json;
 mod publication;
 mod query;
 mod recheck;
-mod replays;
+mod reload_refusal;
 mod revocation;
 mod text;
 

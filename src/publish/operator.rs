@@ -6,11 +6,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 use super::error::to_json;
 use super::json::{self, DecodeError};
+pub use super::reload_refusal::ReloadRefusal;
 use super::text;
 use crate::config::Networks;
 
@@ -33,6 +35,8 @@ pub trait Operator: fmt::Debug + Send + Sync {
     fn pause(&self, length: Duration);
     /// Lets them go on.
     fn resume(&self);
+    /// Has the configuration read again, and waits until it is in force.
+    fn reload(&self) -> BoxFuture<'_, Result<(), ReloadRefusal>>;
 }
 
 /// Whether a restart leaves it as it was ordered; if not, why not.
@@ -112,6 +116,12 @@ pub(super) fn pause(operator: &dyn Operator, body: &[u8]) -> Result<Vec<u8>, Dec
     }))
 }
 
+/// Reloads; returns the answer.
+pub(super) async fn reload(operator: &dyn Operator) -> Result<Vec<u8>, ReloadRefusal> {
+    operator.reload().await?;
+    Ok(br#"{"reloaded":true}"#.to_vec())
+}
+
 impl<'de> Deserialize<'de> for MaintenanceCall {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let MaintenanceText { on, message, allow } = Deserialize::deserialize(deserializer)?;
@@ -179,6 +189,10 @@ impl Operator for NoOperator {
     fn pause(&self, _: Duration) {}
 
     fn resume(&self) {}
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), ReloadRefusal>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ type Mark = [u8; 16];
 
 /// Remembers signatures for as long as their time is in order.
 #[derive(Debug, Default)]
-pub(super) struct Replays {
+pub struct Replays {
     seen: Mutex<SeenSignatures>,
 }
 

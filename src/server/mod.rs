@@ -5,6 +5,7 @@ pub mod by_permission;
 pub mod ca_page;
 pub mod compression;
 mod connection;
+pub mod current;
 mod deadlines;
 pub mod dispatch;
 mod drive;

@@ -11,7 +11,7 @@ use http::Response;
 use super::deadlines::Deadlines;
 use super::http_config::{HeaderLimits, HttpConfig};
 use super::introduce::Introductions;
-use crate::config::{Limits, TrustedProxies};
+use crate::config::{Limits, ProxiesConfig, TrustedProxies};
 use crate::net::drain::DrainWatch;
 pub use crate::net::listener::Peer;
 use crate::web::body::ResponseBody;
@@ -93,6 +93,16 @@ impl<A> Service<A> {
             drain,
             introductions: None,
             proxies: TrustedProxies::default(),
+        }
+    }
+
+    /// Stands behind these proxies, which introduce their clients by the PROXY protocol or do not.
+    pub(super) fn behind(self, proxies: &ProxiesConfig, introduced: bool) -> Self {
+        let trusted = &proxies.trusted;
+        Self {
+            introductions: introduced.then(|| Introductions::new(trusted.clone())),
+            proxies: trusted.clone(),
+            ..self
         }
     }
 

@@ -14,11 +14,11 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use super::deadlines::Deadlines;
 use super::request_limits::LastAnswer;
+use crate::net::per_address::AddressPermit;
 use crate::net::stream::Stream;
 use crate::web::body::{BodyError, ResponseBody, Unending};
 use crate::web::request_body::RequestBody;
@@ -29,7 +29,7 @@ pub(super) struct PacedStream {
     stream: Stream,
     deadlines: Arc<Deadlines>,
     expected: Expected,
-    _permit: OwnedSemaphorePermit,
+    _permit: AddressPermit,
 }
 
 /// What the next bytes must be.
@@ -64,11 +64,7 @@ pub(super) struct PacedBody {
 }
 
 impl PacedStream {
-    pub(super) fn new(
-        stream: Stream,
-        deadlines: Arc<Deadlines>,
-        permit: OwnedSemaphorePermit,
-    ) -> Self {
+    pub(super) fn new(stream: Stream, deadlines: Arc<Deadlines>, permit: AddressPermit) -> Self {
         Self {
             stream,
             deadlines,

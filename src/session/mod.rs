@@ -37,7 +37,7 @@ pub use ask::client::Reachability;
 pub use ask::diagnose::refused_signature;
 pub use ask::diagnoses::Diagnoses;
 pub use authority::verdict::{LetIn, LoggedIn, Verdict};
-pub use authority::{Authority, PendingVerdict};
+pub use authority::{Authority, NextAuthority, PendingVerdict};
 pub use change::{About, Change, CookieChange, Scope};
 pub use cookie::{NoSession, SessionAt, SessionCookies, keep as keep_cookies};
 pub use diagnosis::{Diagnosis, DiagnosisKind, Unreachable};

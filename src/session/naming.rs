@@ -96,6 +96,23 @@ impl Naming {
         }
     }
 
+    /// The same, with what Django has said to the one before.
+    #[must_use]
+    pub fn knowing(self, before: &Self) -> Self {
+        if before.is_open() {
+            return self;
+        }
+        let said = before.names();
+        self.current.rcu(|names| CookieNames {
+            session: said.session.clone(),
+            place: said.place.clone(),
+            ..CookieNames::clone(names)
+        });
+        self.field.store(before.field.load_full());
+        self.open.store(false, Ordering::Release);
+        self
+    }
+
     /// The cookies that matter now.
     pub fn names(&self) -> Arc<CookieNames> {
         self.current.load_full()

@@ -25,14 +25,19 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Nobody is here yet.
-    pub fn new(limits: &Limits) -> Self {
+    /// Takes connections to be among `places`.
+    pub fn new(limits: &Limits, places: Arc<PerAddress>) -> Self {
         Self {
-            places: PerAddress::new(PlaceLimits {
-                total: limits.connections,
-                each: limits.connections_per_address,
-            }),
+            places,
             rate: limits.handshakes_per_address.map(handshake_rate),
+        }
+    }
+
+    /// How many there may be.
+    pub fn places(limits: &Limits) -> PlaceLimits {
+        PlaceLimits {
+            total: limits.connections,
+            each: limits.connections_per_address,
         }
     }
 
@@ -66,7 +71,8 @@ mod tests {
             ..Limits::default()
         };
         change(&mut limits);
-        ConnectionLimits::new(&limits)
+        let places = PerAddress::new(ConnectionLimits::places(&limits));
+        ConnectionLimits::new(&limits, places)
     }
 
     fn client(last: u8) -> IpAddr {

@@ -65,7 +65,7 @@ pub struct SocketParts {
     /// Lets handshakes in.
     pub limits: ConnectionLimits,
     /// Slows down clients that are turned away again and again.
-    pub throttle: LoginThrottle,
+    pub throttle: Arc<LoginThrottle>,
     /// How connections behave.
     pub settings: Arc<SocketSettings>,
     /// Lets visitors in, at routes that keep them.

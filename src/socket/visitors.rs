@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::close::CloseReason;
+use crate::config::Limits;
 use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
 use crate::net::block::AddressBlock;
@@ -62,16 +63,20 @@ impl Visit {
 }
 
 impl Visitors {
-    /// Without visitors yet. `most` is for one address; `None`: any number.
-    pub fn new(hub: Arc<Hub>, most: Option<usize>) -> Self {
-        let limits = PlaceLimits {
-            total: None,
-            each: most,
-        };
+    /// Takes visitors to be among `places`.
+    pub fn new(hub: Arc<Hub>, places: Arc<PerAddress>) -> Self {
         Self {
             hub,
-            places: PerAddress::new(limits),
+            places,
             identity: Arc::new(Identity::visitor()),
+        }
+    }
+
+    /// How many there may be.
+    pub fn places(limits: &Limits) -> PlaceLimits {
+        PlaceLimits {
+            total: None,
+            each: limits.anonymous_per_address,
         }
     }
 

@@ -80,6 +80,8 @@ pub struct Metrics {
     pub pause_waiting: Gauge,
     /// The certificates that are served.
     pub certificates: CertificateMetrics,
+    /// Reloads by outcome: `done`, `refused`.
+    pub reloads: Family<OutcomeLabel, Counter>,
     /// Starts of Django's server after the first, where the gateway runs it.
     pub app_restarts: Counter,
     /// Lines of the access log that could not be written.
@@ -157,6 +159,9 @@ impl Metrics {
         for kind in series::STREAMS {
             drop(self.streams.get_or_create(&KindLabel { kind }));
         }
+        for outcome in ["done", "refused"] {
+            drop(self.reloads.get_or_create(&OutcomeLabel { outcome }));
+        }
         for kind in series::QUEUED {
             drop(self.queue_waiting.get_or_create(&KindLabel { kind }));
             drop(self.queue_timeouts.get_or_create(&KindLabel { kind }));
@@ -176,11 +181,8 @@ impl Metrics {
     }
 
     fn register_operations(&self, r: &mut Registry) {
-        r.register(
-            "maintenance",
-            "1 while there is maintenance",
-            self.maintenance.clone(),
-        );
+        r.register("reloads", "Reloads by outcome", self.reloads.clone());
+        r.register("maintenance", "1 in maintenance", self.maintenance.clone());
         r.register("paused", "1 while there is a pause", self.paused.clone());
         r.register(
             "pause_waiting",

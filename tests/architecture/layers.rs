@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["words"],
     &["identity", "publication", "close", "token"],
     &["ids", "mac", "sealing"],
-    &["secret", "state_folder", "unix_time"],
+    &["secret", "setting", "state_folder", "unix_time"],
 ];
 
 /// The rooms of `session`, from the top; what is in none of them is below all.

@@ -64,6 +64,7 @@ mod queue;
 mod regressions;
 mod rehearsal;
 mod relay;
+mod reload;
 mod request_grammar;
 mod request_limits;
 mod resume;

@@ -91,6 +91,11 @@ def resume() -> None:
     _ordered("/v1/pause", {"on": False})
 
 
+def reload() -> None:
+    """Have gateways read their configuration again."""
+    _ordered("/v1/reload", {})
+
+
 def _ordered(path: str, order: dict[str, Any]) -> list[str]:
     body = encode(order).encode()
     said = [_post(path, body, url) for url in _urls()]

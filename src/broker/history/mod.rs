@@ -93,6 +93,16 @@ impl History {
         Self { metrics, ..self }
     }
 
+    /// Keeps to other limits, with what is published next. What was too old already does not come back: revocations
+    /// that are as old may be forgotten.
+    pub(super) fn adopt(&mut self, limits: HistoryLimits) {
+        let now = Instant::now();
+        while self.is_old(self.order.front().map(|place| place.mark), now) {
+            self.forget_oldest();
+        }
+        self.limits = limits;
+    }
+
     /// Keeps what is published now. What is for a single connection is not kept: no client comes back as that one.
     pub(super) fn keep(&mut self, to: &[Audience], new: &Kept) {
         let to = to
@@ -195,7 +205,7 @@ impl History {
                 .or_insert_with(|| Shelf::after(self.floors.get(audience))),
         };
         let replaced = theirs.push(new);
-        let is_full = theirs.len() > self.limits.each;
+        let mut beyond = theirs.len().saturating_sub(self.limits.each);
         self.order.push_back(Place {
             audience: audience.clone(),
             mark: new.mark,
@@ -205,8 +215,9 @@ impl History {
         if let Some(replaced) = replaced {
             self.release(&replaced);
         }
-        if is_full {
-            self.pop(audience);
+        // Several, where the limit was larger before a reload.
+        while beyond > 0 && self.pop(audience) {
+            beyond -= 1;
         }
     }
 

@@ -86,7 +86,10 @@ fn a_topic_that_is_granted_twice_is_heard_once() {
 
 #[test]
 fn a_connection_listens_to_no_more_topics_than_it_may() {
-    let hub = Arc::new(Hub::new(LIMITS).with_topics_per_connection(2));
+    let hub = Arc::new(Hub::new(LIMITS).limited(HubLimits {
+        topics_per_connection: 2,
+        ..UNLIMITED
+    }));
     let listener = join(&hub, "1", &[]);
     let names = ["a", "b", "c", "a"].map(|name| subscribe(&hub, &listener, name, LATER));
     assert_eq!(names, [Ok(()), Ok(()), Err(NotHeard::TooMany), Ok(())]);
@@ -158,7 +161,10 @@ fn what_was_granted_to_one_user_is_nothing_to_another() {
 
 #[test]
 fn a_visitor_hears_topics_and_words_alone_and_leaves_no_trace() {
-    let hub = Arc::new(Hub::new(LIMITS).with_connections_per_user(Some(1)));
+    let hub = Arc::new(Hub::new(LIMITS).limited(HubLimits {
+        connections_per_user: Some(1),
+        ..UNLIMITED
+    }));
     let nobody = Arc::new(Identity::visitor());
     let (one, other) = (rejoin(&hub, &nobody), rejoin(&hub, &nobody));
     subscribe(&hub, &one, "news", LATER).unwrap();

@@ -200,7 +200,10 @@ fn what_a_view_granted_ends_when_it_says_so_and_where_it_is_silent_for_too_long(
 
 #[test]
 fn views_are_bounded_as_topics_are() {
-    let hub = Arc::new(Hub::new(LIMITS).with_topics_per_connection(2));
+    let hub = Arc::new(Hub::new(LIMITS).limited(HubLimits {
+        topics_per_connection: 2,
+        ..UNLIMITED
+    }));
     let listener = join(&hub, "1", &[]);
     for (path, granted) in [
         ("/a/", Ok(())),

@@ -12,7 +12,7 @@ async fn a_client_is_accepted_without_delay_for_small_writes() {
     let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_address().unwrap();
     let client = TcpStream::connect(address).await.unwrap();
-    let (stream, peer) = listener.accept().await;
+    let (stream, peer) = listener.accept().await.unwrap();
     assert_eq!(peer, Peer::Tcp(client.local_addr().unwrap()));
     let Stream::Tcp(stream) = stream else {
         panic!("a TCP listener accepts TCP")
@@ -26,7 +26,7 @@ async fn the_kernel_takes_little_for_a_client_that_does_not_read() {
     let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_address().unwrap();
     let _client = TcpStream::connect(address).await.unwrap();
-    let (Stream::Tcp(stream), _) = listener.accept().await else {
+    let (Stream::Tcp(stream), _) = listener.accept().await.unwrap() else {
         panic!("a TCP listener accepts TCP")
     };
     let unsent = SockRef::from(&stream).tcp_notsent_lowat().unwrap();
@@ -38,7 +38,7 @@ async fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
     let mut listener = Listener::bind("[::]:0".parse().unwrap()).unwrap();
     let port = listener.local_address().unwrap().port();
     let _client = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let (_, peer) = listener.accept().await;
+    let (_, peer) = listener.accept().await.unwrap();
     let Peer::Tcp(address) = peer else {
         panic!("a TCP listener accepts TCP")
     };
@@ -54,7 +54,7 @@ async fn both_families_have_listeners_of_their_own_where_both_are_asked_for() {
     let _client = TcpStream::connect(v6.local_address().unwrap())
         .await
         .unwrap();
-    let (_, Peer::Tcp(peer)) = v6.accept().await else {
+    let (_, Peer::Tcp(peer)) = v6.accept().await.unwrap() else {
         panic!("a TCP listener accepts TCP")
     };
     assert!(peer.is_ipv6());
@@ -106,7 +106,7 @@ async fn a_unix_socket_is_closed_to_others_and_goes_with_its_listener() {
     assert_eq!(mode & 0o777, 0o660);
     let mut client = UnixStream::connect(&path).await.unwrap();
     client.write_all(b"hello").await.unwrap();
-    let (mut stream, peer) = listener.accept().await;
+    let (mut stream, peer) = listener.accept().await.unwrap();
     let mut read = [0; 5];
     stream.read_exact(&mut read).await.unwrap();
     assert_eq!((&read, peer), (b"hello", Peer::Unix));
@@ -138,4 +138,16 @@ async fn a_file_in_the_place_of_a_socket_is_left_alone() {
         .to_string();
     assert!(error.contains("the file there is no socket"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "dear");
+}
+
+#[tokio::test]
+async fn one_that_closes_accepts_who_has_connected_and_frees_its_port() {
+    let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_address().unwrap();
+    let _waits = std::net::TcpStream::connect(address).unwrap();
+    listener.closer().close();
+    assert!(listener.accept().await.is_some());
+    assert!(listener.accept().await.is_none());
+    drop(listener);
+    Listener::bind(address).unwrap();
 }

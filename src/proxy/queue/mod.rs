@@ -19,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 use crate::config::QueueConfig;
+use crate::setting::Setting;
 use crate::telemetry::metrics::{KindLabel, Metrics, ReasonLabel};
 pub use refusal::QueueRefusal;
 pub use requester::Requester;
@@ -32,8 +33,7 @@ pub struct RequestQueue {
 
 #[derive(Debug)]
 struct RequestQueueInner {
-    timeout: Duration,
-    bounds: QueueBounds,
+    timeout: Setting<Duration>,
     schedule: Mutex<Schedule<oneshot::Sender<QueueWord>>>,
     known: QueueMetrics,
     others: QueueMetrics,
@@ -83,14 +83,10 @@ pub struct QueueStatus {
 impl RequestQueue {
     /// Where the configuration says how many places there are: all are free.
     pub fn new(config: &QueueConfig, metrics: &Metrics) -> Option<Self> {
-        let bounds = QueueBounds {
-            places: config.concurrency?,
-            waiting: config.length,
-        };
+        let bounds = QueueBounds::of(config)?;
         Some(Self {
             shared: Arc::new(RequestQueueInner {
-                timeout: config.timeout,
-                bounds,
+                timeout: Setting::new(config.timeout),
                 schedule: Mutex::new(Schedule::new(bounds)),
                 known: QueueMetrics::of("known", metrics),
                 others: QueueMetrics::of("anonymous", metrics),
@@ -98,12 +94,24 @@ impl RequestQueue {
         })
     }
 
+    /// Has other bounds from now on, if the configuration has any. Where there are fewer places than are taken, the
+    /// next is given when enough are free.
+    pub fn adopt(&self, config: &QueueConfig) {
+        let Some(bounds) = QueueBounds::of(config) else {
+            return;
+        };
+        self.shared.timeout.set(config.timeout);
+        let mut schedule = self.shared.schedule.lock();
+        schedule.adopt(bounds);
+        serve(&mut schedule);
+    }
+
     /// How things stand.
     pub fn status(&self) -> QueueStatus {
         let schedule = self.shared.schedule.lock();
         let (known, anonymous) = schedule.waiting();
         QueueStatus {
-            places: self.shared.bounds.places,
+            places: schedule.places(),
             taken: schedule.taken(),
             known,
             anonymous,
@@ -115,7 +123,8 @@ impl RequestQueue {
         let Some(mut waiting) = self.enqueue(requester)? else {
             return Ok(self.taken(requester));
         };
-        let word = tokio::time::timeout(self.shared.timeout, &mut waiting.word).await;
+        let timeout = self.shared.timeout.get();
+        let word = tokio::time::timeout(timeout, &mut waiting.word).await;
         let metrics = self.metrics_of(requester);
         match word {
             Ok(Ok(QueueWord::Served)) => {
@@ -130,7 +139,7 @@ impl RequestQueue {
             Err(_) => {
                 metrics.timeouts.inc();
                 metrics.timed_out.inc();
-                Err(QueueRefusal::TimedOut(self.shared.timeout))
+                Err(QueueRefusal::TimedOut(timeout))
             }
         }
     }
@@ -166,12 +175,7 @@ impl RequestQueue {
     fn give_back(&self, requester: Requester) {
         let mut schedule = self.shared.schedule.lock();
         schedule.give_back(requester);
-        while let Some((requester, waiter)) = schedule.serve() {
-            // Waiters leave under this lock, so all that are served hear of it.
-            if waiter.send(QueueWord::Served).is_err() {
-                schedule.give_back(requester);
-            }
-        }
+        serve(&mut schedule);
     }
 
     fn taken(&self, requester: Requester) -> QueuePlace {
@@ -183,6 +187,16 @@ impl RequestQueue {
         match requester {
             Requester::Known(_) => &self.shared.known,
             Requester::Other(_) => &self.shared.others,
+        }
+    }
+}
+
+/// Gives all free places to who waits.
+fn serve(schedule: &mut Schedule<oneshot::Sender<QueueWord>>) {
+    while let Some((requester, waiter)) = schedule.serve() {
+        // Waiters leave under the schedule's lock, so all that are served hear of it.
+        if waiter.send(QueueWord::Served).is_err() {
+            schedule.give_back(requester);
         }
     }
 }

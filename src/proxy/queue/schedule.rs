@@ -5,6 +5,7 @@
 
 use super::lines::Lines;
 use super::requester::Requester;
+use crate::config::QueueConfig;
 
 /// One place in ten goes to those that are not known.
 const TENTH: usize = 10;
@@ -18,6 +19,16 @@ pub(super) struct QueueBounds {
     pub(super) places: usize,
     /// Requests that wait.
     pub(super) waiting: usize,
+}
+
+impl QueueBounds {
+    /// Where the configuration says how many places there are.
+    pub(super) fn of(config: &QueueConfig) -> Option<Self> {
+        Some(Self {
+            places: config.concurrency?,
+            waiting: config.length,
+        })
+    }
 }
 
 /// Places, and who waits for them. `W` is how a waiter is told.
@@ -54,6 +65,16 @@ impl<W> Schedule<W> {
             next_ticket: 0,
             passed: 0,
         }
+    }
+
+    /// Keeps to other bounds; who has a place, or waits, stays.
+    pub(super) fn adopt(&mut self, bounds: QueueBounds) {
+        self.bounds = bounds;
+    }
+
+    /// How many places there are.
+    pub(super) fn places(&self) -> usize {
+        self.bounds.places
     }
 
     /// How many requests have a place.

@@ -46,6 +46,7 @@ fn api() -> Api {
         )),
         hub,
         outbox: None,
+        replays: Arc::default(),
         operator: Arc::new(NoOperator),
     };
     Api::new(settings, parts)

@@ -49,6 +49,7 @@ fn internal() -> Internal {
                 )),
                 hub,
                 outbox: None,
+                replays: Arc::default(),
                 operator: Arc::new(NoOperator),
             },
         ),

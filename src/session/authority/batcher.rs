@@ -61,8 +61,13 @@ impl Batcher {
             singles: SINGLES_AT_ONCE,
             counted: now,
             storm: None,
-            longest: LONGEST.min(3 * patience / 4),
+            longest: longest(patience),
         }
+    }
+
+    /// Has another patience from now on.
+    pub(in crate::session) fn adopt(&mut self, patience: Duration) {
+        self.longest = longest(patience);
     }
 
     /// What to do about `waiting` handshakes, at least one.
@@ -119,6 +124,11 @@ impl Window {
         let quiet = (self.length / QUIET_PART).max(QUIET);
         (self.began + self.length).min(self.last.1 + quiet)
     }
+}
+
+/// How long handshakes are collected at most, for those of this patience.
+fn longest(patience: Duration) -> Duration {
+    LONGEST.min(3 * patience / 4)
 }
 
 #[cfg(test)]

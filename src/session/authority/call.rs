@@ -63,7 +63,8 @@ impl CallPermit {
             request: question.request,
             view: question.view.as_ref(),
         };
-        let mut answered = std::pin::pin!(self.scheduler().client.ask(call));
+        let client = self.scheduler().client();
+        let mut answered = std::pin::pin!(client.ask(call));
         loop {
             tokio::select! {
                 answered = &mut answered => return Some(answered),
@@ -87,7 +88,7 @@ impl CallPermit {
             kind: BatchKind::of_views(is_view),
             frames: Frames::Wanted,
         };
-        let batched = scheduler.client.ask_together(&question).await;
+        let batched = scheduler.client().ask_together(&question).await;
         match batched {
             Ok(Batched::Answers(answers)) => {
                 scheduler.state().backoff.answered(Instant::now());
@@ -148,7 +149,7 @@ impl CallPermit {
             path: &flight.question.target,
             cookies: Some(about.cookies.header()),
         };
-        let names = self.scheduler().client.naming().names();
+        let names = self.scheduler().client().naming().names();
         judgement.answer.user.is_some() && names.may_replace(headers, scope)
     }
 

@@ -36,7 +36,7 @@ use crate::session::authority::verdict::Verdict;
 use crate::session::authority::waiting_room::{WaitingPlace, WaitingRoom};
 use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
-use crate::session::lease::{Lease, LeaseKey, Leases, Lookup};
+use crate::session::lease::{Lease, LeaseKey, LeaseTerms, Leases, Lookup};
 use crate::session::question::{AuthSubject, Question, ViewSubject};
 use crate::telemetry::metrics::Metrics;
 use crate::upcall::ClientError;
@@ -51,6 +51,14 @@ pub struct Authority {
     scheduler: Arc<Scheduler>,
     waiting_room: WaitingRoom,
     leases: Arc<Leases>,
+}
+
+/// What an authority is to ask by, from a reload on.
+#[derive(Debug)]
+pub struct NextAuthority {
+    client: AuthClient,
+    scheduler: SchedulerSettings,
+    leases: LeaseTerms,
     secrets: Secrets,
 }
 
@@ -58,7 +66,6 @@ pub struct Authority {
 #[derive(Debug)]
 pub struct PendingVerdict {
     scheduler: Arc<Scheduler>,
-    secrets: Secrets,
     key: LeaseKey,
     question: Question,
     _place: WaitingPlace,
@@ -71,20 +78,34 @@ impl Authority {
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ClientError> {
-        let secrets = settings.secrets.clone();
-        let leases = Arc::new(Leases::new(settings.terms, secrets.clone(), hub));
+        let leases = Leases::new(settings.terms, settings.secrets.clone(), hub);
+        let leases = Arc::new(leases);
         let client = AuthClient::build(settings, Arc::clone(&metrics))?;
-        let terms = SchedulerSettings {
-            concurrency: settings.concurrency,
-            patience: settings.accept_after,
-            hold: settings.hold,
-        };
+        let terms = SchedulerSettings::of(settings);
         Ok(Self {
             scheduler: Arc::new(Scheduler::new(client, Arc::clone(&leases), terms)),
             waiting_room: WaitingRoom::new(metrics),
             leases,
-            secrets,
         })
+    }
+
+    /// What an authority of these settings would ask by; connects to nothing yet.
+    pub fn prepare(
+        settings: &AuthSettings,
+        metrics: Arc<Metrics>,
+    ) -> Result<NextAuthority, ClientError> {
+        Ok(NextAuthority {
+            client: AuthClient::build(settings, metrics)?,
+            scheduler: SchedulerSettings::of(settings),
+            leases: settings.terms,
+            secrets: settings.secrets.clone(),
+        })
+    }
+
+    /// Asks by what was prepared from now on. The hub must remember revocations for as long as its leases last.
+    pub fn adopt(&self, next: NextAuthority) {
+        self.leases.adopt(next.leases, &next.secrets);
+        self.scheduler.adopt(next.client, next.scheduler);
     }
 
     /// Asks Django what is to be asked, until the gateway ends.
@@ -110,7 +131,7 @@ impl Authority {
 
     /// How long a handshake waits before it is accepted and judged afterwards.
     pub fn patience(&self) -> Duration {
-        self.scheduler.terms.patience
+        self.scheduler.terms().patience
     }
 
     /// Lets a handshake wait for Django's answer, unless too many do.
@@ -118,7 +139,6 @@ impl Authority {
         Ok(PendingVerdict {
             _place: self.waiting_room.enter(question.about.address)?,
             scheduler: Arc::clone(&self.scheduler),
-            secrets: self.secrets.clone(),
             key: self.key(&question.about, question.view.as_ref()),
             question,
         })
@@ -149,7 +169,7 @@ impl Authority {
 
     /// Whether sessions can be asked for together, as far as is known.
     pub(in crate::session) fn has_batch(&self) -> bool {
-        self.scheduler.client.has_batch(BatchKind::Sessions)
+        self.scheduler.client().has_batch(BatchKind::Sessions)
     }
 
     /// What is relied upon without asking.
@@ -163,13 +183,13 @@ impl Authority {
     }
 
     /// What is known to be wrong.
-    pub fn diagnoses(&self) -> &Arc<Diagnoses> {
-        self.scheduler.client.diagnoses()
+    pub fn diagnoses(&self) -> Arc<Diagnoses> {
+        Arc::clone(self.scheduler.client().diagnoses())
     }
 
     /// Whether Django answered the last call.
     pub fn reach(&self) -> Reachability {
-        self.scheduler.client.reach()
+        self.scheduler.client().reach()
     }
 }
 
@@ -180,7 +200,7 @@ impl PendingVerdict {
         let too_long = || {
             Err(self
                 .scheduler
-                .client
+                .client()
                 .unreachable("too many handshakes wait"))
         };
         judged.unwrap_or_else(|_| too_long())
@@ -215,7 +235,7 @@ impl PendingVerdict {
             match &*waits.borrow_and_update() {
                 FlightProgress::Judged(result) => return result.clone(),
                 FlightProgress::Failing if self.known_stale().is_some() => {
-                    return Err(self.scheduler.client.unreachable("it is tried again"));
+                    return Err(self.scheduler.client().unreachable("it is tried again"));
                 }
                 FlightProgress::Failing | FlightProgress::Waiting => {}
             }
@@ -242,7 +262,7 @@ impl PendingVerdict {
 
     fn shutting_down(&self) -> AuthError {
         self.scheduler
-            .client
+            .client()
             .unreachable("the gateway is shutting down")
     }
 
@@ -251,7 +271,7 @@ impl PendingVerdict {
         if answer.is_refused {
             return Verdict::Refused;
         }
-        let sessions = self.question.about.cookies.digests(&self.secrets);
+        let sessions = self.scheduler.leases.digests(&self.question.about.cookies);
         let identity = answer.identity(sessions);
         Verdict::of_judgement(judgement, identity)
     }

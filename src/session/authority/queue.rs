@@ -54,6 +54,11 @@ impl Queue {
         }
     }
 
+    /// A handshake that is not accepted after `patience` should be answered by then.
+    pub(in crate::session) fn adopt(&mut self, patience: Duration) {
+        self.batcher.adopt(patience);
+    }
+
     /// One more question. What waits stays within twice those that somebody waits for.
     pub(in crate::session) fn open(&mut self, flight: Arc<SingleFlight>) {
         if self.waiting.len() >= self.look {

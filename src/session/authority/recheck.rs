@@ -70,7 +70,7 @@ impl Scheduler {
     ) -> Vec<TopicAnswer> {
         let mut said = Vec::with_capacity(topics.len());
         for topics in topics.chunks(MOST) {
-            let answers = if self.client.has_batch(BatchKind::Views) {
+            let answers = if self.client().has_batch(BatchKind::Views) {
                 self.recheck_topics_once(host, topics).await
             } else {
                 None
@@ -87,7 +87,7 @@ impl Scheduler {
     ) -> Option<Vec<TopicAnswer>> {
         let turn = self.low_turn().await.ok()?;
         let began = Instant::now();
-        let batched = self.client.ask_topics(host, topics).await;
+        let batched = self.client().ask_topics(host, topics).await;
         self.record(batched.as_ref().err(), began);
         drop(turn);
         match batched {
@@ -104,7 +104,7 @@ impl Scheduler {
         let mut judged: Vec<Option<Rechecked>> = asked.iter().map(|_| None).collect();
         for mut batch in batches(asked) {
             for _round in 0..ROUNDS {
-                if batch.is_empty() || !self.client.has_batch(kind) {
+                if batch.is_empty() || !self.client().has_batch(kind) {
                     break;
                 }
                 let together = batch.iter().map(|index| asked[*index]).collect();
@@ -127,7 +127,7 @@ impl Scheduler {
         }
         let left = (0..asked.len()).filter(|index| judged[*index].is_none());
         let left: Vec<_> = left.collect();
-        let at_once = (self.terms.concurrency / 2).max(1);
+        let at_once = (self.terms().concurrency / 2).max(1);
         let alone = left
             .into_iter()
             .map(|index| async move { (index, self.recheck_one(asked[index]).await) });
@@ -156,7 +156,7 @@ impl Scheduler {
             kind,
             frames,
         };
-        let batched = self.client.ask_together(&question).await;
+        let batched = self.client().ask_together(&question).await;
         self.record(batched.as_ref().err(), began);
         drop(turn);
         let asked = question.asked.into_iter();
@@ -182,7 +182,7 @@ impl Scheduler {
             request: None,
             view: asked.view,
         };
-        let answered = self.client.ask(call).await;
+        let answered = self.client().ask(call).await;
         let is_away = |error: &&AuthError| asked.view.is_none() || !error.is_failure();
         self.record(answered.as_ref().err().filter(is_away), began);
         drop(turn);
@@ -224,12 +224,14 @@ impl Scheduler {
                 let mut state = self.state();
                 let now = Instant::now();
                 if state.is_over() {
-                    return Err(self.client.unreachable("the gateway is shutting down"));
+                    return Err(self.client().unreachable("the gateway is shutting down"));
                 }
                 if state.backoff.next().is_some_and(|next| now < next) {
-                    return Err(self.client.unreachable("it could not be reached just now"));
+                    return Err(self
+                        .client()
+                        .unreachable("it could not be reached just now"));
                 }
-                let room = state.under_way < self.terms.concurrency;
+                let room = state.under_way < self.terms().concurrency;
                 if room && (state.is_calm() || now >= patient) {
                     state.under_way += 1;
                     return Ok(CallPermit::counted(self));

@@ -9,10 +9,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
 use crate::net::drain::DrainWatch;
+use crate::session::ask::auth_view::AuthSettings;
 use crate::session::ask::batch::BatchKind;
 use crate::session::ask::client::AuthClient;
 use crate::session::authority::queue::{NextStep, Queue};
@@ -20,6 +22,7 @@ use crate::session::authority::single_flight::{FlightProgress, Judgement, Single
 use crate::session::error::AuthError;
 use crate::session::lease::{Lease, LeaseKey, Leases, Lookup};
 use crate::session::question::Question;
+use crate::setting::Setting;
 
 /// How questions are put to Django.
 #[derive(Clone, Copy, Debug)]
@@ -32,11 +35,21 @@ pub(in crate::session) struct SchedulerSettings {
     pub(in crate::session) hold: Duration,
 }
 
+impl SchedulerSettings {
+    pub(in crate::session) fn of(settings: &AuthSettings) -> Self {
+        Self {
+            concurrency: settings.concurrency,
+            patience: settings.accept_after,
+            hold: settings.hold,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(in crate::session) struct Scheduler {
-    pub(in crate::session) client: AuthClient,
+    client: ArcSwap<AuthClient>,
     pub(in crate::session) leases: Arc<Leases>,
-    pub(in crate::session) terms: SchedulerSettings,
+    terms: Setting<SchedulerSettings>,
     state: Mutex<Queue>,
     /// The queue changed, or a turn came free.
     wake: Notify,
@@ -67,13 +80,31 @@ impl Scheduler {
         terms: SchedulerSettings,
     ) -> Self {
         Self {
-            client,
+            client: ArcSwap::from_pointee(client),
             leases,
-            terms,
+            terms: Setting::new(terms),
             state: Mutex::new(Queue::new(terms.patience)),
             wake: Notify::new(),
             freed: Notify::new(),
         }
+    }
+
+    /// Asks by these from now on; calls that are under way are ended as they began.
+    pub(in crate::session) fn adopt(&self, client: AuthClient, terms: SchedulerSettings) {
+        self.client.store(Arc::new(client));
+        self.terms.set(terms);
+        self.state().adopt(terms.patience);
+        self.wake.notify_one();
+    }
+
+    /// Makes the calls of now.
+    pub(in crate::session) fn client(&self) -> Arc<AuthClient> {
+        self.client.load_full()
+    }
+
+    /// How questions are put now.
+    pub(in crate::session) fn terms(&self) -> SchedulerSettings {
+        self.terms.get()
     }
 
     /// Waits for the answer to a question, together with all that wait for it already.
@@ -134,8 +165,8 @@ impl Scheduler {
     fn step(&self) -> NextStep {
         let mut state = self.state();
         let is_view = state.is_next_of_view();
-        let together = self.client.has_batch(BatchKind::of_views(is_view));
-        let step = state.next(Instant::now(), self.terms.concurrency, together);
+        let together = self.client().has_batch(BatchKind::of_views(is_view));
+        let step = state.next(Instant::now(), self.terms().concurrency, together);
         if let NextStep::Call(_) = &step {
             state.under_way += 1;
         }
@@ -176,7 +207,7 @@ impl Scheduler {
                 flight.announce_failing();
             }
             let own = is_its_own && tried.contains(&flight.key);
-            let given_up = own || concerned && now >= flight.opened + self.terms.hold;
+            let given_up = own || concerned && now >= flight.opened + self.terms().hold;
             if given_up {
                 ended.push((Arc::clone(flight), Err(error.clone())));
             }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use parking_lot::{Mutex, MutexGuard};
 
@@ -22,12 +23,13 @@ use crate::hub::Hub;
 use crate::ids::{DigestKey, SessionDigest, UserId};
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
-use crate::session::cookie::SessionAt;
+use crate::session::cookie::{SessionAt, SessionCookies};
 pub(in crate::session) use crate::session::lease::entry::Lease;
 pub use crate::session::lease::entry::LeaseKey;
 use crate::session::lease::entry::{SessionKey, Validity};
 use crate::session::lease::shard::{LARGEST, Shard};
 pub use crate::session::lease::terms::LeaseTerms;
+use crate::setting::Setting;
 use crate::web::hosts::canonical_authority;
 
 /// Every page of a session may grant a lease, so the lock is split; a power of two.
@@ -49,34 +51,66 @@ pub(in crate::session) enum Lookup {
 /// All leases of this process.
 #[derive(Debug)]
 pub struct Leases {
-    key: hmac::Key,
-    digests: DigestKey,
-    secrets: Secrets,
-    terms: LeaseTerms,
+    keys: ArcSwap<LeaseKeys>,
+    terms: Setting<LeaseTerms>,
     hub: Arc<Hub>,
     /// Whether Django ever said something to a new connection.
     frames: AtomicBool,
     shards: Box<[Mutex<Shard>]>,
 }
 
+/// What is made of the secrets.
+#[derive(Debug)]
+struct LeaseKeys {
+    lease: hmac::Key,
+    digest: DigestKey,
+    secrets: Secrets,
+}
+
+impl LeaseKeys {
+    fn new(secrets: Secrets) -> Self {
+        Self {
+            lease: hmac::Key::new(hmac::HMAC_SHA256, secrets.current.expose()),
+            digest: DigestKey::new(&secrets.current),
+            secrets,
+        }
+    }
+}
+
 impl Leases {
     /// No leases yet. The hub must remember revocations for as long as [`LeaseTerms::longest`].
     pub fn new(terms: LeaseTerms, secrets: Secrets, hub: Arc<Hub>) -> Self {
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, secrets.current.expose()),
-            digests: DigestKey::new(&secrets.current),
-            secrets,
-            terms,
+            keys: ArcSwap::from_pointee(LeaseKeys::new(secrets)),
+            terms: Setting::new(terms),
             hub,
             frames: AtomicBool::new(false),
             shards: (0..SHARDS).map(|_| Mutex::new(Shard::new())).collect(),
         }
     }
 
+    /// Relies upon what Django says from now on by other terms, and knows sessions by other secrets. Where either changes,
+    /// nothing that it said before counts: what was revoked since may be forgotten where the new terms are longer.
+    pub fn adopt(&self, terms: LeaseTerms, secrets: &Secrets) {
+        if self.terms() == terms && self.keys.load().secrets.are(secrets) {
+            return;
+        }
+        self.terms.set(terms);
+        self.keys.store(Arc::new(LeaseKeys::new(secrets.clone())));
+        for shard in &self.shards {
+            *shard.lock() = Shard::new();
+        }
+    }
+
+    /// What names the session of these cookies, under the secret and the one before.
+    pub fn digests(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
+        cookies.digests(&self.keys.load().secrets)
+    }
+
     /// Relies upon what Django said of a session: on a page, or when it was asked again. `asked` is
     /// when the request went to Django; a newer answer is never replaced by an older one.
     pub fn grant(&self, session: SessionAt<'_>, answer: &Answer, asked: Instant) {
-        let until = asked + self.terms.of(answer);
+        let until = asked + self.terms().of(answer);
         self.store(session, answer, Validity { asked, until });
     }
 
@@ -90,7 +124,7 @@ impl Leases {
     ) {
         let silent = answer.lease.is_some() || answer.user.is_none() || !self.has_frames();
         let term = if silent {
-            self.terms.of(answer)
+            self.terms().of(answer)
         } else {
             Duration::ZERO
         };
@@ -117,7 +151,7 @@ impl Leases {
         }
         let frames = answer.lease.map(|_| answer.frames.clone().into());
         let lease = Lease {
-            identity: answer.identity(session.cookies.digests(&self.secrets)),
+            identity: answer.identity(self.digests(session.cookies)),
             frames: frames.unwrap_or_default(),
             listening: None,
             asked: valid.asked,
@@ -130,7 +164,8 @@ impl Leases {
 
     /// What a lease of a session is kept under.
     pub fn key(&self, session: SessionAt<'_>) -> LeaseKey {
-        let mut context = hmac::Context::with_key(&self.key);
+        let keys = self.keys.load();
+        let mut context = hmac::Context::with_key(&keys.lease);
         context.update(b"gatepost-lease\n");
         let host = session.host.to_str().unwrap_or_default();
         context.update(canonical_authority(host, HTTPS).as_bytes());
@@ -138,7 +173,7 @@ impl Leases {
         context.update(b"\n");
         context.update(session.cookies.header().as_bytes());
         let way = context.sign();
-        let digest = self.digests.of(session.cookies.session());
+        let digest = keys.digest.of(session.cookies.session());
         let mut key = [0; 32];
         key[..16].copy_from_slice(&digest.first_half());
         key[16..].copy_from_slice(&way.as_ref()[..16]);
@@ -154,7 +189,7 @@ impl Leases {
     /// Relies upon nothing that is known of a session after this end.
     pub(in crate::session) fn shorten(&self, session: &SessionDigest, end: SystemTime) {
         // What is kept is over before a later one, anyway.
-        if end < SystemTime::now() + self.terms.longest() {
+        if end < SystemTime::now() + self.terms().longest() {
             let session = session.first_half();
             self.shard(session).shorten(&session, end);
         }
@@ -165,7 +200,7 @@ impl Leases {
         let session = session.first_half();
         let (shard, now) = (self.shard(session), Instant::now());
         let is_good = |lease: &Arc<Lease>| {
-            !lease.is_over(now, self.terms.grace) && !self.is_revoked_by_name(lease)
+            !lease.is_over(now, self.terms().grace) && !self.is_revoked_by_name(lease)
         };
         shard.of_session(&session).any(is_good)
     }
@@ -176,7 +211,7 @@ impl Leases {
         if shard.get(&key).is_some_and(|kept| kept.asked > lease.asked) {
             return;
         }
-        let (now, grace) = (Instant::now(), self.terms.grace);
+        let (now, grace) = (Instant::now(), self.terms().grace);
         shard.put(key, Arc::new(lease), |old| old.is_over(now, grace));
     }
 
@@ -187,7 +222,7 @@ impl Leases {
         let Some(lease) = shard.get(key).cloned() else {
             return Lookup::Miss;
         };
-        if lease.is_over(now, self.terms.grace) || self.is_revoked(&lease) {
+        if lease.is_over(now, self.terms().grace) || self.is_revoked(&lease) {
             shard.remove(key);
             return Lookup::Miss;
         }
@@ -220,13 +255,13 @@ impl Leases {
             let leases = shard.iter();
             living.extend(leases.map(|(key, lease)| (key, Arc::clone(lease))));
         }
-        living.retain(|(_, lease)| !lease.is_over(now, self.terms.grace) && fits(lease));
+        living.retain(|(_, lease)| !lease.is_over(now, self.terms().grace) && fits(lease));
         living
     }
 
     /// The terms that leases are kept by.
     pub(in crate::session) fn terms(&self) -> LeaseTerms {
-        self.terms
+        self.terms.get()
     }
 
     /// As [`Leases::is_revoked`], but for what concerns everyone, as the gateway's going away does.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::session::answer::Answer;
 
 /// For how long answers are relied upon.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTerms {
     /// `auth.lease`: where the answer does not say.
     pub lease: Duration,

@@ -40,10 +40,10 @@ impl Leases {
         let Some(listening) = &answer.listening else {
             return self.forget(&key, asked);
         };
-        let until = asked + self.terms.of(answer);
+        let until = asked + self.terms().of(answer);
         let frames = answer.lease.map(|_| answer.frames.clone().into());
         let lease = Lease {
-            identity: answer.identity(session.cookies.digests(&self.secrets)),
+            identity: answer.identity(self.digests(session.cookies)),
             frames: frames.unwrap_or_default(),
             listening: Some(listening.clone()),
             asked,
@@ -73,7 +73,7 @@ impl Leases {
             answer,
             asked,
         } = said;
-        let digests = session.cookies.digests(&self.secrets);
+        let digests = self.digests(session.cookies);
         let digest = digests.first().copied();
         let digest = digest.filter(|_| !session.cookies.is_none());
         let identity = answer.identity(digests).unwrap_or_else(Identity::visitor);
@@ -93,7 +93,7 @@ impl Leases {
         view: &ViewTarget,
     ) -> LeaseKey {
         let LeaseKey(mut key) = self.key(session);
-        let mut context = hmac::Context::with_key(&self.key);
+        let mut context = hmac::Context::with_key(&self.keys.load().lease);
         context.update(b"gatepost-view\n");
         context.update(&key);
         context.update(view.as_str().as_bytes());

@@ -143,7 +143,7 @@ impl Lifecycle {
             (true, None) => drop(self.ended(&old.cookies, "logged out")),
             (false, new) => {
                 self.rechecks.act(&answers);
-                live.end_turn(&sockets, self.rechecks.settings.revalidate);
+                live.end_turn(&sockets, self.rechecks.settings.get().revalidate);
                 if new.is_none() && !placed && old.cookies.is_signed() {
                     live.end(session, &CloseReason::SessionChanged);
                 }

@@ -5,6 +5,7 @@
 //! is believed a moment later only, since the session may have got another cookie meanwhile.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
@@ -14,9 +15,10 @@ use crate::hub::{Holder, ViewNow, ViewSays};
 use crate::ids::{ConnectionId, UserId, ViewTarget};
 use crate::session::answer::{Answer, GrantedTopics};
 use crate::session::error::AuthError;
-use crate::session::live::parts::LifecycleParts;
+use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
 use crate::session::live::session::LiveSubject;
 use crate::session::question::ViewSubject;
+use crate::setting::Setting;
 
 /// As in `rechecks`.
 const LATE_RESPONSE: Duration = Duration::from_secs(1);
@@ -25,7 +27,7 @@ const LATE_RESPONSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct GrantChecks {
     pub(super) parts: LifecycleParts,
-    grace: Duration,
+    settings: Arc<Setting<LifecycleSettings>>,
 }
 
 /// Somebody who listens by a view.
@@ -53,8 +55,8 @@ struct ViewPairs {
 type ViewPairKey = (HeaderValue, HeaderValue, ViewTarget);
 
 impl GrantChecks {
-    pub(super) fn new(parts: LifecycleParts, grace: Duration) -> Self {
-        Self { parts, grace }
+    pub(super) fn new(parts: LifecycleParts, settings: Arc<Setting<LifecycleSettings>>) -> Self {
+        Self { parts, settings }
     }
 
     /// Asks about what sessions listen to. Returns how many connections were closed.
@@ -180,7 +182,7 @@ impl GrantChecks {
                 view: &pair.subject.view,
                 asked,
                 says: match (said, granted(said, user)) {
-                    (Err(_), _) => ViewSays::Silence(self.grace, &close),
+                    (Err(_), _) => ViewSays::Silence(self.settings.get().grace, &close),
                     (Ok(_), None) => ViewSays::Nothing(&close),
                     (Ok(_), Some(granted)) => ViewSays::Topics(&granted.topics, granted.expires),
                 },

@@ -14,12 +14,14 @@ use crate::hub::{Acquaintance, Member};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, SessionDigest, UserId};
 use crate::publication::Audience;
+use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::cookie::{SessionAt, SessionCookies};
 use crate::session::live::doubts::Doubts;
 use crate::session::live::locked::Moving;
 use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
 use crate::session::live::rechecks::Rechecks;
+pub(in crate::session) use crate::session::live::replacement::Replacement;
 use crate::session::live::revalidate;
 use crate::session::live::session::{LiveSubject, Renewal};
 use crate::session::live::{SessionMember, VisitorShare};
@@ -33,29 +35,6 @@ pub struct Lifecycle {
     pub(super) doubts: Doubts,
 }
 
-/// A session that takes another one's place.
-#[derive(Debug)]
-pub(in crate::session) struct Replacement {
-    /// What Django is asked about from now on.
-    pub(in crate::session) new: AuthSubject,
-    /// What Django said of it on the way, where it did.
-    pub(in crate::session) known: Option<Answer>,
-    /// When the response came that brought it, which may be a while ago. What is asked about the new
-    /// session is asked later; what was asked about the user's others before may be out of date.
-    pub(in crate::session) at: Instant,
-}
-
-impl Replacement {
-    /// One that Django has said nothing of.
-    pub(in crate::session) fn unjudged(new: AuthSubject, at: Instant) -> Self {
-        Self {
-            new,
-            known: None,
-            at,
-        }
-    }
-}
-
 impl Lifecycle {
     /// Follows the sessions of these parts.
     pub fn new(settings: LifecycleSettings, parts: LifecycleParts) -> Self {
@@ -64,6 +43,16 @@ impl Lifecycle {
             parts,
             doubts: Doubts::default(),
         }
+    }
+
+    /// Keeps to other settings from now on.
+    pub fn adopt(&self, settings: LifecycleSettings) {
+        self.rechecks.settings.set(settings);
+    }
+
+    /// Finds sessions by digests of other secrets from now on, which leases have already.
+    pub fn rename(&self, before: &Secrets, now: &Secrets) {
+        self.parts.live.rename(before, now);
     }
 
     /// Keeps live sessions up to date until the gateway goes away.
@@ -90,12 +79,14 @@ impl Lifecycle {
     /// Why this session is refused, if it is: it ended within the last minute, or has
     /// just got another cookie, and Django need not be asked.
     pub fn refusal(&self, session: &SessionCookies) -> Option<CloseReason> {
-        let session = self.parts.digest(session)?;
-        let crossed = || {
-            let crossed = self.parts.live.is_crossed(&session);
+        // It may have ended under the secret before.
+        let sessions = self.parts.digests(session);
+        let ended = |session: &SessionDigest| self.parts.hub.ended(*session);
+        let crossed = |session: &SessionDigest| self.parts.live.is_crossed(session);
+        sessions.iter().find_map(ended).or_else(|| {
+            let crossed = sessions.iter().any(crossed);
             crossed.then_some(CloseReason::SessionChanged)
-        };
-        self.parts.hub.ended(session).or_else(crossed)
+        })
     }
 
     /// What a client is told that comes while the gateway goes away.
@@ -170,7 +161,7 @@ impl Lifecycle {
                 live.move_end(&session, end, Moving::BothWays);
                 self.parts.leases.shorten(&session, end);
             }
-            None if live.is_ending(&session, 2 * self.rechecks.settings.revalidate) => {
+            None if live.is_ending(&session, 2 * self.rechecks.settings.get().revalidate) => {
                 self.rechecks.ask_when_calm(live.user_of(&session));
             }
             // Its turn comes in time.

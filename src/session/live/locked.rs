@@ -9,13 +9,14 @@ use std::time::{Duration, SystemTime};
 use parking_lot::MutexGuard;
 use tokio::time::Instant;
 
-use super::session::{LiveId, LiveSubject};
+use super::session::{Live, LiveId, LiveSubject};
 use super::table::Table;
 use crate::close::CloseReason;
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
 use crate::publication::Audience;
+use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::error::AuthError;
 use crate::session::question::{AuthSubject, Judged};
@@ -143,6 +144,26 @@ impl Locked<'_> {
                 if let Some(old) = self.table.set_identity(id, Arc::clone(&identity)) {
                     self.hub.prolong(&old, &identity);
                 }
+            }
+        }
+    }
+
+    /// Has sessions, and their connections, found by digests of other secrets. Nothing new is said of who they are; one
+    /// that has just got another cookie is asked about, and gets its digests with the answer.
+    pub(super) fn rename(&mut self, before: &Secrets, now: &Secrets) {
+        let of_its_cookies =
+            |(_, live): &(LiveId, &Live)| live.identity.sessions == live.cookies.digests(before);
+        let sessions = self.table.iter().filter(of_its_cookies);
+        let renamed: Vec<_> = sessions
+            .map(|(id, live)| {
+                let mut identity = Identity::clone(&live.identity);
+                identity.sessions = live.cookies.digests(now);
+                (id, Arc::new(identity))
+            })
+            .collect();
+        for (id, identity) in renamed {
+            if let Some(old) = self.table.set_identity(id, Arc::clone(&identity)) {
+                self.hub.prolong(&old, &identity);
             }
         }
     }

@@ -31,6 +31,7 @@ mod doubts;
 mod find;
 mod grants;
 mod locked;
+mod replacement;
 mod revalidate;
 mod session;
 mod table;
@@ -48,6 +49,7 @@ use crate::close::CloseReason;
 use crate::hub::{Hub, Member, Membership};
 use crate::identity::Identity;
 use crate::ids::{ConnectionId, SessionDigest};
+use crate::secret::Secrets;
 use crate::session::question::{AuthSubject, Judged};
 use locked::{Locked, Moving, RecheckResult};
 use session::{LiveId, LiveSubject, Renewal};
@@ -89,6 +91,11 @@ impl LiveSessions {
             visitors: Mutex::default(),
             some: Notify::new(),
         }
+    }
+
+    /// Has sessions found by digests of other secrets.
+    pub(in crate::session) fn rename(&self, before: &Secrets, now: &Secrets) {
+        self.locked().rename(before, now);
     }
 
     /// Makes a connection of a session; see [`Lifecycle::join`](super::Lifecycle::join).

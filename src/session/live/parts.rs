@@ -10,7 +10,6 @@ use super::asker::Asker;
 use crate::hub::Hub;
 use crate::ids::SessionDigest;
 use crate::net::drain::DrainWatch;
-use crate::secret::Secrets;
 use crate::session::cookie::SessionCookies;
 use crate::session::lease::Leases;
 
@@ -34,8 +33,6 @@ pub struct LifecycleParts {
     pub leases: Arc<Leases>,
     /// Their connections.
     pub hub: Arc<Hub>,
-    /// Key the digests.
-    pub secrets: Secrets,
     /// Runs what takes a while.
     pub drain: DrainWatch,
 }
@@ -48,7 +45,7 @@ impl LifecycleParts {
 
     /// The same under the secret and the one before.
     pub(super) fn digests(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
-        cookies.digests(&self.secrets)
+        self.leases.digests(cookies)
     }
 
     /// Waits; false when the gateway goes away meanwhile.

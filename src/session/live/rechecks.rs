@@ -23,6 +23,7 @@ use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
 use crate::session::live::session::LiveSubject;
 use crate::session::live::throttle::{SPACING, Throttle};
 use crate::session::question::AuthSubject;
+use crate::setting::Setting;
 
 /// What may happen many times in a row is acted upon once in this time.
 const CALM: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ const LATE_RESPONSE: Duration = Duration::from_secs(1);
 /// Asks Django again.
 #[derive(Debug)]
 pub(in crate::session) struct Rechecks {
-    pub(super) settings: LifecycleSettings,
+    pub(super) settings: Arc<Setting<LifecycleSettings>>,
     pub(super) parts: LifecycleParts,
     pub(super) grants: GrantChecks,
     calming: Calming,
@@ -43,9 +44,10 @@ pub(in crate::session) struct Rechecks {
 impl Rechecks {
     /// Asks about the sessions of these parts.
     pub(super) fn new(settings: LifecycleSettings, parts: LifecycleParts) -> Self {
+        let settings = Arc::new(Setting::new(settings));
         Self {
+            grants: GrantChecks::new(parts.clone(), Arc::clone(&settings)),
             settings,
-            grants: GrantChecks::new(parts.clone(), settings.grace),
             parts,
             calming: Calming::default(),
             throttle: Throttle::default(),
@@ -128,7 +130,9 @@ impl Rechecks {
             return 0;
         }
         let closed = self.ask(sessions).await;
-        self.parts.live.end_turn(sessions, self.settings.revalidate);
+        self.parts
+            .live
+            .end_turn(sessions, self.settings.get().revalidate);
         closed
     }
 
@@ -192,7 +196,7 @@ impl Rechecks {
             answer,
             sessions: self.parts.digests(&session.about.cookies),
             asked,
-            grace: self.settings.grace,
+            grace: self.settings.get().grace,
         };
         let settle = |session| self.parts.live.settle(session, heard(session));
         sessions.iter().map(settle).sum()
@@ -212,7 +216,9 @@ impl Rechecks {
             let mut answers = this.parts.asker.recheck(std::slice::from_ref(&new)).await;
             let Some(answer) = answers.pop() else { return };
             this.settle(&sockets, answer.as_ref(), asked);
-            this.parts.live.end_turn(&sockets, this.settings.revalidate);
+            this.parts
+                .live
+                .end_turn(&sockets, this.settings.get().revalidate);
             let new_session = this.parts.digest(&new.cookies);
             let user = match answer {
                 Ok(answer) => answer.user,

@@ -45,7 +45,7 @@ pub(super) async fn run(rechecks: Arc<Rechecks>) {
 }
 
 async fn revalidate(rechecks: &Arc<Rechecks>) {
-    let (live, interval) = (&rechecks.parts.live, rechecks.settings.revalidate);
+    let (live, interval) = (&rechecks.parts.live, rechecks.settings.get().revalidate);
     let mut pace = RevalidationPace::new(interval);
     loop {
         tokio::time::sleep(LOOK.min(interval / 20)).await;
@@ -75,7 +75,7 @@ async fn ask_about_ends(rechecks: &Rechecks) {
 
 /// Closes sessions about which Django has given no judgement for too long.
 async fn give_up_in_time(rechecks: &Rechecks) {
-    let grace = rechecks.settings.grace;
+    let grace = rechecks.settings.get().grace;
     loop {
         rechecks.parts.live.give_up(grace);
         tokio::time::sleep(LOOK.min(grace)).await;
@@ -86,7 +86,7 @@ async fn give_up_in_time(rechecks: &Rechecks) {
 async fn ask_about_visitors(rechecks: &Rechecks) {
     loop {
         let jitter = 1.0 + JITTER * jitter();
-        tokio::time::sleep(rechecks.settings.revalidate.mul_f64(jitter)).await;
+        tokio::time::sleep(rechecks.settings.get().revalidate.mul_f64(jitter)).await;
         rechecks.grants.ask_visitors().await;
     }
 }

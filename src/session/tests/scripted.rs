@@ -79,7 +79,6 @@ impl Stage {
             asker: Arc::clone(&django) as _,
             leases: Arc::clone(&leases),
             hub: Arc::clone(&hub),
-            secrets: secrets(),
             drain: drain.watch(),
         };
         Self {

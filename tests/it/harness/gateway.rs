@@ -18,6 +18,7 @@ use super::api::{Api, Internal};
 use super::browser::Browser;
 use super::django::Django;
 use super::process::Process;
+use super::raw::Answered;
 use super::server::Server;
 use super::{SECRET, in_time};
 
@@ -105,6 +106,27 @@ impl Gateway {
     /// The folder of `gateway.toml`.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Writes another `gateway.toml`, and the files beside it, over what is there.
+    pub fn rewrite(&self, setup: &Setup) {
+        setup.write_into(self.folder());
+    }
+
+    /// The same, and has it put in force; returns what is answered.
+    pub async fn reload(&self, setup: &Setup) -> Answered {
+        self.rewrite(setup);
+        self.api().post("/v1/reload", "").await
+    }
+
+    /// The same, where nothing is wrong with it.
+    #[track_caller]
+    pub fn reloaded<'a>(&'a self, setup: &'a Setup) -> impl Future<Output = ()> + 'a {
+        let caller = std::panic::Location::caller();
+        async move {
+            let answer = self.reload(setup).await;
+            assert_eq!(answer.status(), 200, "{caller}: {}", answer.text());
+        }
     }
 
     /// What a client of this gateway trusts.
@@ -245,6 +267,11 @@ impl Setup {
         let config = load::parse(&text, &file, &environment).map_err(|e| e.to_string())?;
         let gateway = app::Gateway::bind(config);
         let gateway = gateway.map_err(|e| format!("{e}: {e:?}"))?;
+        let again = file.clone();
+        let gateway = gateway.reloading_from(app::ConfigSource::new(file, move || {
+            let text = std::fs::read_to_string(&again).unwrap();
+            load::parse(&text, &again, &environment)
+        }));
         let addresses = gateway.addresses().clone();
         let (shutdown, signal) = oneshot::channel();
         let task = tokio::spawn(gateway.run(async { drop(signal.await) }));
@@ -279,14 +306,20 @@ impl Setup {
     /// Writes everything into a folder; returns it and the path of `gateway.toml`.
     pub fn write(&self) -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
+        let file = self.write_into(folder.path());
+        (folder, file)
+    }
+
+    /// Writes everything into this folder; returns the path of `gateway.toml`.
+    pub fn write_into(&self, folder: &Path) -> PathBuf {
         for (path, content) in &self.files {
-            let path = folder.path().join(path);
+            let path = folder.join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
-        let file = folder.path().join("gateway.toml");
+        let file = folder.join("gateway.toml");
         std::fs::write(&file, self.text()).unwrap();
-        (folder, file)
+        file
     }
 }
 
