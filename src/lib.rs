@@ -13,7 +13,7 @@
 //! | 5 | [`publish`]: the internal API |
 //! | 4 | [`session`], [`broker`] |
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`], [`app_server`] |
-//! | 2 | [`tls`], [`net`], [`web`], [`trust`], [`telemetry`] |
+//! | 2 | [`tls`], [`net`], [`web`], [`trust`], and below them [`telemetry`] |
 //! | 1 | [`config`] |
 //! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`setting`], [`state_folder`] and [`unix_time`] |
 

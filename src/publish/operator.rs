@@ -22,7 +22,7 @@ const LONGEST_MESSAGE: usize = 500;
 const MOST_NETWORKS: usize = 100;
 /// Where an order does not say how long a pause is.
 const USUAL_PAUSE: Duration = Duration::from_mins(1);
-/// Whoever needs longer wants maintenance.
+/// What takes longer is maintenance.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// Does what is ordered.

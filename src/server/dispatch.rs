@@ -70,7 +70,7 @@ pub struct DispatchParts {
     pub limits: RequestLimits,
     /// What operators have ordered.
     pub gate: OperationsGate,
-    /// Sends on what is asked of hosts that moved.
+    /// Sends requests for hosts that moved on to where they went.
     pub redirect: Arc<Redirect>,
     /// What answers which path.
     pub routes: RouteTable<Arc<Route>>,

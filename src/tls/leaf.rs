@@ -15,7 +15,7 @@ use crate::unix_time;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// Whoever renews by hand or by a script of their own has so long to notice.
+/// People who renew by hand, or by a script of their own, have so long to notice.
 const NEAR: Duration = Duration::from_hours(14 * 24);
 
 /// What a certificate says of itself.
@@ -73,7 +73,7 @@ impl Lifetime {
     }
 
     /// Whether so little of it is left that somebody should know: two weeks, or a fifth of a short life,
-    /// as whoever renews those does it late.
+    /// since programs renew those late.
     pub(super) fn is_nearly_over(self, now: SystemTime) -> bool {
         let life = self.ends.duration_since(self.begins).unwrap_or_default();
         self.ends <= now + NEAR.min(life / 5)

@@ -97,7 +97,7 @@ impl CertificateStore {
     #[must_use]
     pub fn counting(mut self, metrics: &CertificateMetrics) -> Self {
         self.metrics = metrics.clone();
-        self.tell();
+        self.record_ends();
         self
     }
 
@@ -172,10 +172,10 @@ impl CertificateStore {
     fn publish(&self, kept: &WatchedCertificates, config: Arc<ServerConfig>) {
         let current = Current::of(config, &kept.certificates);
         self.current.store(Arc::new(current));
-        self.tell();
+        self.record_ends();
     }
 
-    fn tell(&self) {
+    fn record_ends(&self) {
         let current = self.current.load();
         let ends = current.statuses.iter();
         self.metrics

@@ -27,7 +27,7 @@ const SEAL: Seal = Seal {
     purpose: b"gatepost-sealed-ticket-keys\n",
 };
 
-/// How long tickets are made with a key, and good afterwards: whoever gets a key can read connections of
+/// How long tickets are made with a key, and good afterwards: a key that is stolen lets its thief read connections of
 /// one day at most, and with TLS 1.3 not even those, as each has a key exchange of its own.
 const TERM: Duration = Duration::from_hours(12);
 

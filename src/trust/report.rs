@@ -1,4 +1,4 @@
-//! What became of one store, in words for whoever asked.
+//! What became of one store, in words for the person who asked.
 
 use std::fmt;
 

@@ -29,7 +29,7 @@ fn product_files_stay_short() {
 fn what_a_type_does_stands_in_at_most_two_files() {
     let mut files: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     for file in Sources::read().files {
-        for item in &file.items {
+        for item in file.all_items() {
             // Of its own, not of a trait: those are written where the trait is about.
             if let Item::Impl(item) = item
                 && item.trait_.is_none()
@@ -59,7 +59,7 @@ fn parameters_that_belong_together_have_a_name() {
     );
 }
 
-/// Finds functions of which a parameter is a tuple.
+/// Finds functions of which a parameter is a tuple, or a reference to one. A list of pairs is a list.
 #[derive(Default)]
 struct Tuples {
     path: String,
@@ -76,7 +76,7 @@ impl Tuples {
 impl<'ast> Visit<'ast> for Tuples {
     fn visit_signature(&mut self, signature: &'ast syn::Signature) {
         let has_tuple = signature.inputs.iter().any(|input| match input {
-            syn::FnArg::Typed(input) => matches!(&*input.ty, Type::Tuple(_)),
+            syn::FnArg::Typed(input) => is_tuple(&input.ty),
             syn::FnArg::Receiver(_) => false,
         });
         if has_tuple {
@@ -84,5 +84,14 @@ impl<'ast> Visit<'ast> for Tuples {
                 .push(format!("{}: fn {}", self.path, signature.ident));
         }
         visit::visit_signature(self, signature);
+    }
+}
+
+fn is_tuple(of: &Type) -> bool {
+    match of {
+        Type::Tuple(tuple) => !tuple.elems.is_empty(),
+        Type::Reference(to) => is_tuple(&to.elem),
+        Type::Paren(inner) => is_tuple(&inner.elem),
+        _ => false,
     }
 }

@@ -13,7 +13,7 @@ const ROLES: &[&str] = &["Error", "Settings"];
 fn no_type_name_stands_for_two_things() {
     let mut homes: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in Sources::read().files {
-        for item in &file.items {
+        for item in file.all_items() {
             let name = match item {
                 Item::Struct(item) => &item.ident,
                 Item::Enum(item) => &item.ident,

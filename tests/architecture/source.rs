@@ -110,6 +110,21 @@ impl Source {
         }
     }
 
+    /// Its items, with those of modules that are written inside of it.
+    pub(crate) fn all_items(&self) -> Vec<&Item> {
+        let mut all: Vec<_> = self.items.iter().collect();
+        let mut next = 0;
+        while let Some(item) = all.get(next) {
+            next += 1;
+            if let Item::Mod(module) = item
+                && let Some((_, items)) = &module.content
+            {
+                all.extend(items.iter().filter(|item| !is_for_tests(item)));
+            }
+        }
+        all
+    }
+
     /// The module right below the crate.
     pub(crate) fn top(&self) -> &str {
         self.module.first().map_or("lib", String::as_str)
@@ -133,7 +148,8 @@ fn names_in(items: &[Item], module: &[String]) -> (HashMap<String, Names>, Vec<N
             let Some(names) = absolute(&names, module) else {
                 continue;
             };
-            if !is_passed_on {
+            // What a folder's own file hands on from below it is no use of it.
+            if !is_passed_on || !names.starts_with(module) {
                 paths.found.push(names.clone());
             }
             imports.insert(name, names);

@@ -9,7 +9,8 @@
 //! | `lifecycle` | what happened to a session, and what follows |
 //! | `revalidate` | when each has its turn to be asked about |
 //! | `rechecks` | asking Django again, and acting upon the answer (`answers`) |
-//! | `grants` | asking again about what connections listen to |
+//! | `token_grants` | asking again about topics that tokens let connections hear |
+//! | `grants` | asking again about what connections listen to by views |
 //! | `doubts`, `throttle`, `calming` | limits on how often Django is asked |
 //! | `parts`, `asker` | what `lifecycle` and `rechecks` are made of, and who asks |
 //! | `find` and this one | the sessions, as the others see them |
