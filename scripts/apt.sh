@@ -19,9 +19,13 @@ apt_install() {
         exit 1
     fi
     echo "installing Debian packages: $*"
-    as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    # Targets that are made side by side install in turn; a service that is started must not keep the lock.
+    (
+        flock 9
+        as_root apt-get update -qq 9>&-
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends "$@" >/dev/null 9>&-
+    ) 9>"${TMPDIR:-/tmp}/gatepost-apt.lock"
 }
 
 # Whether Debian has this package.
