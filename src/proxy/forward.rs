@@ -107,7 +107,6 @@ impl Forwarder {
                 },
                 buffering: settings.buffering,
                 streamed: settings.streamed,
-                drain: drain.clone(),
             },
             intercepted,
             drain,

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Version, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -16,10 +15,9 @@ use super::body_rate::{BodyPace, BodyRate};
 use super::buffer::Buffering;
 use super::route;
 use super::spool::Spool;
-use super::streamed::{Streamed, Unwanted};
+use super::streamed::Streamed;
 use super::upload::Upload;
 use super::upload_fault::UploadFault;
-use crate::net::drain::DrainWatch;
 use crate::web::path;
 use crate::web::request_body::RequestBody;
 
@@ -52,7 +50,6 @@ pub(super) struct Receiver {
     pub(super) limits: UploadLimits,
     pub(super) buffering: Buffering,
     pub(super) streamed: StreamedPaths,
-    pub(super) drain: DrainWatch,
 }
 
 impl Receiver {
@@ -70,7 +67,7 @@ impl Receiver {
         let received = match body.size_hint().exact() {
             Some(length) if length > limits.size => Err(UploadFault::TooLarge(limits.size)),
             Some(length) if length > READ_FIRST && self.streamed.has(parts) => {
-                let streamed = Streamed::new(body, limits.pace, self.unwanted(parts));
+                let streamed = Streamed::new(body, limits.pace);
                 return Ok(Upload::Stream(Box::new(streamed)));
             }
             // Boxed: what it needs is not carried along by requests without a body.
@@ -79,20 +76,10 @@ impl Receiver {
                 Box::pin(read_whole(&mut body, limits, spool)).await
             }
         };
-        if received.as_ref().is_err_and(UploadFault::is_refusal) {
-            self.unwanted(parts).dispose(body);
+        if received.as_ref().is_err_and(|fault| !fault.is_refusal()) {
+            body.leave();
         }
         received
-    }
-
-    fn unwanted(&self, parts: &Parts) -> Unwanted {
-        let sends_first =
-            parts.version < Version::HTTP_2 && !parts.headers.contains_key(header::EXPECT);
-        if sends_first {
-            Unwanted::ThrownAway(self.drain.clone())
-        } else {
-            Unwanted::Left(self.drain.clone())
-        }
     }
 }
 

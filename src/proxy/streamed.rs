@@ -7,7 +7,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -17,15 +16,8 @@ use tokio::time::Instant;
 use super::body_rate::{BodyPace, BodyRate};
 use super::idle_timeout::IdleTimeout;
 use super::upload_fault::UploadFault;
-use crate::net::drain::DrainWatch;
 use crate::web::body::BodyError;
-use crate::web::linger;
 use crate::web::request_body::RequestBody;
-
-/// How much of an unwanted body is thrown away; a client that sends still more is cut off after all.
-const MOST_THROWN_AWAY: u64 = 1 << 30;
-/// As long as no part of it takes longer than this to come.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// A body that comes from the client as it is sent.
 #[derive(Debug)]
@@ -35,48 +27,16 @@ pub(super) struct Streamed {
     rate: BodyRate,
     idle: IdleTimeout,
     progress: UploadProgress,
-    unwanted: Unwanted,
-}
-
-/// What becomes of an HTTP/1.1 client's body that the upstream does not want.
-#[derive(Clone, Debug)]
-pub(super) enum Unwanted {
-    /// Its client has not begun to send it, or can be told to stop.
-    Left(DrainWatch),
-    /// Its client sends first and reads afterwards: cut off, it would report a broken pipe instead
-    /// of the answer. The answer leaves at once; the rest is thrown away behind it.
-    ThrownAway(DrainWatch),
-}
-
-impl Unwanted {
-    /// Leaves a body, or throws its rest away.
-    pub(super) fn dispose(self, mut body: RequestBody) {
-        if let Self::ThrownAway(drain) = self
-            && !body.is_end_stream()
-        {
-            drain.spawn(async move {
-                linger::throw_away(&mut body, MOST_THROWN_AWAY, LONGEST_PAUSE).await;
-            });
-        }
-    }
-
-    /// A body once asked for comes, whatever the client waited for before.
-    fn begun(&mut self) {
-        if let Self::Left(drain) = self {
-            *self = Self::ThrownAway(drain.clone());
-        }
-    }
 }
 
 impl Streamed {
     /// A body of which nothing was asked for yet.
-    pub(super) fn new(body: RequestBody, pace: BodyPace, unwanted: Unwanted) -> Self {
+    pub(super) fn new(body: RequestBody, pace: BodyPace) -> Self {
         Self {
             body: Some(body),
             rate: BodyRate::new(pace),
             idle: IdleTimeout::default(),
             progress: UploadProgress::new(),
-            unwanted,
         }
     }
 
@@ -102,7 +62,6 @@ impl Streamed {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.unwanted.begun();
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
@@ -140,17 +99,11 @@ impl Streamed {
         fault: UploadFault,
         error: BodyError,
     ) -> Poll<Option<Result<T, BodyError>>> {
-        self.body = None;
+        if let Some(body) = self.body.take() {
+            body.leave();
+        }
         self.progress.failed(fault);
         Poll::Ready(Some(Err(error)))
-    }
-}
-
-impl Drop for Streamed {
-    fn drop(&mut self) {
-        if let Some(body) = self.body.take() {
-            self.unwanted.clone().dispose(body);
-        }
     }
 }
 

@@ -226,16 +226,16 @@ pub(super) async fn serve_http<A, S>(
     deadlines.speaks(protocol);
     service.recognise(peer, &deadlines);
     span::record("protocol", || protocol);
-    let (answer, seen) = (Arc::clone(&service.handler), Arc::clone(&deadlines));
+    let (shared, seen) = (Arc::clone(&service), Arc::clone(&deadlines));
     let answering = service_fn(move |request: Request<Incoming>| {
-        let (answer, in_flight) = (Arc::clone(&answer), InFlight::begin(&seen));
-        let request = request.map(|body| in_flight.body(body));
+        let (shared, in_flight) = (Arc::clone(&shared), InFlight::begin(&seen));
+        let request = shared.rests.watch(request, |body| in_flight.body(body));
         // Made here, where the connection's own is still the innermost: a stream of HTTP/2 is a task.
         let span = span::request(&request);
         // Boxed: hyper moves it a dozen times on its way into a stream's task, two kilobytes each time, and
         // keeps room for one in every connection of HTTP/1.1.
         Box::pin(async move {
-            let answering = treatment.answer(&*answer, Box::new(request), peer);
+            let answering = treatment.answer(&*shared.handler, Box::new(request), peer);
             let mut response = answering.instrument(span.clone()).await;
             in_flight.answers(&mut response);
             Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight, span)))

@@ -21,6 +21,7 @@ pub mod plain;
 pub mod redirect;
 mod refusal;
 pub mod request_limits;
+mod rest;
 pub mod route;
 pub mod serve;
 pub mod service;

@@ -11,6 +11,7 @@ use http::Response;
 use super::deadlines::Deadlines;
 use super::http_config::{HeaderLimits, HttpConfig};
 use super::introduce::Introductions;
+use super::rest::Rests;
 use crate::config::{Limits, ProxiesConfig, TrustedProxies};
 use crate::net::drain::DrainWatch;
 pub use crate::net::listener::Peer;
@@ -74,6 +75,7 @@ pub(super) struct Service<A> {
     pub(super) limits: ServerLimits,
     pub(super) drain: DrainWatch,
     pub(super) http: HttpConfig,
+    pub(super) rests: Rests,
     /// Where proxies introduce their clients by the PROXY protocol.
     pub(super) introductions: Option<Introductions>,
     /// Who is a proxy.
@@ -89,6 +91,7 @@ impl<A> Service<A> {
         Self {
             handler,
             http: HttpConfig::new(headers, &drain),
+            rests: Rests::new(drain.clone()),
             limits,
             drain,
             introductions: None,

@@ -1,9 +1,13 @@
-//! A request's body as its client sends it, and the client that ends its half in the middle of it.
+//! A request's body as its client sends it; what becomes of its rest where nobody reads it; and the client that ends its
+//! half in the middle of it.
 //!
 //! Wrapped by `server` around what hyper reads. The surprise: that a client sends nothing more is held back
 //! from hyper while an answer is owed (it may have sent all it had). Only the reader of the body knows
-//! that more should have come: it waits although hyper was told to read on.
+//! that more should have come: it waits although hyper was told to read on. And a body that is dropped before its end
+//! hands its rest on: most clients send first and read afterwards, and one that is cut off meanwhile reports a broken
+//! connection in place of the answer.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +26,25 @@ pub type BoxedRequest = Box<Request<RequestBody>>;
 /// A request's body.
 #[derive(Debug)]
 pub struct RequestBody {
-    body: Incoming,
+    /// Gone when its rest was handed on.
+    body: Option<Incoming>,
     half_close: Option<Arc<HalfClose>>,
+    unread: Option<Unread>,
+}
+
+/// What becomes of a body that is dropped before its end.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    /// Takes its rest.
+    pub taker: Arc<dyn TakesRest>,
+    /// Whether the client waits until it is asked for the body, and does not send it before (`Expect`).
+    pub is_awaited: bool,
+}
+
+/// Takes the rests of bodies, so that their clients can send them.
+pub trait TakesRest: fmt::Debug + Send + Sync {
+    /// This is left of one.
+    fn take(&self, rest: RequestBody);
 }
 
 /// What the body's reader and the client's stream tell each other. One for each connection.
@@ -91,8 +112,23 @@ impl RequestBody {
         let half_close = half_close.filter(|_| !body.is_end_stream());
         Self {
             half_close: half_close.cloned(),
-            body,
+            body: Some(body),
+            unread: None,
         }
+    }
+
+    /// Where it is dropped before its end, its rest is taken so.
+    #[must_use]
+    pub fn with_rest(mut self, unread: impl FnOnce() -> Unread) -> Self {
+        if !self.is_end_stream() {
+            self.unread = Some(unread());
+        }
+        self
+    }
+
+    /// Drops it, and leaves its rest where it is: the client was slow or broke a rule, and the connection ends.
+    pub fn leave(mut self) {
+        self.unread = None;
     }
 }
 
@@ -104,24 +140,53 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Self { body, half_close } = self.get_mut();
-        let body = Pin::new(body);
-        let Some(half_close) = half_close else {
-            return body.poll_frame(context);
+        let this = self.get_mut();
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
         };
-        let had_ended = half_close.has_ended.load(Ordering::Acquire);
-        let frame = body.poll_frame(context);
-        if frame.is_pending() {
-            half_close.lacks(had_ended, context);
+        // Now its client is asked for it.
+        if let Some(unread) = &mut this.unread {
+            unread.is_awaited = false;
+        }
+        let had_ended = this
+            .half_close
+            .as_ref()
+            .is_some_and(|half_close| half_close.has_ended.load(Ordering::Acquire));
+        let frame = Pin::new(body).poll_frame(context);
+        match &frame {
+            Poll::Ready(Some(Ok(_))) => {}
+            // Of a body that has ended or broken nothing is left.
+            Poll::Ready(None | Some(Err(_))) => this.unread = None,
+            Poll::Pending => {
+                if let Some(half_close) = &this.half_close {
+                    half_close.lacks(had_ended, context);
+                }
+            }
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let body = self.body.as_ref();
+        body.map_or_else(SizeHint::default, Body::size_hint)
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let unread = self.unread.take().filter(|unread| !unread.is_awaited);
+        if let Some(unread) = unread
+            && !self.is_end_stream()
+        {
+            unread.taker.take(Self {
+                body: self.body.take(),
+                half_close: self.half_close.take(),
+                unread: None,
+            });
+        }
     }
 }

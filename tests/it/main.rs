@@ -39,6 +39,7 @@ mod counting;
 mod diagnosis;
 mod downgrade;
 mod drain;
+mod early_answers;
 mod edge;
 mod faults;
 mod files;

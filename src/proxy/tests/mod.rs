@@ -32,10 +32,11 @@ use crate::ids::{NodeId, RequestId};
 use crate::net::drain::DrainWatch;
 use crate::telemetry::metrics::BufferedBytes;
 use crate::web::headers;
+use crate::web::linger;
 use crate::web::problem::ToProblem;
 use crate::web::render::{ResponseFormat, render};
 use crate::web::request::{Downstream, ErrorPages, Upgrade};
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::{RequestBody, TakesRest, Unread};
 
 /// What a test may change.
 #[derive(Clone)]
@@ -109,8 +110,10 @@ impl Setup {
         let address = listener.local_addr().unwrap();
         drain.clone().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let forwarder = forwarder.clone();
-                let service = service_fn(move |request| answer(forwarder.clone(), request));
+                let (forwarder, rests) = (forwarder.clone(), drain.clone());
+                let service = service_fn(move |request| {
+                    answer(forwarder.clone(), with_rest(request, &rests))
+                });
                 let connection = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), service)
                     .with_upgrades();
@@ -123,9 +126,27 @@ impl Setup {
     }
 }
 
+/// The rest of its body is thrown away, as `server` does it.
+fn with_rest(request: Request<Incoming>, drain: &DrainWatch) -> Request<RequestBody> {
+    let is_awaited = request.headers().contains_key(http::header::EXPECT);
+    let taker = Arc::new(AsServerDoes(drain.clone()));
+    request.map(|body| RequestBody::new(body, None).with_rest(|| Unread { taker, is_awaited }))
+}
+
+#[derive(Debug)]
+struct AsServerDoes(DrainWatch);
+
+impl TakesRest for AsServerDoes {
+    fn take(&self, mut rest: RequestBody) {
+        self.0.spawn(async move {
+            linger::throw_away(&mut rest, 1 << 30, Duration::from_secs(2)).await;
+        });
+    }
+}
+
 async fn answer(
     forwarder: Arc<Forwarder>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Result<Response<crate::web::body::ResponseBody>, std::convert::Infallible> {
     let asked = ResponseFormat::of(&request);
     let host = request.headers().get(HOST).cloned();
@@ -145,7 +166,6 @@ async fn answer(
         compression: None,
         upstream_time: crate::web::upstream_time::UpstreamTime::default(),
     };
-    let request = request.map(|body| RequestBody::new(body, None));
     let answered = forwarder.forward(Box::new(request), &downstream).await;
     Ok(answered
         .unwrap_or_else(|error| render(&error.to_problem(), asked, Some(downstream.reader()))))
