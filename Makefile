@@ -66,6 +66,7 @@ unit: rust
 it: rust
 	@scripts/install-faketime.sh
 	@scripts/install-certutil.sh
+	@scripts/install-pebble.sh
 	cargo test --locked --test '*'
 
 # Its tests run the gateway too, behind Django's live server.

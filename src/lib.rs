@@ -11,12 +11,13 @@
 //! | 7 | [`server`]: accept, TLS, hyper, dispatch |
 //! | 6 | [`socket`], [`admin`], [`django`] |
 //! | 5 | [`publish`]: the internal API |
-//! | 4 | [`session`], [`broker`] |
+//! | 4 | [`session`], [`broker`], [`acme`] |
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`], [`app_server`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`trust`], and below them [`telemetry`] |
 //! | 1 | [`config`] |
 //! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`setting`], [`state_folder`] and [`unix_time`] |
 
+pub mod acme;
 pub mod admin;
 pub mod app;
 pub mod app_server;

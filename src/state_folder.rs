@@ -74,6 +74,11 @@ impl StateFolder {
         self.path.join("tickets")
     }
 
+    /// Account, keys and certificates by ACME: a folder.
+    pub fn acme(&self) -> PathBuf {
+        self.path.join("acme")
+    }
+
     /// How far the transactional outbox was pulled.
     pub fn cursor(&self) -> PathBuf {
         self.path.join("outbox")

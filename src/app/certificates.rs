@@ -1,4 +1,4 @@
-//! Makes the certificates.
+//! Makes the certificates, and what orders those that no file has.
 //!
 //! Used by the composition root, and by `gatepost trust` before the first start.
 
@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::addresses::OwnAddresses;
 use super::error::StartError;
 use super::shared::SharedParts;
-use crate::config::Config;
+use crate::acme::{AcmeKeeper, AcmeSettings};
+use crate::config::{AcmeConfig, Config};
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
 use crate::tls::tickets::TicketFile;
@@ -44,5 +45,31 @@ pub(super) fn load(
     let store = CertificateStore::load(&tls.source, names)?
         .keeping_tickets(tickets)?
         .counting(&shared.metrics.certificates);
-    Ok(Some(Arc::new(store)))
+    let store = Arc::new(store);
+    // For what the gateway before has ordered, which the first client gets.
+    drop(keeper(config, &store));
+    Ok(Some(store))
+}
+
+/// What orders certificates from here on, where an authority is to issue some. The store serves what is
+/// there of them at once.
+pub(super) fn keeper(config: &Config, store: &Arc<CertificateStore>) -> Option<AcmeKeeper> {
+    let Some(acme) = config.tls.as_ref().and_then(|tls| tls.acme.as_ref()) else {
+        store.expect(&[]);
+        return None;
+    };
+    let hosts = names(config).hosts;
+    for host in hosts.iter().filter(|host| host.starts_with("*.")) {
+        tracing::debug!(
+            host,
+            "no certificate by ACME: a name with a star needs one of your own, as files"
+        );
+    }
+    let public = hosts.into_iter().filter(|host| AcmeConfig::is_public(host));
+    let settings = AcmeSettings {
+        config: acme.clone(),
+        names: store.expect(&public.collect::<Vec<_>>()),
+        serves_http: !config.server.http.is_empty(),
+    };
+    Some(AcmeKeeper::new(settings, Arc::clone(store)))
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::addresses::OwnAddresses;
+use super::certificates;
 use super::error::StartError;
 use super::internal;
 use super::listeners::Listeners;
@@ -76,6 +77,10 @@ impl Generation {
         let own = OwnAddresses::of(&self.config);
         if let Some(store) = &self.store {
             own.follow_certificate(store, &self.tasks);
+            if let Some(keeper) = certificates::keeper(&self.config, store) {
+                let watch = self.tasks.watch();
+                watch.spawn(keeper.run(watch.clone()));
+            }
         }
         own.follow_hosts(&self.shared.hosts, &self.tasks);
         if let Some(puller) = self.puller.take() {

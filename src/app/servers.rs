@@ -11,6 +11,7 @@ use super::listeners::{Listeners, OpenListener};
 use super::public;
 use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::{Drain, DrainWatch};
+use crate::server::challenged::Challenged;
 use crate::server::current::CurrentHandler;
 use crate::server::dispatch::Dispatch;
 use crate::server::health::Checked;
@@ -19,7 +20,7 @@ use crate::server::plain::PlainHttp;
 use crate::server::serve::Server;
 
 type OriginHandler = CurrentHandler<Checked<Dispatch>>;
-type PlainHandler = CurrentHandler<Checked<PlainHttp>>;
+type PlainHandler = CurrentHandler<Checked<Challenged<PlainHttp>>>;
 
 /// The servers.
 #[derive(Debug)]
@@ -110,8 +111,11 @@ fn origin(generation: &Generation) -> Checked<Dispatch> {
     Checked::new(Arc::clone(&generation.dispatch), check)
 }
 
-fn plain_http(generation: &Generation) -> Checked<PlainHttp> {
+fn plain_http(generation: &Generation) -> Checked<Challenged<PlainHttp>> {
     let check = public::health_check(&generation.config, &generation.readiness);
     let plain = public::plain(&generation.dispatch, &generation.config);
+    let store = generation.store.as_ref();
+    let challenges = store.map(|store| Arc::clone(store.challenges()));
+    let plain = Challenged::new(plain, challenges);
     Checked::new(Arc::new(plain), check)
 }

@@ -78,6 +78,7 @@ fn secret(source: &SecretSource) -> String {
 }
 
 fn mode(config: &Config) -> String {
+    let acme = config.tls.as_ref().and_then(|tls| tls.acme.as_ref());
     let mode = match config.mode {
         Mode::Dev => "dev",
         Mode::Production => "production",
@@ -88,6 +89,10 @@ fn mode(config: &Config) -> String {
             "{mode}, certificate from a local CA in {}",
             directory.display()
         ),
+        Some(CertificateSource::Files(files)) if files.is_empty() => {
+            let directory = acme.map_or("", |acme| acme.directory.as_str());
+            format!("{mode}, certificates ordered from {directory}")
+        }
         Some(CertificateSource::Files(files)) => {
             let from: Vec<_> = files.iter().map(|pair| pair.cert.display()).collect();
             let word = if from.len() == 1 {

@@ -1,6 +1,6 @@
 //! The variables of the process, taken once.
 //!
-//! `GATEPOST_SECTION__KEY` stands for `key` of `[section]`; everything else, such as
+//! `GATEPOST_SECTION__KEY` stands for `key` of `[section]` (`GATEPOST_TLS__ACME__EMAIL` for one of `[tls.acme]`); everything else, such as
 //! `GATEPOST_SECRET`, is only looked up where a key names it. The surprise: no `Debug` shows values.
 
 use std::collections::BTreeMap;
@@ -33,20 +33,21 @@ impl Environment {
 
     /// The name of the variable that stands for a key.
     pub(super) fn name_of(section: &str, key: &str) -> String {
-        format!("{PREFIX}{section}__{key}").to_uppercase()
+        format!("{PREFIX}{}__{key}", section.replace('.', "__")).to_uppercase()
     }
 
     /// All variables that stand for a key, as name, section and key in lower case.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&str, String, String)> {
         self.0.keys().filter_map(|name| {
-            let (section, key) = name.strip_prefix(PREFIX)?.split_once("__")?;
-            Some((name.as_str(), section.to_lowercase(), key.to_lowercase()))
+            let (section, key) = name.strip_prefix(PREFIX)?.rsplit_once("__")?;
+            let section = section.to_lowercase().replace("__", ".");
+            Some((name.as_str(), section, key.to_lowercase()))
         })
     }
 
     /// Whether this variable is set, which lacks one of the two lines between section and key.
     pub(super) fn slip(&self, section: &str, key: &str) -> Option<String> {
-        let slip = format!("{PREFIX}{section}_{key}").to_uppercase();
+        let slip = format!("{PREFIX}{}_{key}", section.replace('.', "__")).to_uppercase();
         self.0.contains_key(&slip).then_some(slip)
     }
 }
@@ -81,16 +82,24 @@ mod tests {
         let environment = Environment::from([
             ("GATEPOST_SECRET", "x"),
             ("GATEPOST_DJANGO__SESSION_COOKIE", "x"),
+            ("GATEPOST_TLS__ACME__EMAIL", "x"),
             ("PATH", "x"),
         ]);
         let keys: Vec<_> = environment.keys().collect();
         assert_eq!(
             keys,
-            [(
-                "GATEPOST_DJANGO__SESSION_COOKIE",
-                "django".to_owned(),
-                "session_cookie".to_owned()
-            )]
+            [
+                (
+                    "GATEPOST_DJANGO__SESSION_COOKIE",
+                    "django".to_owned(),
+                    "session_cookie".to_owned()
+                ),
+                (
+                    "GATEPOST_TLS__ACME__EMAIL",
+                    "tls.acme".to_owned(),
+                    "email".to_owned()
+                )
+            ]
         );
         assert!(!format!("{environment:?}").contains('x'));
     }

@@ -131,6 +131,7 @@ fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Confi
         CertificateSource::Files(_) => Mode::Production,
     };
     let (server, mode) = ServerConfig::read(document, usual);
+    tls.check(document, &server);
     let frontend = FrontendConfig::read(document, &mut claims, &server);
     let app_server = app.map(|command| AppServerConfig::read(document, command));
     let started = Started {

@@ -5,6 +5,7 @@
 //! read. The surprise: defaults live in each section's `Default`, and the shipped `gateway.toml` is
 //! tested to say the same.
 
+mod acme;
 mod app_server;
 mod auth;
 mod buffering;
@@ -48,6 +49,7 @@ mod trusted;
 mod unknown;
 mod upstream;
 
+pub use acme::{AcmeConfig, AcmeNames, ExternalAccount};
 pub use app_server::{AppCommand, AppServerConfig, AppServerKind};
 pub use auth::{AuthConfig, AuthUrl};
 pub use buffering::{BufferFolder, BufferingConfig};

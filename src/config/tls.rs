@@ -5,18 +5,22 @@
 
 use std::path::PathBuf;
 
+use super::acme::AcmeConfig;
 use super::document::Document;
 use super::section::Section;
+use super::server::ServerConfig;
 use crate::state_folder::StateFolder;
 
 /// The local CA's certificate, in its directory.
 pub const CA_FILE: &str = "ca.pem";
 
 /// `[tls]`: certificates and tickets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TlsConfig {
     /// Where certificates come from.
     pub source: CertificateSource,
+    /// What an authority issues for names that none of those holds.
+    pub acme: Option<AcmeConfig>,
     /// Where the keys of session tickets are kept.
     pub ticket_file: PathBuf,
 }
@@ -29,7 +33,7 @@ pub enum CertificateSource {
         /// `certs/` beside `gateway.toml`.
         directory: PathBuf,
     },
-    /// Pairs of PEM files, never none: `cert` and `key` first, then `certificates`.
+    /// Pairs of PEM files, `cert` and `key` first, then `certificates`; none only where there is ACME.
     Files(Vec<CertificateFiles>),
 }
 
@@ -73,14 +77,25 @@ impl TlsConfig {
                 None => section.refuse("cert", "is missing, and key", None),
             }
         }
-        let source = if files.is_empty() {
+        let acme = AcmeConfig::read(document);
+        let source = if files.is_empty() && acme.is_none() {
             CertificateSource::LocalCa { directory }
         } else {
             CertificateSource::Files(files)
         };
         Self {
             source,
+            acme,
             ticket_file,
+        }
+    }
+}
+
+impl TlsConfig {
+    /// Refuses what the rest of the configuration leaves nothing to do.
+    pub(super) fn check(&self, document: &mut Document<'_>, server: &ServerConfig) {
+        if let Some(acme) = &self.acme {
+            acme.check(document, server);
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::net::drain::DrainWatch;
 use crate::net::listener::Peer;
 use crate::socket::HandshakeError;
 use crate::telemetry::span;
-use crate::tls::accept::{self, Protocol, ServerConfig, TlsStream};
+use crate::tls::accept::{self, HandshakeConfigs, Protocol, TlsStream};
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
@@ -59,7 +59,7 @@ pub(super) async fn run_tls<A: Handler>(
 ) {
     let beginning = async {
         let peer = introduce(&service, &mut stream, client.peer).await?;
-        let (stream, protocol) = handshake(store.server_config(), stream).await?;
+        let (stream, protocol) = handshake(store.handshake(), stream).await?;
         Ok((stream, protocol, peer))
     };
     let begun = begin(&service, &client, beginning).await;
@@ -122,16 +122,16 @@ async fn introduce<A>(
 
 /// Performs the handshake, and tells a client that speaks plain HTTP what is wrong.
 async fn handshake(
-    config: Arc<ServerConfig>,
+    configs: HandshakeConfigs,
     stream: PacedStream,
 ) -> io::Result<(TlsStream<PacedStream>, Protocol)> {
-    match accept::handshake(config, stream.expecting_tls()).await {
+    match accept::handshake(configs, stream.expecting_tls()).await {
         Ok(secured) => Ok(secured),
-        Err((error, mut stream)) => {
-            if error
+        Err((error, stream)) => {
+            let is_plain = error
                 .get_ref()
-                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotTls>)
-            {
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<NotTls>);
+            if let Some(mut stream) = stream.filter(|_| is_plain) {
                 stream.write_all(SPEAKS_HTTPS.as_bytes()).await?;
                 stream.shutdown().await?;
             }

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod by_permission;
 pub mod ca_page;
+pub mod challenged;
 pub mod compression;
 mod connection;
 pub mod current;

@@ -19,6 +19,8 @@ pub struct CertificateMetrics {
     expires: Family<CertificateName, Gauge>,
     /// Renewals by outcome: `renewed`, `failed`.
     renewals: Family<OutcomeLabel, Counter>,
+    /// Handshakes that were refused, since no certificate holds the name.
+    pub refused: Counter,
     /// The names that are told of.
     named: Arc<Mutex<Vec<CertificateName>>>,
 }
@@ -61,6 +63,11 @@ impl CertificateMetrics {
             "expires_seconds",
             "When each certificate ends, in seconds since 1970",
             self.expires.clone(),
+        );
+        r.register(
+            "refused_handshakes",
+            "Handshakes that were refused, since no certificate holds the name",
+            self.refused.clone(),
         );
         r.register(
             "renewals",

@@ -8,11 +8,12 @@ use std::io;
 use std::sync::Arc;
 
 pub use rustls::ServerConfig;
-use rustls::server::{NoServerSessionStorage, ProducesTickets};
+use rustls::server::{Acceptor, NoServerSessionStorage, ProducesTickets};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::by_name::CertificatesByName;
+use super::challenges::{ACME_TLS, is_challenge};
 
 /// What the gateway offers by ALPN, the preferred first.
 pub(super) const OFFERED: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -58,21 +59,68 @@ pub(super) fn server_config(
     Ok(config)
 }
 
+/// How one handshake is answered.
+pub struct HandshakeConfigs {
+    /// For clients.
+    pub(super) usual: Arc<ServerConfig>,
+    /// For an authority that asks for its challenge, while one may.
+    pub(super) challenged: Option<Arc<ServerConfig>>,
+}
+
+/// An authority got what it asked for, and has nothing more to say.
+#[derive(Debug, thiserror::Error)]
+#[error("the challenge of a certificate authority was answered")]
+struct ChallengeAnswered;
+
 /// Performs the handshake with the certificate of now. The stream comes back with an error.
 pub async fn handshake<S>(
-    config: Arc<ServerConfig>,
+    configs: HandshakeConfigs,
     stream: S,
-) -> Result<(TlsStream<S>, Protocol), (io::Error, S)>
+) -> Result<(TlsStream<S>, Protocol), (io::Error, Option<S>)>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = TlsAcceptor::from(config)
-        .accept(stream)
-        .into_fallible()
-        .await?;
+    let stream = match configs.challenged {
+        None => {
+            let accept = TlsAcceptor::from(configs.usual).accept(stream);
+            accept
+                .into_fallible()
+                .await
+                .map_err(|(error, stream)| (error, Some(stream)))?
+        }
+        Some(challenged) => Box::pin(choose(configs.usual, challenged, stream)).await?,
+    };
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
+        Some(ACME_TLS) => {
+            let (stream, _) = stream.into_inner();
+            return Err((io::Error::other(ChallengeAnswered), Some(stream)));
+        }
         _ => Protocol::Http1,
     };
     Ok((stream, protocol))
+}
+
+/// Reads the client's first words, and goes on as they ask for.
+async fn choose<S>(
+    usual: Arc<ServerConfig>,
+    challenged: Arc<ServerConfig>,
+    stream: S,
+) -> Result<TlsStream<S>, (io::Error, Option<S>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let start = match (&mut acceptor).await {
+        Ok(start) => start,
+        Err(error) => return Err((error, acceptor.take_io())),
+    };
+    let config = if is_challenge(&start.client_hello()) {
+        challenged
+    } else {
+        usual
+    };
+    let accept = start.into_stream(config);
+    let accepted = accept.into_fallible().await;
+    accepted.map_err(|(error, stream)| (error, Some(stream)))
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use prometheus_client::metrics::counter::Counter;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -19,6 +20,8 @@ pub(super) struct CertificatesByName {
     wildcards: HashMap<String, Arc<CertifiedKey>>,
     /// For a name that none holds, and for clients that name none.
     fallback: Option<Arc<CertifiedKey>>,
+    /// Where names get their certificates by themselves, a name that none holds is refused and counted.
+    refusals: Option<Counter>,
 }
 
 impl CertificatesByName {
@@ -29,6 +32,12 @@ impl CertificatesByName {
             table.add(pair);
         }
         table
+    }
+
+    /// Refuses names that none holds.
+    pub(super) fn refusing(mut self, refusals: Counter) -> Self {
+        self.refusals = Some(refusals);
+        self
     }
 
     fn add(&mut self, pair: &Pair) {
@@ -44,6 +53,11 @@ impl CertificatesByName {
         self.fallback.get_or_insert_with(|| Arc::clone(&pair.key));
     }
 
+    /// Whether one of them is for a name in lower case.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
     /// The one for a name in lower case: one that has it written out, else one with a star for its
     /// first label (RFC 9525 section 6.3: for exactly one).
     fn get(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
@@ -54,7 +68,18 @@ impl CertificatesByName {
 
 impl ResolvesServerCert for CertificatesByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let named = hello.server_name().and_then(|name| self.get(name));
-        named.or(self.fallback.as_ref()).cloned()
+        let name = hello.server_name();
+        let named = name.and_then(|name| self.get(name));
+        match (&self.refusals, name) {
+            (Some(refusals), Some(name)) if named.is_none() => {
+                refusals.inc();
+                tracing::debug!(
+                    name,
+                    "no certificate holds this name, its handshake is refused"
+                );
+                None
+            }
+            _ => named.or(self.fallback.as_ref()).cloned(),
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::by_name::CertificatesByName;
 use super::error::TlsError;
 use super::files::Pair;
 use super::local::LocalCertificate;
@@ -17,7 +16,7 @@ use crate::config::CertificateSource;
 
 /// The certificates and where they come from.
 pub(super) enum Certificates {
-    /// Never empty.
+    /// None only where names get their certificates by themselves.
     Files(Vec<WatchedPair>),
     Local(Box<LocalCertificate>),
 }
@@ -68,10 +67,10 @@ impl Certificates {
         looked
     }
 
-    pub(super) fn by_name(&self) -> CertificatesByName {
+    pub(super) fn pairs(&self) -> Vec<&Pair> {
         match self {
-            Self::Files(pairs) => CertificatesByName::of(pairs.iter().map(|pair| &pair.pair)),
-            Self::Local(local) => CertificatesByName::of([&local.pair]),
+            Self::Files(pairs) => pairs.iter().map(|pair| &pair.pair).collect(),
+            Self::Local(local) => vec![&local.pair],
         }
     }
 

@@ -14,10 +14,14 @@ use parking_lot::Mutex;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 
-use super::accept;
+use super::accept::{self, HandshakeConfigs};
+use super::by_name::CertificatesByName;
 use super::certificates::Certificates;
+use super::challenges::Challenges;
 use super::error::{self, TlsError};
+use super::issued::IssuedCertificate;
 use super::names::CertificateNames;
+use super::ordered::Ordered;
 use super::status::{CertificateStatus, Reminders};
 use super::tickets::{TicketFile, Tickets};
 use crate::config::CertificateSource;
@@ -34,6 +38,9 @@ pub struct CertificateStore {
     tickets: Option<Arc<Tickets>>,
     current: ArcSwap<Current>,
     kept: Mutex<WatchedCertificates>,
+    challenges: Arc<Challenges>,
+    /// For authorities that ask for theirs.
+    challenged: Arc<ServerConfig>,
     metrics: CertificateMetrics,
 }
 
@@ -50,6 +57,7 @@ struct Current {
 /// What only a look needs.
 struct WatchedCertificates {
     certificates: Certificates,
+    ordered: Ordered,
     reminders: Reminders,
 }
 
@@ -65,18 +73,23 @@ impl CertificateStore {
     pub fn load(config: &CertificateSource, names: &CertificateNames) -> Result<Self, TlsError> {
         let PreparedCertificates(certificates) = PreparedCertificates::load(config, names)?;
         let base = accept::server_config(Ticketer::new()?)?;
-        let mut reminders = Reminders::default();
-        let current = Current::of(with_certificates(&base, &certificates), &certificates);
-        reminders.say(&current.statuses, SystemTime::now());
+        let metrics = CertificateMetrics::default();
+        let mut kept = WatchedCertificates {
+            certificates,
+            ordered: Ordered::default(),
+            reminders: Reminders::default(),
+        };
+        let current = Current::of(kept.config(&base, &metrics), &kept);
+        kept.reminders.say(&current.statuses, SystemTime::now());
+        let challenges = Arc::new(Challenges::default());
         Ok(Self {
             current: ArcSwap::from_pointee(current),
             base,
             tickets: None,
-            kept: Mutex::new(WatchedCertificates {
-                certificates,
-                reminders,
-            }),
-            metrics: CertificateMetrics::default(),
+            kept: Mutex::new(kept),
+            challenged: Arc::new(challenges.server_config()?),
+            challenges,
+            metrics,
         })
     }
 
@@ -85,11 +98,7 @@ impl CertificateStore {
         let tickets = Arc::new(Tickets::load(file)?);
         self.base.ticketer = Arc::clone(&tickets) as _;
         self.tickets = Some(tickets);
-        {
-            let kept = self.kept.lock();
-            let config = with_certificates(&self.base, &kept.certificates);
-            self.publish(&kept, config);
-        }
+        self.serve(&self.kept.lock());
         Ok(self)
     }
 
@@ -106,12 +115,57 @@ impl CertificateStore {
     pub fn adopt(&self, prepared: PreparedCertificates) {
         let mut kept = self.kept.lock();
         kept.certificates = prepared.0;
-        let config = with_certificates(&self.base, &kept.certificates);
-        self.publish(&kept, config);
+        self.serve(&kept);
     }
 
-    /// The configuration for the next handshake.
-    pub fn server_config(&self) -> Arc<ServerConfig> {
+    /// Serves what is issued for these names from now on, and refuses every name that no certificate
+    /// holds. Names that files hold are left out; returns the others.
+    pub fn expect(&self, names: &[String]) -> Vec<String> {
+        let mut kept = self.kept.lock();
+        let held = CertificatesByName::of(kept.certificates.pairs());
+        let names: Vec<_> = names
+            .iter()
+            .filter(|name| !held.holds(name))
+            .cloned()
+            .collect();
+        kept.ordered.expect(names.clone());
+        self.serve(&kept);
+        names
+    }
+
+    /// Serves a certificate that was issued for one of the expected names.
+    pub fn take(&self, name: &str, issued: IssuedCertificate) {
+        let mut kept = self.kept.lock();
+        if kept.ordered.take(name, issued) {
+            self.metrics.renewed();
+            self.serve(&kept);
+        }
+    }
+
+    /// Tells that no other certificate can be had for a name, and why.
+    pub fn fail(&self, name: &str, trouble: String) {
+        let mut kept = self.kept.lock();
+        kept.ordered.fail(name, trouble);
+        self.metrics.failed();
+        self.publish(&kept, self.server_config());
+    }
+
+    /// Where the answers to authorities stand.
+    pub fn challenges(&self) -> &Arc<Challenges> {
+        &self.challenges
+    }
+
+    /// How the next handshake is answered.
+    pub fn handshake(&self) -> HandshakeConfigs {
+        let challenged = self.challenges.are_under_way();
+        HandshakeConfigs {
+            usual: self.server_config(),
+            challenged: challenged.then(|| Arc::clone(&self.challenged)),
+        }
+    }
+
+    /// The configuration for handshakes of clients.
+    pub(super) fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.load().config)
     }
 
@@ -158,8 +212,7 @@ impl CertificateStore {
             self.metrics.failed();
         }
         if looked.renewed {
-            let config = with_certificates(&self.base, &kept.certificates);
-            self.publish(&kept, config);
+            self.serve(&kept);
         } else if !looked.errors.is_empty() {
             self.publish(&kept, self.server_config());
         }
@@ -168,9 +221,13 @@ impl CertificateStore {
         looked.errors
     }
 
-    /// Hands out what is kept.
+    /// Hands out the certificates that are kept.
+    fn serve(&self, kept: &WatchedCertificates) {
+        self.publish(kept, kept.config(&self.base, &self.metrics));
+    }
+
     fn publish(&self, kept: &WatchedCertificates, config: Arc<ServerConfig>) {
-        let current = Current::of(config, &kept.certificates);
+        let current = Current::of(config, kept);
         self.current.store(Arc::new(current));
         self.record_ends();
     }
@@ -184,19 +241,27 @@ impl CertificateStore {
 }
 
 impl Current {
-    fn of(config: Arc<ServerConfig>, certificates: &Certificates) -> Self {
+    fn of(config: Arc<ServerConfig>, kept: &WatchedCertificates) -> Self {
+        let statuses = kept.certificates.statuses().into_iter();
         Self {
             config,
-            statuses: certificates.statuses(),
-            ca_file: certificates.ca_file(),
+            statuses: statuses.chain(kept.ordered.statuses()).collect(),
+            ca_file: kept.certificates.ca_file(),
         }
     }
 }
 
-fn with_certificates(base: &ServerConfig, certificates: &Certificates) -> Arc<ServerConfig> {
-    let mut config = base.clone();
-    config.cert_resolver = Arc::new(certificates.by_name());
-    Arc::new(config)
+impl WatchedCertificates {
+    fn config(&self, base: &ServerConfig, metrics: &CertificateMetrics) -> Arc<ServerConfig> {
+        let own = self.certificates.pairs().into_iter();
+        let mut by_name = CertificatesByName::of(own.chain(self.ordered.pairs()));
+        if !self.ordered.is_empty() {
+            by_name = by_name.refusing(metrics.refused.clone());
+        }
+        let mut config = base.clone();
+        config.cert_resolver = Arc::new(by_name);
+        Arc::new(config)
+    }
 }
 
 impl std::fmt::Debug for CertificateStore {

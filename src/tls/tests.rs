@@ -59,6 +59,7 @@ type Met = (
     std::io::Result<Protocol>,
 );
 
+mod ordering;
 mod resuming;
 mod several;
 
@@ -69,7 +70,7 @@ async fn meet(store: &CertificateStore, client: ClientConfig, name: &str) -> Met
     let connector = TlsConnector::from(Arc::new(client));
     let (client, server) = tokio::join!(
         connector.connect(name, near),
-        handshake(store.server_config(), far)
+        handshake(store.handshake(), far)
     );
     let server = server.map(|(_, protocol)| protocol);
     (client, server.map_err(|(error, _)| error))
@@ -152,7 +153,7 @@ async fn exchange(store: &CertificateStore, config: ClientConfig) -> Option<rust
     let (near, far) = tokio::io::duplex(16 * 1024);
     let connector = TlsConnector::from(Arc::new(config));
     let server = async {
-        let (mut stream, _) = handshake(store.server_config(), far).await.unwrap();
+        let (mut stream, _) = handshake(store.handshake(), far).await.unwrap();
         stream.write_all(b"!").await.unwrap();
         stream.shutdown().await.unwrap();
     };
@@ -181,7 +182,7 @@ async fn tls_1_1_is_refused() {
     tokio::io::AsyncWriteExt::write_all(&mut near, &hello)
         .await
         .unwrap();
-    assert!(handshake(store.server_config(), far).await.is_err());
+    assert!(handshake(store.handshake(), far).await.is_err());
     let mut alert = Vec::new();
     tokio::io::AsyncReadExt::read_to_end(&mut near, &mut alert)
         .await

@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["server"],
     &["admin", "django", "socket"],
     &["publish"],
-    &["session", "broker"],
+    &["session", "broker", "acme"],
     &["proxy", "files", "hub", "upcall", "app_server"],
     &["tls", "net", "web", "trust"],
     &["telemetry"],

@@ -28,6 +28,7 @@
 )]
 
 mod access_log;
+mod acme;
 mod behind;
 mod buffering;
 mod by_permission;

@@ -87,7 +87,7 @@ fn accepted(name: &str) -> Presented {
 }
 
 /// A client that looks at a certificate and believes it.
-fn trusting_anybody() -> ClientConfig {
+pub(super) fn trusting_anybody() -> ClientConfig {
     ClientConfig::builder_with_provider(crate::tls::provider())
         .with_protocol_versions(BOTH)
         .unwrap()

@@ -31,6 +31,7 @@ pub mod gateway;
 pub mod hand_over;
 pub mod http2;
 pub mod operator;
+pub mod pebble;
 pub mod process;
 pub mod raw;
 pub mod server;

@@ -1,0 +1,15 @@
+//! Certificates that an authority issues by itself (ACME, RFC 8555), and their renewal.
+//!
+//! Made and run by the composition root where there is `[tls.acme]`. Each name has a certificate and a task of
+//! its own, so that a name that is refused holds no other back. `folder` is what is kept, `account` who asks,
+//! `order` one order, `renewal` when the next is due, `keeper` what runs.
+
+mod account;
+mod challenge_kind;
+mod error;
+mod folder;
+mod keeper;
+mod order;
+mod renewal;
+
+pub use keeper::{AcmeKeeper, AcmeSettings};
