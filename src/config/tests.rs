@@ -68,7 +68,7 @@ fn the_shipped_file_names_every_key_and_comments_out_only_those_without_default(
         matches!(
             section.as_str(),
             "tls" | "tls.acme" | "frontend" | "files" | "upstreams" | "sockets"
-        ) || matches!(key.as_str(), "mode" | "session_cookie")
+        ) || matches!(key.as_str(), "mode" | "watch" | "session_cookie")
             || key.ends_with("_file")
     };
     assert!(commented.iter().all(without_default), "{commented:?}");

@@ -9,10 +9,12 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 pub use super::listen_error::ListenError;
@@ -21,6 +23,8 @@ use super::stream::Stream;
 
 /// Clients that the kernel keeps while the gateway is busy: a reconnecting crowd comes at once.
 const BACKLOG: i32 = 4096;
+/// How long a listener that is to close still accepts.
+const LAST_CLIENTS: Duration = Duration::from_millis(100);
 /// Bytes that the kernel keeps for a client beyond those under way to it. By default it takes
 /// megabytes, so that an outbox would learn of a slow client only when the machine's memory is full.
 #[cfg(target_os = "linux")]
@@ -60,6 +64,8 @@ pub struct Listener {
     socket: Bound,
     patience: Patience,
     closing: CancellationToken,
+    /// Once it is to close.
+    closes_at: Option<Instant>,
 }
 
 /// Closes a listener that another task accepts from.
@@ -131,6 +137,7 @@ impl Listener {
             socket,
             patience: Patience::new(),
             closing: CancellationToken::new(),
+            closes_at: None,
         }
     }
 
@@ -147,14 +154,18 @@ impl Listener {
         ListenerCloser(self.closing.clone())
     }
 
-    /// The next client; `None` where it is to close, and none waits.
+    /// The next client; `None` a moment after it was told to close: the system may have completed connections by then that
+    /// nobody has been told of.
     pub async fn accept(&mut self) -> Option<(Stream, Peer)> {
-        let socket = &self.socket;
+        let (socket, closing, closes_at) = (&self.socket, &self.closing, &mut self.closes_at);
+        let end = async {
+            closing.cancelled().await;
+            sleep_until(*closes_at.get_or_insert_with(|| Instant::now() + LAST_CLIENTS)).await;
+        };
         tokio::select! {
-            // Who has connected is not turned away.
             biased;
+            () = end => None,
             client = self.patience.accept(|| socket.accept()) => Some(client),
-            () = self.closing.cancelled() => None,
         }
     }
 }
