@@ -167,7 +167,7 @@ impl Supervisor {
                 Some(order) = reports.orders.recv() => run.obey(order, process, config.kind),
                 () = at(run.deadline) => {
                     run.deadline = None;
-                    tracing::warn!("Django's server did not end in time, it is killed");
+                    tracing::warn!(pid = %process.pid(), "Django's server did not end in time, it is killed");
                     process.signal_group(Signal::KILL);
                 }
             }

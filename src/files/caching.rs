@@ -1,6 +1,6 @@
 //! How long a browser may keep a file without asking again.
 //!
-//! Asked by `folder`. The surprise: a name counts as hashed only if nobody would write it by hand,
+//! Asked by `asset`. The surprise: a name counts as hashed only if nobody would write it by hand,
 //! because a file kept for a year under a name that is used again cannot be called back.
 
 use http::HeaderValue;

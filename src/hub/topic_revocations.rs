@@ -64,6 +64,7 @@ impl TopicRevocations {
         }
         if found.is_damaged {
             tracing::warn!(
+                file = %file.path().display(),
                 "what the gateway before knew of revoked topics cannot be read: tokens that were issued \
                  before now are refused"
             );

@@ -1,6 +1,6 @@
 //! Opens one connection to one upstream address.
 //!
-//! Called by `upstream` and `tunnel`. The surprise: `localhost` is tried as both 127.0.0.1 and `::1`
+//! Called by `upstream`, for tunnels too. The surprise: `localhost` is tried as both 127.0.0.1 and `::1`
 //! whatever the system's resolver says, because dev servers listen on either one.
 
 use std::io;

@@ -11,6 +11,7 @@
 //! | `rechecks` | asking Django again, and acting upon the answer (`answers`) |
 //! | `token_grants` | asking again about topics that tokens let connections hear |
 //! | `grants` | asking again about what connections listen to by views |
+//! | `replacement` | a session that takes another one's place |
 //! | `doubts`, `throttle`, `calming` | limits on how often Django is asked |
 //! | `parts`, `asker` | what `lifecycle` and `rechecks` are made of, and who asks |
 //! | `find` and this one | the sessions, as the others see them |
