@@ -3,7 +3,6 @@
 //! `measure` runs everything and prints a table; `limit` and `upstream` are the programs it starts.
 //! Everything happens on loopback, within bounds, and stops after repeated failures.
 
-mod behind;
 mod certificate;
 mod client;
 mod compare;
@@ -17,6 +16,7 @@ mod proxy;
 mod publisher;
 mod reader;
 mod report;
+mod settings;
 mod slow;
 mod sockets;
 mod stalled;
@@ -148,7 +148,7 @@ fn measure_all(lab: &Lab, report: &mut Report) -> io::Result<()> {
         .and_then(|()| sockets::measure(lab, report))
         .and_then(|()| topics::measure(lab, report))
         .and_then(|()| stalled::measure(lab, report))
-        .and_then(|()| behind::measure(lab, report))
+        .and_then(|()| settings::measure(lab, report))
         .and_then(|()| slow::measure(lab, report))
         .and_then(|()| storm::measure(lab, report))
 }

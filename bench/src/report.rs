@@ -414,6 +414,14 @@ pub(crate) const MEASURES: &[Measure] = &[
     detail("behind.cpu", "  behind it", "us"),
     detail("behind.direct", "  without", "us"),
     budget(
+        "buffered",
+        "CPU per small proxied request that is buffered",
+        "x streamed",
+        [Some(1.03), Some(1.03)],
+    ),
+    detail("buffered.cpu", "  buffered", "us"),
+    detail("buffered.off", "  streamed", "us"),
+    budget(
         "slow-uploads",
         "slowest page beside 5,000 idle uploads, one worker",
         "ms",
