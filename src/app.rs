@@ -1,6 +1,6 @@
 //! The composition root: the only place that constructs the parts and wires them.
 //!
-//! Called by `cli`, and by the integration tests. What a reload replaces is a `Generation`; the rest lives as long as
+//! Called by `cli`, and by the integration tests. What a reload replaces is a `Site`; the rest lives as long as
 //! the process. The surprise: the internal listener has a drain of its own, because health and publishing stay up until
 //! the last socket is closed.
 
@@ -8,7 +8,6 @@ mod addresses;
 mod ca_page;
 mod certificates;
 mod error;
-mod generation;
 mod inheritance;
 mod internal;
 mod limits;
@@ -20,6 +19,7 @@ mod routes;
 mod servers;
 mod sessions;
 mod shared;
+mod site;
 mod surroundings;
 mod watch;
 mod whereabouts;
@@ -39,13 +39,13 @@ use crate::setting::Setting;
 pub use ca_page::CaPageServer;
 pub use certificates::make_certificates;
 pub use error::StartError;
-use generation::{Generation, Reached};
 use inheritance::Inheritance;
 pub use listeners::BoundAddresses;
 use listeners::Listeners;
 pub use reload::ConfigSource;
 use servers::Servers;
 use shared::{ProcessHandles, SharedParts};
+use site::{Reached, Site};
 use surroundings::Surroundings;
 use watch::FileWatch;
 use whereabouts::Whereabouts;
@@ -57,7 +57,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Gateway {
     source: Option<ConfigSource>,
-    generation: Generation,
+    site: Site,
     listeners: Listeners,
     servers: Servers,
     surroundings: Surroundings,
@@ -97,14 +97,14 @@ impl Gateway {
             listeners: [&listeners, &Listeners::default()],
             store,
         };
-        let generation = Generation::build(config, shared, &surroundings, reached)?;
-        let shared = &generation.shared;
+        let site = Site::build(config, shared, &surroundings, reached)?;
+        let shared = &site.shared;
         Ok(Self {
             source: None,
-            watching: Arc::new(Setting::new(generation.config.server.watch)),
+            watching: Arc::new(Setting::new(site.config.server.watch)),
             presence: Some(PresenceTeller::new(&shared.broker, &shared.metrics)),
-            servers: Servers::new(&generation, room, [&drain, &internal_drain]),
-            generation,
+            servers: Servers::new(&site, room, [&drain, &internal_drain]),
+            site,
             listeners,
             surroundings,
             reloads,
@@ -145,7 +145,7 @@ impl Gateway {
 
     /// The local CA's certificate, where there is one: for those who shall trust it.
     pub fn ca_file(&self) -> Option<PathBuf> {
-        self.generation.store.as_ref()?.ca_file()
+        self.site.store.as_ref()?.ca_file()
     }
 
     /// Serves until `shutdown` completes, then ends everything in order. Returns how many tasks did
@@ -154,8 +154,8 @@ impl Gateway {
         let access_drain = self.start();
         // All listeners are bound, and each client that is answered from here on shall hear so.
         self.surroundings.readiness.set_ready();
-        self.servers.serve(&mut self.listeners, &self.generation);
-        self.generation.start();
+        self.servers.serve(&mut self.listeners, &self.site);
+        self.site.start();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             tokio::select! {
@@ -169,7 +169,7 @@ impl Gateway {
 
     /// Starts what does not serve clients. Returns what ends the access log, which ends last.
     fn start(&mut self) -> Drain {
-        let (watch, shared) = (self.drain.watch(), &self.generation.shared);
+        let (watch, shared) = (self.drain.watch(), &self.site.shared);
         watch.spawn(shared.lifecycle.run());
         watch.spawn(shared.authority.run(watch.clone()));
         let (pause, draining) = (Arc::clone(&shared.operations.pause), watch.clone());
@@ -196,7 +196,7 @@ impl Gateway {
     /// Ends everything in order.
     async fn end(self, access_drain: Drain) -> usize {
         self.surroundings.readiness.set_leaving();
-        let Generation { config, shared, .. } = &self.generation;
+        let Site { config, shared, .. } = &self.site;
         wait_for_balancers(config.server.shutdown_delay).await;
         tracing::info!(connections = shared.hub.len(), "draining");
         let timeout = config.limits.drain_timeout;
@@ -207,7 +207,7 @@ impl Gateway {
         let (left, (), ()) = tokio::join!(
             self.drain.drain(timeout),
             hub.drain(spread),
-            self.generation.end()
+            self.site.end()
         );
         inheritance.leave(&survivors);
         if left > 0 {

@@ -12,11 +12,11 @@ use tokio::task::spawn_blocking;
 use super::Gateway;
 use super::certificates;
 use super::error::StartError;
-use super::generation::{Generation, Reached};
 use super::listeners::Listeners;
 use super::routes;
 use super::sessions;
 use super::shared::{self, SharedParts};
+use super::site::{Reached, Site};
 use super::surroundings::Surroundings;
 use crate::config::{Config, ConfigErrors, restart};
 use crate::publish::operator::ReloadRefusal;
@@ -52,7 +52,7 @@ enum ReloadError {
 
 /// What is to be put in force.
 struct Prepared {
-    generation: Generation,
+    site: Site,
     listeners: Listeners,
     authority: NextAuthority,
     /// In place of those that are served.
@@ -89,7 +89,7 @@ impl Gateway {
     /// Puts in force what the configuration is now, or says why everything is as it was.
     pub(super) async fn reload(&mut self) -> Result<(), ReloadRefusal> {
         let outcome = self.try_reload().await;
-        let reloads = &self.generation.shared.metrics.reloads;
+        let reloads = &self.site.shared.metrics.reloads;
         let count = |outcome| reloads.get_or_create(&OutcomeLabel { outcome }).inc();
         match outcome {
             Ok(()) => {
@@ -107,23 +107,23 @@ impl Gateway {
 
     async fn try_reload(&mut self) -> Result<(), ReloadError> {
         let source = self.source.as_ref().ok_or(ReloadError::NoSource)?;
-        let (now, bound) = (&self.generation, &self.listeners);
+        let (now, bound) = (&self.site, &self.listeners);
         let prepared = prepare(source, now, bound, &self.surroundings).await?;
         // Nothing fails from here on.
         let (next, further) = prepared.put_in_force(now);
         self.listeners.adopt(further, &next.config.server);
         self.servers.adopt(&next);
         self.watching.set(next.config.server.watch);
-        let before = std::mem::replace(&mut self.generation, next);
-        self.servers.serve(&mut self.listeners, &self.generation);
+        let before = std::mem::replace(&mut self.site, next);
+        self.servers.serve(&mut self.listeners, &self.site);
         // After what answers handshakes was replaced, so that none is let in behind it.
-        let Generation { config, shared, .. } = &self.generation;
+        let Site { config, shared, .. } = &self.site;
         let closed = shared.hub.serve_only(routes::served(config));
         if closed > 0 {
             tracing::info!(closed, "sockets of routes that are gone are closed");
         }
         before.end().await;
-        self.generation.start();
+        self.site.start();
         Ok(())
     }
 }
@@ -131,7 +131,7 @@ impl Gateway {
 /// Makes all that the configuration asks for now; changes nothing.
 async fn prepare(
     source: &ConfigSource,
-    now: &Generation,
+    now: &Site,
     bound: &Listeners,
     surroundings: &Surroundings,
 ) -> Result<Prepared, ReloadError> {
@@ -158,7 +158,7 @@ async fn prepare(
         store,
     };
     Ok(Prepared {
-        generation: Generation::build(config, shared, surroundings, reached)?,
+        site: Site::build(config, shared, surroundings, reached)?,
         listeners,
         authority,
         certificates,
@@ -167,7 +167,7 @@ async fn prepare(
 
 /// The certificates of a configuration, where they are others than before.
 async fn certificates_of(
-    now: &Generation,
+    now: &Site,
     next: &Config,
 ) -> Result<Option<PreparedCertificates>, ReloadError> {
     let source = |config: &Config| config.tls.as_ref().map(|tls| tls.source.clone());
@@ -184,8 +184,8 @@ async fn certificates_of(
 
 impl Prepared {
     /// Has what lives on keep to the new settings, and gives the rest away.
-    fn put_in_force(self, before: &Generation) -> (Generation, Listeners) {
-        let Generation { config, shared, .. } = &self.generation;
+    fn put_in_force(self, before: &Site) -> (Site, Listeners) {
+        let Site { config, shared, .. } = &self.site;
         // Revocations are remembered for longer before anything is relied upon for longer.
         let remembered = shared::remembered(config, sessions::lease_terms(config));
         shared.hub.adopt(shared::hub_limits(config), remembered);
@@ -195,10 +195,10 @@ impl Prepared {
         if !secrets.are(&shared.secrets) {
             shared.lifecycle.rename(secrets, &shared.secrets);
         }
-        if let (Some(store), Some(certificates)) = (&self.generation.store, self.certificates) {
+        if let (Some(store), Some(certificates)) = (&self.site.store, self.certificates) {
             store.adopt(certificates);
         }
-        (self.generation, self.listeners)
+        (self.site, self.listeners)
     }
 }
 

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use super::generation::Generation;
 use super::limits;
 use super::listeners::{Listeners, OpenListener};
 use super::public;
+use super::site::Site;
 use crate::net::descriptors::DescriptorShares;
 use crate::net::drain::{Drain, DrainWatch};
 use crate::server::challenged::Challenged;
@@ -37,17 +37,17 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Answers by this generation, at no listener yet. The internal listener ends by a drain of its own.
+    /// Answers by this site, at no listener yet. The internal listener ends by a drain of its own.
     pub(super) fn new(
-        generation: &Generation,
+        site: &Site,
         shares: DescriptorShares,
         [drain, internal_drain]: [&Drain; 2],
     ) -> Self {
         let (drain, internal_drain) = (drain.watch(), internal_drain.watch());
-        let [limits, own] = limits::of_listeners(&generation.config.limits, shares);
-        let origin = Arc::new(CurrentHandler::new(Arc::new(origin(generation))));
-        let plain = Arc::new(CurrentHandler::new(Arc::new(plain_http(generation))));
-        let internal = Arc::new(CurrentHandler::new(Arc::clone(&generation.internal)));
+        let [limits, own] = limits::of_listeners(&site.config.limits, shares);
+        let origin = Arc::new(CurrentHandler::new(Arc::new(origin(site))));
+        let plain = Arc::new(CurrentHandler::new(Arc::new(plain_http(site))));
+        let internal = Arc::new(CurrentHandler::new(Arc::clone(&site.internal)));
         let public_server = Server::new(Arc::clone(&origin), limits, drain.clone());
         let plain_server = Server::new(Arc::clone(&plain), limits, drain.clone());
         let plain_server = plain_server.sharing(&public_server);
@@ -63,20 +63,20 @@ impl Servers {
             drain,
             internal_drain,
         };
-        servers.limit(generation);
+        servers.limit(site);
         servers
     }
 
-    /// Has the next request answered by this generation, and the next client served within its limits.
-    pub(super) fn adopt(&self, generation: &Generation) {
-        self.limit(generation);
-        self.origin.replace(Arc::new(origin(generation)));
-        self.plain.replace(Arc::new(plain_http(generation)));
-        self.internal.replace(Arc::clone(&generation.internal));
+    /// Has the next request answered by this site, and the next client served within its limits.
+    pub(super) fn adopt(&self, site: &Site) {
+        self.limit(site);
+        self.origin.replace(Arc::new(origin(site)));
+        self.plain.replace(Arc::new(plain_http(site)));
+        self.internal.replace(Arc::clone(&site.internal));
     }
 
-    fn limit(&self, generation: &Generation) {
-        let config = &generation.config;
+    fn limit(&self, site: &Site) {
+        let config = &site.config;
         let (proxies, introduced) = (&config.server.proxies, config.server.proxy_protocol);
         let [limits, own] = limits::of_listeners(&config.limits, self.shares);
         self.public_server.adopt(limits, proxies, introduced);
@@ -86,7 +86,7 @@ impl Servers {
     }
 
     /// Accepts clients from all listeners that nobody accepts from yet.
-    pub(super) fn serve(&self, listeners: &mut Listeners, generation: &Generation) {
+    pub(super) fn serve(&self, listeners: &mut Listeners, site: &Site) {
         if let Some(listener) = listeners.internal.as_mut().and_then(OpenListener::serve) {
             let server = Arc::clone(&self.internal_server);
             self.internal_drain.spawn(server.run_plain(listener));
@@ -95,7 +95,7 @@ impl Servers {
             let server = Arc::clone(&self.plain_server);
             self.drain.spawn(server.run_plain(listener));
         }
-        let Some(store) = &generation.store else {
+        let Some(store) = &site.store else {
             return;
         };
         for listener in listeners.https.iter_mut().filter_map(OpenListener::serve) {
@@ -106,15 +106,15 @@ impl Servers {
     }
 }
 
-fn origin(generation: &Generation) -> Checked<Dispatch> {
-    let check = public::health_check(&generation.config, &generation.readiness);
-    Checked::new(Arc::clone(&generation.dispatch), check)
+fn origin(site: &Site) -> Checked<Dispatch> {
+    let check = public::health_check(&site.config, &site.readiness);
+    Checked::new(Arc::clone(&site.dispatch), check)
 }
 
-fn plain_http(generation: &Generation) -> Checked<Challenged<PlainHttp>> {
-    let check = public::health_check(&generation.config, &generation.readiness);
-    let plain = public::plain(&generation.dispatch, &generation.config);
-    let store = generation.store.as_ref();
+fn plain_http(site: &Site) -> Checked<Challenged<PlainHttp>> {
+    let check = public::health_check(&site.config, &site.readiness);
+    let plain = public::plain(&site.dispatch, &site.config);
+    let store = site.store.as_ref();
     let challenges = store.map(|store| Arc::clone(store.challenges()));
     let plain = Challenged::new(plain, challenges);
     Checked::new(Arc::new(plain), check)

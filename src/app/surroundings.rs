@@ -1,6 +1,6 @@
 //! What is there whatever the configuration says.
 //!
-//! Made once by the composition root, given to each generation.
+//! Made once by the composition root, given to each site.
 
 use crate::admin::health::Readiness;
 use crate::secret::Secret;

@@ -23,12 +23,12 @@ use crate::server::dispatch::Dispatch;
 use crate::server::internal::Internal;
 use crate::tls::store::CertificateStore;
 
-/// For what a generation did in the background to come to its end.
+/// For what a site did in the background to come to its end.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// What one configuration makes.
 #[derive(Debug)]
-pub(super) struct Generation {
+pub(super) struct Site {
     pub(super) config: Config,
     pub(super) shared: SharedParts,
     pub(super) dispatch: Arc<Dispatch>,
@@ -39,14 +39,14 @@ pub(super) struct Generation {
     tasks: Drain,
 }
 
-/// What a generation is reached at, and by which certificate.
+/// What a site is reached at, and by which certificate.
 pub(super) struct Reached<'a> {
     /// What is bound, and is to be.
     pub(super) listeners: [&'a Listeners; 2],
     pub(super) store: Option<Arc<CertificateStore>>,
 }
 
-impl Generation {
+impl Site {
     /// Makes all of it; changes nothing.
     pub(super) fn build(
         config: Config,
