@@ -6,16 +6,15 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use instant_acme::Account;
 use parking_lot::Mutex as SyncMutex;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::account;
+use super::authority::{CertificateAuthority, DirectoryAuthority};
 use super::challenge_kind::ChallengeKind;
 use super::error::AcmeError;
 use super::folder::AcmeFolder;
-use super::order::order;
+use super::order::CertificateRequest;
 use super::renewal;
 use crate::config::AcmeConfig;
 use crate::net::backoff::ExponentialBackoff;
@@ -58,11 +57,10 @@ pub struct AcmeKeeper {
 }
 
 /// What the tasks of all names share.
-struct Desk {
-    config: AcmeConfig,
+struct Desk<A> {
+    authority: A,
     folder: AcmeFolder,
     store: Arc<CertificateStore>,
-    account: Mutex<Option<Account>>,
     /// What worked last is tried first.
     kind: SyncMutex<ChallengeKind>,
     serves_http: bool,
@@ -79,7 +77,7 @@ impl AcmeKeeper {
         if let Ok(folder) = AcmeFolder::open(&config.folder, &config.directory) {
             for name in &settings.names {
                 if let Some(kept) = folder.certificate(name) {
-                    store.take(name, kept);
+                    store.restore(name, kept);
                 }
             }
         }
@@ -102,11 +100,12 @@ impl AcmeKeeper {
         } else {
             ChallengeKind::TlsAlpn01
         };
+        let challenges = Arc::clone(self.store.challenges());
+        let authority = DirectoryAuthority::new(config, folder.clone(), challenges);
         let desk = Arc::new(Desk {
-            config,
+            authority,
             folder,
             store: self.store,
-            account: Mutex::default(),
             kind: SyncMutex::new(first),
             serves_http,
             permits: Semaphore::new(AT_ONCE),
@@ -141,7 +140,7 @@ impl AcmeKeeper {
     }
 }
 
-impl Desk {
+impl<A: CertificateAuthority> Desk<A> {
     /// Keeps the certificate of one name, for ever.
     async fn keep(&self, name: &str) {
         let mut failures = 0;
@@ -151,40 +150,45 @@ impl Desk {
                 Some(issued) => self.is_due(name, issued).await,
                 None => true,
             };
-            let fresh = held.as_ref().filter(|_| !is_due);
-            let pause = match fresh {
-                Some(issued) => renewal::pause(issued),
-                None => match self.renew(name).await {
-                    // Where even a new one is due, its authority is not asked without a pause.
-                    Ok(()) => {
-                        failures = 0;
-                        RETRY.min
-                    }
-                    Err(error) => {
-                        failures += 1;
-                        self.complain(name, held.as_ref(), &error);
-                        RETRY.pause(failures)
-                    }
-                },
+            if let Some(fresh) = held.as_ref().filter(|_| !is_due) {
+                failures = 0;
+                self.store.recover(name);
+                sleep(renewal::pause(fresh)).await;
+                continue;
+            }
+            let renewed = self.renew(name, held.as_ref()).await;
+            let fresh = match renewed {
+                Ok(()) => self.look(name).filter(renewal::is_fresh),
+                Err(_) => None,
             };
-            sleep(pause).await;
+            if let Some(fresh) = fresh {
+                failures = 0;
+                sleep(renewal::pause(&fresh)).await;
+                continue;
+            }
+            failures += 1;
+            match renewed {
+                // A clock is wrong, here or there: going on would use up what a name gets in a week.
+                Ok(()) => tracing::warn!(
+                    name,
+                    "the new certificate is due for renewal already; is this machine's clock right?"
+                ),
+                Err(error) => self.complain(name, &error),
+            }
+            sleep(RETRY.pause(failures)).await;
         }
     }
 
     /// What is kept of a name, perhaps by another gateway that shares the folder; it is served from now on.
     fn look(&self, name: &str) -> Option<IssuedCertificate> {
         let served = self.folder.certificate(name)?;
-        self.store.take(name, served);
+        self.store.restore(name, served);
         self.folder.certificate(name)
     }
 
     async fn is_due(&self, name: &str, issued: &IssuedCertificate) -> bool {
         let usual = renewal::usual(issued);
-        let suggested = async {
-            let account = self.account().await?;
-            Ok::<_, AcmeError>(renewal::suggested(&account, issued).await?)
-        };
-        let at = match timeout(PATIENCE, suggested).await {
+        let at = match timeout(PATIENCE, self.authority.suggested(issued)).await {
             Ok(Ok(suggested)) => suggested.unwrap_or(usual),
             Ok(Err(error)) => {
                 let error = error.sentence();
@@ -196,14 +200,23 @@ impl Desk {
         at.min(issued.ends()) <= SystemTime::now()
     }
 
-    async fn renew(&self, name: &str) -> Result<(), AcmeError> {
+    async fn renew(&self, name: &str, held: Option<&IssuedCertificate>) -> Result<(), AcmeError> {
         let first = *self.kind.lock();
-        let kind = match self.issue(name, first).await {
+        let request = CertificateRequest {
+            name,
+            kind: first,
+            replaced: held,
+        };
+        let kind = match self.issue(request).await {
             Ok(()) => first,
             Err(error) if error.is_about_challenge() && self.serves_http => {
                 let other = first.other();
                 tracing::info!(name, error = error.sentence(), next = %other, "trying another challenge");
-                self.issue(name, other).await?;
+                let request = CertificateRequest {
+                    kind: other,
+                    ..request
+                };
+                self.issue(request).await?;
                 other
             }
             Err(error) => return Err(error),
@@ -212,21 +225,13 @@ impl Desk {
         Ok(())
     }
 
-    async fn issue(&self, name: &str, kind: ChallengeKind) -> Result<(), AcmeError> {
+    async fn issue(&self, request: CertificateRequest<'_>) -> Result<(), AcmeError> {
+        let CertificateRequest { name, kind, .. } = request;
         // It is never closed.
         let _permit = self.permits.acquire().await;
         self.take_turn().await;
-        let ordered = async {
-            let account = self.account().await?;
-            order(&account, self.store.challenges(), name, kind).await
-        };
-        let pem = timeout(PATIENCE, ordered).await;
-        let pem = pem.unwrap_or(Err(AcmeError::Slow(PATIENCE)));
-        if pem.as_ref().is_err_and(AcmeError::is_about_account) {
-            self.folder.forget_account();
-            *self.account.lock().await = None;
-        }
-        let pem = pem?;
+        let pem = timeout(PATIENCE, self.authority.issue(request)).await;
+        let pem = pem.unwrap_or(Err(AcmeError::Slow(PATIENCE)))?;
         let issued = IssuedCertificate::parse(&pem).filter(|issued| issued.is_for(name));
         let issued = issued.ok_or(AcmeError::Unusable)?;
         let ends = httpdate::fmt_http_date(issued.ends());
@@ -236,29 +241,20 @@ impl Desk {
         Ok(())
     }
 
-    async fn account(&self) -> Result<Account, AcmeError> {
-        let mut account = self.account.lock().await;
-        if let Some(account) = &*account {
-            return Ok(account.clone());
-        }
-        let opened = account::open(&self.config, &self.folder).await?;
-        *account = Some(opened.clone());
-        Ok(opened)
-    }
-
     async fn take_turn(&self) {
         let mut next = self.next.lock().await;
         sleep_until(*next).await;
         *next = Instant::now() + BETWEEN;
     }
 
-    fn complain(&self, name: &str, held: Option<&IssuedCertificate>, error: &AcmeError) {
+    fn complain(&self, name: &str, error: &AcmeError) {
         let error = error.sentence();
-        if let Some(issued) = held {
-            let ends = httpdate::fmt_http_date(issued.ends());
+        // Not what is kept alone: after a change of the directory, another authority's is served on.
+        if let Some(ends) = self.store.ends(name) {
+            let ends = httpdate::fmt_http_date(ends);
             tracing::warn!(
                 name, error, %ends,
-                "the certificate cannot be renewed; the old one is served until it ends"
+                "the certificate cannot be renewed; the old one is served on"
             );
         } else {
             tracing::error!(
@@ -270,3 +266,6 @@ impl Desk {
         self.store.fail(name, error);
     }
 }
+
+#[cfg(test)]
+mod tests;

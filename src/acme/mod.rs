@@ -2,9 +2,10 @@
 //!
 //! Made and run by the composition root where there is `[tls.acme]`. Each name has a certificate and a task of
 //! its own, so that a name that is refused holds no other back. `folder` is what is kept, `account` who asks,
-//! `order` one order, `renewal` when the next is due, `keeper` what runs.
+//! `authority` whom, `order` one order, `renewal` when the next is due, `keeper` what runs.
 
 mod account;
+mod authority;
 mod challenge_kind;
 mod error;
 mod folder;

@@ -12,17 +12,29 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
 use super::challenge_kind::ChallengeKind;
 use super::error::{AcmeError, RefusalText};
+use super::renewal;
 use crate::tls::challenges::{Challenges, StandingAnswer};
+use crate::tls::issued::IssuedCertificate;
+
+/// What is ordered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CertificateRequest<'a> {
+    /// The name.
+    pub(super) name: &'a str,
+    /// How the authority shall find out whose it is.
+    pub(super) kind: ChallengeKind,
+    /// The certificate of this authority that is to be renewed.
+    pub(super) replaced: Option<&'a IssuedCertificate>,
+}
 
 /// Orders a certificate for a name. Returns the key, a new one, and the chain as PEM.
 pub(super) async fn order(
     account: &Account,
     challenges: &Arc<Challenges>,
-    name: &str,
-    kind: ChallengeKind,
+    request: CertificateRequest<'_>,
 ) -> Result<String, AcmeError> {
-    let identifiers = [Identifier::Dns(name.to_owned())];
-    let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
+    let CertificateRequest { name, kind, .. } = request;
+    let mut order = begin(account, request).await?;
     // They stand until the authority has judged.
     let standing = answer(&mut order, challenges, name, kind).await?;
     let patience = RetryPolicy::default();
@@ -48,6 +60,38 @@ pub(super) async fn order(
     order.finalize_csr(request.der()).await?;
     let chain = order.poll_certificate(&patience).await?;
     Ok(key.serialize_pem() + &chain)
+}
+
+/// Says what the order replaces (RFC 9773 section 5), for which authorities forgo their limits.
+async fn begin(
+    account: &Account,
+    request: CertificateRequest<'_>,
+) -> Result<Order, instant_acme::Error> {
+    let identifiers = [Identifier::Dns(request.name.to_owned())];
+    let plain = NewOrder::new(&identifiers);
+    let Some(replaced) = request.replaced.and_then(renewal::identifier) else {
+        return account.new_order(&plain).await;
+    };
+    let replacing = NewOrder::new(&identifiers).replaces(replaced);
+    match account.new_order(&replacing).await {
+        Err(error) if may_do_without(&error) => account.new_order(&plain).await,
+        begun => begun,
+    }
+}
+
+/// Whether an order was refused for what it replaces: the authority has no ARI, passes over the field, has
+/// had it replaced already, or does not know it (any more). `Other` is the network's trouble too, which the
+/// next order meets again.
+fn may_do_without(error: &instant_acme::Error) -> bool {
+    match error {
+        instant_acme::Error::Unsupported(_) | instant_acme::Error::Other(_) => true,
+        instant_acme::Error::Api(problem) => {
+            let kind = problem.r#type.as_deref().unwrap_or_default();
+            let kind = kind.rsplit(':').next().unwrap_or_default();
+            !["rateLimited", "accountDoesNotExist"].contains(&kind)
+        }
+        _ => false,
+    }
 }
 
 /// Answers what the authority asks for, and tells it so.
@@ -112,4 +156,24 @@ async fn reason(order: &mut Order) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(kind: &str) -> instant_acme::Error {
+        let kind = format!("urn:ietf:params:acme:error:{kind}");
+        let problem = serde_json::json!({"type": kind, "status": 409});
+        instant_acme::Error::Api(serde_json::from_value(problem).unwrap())
+    }
+
+    #[test]
+    fn an_order_is_made_without_what_it_replaces_where_that_is_the_trouble() {
+        assert!(may_do_without(&refused("alreadyReplaced")));
+        assert!(may_do_without(&refused("malformed")));
+        assert!(may_do_without(&instant_acme::Error::Unsupported("ARI")));
+        assert!(!may_do_without(&refused("rateLimited")), "asked less then");
+        assert!(!may_do_without(&refused("accountDoesNotExist")));
+    }
 }

@@ -14,14 +14,27 @@ use crate::tls::issued::IssuedCertificate;
 /// How long is slept at most: clocks jump, and machines sleep.
 const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
+/// Authorities for tests issue what lives for seconds.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Without the authority's own wish: when a third of the life is left.
 pub(super) fn usual(issued: &IssuedCertificate) -> SystemTime {
     issued.begins() + life(issued) * 2 / 3
 }
 
+/// Whether the usual moment is still to come.
+pub(super) fn is_fresh(issued: &IssuedCertificate) -> bool {
+    SystemTime::now() < usual(issued)
+}
+
 /// How long until it is looked at again.
 pub(super) fn pause(issued: &IssuedCertificate) -> Duration {
-    (life(issued) / 10).min(LONGEST_PAUSE)
+    (life(issued) / 10).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+}
+
+/// How the authority calls it (RFC 9773 section 4.1); `None` where it does not say who issued it.
+pub(super) fn identifier(issued: &IssuedCertificate) -> Option<CertificateIdentifier<'_>> {
+    CertificateIdentifier::try_from(issued.leaf()?).ok()
 }
 
 /// When the authority wishes it to be renewed; `None` where it has no wish.
@@ -29,10 +42,7 @@ pub(super) async fn suggested(
     account: &Account,
     issued: &IssuedCertificate,
 ) -> Result<Option<SystemTime>, instant_acme::Error> {
-    let Some(leaf) = issued.leaf() else {
-        return Ok(None);
-    };
-    let Ok(id) = CertificateIdentifier::try_from(leaf) else {
+    let Some(id) = identifier(issued) else {
         return Ok(None);
     };
     let (info, _) = match account.renewal_info(&id).await {
@@ -78,6 +88,26 @@ mod tests {
         assert_eq!(usual(&issued(90)), begins + day * 60);
         assert_eq!(pause(&issued(90)), LONGEST_PAUSE);
         assert_eq!(usual(&issued(6)), begins + day * 4);
+    }
+
+    #[test]
+    fn the_authority_is_told_of_a_certificate_by_its_issuer_s_key_and_its_number() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_identifier_method =
+            rcgen::KeyIdMethod::PreSpecified(b"an authority's key".to_vec());
+        let issuer = rcgen::Issuer::new(params, key);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec!["shop.test".to_owned()]).unwrap();
+        params.use_authority_key_identifier_extension = true;
+        params.serial_number = Some(vec![0x12, 0x34].into());
+        let cert = params.signed_by(&key, &issuer).unwrap();
+        let pem = key.serialize_pem() + &cert.pem();
+        let known = IssuedCertificate::parse(&pem).unwrap();
+        let id = identifier(&known).unwrap().to_string();
+        assert_eq!(id, "YW4gYXV0aG9yaXR5J3Mga2V5.EjQ");
+        assert!(identifier(&issued(90)).is_none(), "signed by itself");
     }
 
     #[test]

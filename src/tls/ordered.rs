@@ -3,6 +3,8 @@
 //! Told by `acme` through the store. The surprise: a name without a certificate refuses its handshakes
 //! rather than to show another one, since a browser's warning teaches people to pass over warnings.
 
+use std::time::SystemTime;
+
 use super::files::Pair;
 use super::issued::IssuedCertificate;
 use super::status::CertificateStatus;
@@ -56,6 +58,18 @@ impl Ordered {
         if let Some(expected) = self.find(name) {
             expected.trouble = Some(trouble);
         }
+    }
+
+    /// Nothing is wrong any more; whether something was.
+    pub(super) fn recover(&mut self, name: &str) -> bool {
+        let expected = self.find(name);
+        expected.is_some_and(|expected| expected.trouble.take().is_some())
+    }
+
+    /// Until when the certificate of a name is valid.
+    pub(super) fn ends(&self, name: &str) -> Option<SystemTime> {
+        let expected = self.0.iter().find(|known| known.name == name)?;
+        Some(expected.pair.as_ref()?.leaf.lifetime?.ends)
     }
 
     pub(super) fn is_empty(&self) -> bool {

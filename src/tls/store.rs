@@ -133,13 +133,35 @@ impl CertificateStore {
         names
     }
 
-    /// Serves a certificate that was issued for one of the expected names.
+    /// Serves a certificate that was issued for one of the expected names, and counts it.
     pub fn take(&self, name: &str, issued: IssuedCertificate) {
         let mut kept = self.kept.lock();
         if kept.ordered.take(name, issued) {
             self.metrics.renewed();
             self.serve(&kept);
         }
+    }
+
+    /// Serves a certificate that is there already: of the gateway before, or of one that shares the folder,
+    /// which has counted it.
+    pub fn restore(&self, name: &str, kept: IssuedCertificate) {
+        let mut all = self.kept.lock();
+        if all.ordered.take(name, kept) {
+            self.serve(&all);
+        }
+    }
+
+    /// Tells that nothing is wrong with the certificate of a name any more.
+    pub fn recover(&self, name: &str) {
+        let mut kept = self.kept.lock();
+        if kept.ordered.recover(name) {
+            self.publish(&kept, self.server_config());
+        }
+    }
+
+    /// Until when the certificate of an expected name is valid; `None` where it has none.
+    pub fn ends(&self, name: &str) -> Option<SystemTime> {
+        self.kept.lock().ordered.ends(name)
     }
 
     /// Tells that no other certificate can be had for a name, and why.

@@ -43,6 +43,8 @@ async fn a_name_without_a_certificate_is_refused_until_it_has_one() {
     let statuses = store.statuses();
     assert_eq!(statuses[0].trouble.as_deref(), Some("refused"));
     assert!(statuses[0].expires().is_some());
+    store.recover("shop.test");
+    assert_eq!(store.statuses()[0].trouble, None);
     let none_yet = statuses[1].trouble.as_deref().unwrap();
     assert!(none_yet.contains("no certificate yet"), "{none_yet}");
     assert_eq!(statuses[1].expires(), None);

@@ -1,5 +1,9 @@
 //! Certificates that an authority issues, by a real one; one that is away, hangs, or refuses.
 
+mod reload;
+mod renewal;
+
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -7,11 +11,13 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
+use crate::harness::api::Api;
 use crate::harness::gateway::Setup;
 use crate::harness::pebble::{Challenged, Pebble, free_port};
 use crate::harness::{Browser, Django, Gateway, PATIENCE, eventually_some, json};
 
 const SHOP: &str = "shop.test";
+const RENEWED: &str = "gatepost_certificate_renewals_total{outcome=\"renewed\"}";
 
 /// A gateway whose certificates come from this directory.
 fn setup(django: &Django, directory: &str, ports: Challenged) -> Setup {
@@ -43,15 +49,34 @@ fn ports() -> Challenged {
 
 /// Who issued the certificate of a name; `None`: the handshake is refused.
 async fn issuer(gateway: &Gateway, name: &str) -> Option<String> {
-    let browser = Browser::new(gateway.https(), name, Arc::new(trusting_anybody()));
-    let stream = browser.try_tls(&[b"http/1.1"]).await.ok()?;
-    let chain = stream.get_ref().1.peer_certificates()?;
-    let (_, leaf) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
+    let leaf = presented(gateway.https(), name).await?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).unwrap();
     Some(leaf.issuer().to_string())
 }
 
+/// The serial number of a name's certificate; `None`: the handshake is refused.
+async fn serial(https: SocketAddr) -> Option<String> {
+    let leaf = presented(https, SHOP).await?;
+    let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).unwrap();
+    Some(leaf.raw_serial_as_string())
+}
+
+async fn presented(https: SocketAddr, name: &str) -> Option<CertificateDer<'static>> {
+    let stream = browser(https, name).try_tls(&[b"http/1.1"]).await.ok()?;
+    let chain = stream.get_ref().1.peer_certificates()?;
+    Some(chain[0].clone())
+}
+
+fn browser(https: SocketAddr, name: &str) -> Browser {
+    Browser::new(https, name, Arc::new(trusting_anybody()))
+}
+
 async fn told(gateway: &Gateway) -> serde_json::Value {
-    gateway.api().get("/ready").await.json()["certificates"].clone()
+    certificates(&gateway.api()).await
+}
+
+async fn certificates(api: &Api) -> serde_json::Value {
+    api.get("/ready").await.json()["certificates"].clone()
 }
 
 async fn issued(gateway: &Gateway) -> String {
@@ -73,6 +98,7 @@ async fn a_certificate_is_ordered_over_plain_http_kept_and_served_again_after_a_
     assert_eq!(told(&gateway).await[0]["name"], SHOP);
     assert_eq!(told(&gateway).await[0]["error"], json!(null));
     assert_eq!(issuer(&gateway, "other.test").await, None);
+    assert!(gateway.api().metric(RENEWED).await > 0.9);
 
     let folder = gateway.folder().join(".gatepost/acme");
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
@@ -98,6 +124,8 @@ async fn a_certificate_is_ordered_over_plain_http_kept_and_served_again_after_a_
         .fold(setup(), |setup, (name, text)| setup.file(&name, text));
     let again = again.start().await;
     assert!(issued(&again).await.contains("Pebble"));
+    let renewed = again.api().metric(RENEWED).await;
+    assert!(renewed < 0.1, "what is kept was counted before: {renewed}");
     again.stop().await;
 }
 

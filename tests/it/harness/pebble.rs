@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::json;
@@ -15,8 +16,13 @@ use super::{PATIENCE, eventually_some};
 pub struct Pebble {
     folder: TempDir,
     at: SocketAddr,
-    children: Vec<Child>,
+    dns: SocketAddr,
+    _names: Killed,
+    authority: Option<Killed>,
 }
+
+/// A process that is killed when dropped.
+struct Killed(Child);
 
 /// Where the authority asks for its challenges.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +40,11 @@ pub fn free_port() -> u16 {
 impl Pebble {
     /// Starts it; `None` where the package is not installed.
     pub async fn start(challenged: Challenged) -> Option<Self> {
+        Self::issuing_for(challenged, Duration::from_hours(24 * 90)).await
+    }
+
+    /// The same; its certificates live so long, in whole seconds.
+    pub async fn issuing_for(challenged: Challenged, life: Duration) -> Option<Self> {
         let installed = |name| Command::new(name).arg("-help").output().is_ok();
         if !installed("pebble") {
             assert!(
@@ -53,38 +64,43 @@ impl Pebble {
             "privateKey": path("server.key"),
             "httpPort": challenged.http,
             "tlsPort": challenged.https,
+            "certificateValidityPeriod": life.as_secs(),
         }});
         fs::write(path("pebble.json"), config.to_string()).unwrap();
-        let dns = format!("127.0.0.1:{dns}");
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut names = Command::new("pebble-challtestsrv");
         names
-            .args([
-                "-dns01",
-                &dns,
-                "-defaultIPv4",
-                "127.0.0.1",
-                "-defaultIPv6",
-                "",
-            ])
+            .args(["-dns01", &local(dns).to_string()])
+            .args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", ""])
             .args(["-http01", "", "-https01", "", "-tlsalpn01", ""])
-            .args(["-management", &format!("127.0.0.1:{}", free_port())]);
+            .args(["-management", &local(free_port()).to_string()]);
+        let mut pebble = Self {
+            folder,
+            at: local(port),
+            dns: local(dns),
+            _names: Killed::run(names),
+            authority: None,
+        };
+        pebble.come_back().await;
+        Some(pebble)
+    }
+
+    /// Nobody listens any more.
+    pub fn go_away(&mut self) {
+        self.authority = None;
+    }
+
+    /// Listens where it did before; accounts, orders and its own key are lost.
+    pub async fn come_back(&mut self) {
         let mut pebble = Command::new("pebble");
         pebble
             .arg("-config")
-            .arg(path("pebble.json"))
-            .args(["-strict", "-dnsserver", &dns])
+            .arg(self.folder.path().join("pebble.json"))
+            .args(["-strict", "-dnsserver", &self.dns.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1");
-        let children = [names, pebble].map(|mut command| {
-            let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-            quiet.spawn().unwrap()
-        });
-        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.authority = Some(Killed::run(pebble));
+        let at = self.at;
         eventually_some(PATIENCE, async || TcpStream::connect(at).await.ok()).await;
-        Some(Self {
-            folder,
-            at,
-            children: children.into(),
-        })
     }
 
     /// For `tls.acme.directory`.
@@ -98,12 +114,17 @@ impl Pebble {
     }
 }
 
-impl Drop for Pebble {
+impl Killed {
+    fn run(mut command: Command) -> Self {
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(quiet.spawn().unwrap())
+    }
+}
+
+impl Drop for Killed {
     fn drop(&mut self) {
-        for child in &mut self.children {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
