@@ -12,6 +12,7 @@ mod inheritance;
 mod internal;
 mod limits;
 mod listeners;
+mod named_sockets;
 mod outbox;
 mod public;
 mod reload;
@@ -28,12 +29,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::health::Readiness;
 use crate::admin::reload::{ReloadHandle, ReloadRequests};
 use crate::app_server::{Supervisor, SupervisorSettings};
 use crate::broker::PresenceTeller;
 use crate::config::Config;
 use crate::net::drain::Drain;
+use crate::net::listener::ListenError;
+use crate::net::passed::PassedSocket;
 use crate::server::access::{AccessLog, AccessWriter};
 use crate::setting::Setting;
 pub use ca_page::CaPageServer;
@@ -42,6 +44,7 @@ pub use error::StartError;
 use inheritance::Inheritance;
 pub use listeners::BoundAddresses;
 use listeners::Listeners;
+use named_sockets::NamedSockets;
 pub use reload::ConfigSource;
 use servers::Servers;
 use shared::{ProcessHandles, SharedParts};
@@ -74,6 +77,13 @@ pub struct Gateway {
 impl Gateway {
     /// Makes every part and binds every listener. Must be called within a runtime.
     pub fn bind(config: Config) -> Result<Self, StartError> {
+        Self::bind_with(config, Vec::new())
+    }
+
+    /// The same, but takes what systemd passes in place of binding it.
+    pub fn bind_with(mut config: Config, passed: Vec<PassedSocket>) -> Result<Self, StartError> {
+        let named = NamedSockets::among(&passed, &config.server).map_err(ListenError::from)?;
+        named.put_into(&mut config.server);
         let (drain, internal_drain) = (Drain::new(), Drain::new());
         let reloads = ReloadRequests::new();
         let room = limits::share(&config);
@@ -83,14 +93,11 @@ impl Gateway {
         };
         let shared = SharedParts::build(&config, room, handles)?;
         let store = certificates::load(&shared, &config, &certificates::names(&config))?;
-        let listeners = Listeners::bind(&config.server)?;
+        let listeners = Listeners::bind(&config.server, passed)?;
         let whereabouts = Whereabouts::tell(&config.state, &listeners, &config.server);
         let access = public::access(&shared, &config)?;
-        let surroundings = Surroundings {
-            readiness: Readiness::new(),
-            token: whereabouts.as_ref().map(Whereabouts::token),
-            access: access.as_ref().map(AccessWriter::log),
-        };
+        let log = access.as_ref().map(AccessWriter::log);
+        let surroundings = Surroundings::new(named, whereabouts.as_ref(), log);
         let app_server = supervisor(&shared, &config)?;
         Inheritance::of(&config, &shared).accept(&config);
         let reached = Reached {

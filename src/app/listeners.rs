@@ -2,12 +2,14 @@
 //!
 //! Used by the composition root alone. The surprise: all are bound before anything is served, so that
 //! a busy port is found before the first client is let in; and one that stays in the configuration stays bound,
-//! with the port that it got.
+//! with the port that it got. What systemd passes is not bound, but taken.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
+use super::named_sockets::misfit;
 use crate::config::{ListenAddress, ServerConfig};
 use crate::net::listener::{ListenError, Listener, ListenerCloser, OpenedBy};
+use crate::net::passed::{PassedError, PassedSocket};
 
 /// Listeners that are bound.
 #[derive(Debug, Default)]
@@ -25,8 +27,19 @@ pub(super) struct OpenListener {
     /// Where it is, with the port that the system chose for port 0.
     local: Option<SocketAddr>,
     closer: ListenerCloser,
+    opened_by: Opener,
     /// Until somebody accepts from it.
     unserved: Option<Listener>,
+}
+
+/// Who opened a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opener {
+    Gateway,
+    /// It goes on listening when the gateway does not.
+    Systemd {
+        takes_ipv4: bool,
+    },
 }
 
 /// Where a gateway listens.
@@ -41,19 +54,45 @@ pub struct BoundAddresses {
 }
 
 impl Listeners {
-    /// Binds all.
-    pub(super) fn bind(config: &ServerConfig) -> Result<Self, ListenError> {
-        let internal = match &config.internal {
-            ListenAddress::Tcp(address) => Listener::bind(*address)?,
-            ListenAddress::Unix(path) => Listener::bind_unix(path, OpenedBy::Owner)?,
-        };
-        Ok(Self {
-            internal: Some(OpenListener::new(config.internal.clone(), internal)),
-            ..Self::default().bind_further(config)?
-        })
+    /// Takes those that systemd passes, and binds all others.
+    pub(super) fn bind(
+        config: &ServerConfig,
+        passed: Vec<PassedSocket>,
+    ) -> Result<Self, ListenError> {
+        let mut all = Self::take(config, passed)?;
+        if all.internal.is_none() {
+            let internal = match &config.internal {
+                ListenAddress::Tcp(address) => Listener::bind(*address)?,
+                ListenAddress::Unix(path) => Listener::bind_unix(path, OpenedBy::Owner)?,
+            };
+            all.internal = Some(OpenListener::new(config.internal.clone(), internal));
+        }
+        let further = all.bind_further(config)?;
+        all.https.extend(further.https);
+        all.http.extend(further.http);
+        Ok(all)
     }
 
-    /// Binds what a configuration has and these have not; the internal listener stays.
+    /// Takes each that is at an address of the configuration.
+    fn take(config: &ServerConfig, passed: Vec<PassedSocket>) -> Result<Self, ListenError> {
+        let mut all = Self::default();
+        for socket in passed {
+            let is_it = |at: &SocketAddr| ListenAddress::Tcp(*at) == socket.address;
+            if config.https.iter().any(is_it) {
+                all.https.push(OpenListener::take(socket)?);
+            } else if config.http.contains(&socket.address) {
+                all.http.push(OpenListener::take(socket)?);
+            } else if config.internal == socket.address {
+                all.internal = Some(OpenListener::take(socket)?);
+            } else {
+                return Err(misfit(&socket, config).into());
+            }
+        }
+        Ok(all)
+    }
+
+    /// Binds what a configuration has and these have not; the internal listener stays. Refused where it lacks one that
+    /// systemd passed: clients would connect there, and nobody would answer.
     pub(super) fn bind_further(&self, config: &ServerConfig) -> Result<Self, ListenError> {
         let https: Vec<_> = config
             .https
@@ -61,6 +100,8 @@ impl Listeners {
             .copied()
             .map(ListenAddress::Tcp)
             .collect();
+        keep_passed("https", &self.https, &https)?;
+        keep_passed("http", &self.http, &config.http)?;
         Ok(Self {
             https: bind_missing(&self.https, &https)?,
             http: bind_missing(&self.http, &config.http)?,
@@ -107,13 +148,55 @@ impl OpenListener {
             configured,
             local: listener.local_address(),
             closer: listener.closer(),
+            opened_by: Opener::Gateway,
             unserved: Some(listener),
         }
+    }
+
+    fn take(socket: PassedSocket) -> Result<Self, ListenError> {
+        let (name, address) = (socket.name.clone(), socket.address.clone());
+        let takes_ipv4 = socket.takes_ipv4();
+        let listener = Listener::passed(socket)?;
+        tracing::info!(%address, name, "systemd passes the socket");
+        Ok(Self {
+            opened_by: Opener::Systemd { takes_ipv4 },
+            ..Self::new(address, listener)
+        })
+    }
+
+    /// Whether clients of this address come to it.
+    fn serves(&self, address: &ListenAddress) -> bool {
+        if self.configured == *address {
+            return true;
+        }
+        let (ListenAddress::Tcp(own), ListenAddress::Tcp(at)) = (&self.configured, address) else {
+            return false;
+        };
+        self.opened_by == Opener::Systemd { takes_ipv4: true }
+            && own.ip().is_unspecified()
+            && *at == SocketAddr::from((Ipv4Addr::UNSPECIFIED, own.port()))
     }
 
     /// The listener, for who accepts from it. `Some` only once.
     pub(super) fn serve(&mut self) -> Option<Listener> {
         self.unserved.take()
+    }
+}
+
+fn keep_passed(
+    key: &'static str,
+    open: &[OpenListener],
+    configured: &[ListenAddress],
+) -> Result<(), PassedError> {
+    let mut passed = open
+        .iter()
+        .filter(|listener| listener.opened_by != Opener::Gateway);
+    match passed.find(|listener| !configured.contains(&listener.configured)) {
+        Some(gone) => Err(PassedError::Gone {
+            key,
+            address: gone.configured.clone(),
+        }),
+        None => Ok(()),
     }
 }
 
@@ -142,7 +225,7 @@ fn bind_missing(
         .collect();
     let mut bound = Vec::new();
     for address in addresses {
-        if open.iter().any(|listener| listener.configured == *address) {
+        if open.iter().any(|listener| listener.serves(address)) {
             continue;
         }
         let listener = match address {

@@ -137,7 +137,8 @@ async fn prepare(
 ) -> Result<Prepared, ReloadError> {
     let load = Arc::clone(&source.load);
     // Files are read, and keys may be made: not on a thread that serves clients.
-    let config = spawn_blocking(move || load()).await??;
+    let mut config = spawn_blocking(move || load()).await??;
+    surroundings.named.put_into(&mut config.server);
     restart::check(&source.file, &now.config, &config)?;
     let certificates = certificates_of(now, &config).await?;
     let listeners = bound

@@ -2,6 +2,8 @@
 //!
 //! Made once by the composition root, given to each site.
 
+use super::named_sockets::NamedSockets;
+use super::whereabouts::Whereabouts;
 use crate::admin::health::Readiness;
 use crate::secret::Secret;
 use crate::server::access::AccessLog;
@@ -13,4 +15,22 @@ pub(super) struct Surroundings {
     /// Of operators on this machine.
     pub(super) token: Option<Secret>,
     pub(super) access: Option<AccessLog>,
+    /// Listeners whose addresses are systemd's.
+    pub(super) named: NamedSockets,
+}
+
+impl Surroundings {
+    /// Those of a gateway that is not ready yet.
+    pub(super) fn new(
+        named: NamedSockets,
+        whereabouts: Option<&Whereabouts>,
+        access: Option<AccessLog>,
+    ) -> Self {
+        Self {
+            readiness: Readiness::new(),
+            token: whereabouts.map(Whereabouts::token),
+            access,
+            named,
+        }
+    }
 }

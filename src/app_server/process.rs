@@ -26,6 +26,8 @@ impl AppProcess {
             .envs(config.variables.iter().map(|(name, value)| (name, value)))
             // Whether all is ready the gateway alone tells systemd.
             .env_remove("NOTIFY_SOCKET")
+            // The sockets that systemd passes are the gateway's; its other variables went when they were taken.
+            .env_remove("LISTEN_FDNAMES")
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -18,11 +18,14 @@ use crate::app::{ConfigSource, Gateway};
 use crate::app_server::{AppEnd, AppNews, Reaper, RunningApp};
 use crate::config::Config;
 use crate::net::drain::Drain;
+use crate::net::passed::{self, PassedSocket};
 use crate::server::access::AccessLog;
 use crate::telemetry::log;
 
 /// Runs the gateway until it is told to stop.
 pub(super) fn run(config: Config, source: ConfigSource) -> Result<(), CommandError> {
+    // Before there are threads: it removes variables.
+    let passed = passed::take().map_err(CommandError::start)?;
     log::install(&config.log).map_err(CommandError::start)?;
     log::report_panics();
     let runtime = Builder::new_multi_thread()
@@ -30,16 +33,20 @@ pub(super) fn run(config: Config, source: ConfigSource) -> Result<(), CommandErr
         .thread_name("gatepost")
         .build()
         .map_err(CommandError::start)?;
-    let result = runtime.block_on(serve(config, source));
+    let result = runtime.block_on(serve(config, source, passed));
     // The sender of a second signal does not wait for a thread that reads a file.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(config: Config, source: ConfigSource) -> Result<(), CommandError> {
+async fn serve(
+    config: Config,
+    source: ConfigSource,
+    passed: Vec<PassedSocket>,
+) -> Result<(), CommandError> {
     let signals = Signals::listen().map_err(CommandError::start)?;
     let (mode, server) = (config.mode, config.server.clone());
-    let gateway = Gateway::bind(config).map_err(CommandError::start)?;
+    let gateway = Gateway::bind_with(config, passed).map_err(CommandError::start)?;
     let mut gateway = gateway.reloading_from(source);
     let supervisor = gateway.take_app_server();
     let strangers = Drain::new();

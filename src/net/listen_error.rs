@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::passed::PassedError;
+
 /// Why an address cannot be listened at.
 #[derive(Debug, Error)]
 pub enum ListenError {
@@ -25,6 +27,9 @@ pub enum ListenError {
         /// Why not.
         source: io::Error,
     },
+    /// A socket that systemd passed.
+    #[error(transparent)]
+    Passed(#[from] PassedError),
 }
 
 impl ListenError {

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 pub use super::listen_error::ListenError;
+use super::passed::{PassedError, PassedSocket, StreamSocket};
 use super::patience::Patience;
 use super::stream::Stream;
 
@@ -77,7 +78,8 @@ enum Bound {
     Tcp(TcpListener),
     Unix {
         listener: UnixListener,
-        _file: SocketFile,
+        /// `None`: systemd's.
+        _file: Option<SocketFile>,
     },
 }
 
@@ -128,8 +130,25 @@ impl Listener {
         };
         Ok(Self::new(Bound::Unix {
             listener,
-            _file: file,
+            _file: Some(file),
         }))
+    }
+
+    /// Listens on a socket that systemd has opened; it stays open there when this one is closed.
+    pub fn passed(socket: PassedSocket) -> Result<Self, ListenError> {
+        let (name, address) = (socket.name.clone(), socket.address.clone());
+        socket
+            .into_socket()
+            .and_then(adopt)
+            .map(Self::new)
+            .map_err(|source| {
+                PassedError::Adopting {
+                    name,
+                    address,
+                    source,
+                }
+                .into()
+            })
     }
 
     fn new(socket: Bound) -> Self {
@@ -227,6 +246,21 @@ fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+fn adopt(socket: StreamSocket) -> io::Result<Bound> {
+    match socket {
+        StreamSocket::Tcp(listener) => {
+            let listener = Socket::from(listener);
+            #[cfg(target_os = "linux")]
+            listener.set_tcp_notsent_lowat(UNSENT)?;
+            TcpListener::from_std(listener.into()).map(Bound::Tcp)
+        }
+        StreamSocket::Unix(listener) => Ok(Bound::Unix {
+            listener: UnixListener::from_std(listener)?,
+            _file: None,
+        }),
+    }
 }
 
 fn bind_unix(path: &Path, opened_by: OpenedBy) -> io::Result<UnixListener> {

@@ -12,6 +12,7 @@ pub mod interfaces;
 pub mod jitter;
 mod listen_error;
 pub mod listener;
+pub mod passed;
 mod patience;
 pub mod per_address;
 pub mod proxy_protocol;

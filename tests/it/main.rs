@@ -29,6 +29,7 @@
 
 mod access_log;
 mod acme;
+mod activation;
 mod behind;
 mod buffering;
 mod by_permission;

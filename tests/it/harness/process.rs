@@ -2,6 +2,7 @@
 
 use std::fs::{File, read_to_string};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
@@ -61,6 +62,14 @@ impl Process {
                 .envs(variables.iter().copied());
         };
         Self::start_as(setup, |binary| Command::new(binary), child).await
+    }
+
+    /// Starts it with this socket passed to it as systemd does, under this name.
+    pub async fn start_activated(setup: Setup, socket: OwnedFd, name: &str) -> Self {
+        let passing = |command: &mut Command| {
+            command.stdin(socket);
+        };
+        Self::start_as(setup, |binary| activated(binary, name), passing).await
     }
 
     async fn start_by(setup: Setup, command: impl FnOnce(&Path) -> Command) -> Self {
@@ -176,6 +185,22 @@ impl Drop for Process {
         let _ = child.kill();
         let _ = child.wait();
     }
+}
+
+/// A program to which its standard input is passed as systemd passes sockets: once for each of the names, which
+/// colons separate.
+pub fn activated(binary: &Path, names: &str) -> Command {
+    let count = names.split(':').count();
+    let descriptors: Vec<_> = (3..3 + count)
+        .map(|number| format!("{number}<&0"))
+        .collect();
+    let descriptors = descriptors.join(" ");
+    let script = format!("exec {descriptors} </dev/null; exec env LISTEN_PID=$$ \"$0\" \"$@\"");
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script).arg(binary);
+    shell.env("LISTEN_FDS", count.to_string());
+    shell.env("LISTEN_FDNAMES", names);
+    shell
 }
 
 /// What the `ready` line says.
