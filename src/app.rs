@@ -1,8 +1,8 @@
 //! The composition root: the only place that constructs the parts and wires them.
 //!
 //! Called by `cli`, and by the integration tests. What a reload replaces is a `Site`; the rest lives as long as
-//! the process. The surprise: the internal listener has a drain of its own, because health and publishing stay up until
-//! the last socket is closed.
+//! the process. The internal listener has a drain of its own, because health and publishing stay up until the last
+//! socket is closed.
 
 mod addresses;
 mod ca_page;

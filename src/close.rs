@@ -1,8 +1,7 @@
 //! The one table of reasons for which the gateway closes a WebSocket.
 //!
 //! Every close frame the gateway starts is a [`CloseReason`]; `docs/protocol.md` documents the same
-//! table. The surprise: 4001 is the only code that means "go and log in", so a fault at Django is
-//! never 4001.
+//! table. 4001 is the only code that means "go and log in", so a fault at Django is never 4001.
 
 use std::borrow::Cow;
 

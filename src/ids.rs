@@ -1,7 +1,7 @@
 //! Identifiers of the domain, each a type of its own so that they cannot be mixed up.
 //!
-//! Used everywhere. The one surprise: a [`SessionDigest`] is all that the gateway ever keeps of a
-//! session key outside the call that carries the cookie to Django; it is safe to log.
+//! Used everywhere. A [`SessionDigest`] is all that the gateway ever keeps of a session key outside
+//! the call that carries the cookie to Django; it is safe to log.
 
 mod topic;
 mod trace;

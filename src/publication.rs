@@ -1,8 +1,7 @@
 //! What Django publishes: an audience, a frame or a text, and options.
 //!
-//! Decoded by `publish`, numbered by `broker`, delivered by `hub`. The surprise: a [`Frame`] is the
-//! very bytes Django wrote, checked to be JSON but never serialised again, and shared by all
-//! receivers.
+//! Decoded by `publish`, numbered by `broker`, delivered by `hub`. A [`Frame`] is the very bytes
+//! Django wrote, checked to be JSON but never serialised again, and shared by all receivers.
 
 use std::fmt;
 use std::str::FromStr;

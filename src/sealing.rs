@@ -1,8 +1,8 @@
 //! What the gateway writes for itself and nobody else may read or forge: encrypted and authenticated with
 //! a key made of the secret.
 //!
-//! Used for the files in `.gatepost/` that hold leases and ticket keys. The surprise: what is sealed says
-//! what it is and in which version, so that one kind of file never passes for another.
+//! Used for the files in `.gatepost/` that hold leases and ticket keys. What is sealed says what it is
+//! and in which version, so that one kind of file never passes for another.
 
 use std::io;
 

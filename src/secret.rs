@@ -1,8 +1,8 @@
 //! The secret that gateway and Django share, wrapped so that it cannot be printed.
 //!
 //! Made by `config` (or by the composition root in development); used to sign, to check callers of
-//! the internal listener and to key session digests. The surprise: comparing goes through
-//! [`Secret::matches`], never through `==`.
+//! the internal listener and to key session digests. Comparing goes through [`Secret::matches`],
+//! never through `==`.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! Tokens by which a page brings along what it may listen to: `name,name~issued~expiry~mac`.
 //!
 //! Django makes them, `socket` reads them; `docs/protocol.md` has the form, and vectors in one file bind both
-//! sides. The surprise: the MAC covers the exact text and the user, who is not in the text; so a token made
-//! for another user, or rewritten in any way, looks like a forged one.
+//! sides. The MAC covers the exact text and the user, who is not in the text; so a token made for another
+//! user, or rewritten in any way, looks like a forged one.
 
 use crate::ids::TopicName;
 use crate::mac::MacReader;

@@ -1,7 +1,7 @@
 //! The gateway's own words: what it says itself, to plain clients as objects with the member `gatepost`.
 //!
-//! Said by every part that has something to say; they travel with the frames, in order. The surprise: no frame of
-//! Django's may look like one of these, so that a page can tell who speaks.
+//! Said by every part that has something to say; they travel with the frames, in order. No frame of Django's may
+//! look like one of these, so that a page can tell who speaks.
 
 use std::fmt;
 

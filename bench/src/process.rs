@@ -1,7 +1,7 @@
 //! Programs under test: started pinned to one core, weighed through `/proc`, killed by their own pid.
 //!
-//! The surprise: a program counts as started only when *its* process holds the listening socket, so
-//! a stranger on the same port is never measured.
+//! A program counts as started only when *its* process holds the listening socket, so a stranger on
+//! the same port is never measured.
 
 use std::fs::{self, File};
 use std::io::{self, Error};

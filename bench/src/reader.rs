@@ -1,7 +1,7 @@
 //! A client that stops reading, and comes back for the rest: a socket of `gatepost.v1`, or a response of events.
 //!
-//! Used where clients are stalled; blocking, one after the other. The surprise: a connection that is cut in the middle
-//! of a frame has ended, as one that was closed in order has; what counts is what came whole.
+//! Used where clients are stalled; blocking, one after the other. A connection that is cut in the middle of a frame
+//! has ended, as one that was closed in order has; what counts is what came whole.
 
 use std::io::{self, BufRead, BufReader, Error, Read, Write};
 

@@ -1,7 +1,7 @@
 //! What slow clients cost everybody else: how long a page takes while 5,000 uploads stand still, or 5,000
 //! downloads are taken sip by sip, where the upstream has a single worker.
 //!
-//! The surprise: the gateway is told not to cut anybody off meanwhile, or they would be gone before all came.
+//! The gateway is told not to cut a client off meanwhile, or they would be gone before all came.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

@@ -1,8 +1,8 @@
 //! What clients cost that stop reading while a publisher goes on at full speed: the gateway's memory and the kernel's,
 //! and whether they get everything when they come back.
 //!
-//! The surprise: the kernel only says what all TCP connections of the machine take, so it is the growth
-//! that is shown, and the clients' own end is made small.
+//! The kernel only says what all TCP connections of the machine take, so it is the growth that is shown, and the
+//! clients' own end is made small.
 
 use std::fs;
 use std::io::{self, Error};

@@ -1,7 +1,7 @@
 //! What the session-aware edge saves Django: how often it is asked when every socket comes back, how
 //! soon a logout closes the other tabs, what checking every session again costs.
 //!
-//! The surprise: these are counts of what reached the upstream, so noise of the machine hardly shows.
+//! These are counts of what reached the upstream, so noise of the machine hardly shows.
 
 use std::io::{self, BufReader, Error, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,7 +1,7 @@
 """Follows a guide as a reader would: in one folder, with one browser, from top to bottom.
 
-The surprise: the ports, and the folders of a server, that a guide names are replaced by free ones
-wherever they stand; nothing else of a block is changed.
+The ports, and the folders of a server, that a guide names are replaced by free ones wherever they
+stand; nothing else of a block is changed.
 """
 
 import re

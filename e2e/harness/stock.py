@@ -1,7 +1,7 @@
 """A site with a stock Django project behind the gateway: no frontend, no code for Gatepost.
 
-The surprise: the project has either an auth view of its own, all that Gatepost needs, or the
-package (`package=True`); the tests of sessions run on both.
+The project has either an auth view of its own, all that Gatepost needs, or the package
+(`package=True`); the tests of sessions run on both.
 """
 
 import os

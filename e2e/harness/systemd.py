@@ -1,7 +1,7 @@
 """Runs service units without systemd: their own lines, variables and folders, and nothing else.
 
-`reader` calls it for what a guide tells `systemctl` to do. The surprise: systemd's own verifier
-reads the units first, where this machine has it; users and sandboxing are left to the real one.
+`reader` calls it for what a guide tells `systemctl` to do. The verifier of systemd itself reads the
+units first, where this machine has it; users and sandboxing are left to the real one.
 """
 
 import configparser

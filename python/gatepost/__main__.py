@@ -1,7 +1,7 @@
 """``python -m gatepost``: runs the gateway's binary, as the command ``gatepost`` does.
 
-The surprise: where the system can, this process *becomes* the gateway, so that a service manager
-or a Ctrl-C reaches it directly.
+Where the system can, this process *becomes* the gateway, so that a service manager or a Ctrl-C
+reaches it directly.
 """
 
 import os

@@ -1,9 +1,8 @@
 """What the project says in ``settings.GATEPOST``, with defaults.
 
-Every other module reads its settings here. The surprise: nothing is cached. Each value is read
-from Django's settings when it is needed, so ``override_settings`` works without a receiver of
-``setting_changed``, and a development secret that the gateway makes after Django started is
-found.
+Every other module reads its settings here. Nothing is cached. Each value is read from Django's
+settings when it is needed, so ``override_settings`` works without a receiver of
+``setting_changed``, and a development secret that the gateway makes after Django started is found.
 """
 
 import contextlib

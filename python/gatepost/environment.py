@@ -1,9 +1,9 @@
 """Whether Django's test environment is set up here, and which test runs.
 
-``backends`` asks, since in tests nothing is sent, as no mail is. The surprise: Django has no public
-name for the first and no signal for the second. So the first is read where Django keeps it, and for
-the second ``SimpleTestCase.__call__`` is wrapped when a process first makes a call in a test. What
-pytest runs by itself, without pytest-django too, is told and counted by ``pytest_plugin``.
+``backends`` asks, since in tests nothing is sent, as no mail is. Django has no public name for the
+first and no signal for the second. So the first is read where Django keeps it, and for the second
+``SimpleTestCase.__call__`` is wrapped when a process first makes a call in a test. What pytest runs
+by itself, without pytest-django too, is told and counted by ``pytest_plugin``.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """``GatepostMiddleware``: takes over what the gateway says of a request, and answers it in headers.
 
 First in ``MIDDLEWARE``, so that all others see the true scheme and address, and none replaces the
-response once it carries something. The surprise: without a ``Gatepost-Signature`` it does nothing
-at all, whatever the headers say, so that a request that came past the gateway is treated as if this
+response once it carries something. Without a ``Gatepost-Signature`` it does nothing at all,
+whatever the headers say, so that a request that came past the gateway is treated as if this
 middleware were not there. Where a signature does not hold, the request loses its address: it may be
 that of the gateway, and no client may pass for the gateway's own machine.
 """

@@ -1,7 +1,7 @@
 """What the admin and the permissions call a connection; nothing is stored.
 
-The surprise: the model has no table and needs no migration. It gives the page of ``admin`` its
-place and its permissions, which ``migrate`` makes as for every model.
+The model has no table and needs no migration. It gives the page of ``admin`` its place and its
+permissions, which ``migrate`` makes as for every model.
 """
 
 from django.db import models

@@ -1,8 +1,8 @@
 """The gateway that ``rungateway`` runs, as every other process of the project finds it.
 
-``conf`` takes its address where the project names none, ``gateway_check`` all of it. The surprise:
-the file is locked for as long as ``rungateway`` lives, so what one left that was killed is noticed,
-and no process id has to be guessed at.
+``conf`` takes its address where the project names none, ``gateway_check`` all of it. The file is
+locked for as long as ``rungateway`` lives, so what one left that was killed is noticed, and no
+process id has to be guessed at.
 """
 
 import contextlib

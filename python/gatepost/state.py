@@ -2,7 +2,7 @@
 
 ``conf`` and ``running`` look into it while developing; ``rungateway`` writes. The surprise: it is
 looked for in every folder above the project's, and one of those may be everybody's, such as /tmp:
-a file that somebody else owns is passed over.
+a file that another user owns is passed over.
 """
 
 import os

@@ -1,7 +1,7 @@
 //! The authority as the keeper sees it: asked when to renew, and for certificates.
 //!
-//! `keeper` knows the trait alone, so that its patience is tested against one that follows a script. The
-//! surprise: an account that the authority has lost is made anew at once, as waiting would mend nothing.
+//! `keeper` knows the trait alone, so that its patience is tested against one that follows a script. An
+//! account that the authority has lost is made anew at once, as waiting would mend nothing.
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,7 +1,7 @@
 //! Why there is no certificate.
 //!
-//! The keeper says it in the log and in `/ready`. The surprise: authorities' sentences are shown, as they
-//! name the cause (a record of the DNS, a port that is closed) and nobody here can know it better.
+//! The keeper says it in the log and in `/ready`. Authorities' sentences are shown, as they name the
+//! cause (a record of the DNS, a port that is closed) and the gateway cannot know it better.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! What is kept of an authority: the account, and for each name key and certificate.
 //!
-//! Used by `keeper` and `account`. The surprise: each authority has a folder of its own, so that what a test
-//! directory has issued is never served once the real one is asked.
+//! Used by `keeper` and `account`. Each authority has a folder of its own, so that what a test directory has
+//! issued is never served once the real one is asked.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;

@@ -1,7 +1,7 @@
 //! Keeps a certificate for each name: orders it, renews it, tries again.
 //!
-//! Run by the composition root. The surprise: nothing ever stops a name. Whatever fails leaves the old
-//! certificate in place, is said, and is tried again after a minute, then after twice as long each time.
+//! Run by the composition root. Nothing ever stops a name. Whatever fails leaves the old certificate in
+//! place, is said, and is tried again after a minute, then after twice as long each time.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

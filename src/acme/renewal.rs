@@ -1,8 +1,8 @@
 //! When a certificate is to be renewed.
 //!
 //! Asked by `keeper` every tenth of a certificate's life, at which the authority may have changed its mind
-//! (ARI, RFC 9773). The surprise: the moment in the authority's window is another one each time; it is only
-//! meant to spread all of its clients.
+//! (ARI, RFC 9773). The moment in the authority's window is another one each time; it is only meant to
+//! spread all of its clients.
 
 use std::time::{Duration, SystemTime};
 

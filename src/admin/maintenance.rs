@@ -1,6 +1,6 @@
 //! Maintenance: an operator has ordered that only some people are served, until it is ended.
 //!
-//! `server` asks for every request that a server behind the gateway would answer. The surprise: it survives a
+//! `server` asks for every request that a server behind the gateway would answer. Maintenance survives a
 //! restart, also where its file cannot be read; what was closed on purpose must not open by itself.
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! `/metrics`: the counters as text for Prometheus.
 //!
-//! `server` asks. The surprise: the text is `OpenMetrics`, which Prometheus' older text format reads as
-//! well; a scraper that does not ask for `OpenMetrics` is told the older type, so that any of them takes it.
+//! `server` asks. The text is `OpenMetrics`, which Prometheus' older text format reads as well; a scraper
+//! that does not ask for `OpenMetrics` is told the older type, so that any of them takes it.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};

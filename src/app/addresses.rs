@@ -1,7 +1,7 @@
 //! This machine's own addresses, which come and go while the gateway runs.
 //!
-//! Used by the composition root alone. The surprise: certificate and hosts each look by themselves,
-//! since the certificate also watches its files.
+//! Used by the composition root alone. Certificate and hosts each look by themselves, since the
+//! certificate also watches its files.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;

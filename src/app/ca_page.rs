@@ -1,6 +1,6 @@
 //! Serves the local CA's certificate, with the page about it, for as long as `gatepost trust --show` runs.
 //!
-//! The surprise: it listens at every address, whatever `server.http` says, since phones shall come; and at another port where a
+//! It listens at every address, whatever `server.http` says, since phones shall come; and at another port where a
 //! gateway has that one.
 
 use std::io;

@@ -1,8 +1,8 @@
 //! Binds every listener of a configuration, and after a reload those that are new in it.
 //!
-//! Used by the composition root alone. The surprise: all are bound before anything is served, so that
-//! a busy port is found before the first client is let in; and one that stays in the configuration stays bound,
-//! with the port that it got. What systemd passes is not bound, but taken.
+//! Used by the composition root alone. All are bound before anything is served, so that a busy port is found
+//! before the first client is let in; and one that stays in the configuration stays bound, with the port that
+//! it got. What systemd passes is not bound, but taken.
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -1,7 +1,7 @@
 //! Builds the route table: which path is answered by what.
 //!
-//! Used by the composition root alone. The surprise: without a `[frontend]` Django answers every path
-//! that nothing else does, so a project without one needs no list of paths.
+//! Used by the composition root alone. Without a `[frontend]` Django answers every path that nothing
+//! else does, so a project without one needs no list of paths.
 
 use std::path::Path;
 use std::sync::Arc;

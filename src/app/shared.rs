@@ -1,7 +1,7 @@
 //! The parts that several others are made of.
 //!
-//! Made once by the composition root. The surprise: the order matters, since the hub remembers as long as
-//! leases live and the lifecycle asks through the authority.
+//! Made once by the composition root. The order matters, since the hub remembers as long as leases live
+//! and the lifecycle asks through the authority.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Where the running gateway is: `.gatepost/pid`, and beside it `.gatepost/internal`.
 //!
 //! Written by the composition root when all listeners are bound, for the verbs of the command line and for service
-//! managers; gone with the gateway. The surprise: the second line of `internal` is a token of this very process, so
-//! that whoever may read the folder can give orders also where the secret is only in the service's environment.
+//! managers; gone with the gateway. The second line of `internal` is a token of this very process, so that a user
+//! who may read the folder can give orders also where the secret is only in the service's environment.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,8 +1,8 @@
 //! Whether Django's server accepts connections: more than that its socket is there.
 //!
 //! A connection is made as soon as a server listens, while its workers may still load the project, and
-//! fail. The surprise: whether it is accepted is seen without a request: a server closes it when it reads
-//! that nothing comes, or the kernel's list of sockets says that it is accepted.
+//! fail. Whether it is accepted is seen without a request: a server closes it when it reads that nothing
+//! comes, or the kernel's list of sockets says that it is accepted.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! What Django's server prints, among the gateway's own lines and told apart from them.
 //!
 //! Each line goes where it was printed to, stdout or stderr, behind `app | `; where the log is JSON it is kept
-//! as it is if it is an object itself, and becomes one otherwise. The surprise: where the gateway's output is not
-//! read, the server waits, as it would for its own; where it cannot be written, its lines are thrown away.
+//! as it is if it is an object itself, and becomes one otherwise. Where the gateway's output is not read, the
+//! server waits, as it would for its own; where it cannot be written, its lines are thrown away.
 
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;

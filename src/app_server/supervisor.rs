@@ -1,7 +1,7 @@
 //! Keeps Django's server running.
 //!
-//! The surprise: one that was never up is given up after a few tries, so that a broken release fails where it
-//! is started; one that was up once is started again for ever, while requests wait and then get the page that
+//! A server that was never up is given up after a few tries, so that a broken release fails where it is
+//! started; one that was up once is started again for ever, while requests wait and then get the page that
 //! says so.
 
 use std::io;

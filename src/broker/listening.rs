@@ -1,7 +1,7 @@
 //! Connections that begin to listen: they get what they missed before anything new.
 //!
-//! Called by `socket` for a connection that has just been registered, and for one that asks for topics. The surprise:
-//! all of it happens under the broker's lock, so nothing can be published between what was missed and what is new.
+//! Called by `socket` for a connection that has just been registered, and for one that asks for topics. All of it
+//! happens under the broker's lock, so nothing can be published between what was missed and what is new.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! Tells those who are present at a topic how many they are.
 //!
-//! One task of the gateway. The surprise: it waits a second after each round, whatever happened, so that each topic is
-//! told at most once a second; and a round is one fan-out for each topic that changed.
+//! One task of the gateway. It waits a second after each round, whatever happened, so that each topic is told at most
+//! once a second; and a round is one fan-out for each topic that changed.
 
 use std::sync::Arc;
 use std::time::Duration;

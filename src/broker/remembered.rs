@@ -1,8 +1,8 @@
 //! The publications of the last minutes that carried an `id`, so that a retry is not a second message.
 //!
-//! Used by the broker under its lock. The surprise: an entry is a keyed 128-bit fingerprint of the id
-//! and its audiences, not their text, so that the memory is bounded whatever callers send, and so
-//! that one id sent to two users is two messages.
+//! Used by the broker under its lock. An entry is a keyed 128-bit fingerprint of the id and its
+//! audiences, not their text, so that the memory is bounded whatever callers send, and so that one id
+//! sent to two users is two messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};

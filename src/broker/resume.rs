@@ -1,6 +1,6 @@
 //! What a connection missed while its client was away.
 //!
-//! Used by the broker, under its lock. The surprise: it is all or nothing. Where the history has lost something of one
+//! Used by the broker, under its lock. Resuming is all or nothing. Where the history has lost something of one
 //! audience, the client has to fetch its data anew, so nothing old is sent to it. What is withheld because the user
 //! was not allowed to hear it is another matter: the client is told as well, and gets the rest.
 

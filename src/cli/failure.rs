@@ -1,6 +1,6 @@
 //! Why a command ended otherwise than well, and its exit code.
 //!
-//! Shown by `main`. The surprise: a start-up failure shows its whole chain of causes.
+//! Shown by `main`. A start-up failure shows its whole chain of causes.
 
 use std::error::Error;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and how it ends. One file a command.
 //!
-//! Called by `main`. The surprise: without a command, `run` is meant.
+//! Called by `main`. Without a command, `run` is meant.
 
 pub mod check;
 mod failure;

@@ -1,7 +1,7 @@
 //! What the log says once a gateway is ready: where it listens, and who can reach it.
 //!
-//! Used by `run`. The surprise: in dev Django's DEBUG pages show settings and code, so a gateway that
-//! is open to the network says so at each start, with the addresses.
+//! Used by `run`. In dev Django's DEBUG pages show settings and code, so a gateway that is open to
+//! the network says so at each start, with the addresses.
 
 use std::net::{IpAddr, SocketAddr};
 

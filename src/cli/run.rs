@@ -1,8 +1,8 @@
 //! `gatepost run`: starts the gateway, with Django's server if it is given one, says so once, and stops
 //! it when told to.
 //!
-//! Called by the command line. The surprise: the first signal drains and ends well, a second one
-//! ends at once and not well.
+//! Called by the command line. The first signal drains and ends well, a second one ends at once and not
+//! well.
 
 use std::pin::Pin;
 

@@ -1,6 +1,6 @@
 //! `gatepost trust`: this machine trusts the local CA, or no longer; `--show` has phones trust it.
 //!
-//! Called by the command line. Prints to stdout what was done, store by store. The surprise: it fails if one store was not
+//! Called by the command line. Prints to stdout what was done, store by store. The command fails if one store was not
 //! changed, and has changed the others all the same; called again, it does only what is missing.
 
 use std::io::{self, IsTerminal as _, Write as _};

@@ -1,7 +1,7 @@
 //! `[tls.acme]`: certificates that an authority issues by itself (ACME, RFC 8555).
 //!
-//! Read by `tls`; without the section there is no ACME. The surprise: names with a star are left out, since
-//! only a record in the DNS proves them.
+//! Read by `tls`; without the section there is no ACME. Names with a star are left out, since only a record
+//! in the DNS proves them.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

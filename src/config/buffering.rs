@@ -1,7 +1,7 @@
 //! `[buffering]`: what is kept of requests and answers so that slow clients hold nothing up.
 //!
-//! The surprise: a request that is larger than one address's share of the disk could never be read
-//! whole, so such a `limits.body_size` is a finding.
+//! A request that is larger than one address's share of the disk could never be read whole, so such
+//! a `limits.body_size` is a finding.
 
 use std::path::PathBuf;
 

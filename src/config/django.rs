@@ -1,7 +1,7 @@
 //! `[django]`: the application, and the secret it shares with the gateway.
 //!
-//! Read by `load`. The surprise: without a secret the gateway makes one beside the file, but only
-//! where every upstream is on this machine, since elsewhere Django could not read it.
+//! Read by `load`. Without a secret the gateway makes one beside the file, but only where every
+//! upstream is on this machine, since elsewhere Django could not read it.
 
 use std::path::PathBuf;
 use std::time::Duration;

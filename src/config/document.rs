@@ -1,7 +1,7 @@
 //! A parsed file: where each section begins.
 //!
-//! `load` makes one; each section's `read` takes its [`Section`] from it. The surprise: reading
-//! goes on after a finding with the default in its place, so that all findings come at once.
+//! `load` makes one; each section's `read` takes its [`Section`] from it. Reading goes on after a
+//! finding with the default in its place, so that all findings come at once.
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};

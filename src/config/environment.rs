@@ -1,7 +1,7 @@
 //! The variables of the process, taken once.
 //!
 //! `GATEPOST_SECTION__KEY` stands for `key` of `[section]` (`GATEPOST_TLS__ACME__EMAIL` for one of `[tls.acme]`); everything else, such as
-//! `GATEPOST_SECRET`, is only looked up where a key names it. The surprise: no `Debug` shows values.
+//! `GATEPOST_SECRET`, is only looked up where a key names it. No `Debug` shows values.
 
 use std::collections::BTreeMap;
 use std::fmt;

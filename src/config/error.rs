@@ -1,7 +1,7 @@
 //! What is wrong with the configuration, said so that it can be mended at once.
 //!
-//! Made while reading, printed by `cli`. The surprise: the source line is shown, but a
-//! secret or a password that someone wrote into it is masked.
+//! Made while reading, printed by `cli`. The source line is shown, but a secret or a password
+//! written into it is masked.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! The text that is read, and what is wrong with it: shared by document and sections.
 //!
-//! Made by `load`, borrowed by each section while it reads. The surprise: reading goes on after a finding,
-//! so the findings are collected here and come all at once.
+//! Made by `load`, borrowed by each section while it reads. Reading goes on after a finding, so the
+//! findings are collected here and come all at once.
 
 use std::path::{Path, PathBuf};
 

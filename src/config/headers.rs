@@ -1,7 +1,7 @@
 //! `[headers]`: fields of what the gateway answers itself.
 //!
-//! The surprise: the names are free, so a section of its own kind: what is refused is a name that the
-//! gateway sets by what it answers, or that only a server behind it may set.
+//! The names are free, so there are no unknown keys: what is refused is a name that the gateway sets
+//! by what it answers, or that only a server behind it may set.
 
 use http::{HeaderName, HeaderValue};
 

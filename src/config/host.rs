@@ -1,7 +1,7 @@
 //! Hosts as `gateway.toml` names them.
 //!
-//! Used by `[server]`, and by the kinds of addresses and origins. The surprise: an IPv6 address stands in
-//! brackets, as in `Host`.
+//! Used by `[server]`, and by the kinds of addresses and origins. An IPv6 address stands in brackets, as
+//! in `Host`.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,7 +1,7 @@
 //! The kinds of values a string in `gateway.toml` may be, each with what an error says it expects.
 //!
-//! Used by the sections' readers. The surprise: a kind's parser fails with a hint only; what was
-//! expected and found is said in one place, in `section`.
+//! Used by the sections' readers. A kind's parser fails with a hint only; what was expected and
+//! found is said in one place, in `section`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Where the origin listens: addresses as they are written, or a port alone, whose addresses follow
 //! from the mode and `server.lan`.
 //!
-//! Used by `[server]`. The surprise: an address that is written is what it is, also in dev; only a
-//! port alone, which is the default, stays on this machine.
+//! Used by `[server]`. An address that is written is what it is, also in dev; only a port alone,
+//! which is the default, stays on this machine.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,8 +1,8 @@
 //! From command line, environment and file to a [`Config`], in that order of precedence.
 //!
 //! Called by `cli`; tests call [`parse`]. Syntax errors, wrong values, unknown keys and what does
-//! not go together are all reported at once. The surprise: after a syntax error the parser guesses,
-//! so only what is certainly wrong is reported besides.
+//! not go together are all reported at once. After a syntax error the parser guesses, so only what
+//! is certainly wrong is reported besides.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -2,8 +2,8 @@
 //!
 //! Made by [`load`] from command line, environment and file; read by the composition root, which
 //! hands each part the section it needs. One file a section: its type, its defaults and how it is
-//! read. The surprise: defaults live in each section's `Default`, and the shipped `gateway.toml` is
-//! tested to say the same.
+//! read. Defaults live in each section's `Default`, and the shipped `gateway.toml` is tested to say
+//! the same.
 
 mod acme;
 mod app_server;

@@ -1,7 +1,7 @@
 //! An origin as the `Origin` field names it (RFC 6454 section 6.1).
 //!
-//! Used by `[[sockets]]`. The surprise: apps and extensions have origins too, with schemes of their
-//! own, and `null` is one that every site can have.
+//! Used by `[[sockets]]`. Apps and extensions have origins too, with schemes of their own, and
+//! `null` is one that every site can have.
 
 use super::host::{bracketed, is_host_name};
 use super::kind::{Hint, ValueKind};

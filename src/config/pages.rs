@@ -1,6 +1,6 @@
 //! `[errors]`: the project's own pages for what the gateway has to refuse.
 //!
-//! The surprise: they are read at the start, so that a disk that is full or gone takes no page away.
+//! They are read at the start, so that a disk that is full or gone takes no page away.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Wildcards and patterns in paths, of which only one is known: a segment in braces, where a view says who
 //! may listen.
 //!
-//! Used by the kinds of paths. The surprise: `<room>` or `*` is a path that a request might really
-//! have, percent-encoded; it is never meant so, and a route with it would never match and never say so.
+//! Used by the kinds of paths. `<room>` or `*` is a path that a request might really have,
+//! percent-encoded; it is never meant so, and a route with it would never match and never say so.
 
 /// The pattern in a path, where there is one.
 pub(super) fn pattern_of(path: &str) -> Option<&str> {

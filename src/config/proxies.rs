@@ -1,7 +1,7 @@
 //! Keys of `[server]` about what proxies in front say, and where it stands.
 //!
-//! Read by `server`. The surprise: without `trusted_proxies` the other keys would have no effect, and a
-//! project that sets one of them relies on it, so that is a finding.
+//! Read by `server`. Without `trusted_proxies` the other keys would have no effect, and a project that
+//! sets one of them relies on it, so that is a finding.
 
 use http::HeaderName;
 

@@ -1,7 +1,7 @@
 //! The kind of `limits.refuse`: paths that no honest client asks for.
 //!
-//! The surprise: what is compared is the decoded path, so that no spelling gets around it, and what is
-//! written here is decoded, too.
+//! What is compared is the decoded path, so that no spelling gets around it, and what is written here
+//! is decoded, too.
 
 use super::kind::ValueKind;
 

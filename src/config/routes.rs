@@ -1,6 +1,6 @@
 //! `[[files]]` and `[[upstreams]]`, and the one list of paths that are taken.
 //!
-//! The surprise: `/` always has an owner, the frontend or else Django, so no other route can claim it.
+//! `/` always has an owner, the frontend or else Django, so no other route can claim it.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
 //! Secrets in files: those a key names, and the one that development makes for itself.
 //!
 //! `django` reads the former, the composition root calls [`load_or_make`] for the latter. The
-//! surprise: the made file appears whole or not at all, because Django may look at the same moment.
+//! made file appears whole or not at all, because Django may look at the same moment.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,7 +1,7 @@
 //! `[server]`: addresses and names of the origin.
 //!
-//! Read by `load`. The surprise: `mode` is a key of this section but a field of `Config`, because
-//! without it the certificate decides; and where a port alone listens depends on it.
+//! Read by `load`. `mode` is a key of this section but a field of `Config`, because without it the
+//! certificate decides; and where a port alone listens depends on it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `[tls]`: where certificates come from.
 //!
-//! Read by `load`. The surprise: the first pair is the one that clients get who ask for a name that none
-//! holds, or for no name, so the order counts.
+//! Read by `load`. The first pair is the one that clients get who ask for a name that none holds, or for
+//! no name, so the order counts.
 
 use std::path::PathBuf;
 

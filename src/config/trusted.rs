@@ -1,7 +1,7 @@
 //! `server.trusted_proxies`: whose word about a request counts.
 //!
-//! Read by `proxies`, asked by `web` for each request and by `server` for each connection. The surprise:
-//! the list may stand in a file of its own, as those of content delivery networks are published.
+//! Read by `proxies`, asked by `web` for each request and by `server` for each connection. The list may
+//! stand in a file of its own, as those of content delivery networks are published.
 
 use std::fs;
 use std::net::IpAddr;

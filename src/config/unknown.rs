@@ -1,7 +1,7 @@
 //! Finds keys that no section asked for, and the nearest that one did.
 //!
-//! `load` runs it last, when every section has said which keys it knows. The surprise: a variable
-//! that stands for no key is a finding too, since a mistyped one would otherwise do nothing.
+//! `load` runs it last, when every section has said which keys it knows. A variable that stands for
+//! no key is a finding too, since a mistyped one would otherwise do nothing.
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};

@@ -1,7 +1,7 @@
 //! What the gateway adds to requests for Django, and does about its answers.
 //!
-//! `proxy` calls it through [`Intercept`], for the Django upstream alone; `app` makes it. The surprise:
-//! a request is signed in the moment it is sent, since it may have waited for Django to come back.
+//! `proxy` calls it through [`Intercept`], for the Django upstream alone; `app` makes it. A request is
+//! signed in the moment it is sent, since it may have waited for Django to come back.
 
 use std::sync::Arc;
 

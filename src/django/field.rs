@@ -1,7 +1,7 @@
 //! Fields of Django's responses that are meant for the gateway: base64url of JSON, bounded.
 //!
-//! Used by `edge`. The surprise: a field may come in several lines, each whole by itself, since some
-//! servers refuse long ones; the bound is on their sum.
+//! Used by `edge`. A field may come in several lines, each whole by itself, since some servers
+//! refuse long ones; the bound is on their sum.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;

@@ -1,8 +1,8 @@
 //! What is known of a request's sender: whether Django named its session, and what Django is told of its
 //! connections, how many its user has and which one is its own.
 //!
-//! Used by `edge` on every request. The surprise: a page may claim any connection, so it is told only
-//! where it is bound to the very session that the request carries.
+//! Used by `edge` on every request. A page may claim any connection, so it is told only where it is
+//! bound to the very session that the request carries.
 
 use std::net::IpAddr;
 use std::sync::Arc;

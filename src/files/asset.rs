@@ -1,9 +1,9 @@
 //! A file as it is answered: what is known of it and its compressed copies, and the content of
 //! small ones.
 //!
-//! Loaded by `folder` on a blocking thread, kept by `recent`. The surprise: the content is only
-//! taken as long as the file says before and after that it is the same, so that a file that is just
-//! being written is never kept half.
+//! Loaded by `folder` on a blocking thread, kept by `recent`. The content is only taken as long as
+//! the file says before and after that it is the same, so that a file that is just being written is
+//! never kept half.
 
 use std::fmt::Write as _;
 use std::fs::File;

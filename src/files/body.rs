@@ -1,9 +1,9 @@
 //! Sends a file that is too large to be kept.
 //!
-//! Made by `answer`. The surprise: what the kernel has in memory is read on the spot, since a hop to
-//! another thread costs more than the copy; only what must come from the disk is waited for on a
-//! blocking thread. And what was promised is sent or the answer breaks off: bytes of a file that was
-//! cut or written over meanwhile would be kept by the browser under the old one's name.
+//! Made by `answer`. What the kernel has in memory is read on the spot, since a hop to another
+//! thread costs more than the copy; only what must come from the disk is waited for on a blocking
+//! thread. And what was promised is sent or the answer breaks off: bytes of a file that was cut or
+//! written over meanwhile would be kept by the browser under the old one's name.
 
 use std::io;
 use std::ops::Range;

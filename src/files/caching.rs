@@ -1,7 +1,7 @@
 //! How long a browser may keep a file without asking again.
 //!
-//! Asked by `asset`. The surprise: a name counts as hashed only if nobody would write it by hand,
-//! because a file kept for a year under a name that is used again cannot be called back.
+//! Asked by `asset`. A name counts as hashed only if no person would write it by hand, because a
+//! file kept for a year under a name that is used again cannot be called back.
 
 use http::HeaderValue;
 

@@ -1,8 +1,7 @@
 //! Which file of a folder a path means, if any.
 //!
-//! Called by `folder`, on a blocking thread. The surprise: what is served is judged by where it
-//! really is, after every symbolic link, so that a link cannot lead out of the folder or to a
-//! hidden file in it.
+//! Called by `folder`, on a blocking thread. What is served is judged by where it really is, after
+//! every symbolic link, so that a link cannot lead out of the folder or to a hidden file in it.
 
 use std::fs;
 use std::io;

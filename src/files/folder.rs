@@ -1,7 +1,7 @@
 //! One served folder: static files, or a built frontend whose unknown paths get its first page.
 //!
-//! Called by `server` for folder routes. The surprise: a path is looked up on a blocking thread, and
-//! a second later at the earliest once more; in between an answer needs no other thread.
+//! Called by `server` for folder routes. A path is looked up on a blocking thread, and a second
+//! later at the earliest once more; in between an answer needs no other thread.
 
 use std::io;
 use std::path::{Path, PathBuf};

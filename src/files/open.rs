@@ -1,8 +1,8 @@
 //! Files that are being sent: those too large to be kept in memory.
 //!
 //! Opened by `answer`, read by `body`. Bounded in number: a file that many clients load is open once.
-//! The surprise: what is said of a file in the answer's head is read off the open file, so that it
-//! fits the body even where the path has got another file meanwhile.
+//! What is said of a file in the answer's head is read off the open file, so that it fits the body
+//! even where the path has got another file meanwhile.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! The files that were asked for in the last second, so that a busy one is looked up and read once.
 //!
-//! Asked by `folder` for every request. Bounded in number and bytes. The surprise: nothing is kept
-//! that is not there, so that a new file is seen at once; and a file is trusted without a look only
-//! where the system has none that never waits.
+//! Asked by `folder` for every request. Bounded in number and bytes. Nothing is kept that is not
+//! there, so that a new file is seen at once; and a file is trusted without a look only where the
+//! system has none that never waits.
 
 use std::collections::HashMap;
 use std::future::Future;

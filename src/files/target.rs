@@ -1,8 +1,7 @@
 //! The file that Django names in `X-Accel-Redirect` or `X-Sendfile`, decoded.
 //!
-//! Used by `internal`. The surprise: what clients must percent-encode may stand here as it is, since
-//! nginx and Apache take it so; but what two readers could read differently is refused as in a
-//! request's path.
+//! Used by `internal`. What clients must percent-encode may stand here as it is, since nginx and
+//! Apache take it so; but what two readers could read differently is refused as in a request's path.
 
 use http::HeaderValue;
 

@@ -1,7 +1,7 @@
 //! Topics that Django has said a user may listen to no more, although a token grants them.
 //!
-//! Written when it was asked again, read when a connection subscribes. The surprise: nothing is lost where this is
-//! forgotten, since what an older token grants then is asked about with the next re-validation.
+//! Written when it was asked again, read when a connection subscribes. Nothing is lost where this is forgotten,
+//! since what an older token grants then is asked about with the next re-validation.
 
 use std::collections::HashMap;
 use std::time::Instant;

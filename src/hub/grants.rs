@@ -1,7 +1,7 @@
 //! The grants that connections go by: what Django is asked about again, and what its word does to them.
 //!
-//! Called by `session`. The surprise: what ends a grant was asked for at a certain moment, and takes nothing away
-//! that was granted since.
+//! Called by `session`. What ends a grant was asked for at a certain moment, and takes nothing away that was
+//! granted since.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Since when sessions may hear what views grant them, as far as this gateway knows.
 //!
-//! Written when a view has answered, read when a client that comes back is given what it missed. The surprise: while
-//! a client is away nobody asks. A grant that held before and holds now is taken for one that held in between, unless
-//! something was said of it: a refusal, an end, a revocation, a recheck. Of what is forgotten here nothing old is
-//! replayed, and the client is told.
+//! Written when a view has answered, read when a client that comes back is given what it missed. While a client is
+//! away the gateway does not ask. A grant that held before and holds now is taken for one that held in between,
+//! unless something was said of it: a refusal, an end, a revocation, a recheck. Of what is forgotten here nothing old
+//! is replayed, and the client is told.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};

@@ -1,8 +1,8 @@
 //! Closes that wait until a browser has the response that is on its way to it.
 //!
 //! `django` begins a [`Hold`] for a response that may end the session of its own browser; the hub closes
-//! through [`Holds`]. The surprise: the code that closes knows nothing of it. What a page does when its socket
-//! closes would otherwise cut off the very answer that closes it: "logged out" would be a login page.
+//! through [`Holds`]. The code that closes knows nothing of it. What a page does when its socket closes would
+//! otherwise cut off the very answer that closes it: "logged out" would be a login page.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

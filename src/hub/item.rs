@@ -1,8 +1,8 @@
 //! What waits for connections: made once, and shared by the outboxes of all receivers.
 //!
-//! The broker makes what was published, words are made where they are said; `socket` writes both. The
-//! surprise: a form other than Django's own bytes is written by the first connection that sends it, and kept here
-//! for all others that wait; where none wants it, it costs nothing.
+//! The broker makes what was published, words are made where they are said; `socket` writes both. A form other
+//! than Django's own bytes is written by the first connection that sends it, and kept here for all others that
+//! wait; where none wants it, it costs nothing.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! What connections listen to, in the indexes.
 //!
-//! Used by the hub. The surprise: a topic leaves the index under the lock of its shard, so whoever says
-//! afterwards that it is heard no more says so behind its last frame.
+//! Used by the hub. A topic leaves the index under the lock of its shard, so a word sent afterwards
+//! that it is heard no more comes behind its last frame.
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,7 +1,7 @@
 //! One connection, as the hub knows it.
 //!
-//! Made by `socket`, kept in the indexes by the hub. The surprise: who a connection is can change
-//! while it lives, so its place in the indexes has a lock of its own; what it is now is read without.
+//! Made by `socket`, kept in the indexes by the hub. Who a connection is can change while it lives,
+//! so its place in the indexes has a lock of its own; what it is now is read without.
 
 use std::net::IpAddr;
 use std::sync::Arc;

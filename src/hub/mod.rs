@@ -1,8 +1,8 @@
 //! Who is connected here, and delivery to them.
 //!
 //! `socket` registers connections and keeps the [`Membership`] they get; `broker` delivers; `publish`
-//! revokes. The surprise: a connection is in several indexes (by id, user, groups, session), and only
-//! dropping its [`Membership`] takes it out of all of them.
+//! revokes. A connection is in several indexes (by id, user, groups, session), and only dropping its
+//! [`Membership`] takes it out of all of them.
 
 mod binding;
 mod delivery;

@@ -1,9 +1,9 @@
 //! The bounded queue of one connection: what it is to send.
 //!
-//! The hub pushes from any thread, the connection's task takes. The surprise: an overflow empties the
-//! queue and turns it into a close, so that a slow client costs a bounded number of bytes and still
-//! learns why it was closed. What a client missed while it was away is not counted: it shares the history's
-//! bytes, and nobody is too slow for what came before it did.
+//! The hub pushes from any thread, the connection's task takes. An overflow empties the queue and turns it
+//! into a close, so that a slow client costs a bounded number of bytes and still learns why it was closed.
+//! What a client missed while it was away is not counted: it shares the history's bytes, and no client is
+//! too slow for what came before it did.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

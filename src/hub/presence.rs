@@ -1,8 +1,8 @@
 //! Who is here: how many users and connections listen to a topic, at routes with `presence = true`.
 //!
-//! Kept by the registry as connections come and go, told by the broker. The surprise: nothing is ever counted through,
-//! so a topic with ten thousand listeners costs one addition for each that comes; and who comes is told, also where
-//! somebody else left meanwhile and the numbers are what they were.
+//! Kept by the registry as connections come and go, told by the broker. Nothing is ever counted through, so a topic
+//! with ten thousand listeners costs one addition for each that comes; and who comes is told, also where another left
+//! meanwhile and the numbers are what they were.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};

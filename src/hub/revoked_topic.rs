@@ -1,7 +1,7 @@
 //! One revocation of a topic: as Django says it, and as it is remembered and kept.
 //!
-//! Used by the table of revocations and by its file. The surprise: a revocation is a bound on the age of tokens,
-//! so several of one topic are one.
+//! Used by the table of revocations and by its file. A revocation is a bound on the age of tokens, so several of
+//! one topic are one.
 
 use std::time::Duration;
 

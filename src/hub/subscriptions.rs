@@ -1,9 +1,8 @@
 //! What one connection listens to, and by which grants.
 //!
-//! Kept with the connection, under the lock of its standing in the indexes. The surprise: a topic is heard while
-//! one of its grants holds; but one that was revoked stays here as lost, since nothing may grant it to this
-//! connection again. It keeps its place among those that the connection may have, so that a client cannot grow
-//! the list.
+//! Kept with the connection, under the lock of its standing in the indexes. A topic is heard while one of its
+//! grants holds; but one that was revoked stays here as lost, since nothing may grant it to this connection
+//! again. It keeps its place among those that the connection may have, so that a client cannot grow the list.
 
 use std::time::{Instant, SystemTime};
 

@@ -1,7 +1,7 @@
 //! Revocations of topics survive the gateway, in a file to which each is added before it is answered.
 //!
-//! Opened by the hub at the start. The surprise: where a part of it cannot be read, what was revoked is
-//! unknown, so tokens issued before now do not count; pages get newer ones when they are loaded.
+//! Opened by the hub at the start. Where a part of it cannot be read, what was revoked is unknown, so
+//! tokens issued before now do not count; pages get newer ones when they are loaded.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! When what views granted ends by itself, over all connections.
 //!
-//! Kept by the registry, changed under the lock of a connection's standing. The surprise: nothing ends here;
-//! the view is asked first when an end is taken.
+//! Kept by the registry, changed under the lock of a connection's standing. Nothing ends here; the view is
+//! asked first when an end is taken.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;

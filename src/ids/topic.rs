@@ -1,7 +1,7 @@
 //! Names of topics: objects of Django's, and free names.
 //!
-//! The surprise: only the name of an object has a colon, so no free text can name an object; and names
-//! are compared byte for byte, so each has one spelling (the Django package writes it).
+//! Only the name of an object has a colon, so no free text can name an object; and names are compared
+//! byte for byte, so each has one spelling (the Django package writes it).
 
 use std::fmt;
 use std::sync::Arc;

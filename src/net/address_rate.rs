@@ -1,7 +1,7 @@
 //! How often each address may do something.
 //!
-//! Used where requests are counted. The surprise: an IPv6 client may have a whole /48, so its addresses
-//! together have a budget too, which is larger; and however many addresses are made up, memory does not grow.
+//! Used where requests are counted. An IPv6 client may have a whole /48, so its addresses together have a
+//! budget too, which is larger; and however many addresses are made up, memory does not grow.
 
 use tokio::time::Instant;
 

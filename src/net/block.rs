@@ -1,7 +1,7 @@
 //! What counts as one client's address where addresses are counted.
 //!
-//! Used wherever something is limited by address. The surprise: of an IPv6 address only the /64
-//! counts, for a client with one address has 2^64 of them.
+//! Used wherever something is limited by address. Of an IPv6 address only the /64 counts, for a
+//! client with one address has 2^64 of them.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,8 +1,8 @@
 //! How the process's descriptors are shared out.
 //!
-//! Called once by the composition root. The surprise: a socket that the gateway ends costs one
-//! descriptor and a proxied request two or three, so what upstreams can take at most is counted, and
-//! the rest is for clients: at least three quarters, so that a low limit still serves somebody.
+//! Called once by the composition root. A socket that the gateway ends costs one descriptor and a
+//! proxied request two or three, so what upstreams can take at most is counted, and the rest is for
+//! clients: at least three quarters, so that a low limit still serves some.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -1,8 +1,8 @@
 //! A number for each client, in memory that never grows.
 //!
-//! Used where clients are paced. The surprise: nothing is ever forgotten or swept. A client's number
-//! is in the slot that its keyed hash points to, which it may share with others: a crowd of attackers
-//! finds no memory to fill, and no client can choose which others it shares a slot with.
+//! Used where clients are paced. Nothing is ever forgotten or swept. A client's number is in the slot
+//! that its keyed hash points to, which it may share with others: a crowd of attackers finds no
+//! memory to fill, and no client can choose which others it shares a slot with.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::AtomicU64;

@@ -1,7 +1,7 @@
 //! This machine's own addresses.
 //!
 //! Asked by the composition root for the certificate and for the hosts of a developer's gateway.
-//! The surprise: link-local IPv6 addresses are left out, as no browser takes them in a URL.
+//! Link-local IPv6 addresses are left out, as no browser takes them in a URL.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! Sockets that clients connect to.
 //!
-//! Bound by the composition root, drained by `server`. The surprise: [`Listener::accept`] cannot
-//! fail; what is done where it cannot succeed either is `patience`'s.
+//! Bound by the composition root, drained by `server`. [`Listener::accept`] cannot fail; what is
+//! done where it cannot succeed either is `patience`'s.
 
 use std::fmt;
 use std::fs;

@@ -1,8 +1,8 @@
 //! Accepts clients whatever happens.
 //!
-//! Used by `listener`. The surprise: one descriptor is kept back, so that even when all are in use a
-//! client is let in and out again. It learns at once that it should come later, instead of hanging in
-//! the kernel's backlog.
+//! Used by `listener`. One descriptor is kept back, so that even when all are in use a client is let
+//! in and out again. It learns at once that it should come later, instead of hanging in the kernel's
+//! backlog.
 
 use std::fs::File;
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! How many there may be at once, in all and of one address.
 //!
-//! Used wherever clients take places: connections, and handshakes that wait. The surprise: an
-//! address without a place is forgotten, so a crowd that came and went leaves nothing behind.
+//! Used wherever clients take places: connections, and handshakes that wait. An address without a
+//! place is forgotten, so a crowd that came and went leaves nothing behind.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

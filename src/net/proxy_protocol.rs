@@ -1,8 +1,8 @@
 //! The PROXY protocol: what a proxy that does not read HTTP says of its client, before its first byte.
 //!
-//! Read by `server` from connections of trusted proxies. The surprise: never a byte too much is taken from
-//! the connection, for what follows belongs to TLS or HTTP; so version 1, which has no length, is read
-//! in the least steps that its grammar allows.
+//! Read by `server` from connections of trusted proxies. Never a byte too much is taken from the
+//! connection, for what follows belongs to TLS or HTTP; so version 1, which has no length, is read in the
+//! least steps that its grammar allows.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
 //! One connection, over TCP or a Unix socket.
 //!
-//! Made by the listener for clients and by `proxy` for upstreams; wrapped by `server` and hyper. The
-//! surprise: a write of one slice goes out by `send`, because TLS offers even a single record as a
-//! list, and `writev` costs a microsecond more for it.
+//! Made by the listener for clients and by `proxy` for upstreams; wrapped by `server` and hyper. A
+//! write of one slice goes out by `send`, because TLS offers even a single record as a list, and
+//! `writev` costs a microsecond more for it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

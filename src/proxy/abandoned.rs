@@ -1,7 +1,7 @@
 //! What goes on at an upstream without the client that asked for it.
 //!
-//! `detached` and `flow` hand it over, where an interceptor looks on. The surprise: it is bounded in number,
-//! so that a client that sends and leaves, again and again, gets no further than it would by staying.
+//! `detached` and `flow` hand it over, where an interceptor looks on. What goes on is bounded in number, so
+//! that a client that sends and leaves, again and again, gets no further than it would by staying.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! How many requests one upstream serves at once, and how many wait for a permit.
 //!
-//! Used by `upstream`. The surprise: a request that waits for an upstream to come back keeps its
-//! permit, so this also bounds how many knock at a dead one. And one address has a share only, over
-//! all its connections and streams, so that it cannot take an upstream away from all others.
+//! Used by `upstream`. A request that waits for an upstream to come back keeps its permit, so this
+//! also bounds how many knock at a dead one. And one address has a share only, over all its
+//! connections and streams, so that it cannot take an upstream away from all others.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,7 @@
 //! An answer's body on its way to the client, as fast as the client takes it.
 //!
-//! Made by `forward`. The surprise: its `flow` holds the upstream connection; read to its end it gives
-//! the connection back, dropped before (the client went away) it closes it, which tells the upstream.
+//! Made by `forward`. The body's `flow` holds the upstream connection; read to its end it gives the
+//! connection back, dropped before (the client went away) it closes it, which tells the upstream.
 //! Where the client falls behind, `sweep` takes the connection away and this goes on with what is
 //! stored for it.
 

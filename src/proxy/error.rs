@@ -1,7 +1,7 @@
 //! Why a request could not be forwarded, and what the browser and the developer are told.
 //!
-//! Made in every file of `proxy`, rendered by `server`. The surprise: the public sentence names the
-//! upstream but never its address; address, cause and advice are the hint, for developers only.
+//! Made in every file of `proxy`, rendered by `server`. The public sentence names the upstream but
+//! never its address; address, cause and advice are the hint, for developers only.
 
 use std::fmt;
 use std::io;

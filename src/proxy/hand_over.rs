@@ -1,7 +1,7 @@
 //! Django's word that the gateway goes on with its answer: `Gatepost-Stream`.
 //!
-//! Noted where answers of Django's are looked at, before the field is removed; `server` has the stream begun. The
-//! surprise: nothing of it is believed here. The field vouches for the body, which is still to come.
+//! Noted where answers of Django's are looked at, before the field is removed; `server` has the stream begun.
+//! Nothing of it is believed here. The field vouches for the body, which is still to come.
 
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};

@@ -1,6 +1,6 @@
 //! Waits for the head of an answer.
 //!
-//! Used by `forward`. The surprise: while the request's body moves, the upstream is not late.
+//! Used by `forward`. While the request's body moves, the upstream is not late.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Ends a body of which no more comes.
 //!
-//! Used around bodies in both directions, by `flow` and `streamed`. The surprise: time counts only
-//! while the next part is waited for, so a body that is not read is never late.
+//! Used around bodies in both directions, by `flow` and `streamed`. Time counts only while the next
+//! part is waited for, so a body that is not read is never late.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

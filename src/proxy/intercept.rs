@@ -1,8 +1,7 @@
 //! Lets one more part read, and add to, what passes between browsers and one upstream.
 //!
-//! Called by `forward`; `django` is the only such part so far. The surprise: an answer is shown before its
-//! head goes to the browser, and also where the browser has left, so that nothing it says to the
-//! gateway is lost.
+//! Called by `forward`; `django` is the only such part so far. An answer is shown before its head goes to
+//! the browser, and also where the browser has left, so that nothing it says to the gateway is lost.
 
 use std::any::Any;
 use std::fmt::Debug;

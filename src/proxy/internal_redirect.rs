@@ -1,7 +1,7 @@
 //! Django's word that a file is the answer: `X-Accel-Redirect`, as nginx takes it, or `X-Sendfile`.
 //!
-//! Noted by `forward`, before such fields are removed; `server` gives the file. The surprise: only
-//! Django is heard. From any other server the same field would open every file that Django guards.
+//! Noted by `forward`, before such fields are removed; `server` gives the file. Only Django is
+//! heard. From any other server the same field would open every file that Django guards.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;

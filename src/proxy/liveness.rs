@@ -1,7 +1,7 @@
 //! Which answers are made to be heard at once.
 //!
-//! Asked by `forward`. The surprise: what is old in them is worth nothing, so they are never stored, and an
-//! event stream may be silent for as long as it likes.
+//! Asked by `forward`. What is old in them is worth nothing, so they are never stored, and an event stream
+//! may be silent for as long as it likes.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Whether requests wait for an upstream in vain.
 //!
 //! `forward` presses while a request waits, `store` feels it where an answer holds the upstream for
-//! want of room. The surprise: without a waiting request no answer is pressed, however long it lasts.
+//! want of room. Without a waiting request no answer is pressed, however long it lasts.
 
 use std::pin::pin;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 //! Used by `upstream` under hyper, which knows no such thing. An upstream may answer and close before it has
 //! read a request's body (a refused upload); the next write then fails, and hyper would give up with the
 //! answer unread. And where a client has left, our half is ended ([`OurHalf`]): a server that looks at its
-//! connection stops, one that does not (WSGI) has its answer read all the same. The surprise: nothing is
-//! written afterwards, but the read side always comes to an end, with the answer or without.
+//! connection stops, one that does not (WSGI) has its answer read all the same. Nothing is written
+//! afterwards, but the read side always comes to an end, with the answer or without.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;

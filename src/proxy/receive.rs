@@ -1,7 +1,7 @@
 //! Takes clients' bodies before an upstream's turn and worker are taken for them.
 //!
-//! Used by `forward`. The surprise: a body is read whole first, except where streaming was asked for
-//! and its length is known; a worker that waits for a slow client serves nobody.
+//! Used by `forward`. A body is read whole first, except where streaming was asked for and its
+//! length is known; a worker that waits for a slow client serves no other.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! What changes in a message's head between browser and upstream; edited in place.
 //!
-//! Called by `forward`. The surprise: framing fields are never copied, they are written from
-//! what the body is; and what the gateway says of the client is written last, so that nothing a
-//! client names in `Connection` can take it away.
+//! Called by `forward`. Framing fields are never copied, they are written from what the body is;
+//! and what the gateway says of the client is written last, so that nothing a client names in
+//! `Connection` can take it away.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;

@@ -1,8 +1,8 @@
 //! Finds the answers whose clients have fallen behind, and has them pumped.
 //!
-//! One for each forwarder; `download` enrols every answer that may be stored. The surprise: a client
-//! that is slow is found by looking now and then, because there is no call when it does *not* take
-//! anything; so an answer that is taken at once costs a place in a list and nothing more.
+//! One for each forwarder; `download` enrols every answer that may be stored. A client that is slow
+//! is found by looking now and then, because there is no call when it does *not* take anything; so
+//! an answer that is taken at once costs a place in a list and nothing more.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Request bodies on their way to an upstream, always with a known length.
 //!
-//! Made by `receive`, polled by the connection to the upstream. The surprise: a body that was kept can
-//! fail too, and hyper reports that as an error of the *upstream* request; [`UploadProgress`] remembers it.
+//! Made by `receive`, polled by the connection to the upstream. A body that was kept can fail too, and
+//! hyper reports that as an error of the *upstream* request; [`UploadProgress`] remembers it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

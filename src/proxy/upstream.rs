@@ -1,6 +1,6 @@
 //! An upstream: several addresses, their idle connections, and the patience with its restarts.
 //!
-//! `forward` and `tunnel` borrow connections here. The surprise: while nobody listens, a request
+//! `forward` and `tunnel` borrow connections here. While no address accepts connections, a request
 //! waits (`hold`) and tries again; nothing was sent yet, so that is safe for every method.
 
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Reads a request's body whole, bounded in size, time and number.
 //!
-//! Used by `api`. The surprise: a small body, which nearly every publication is, arrives in one piece
-//! and is neither copied nor counted; only large ones take one of a few places.
+//! Used by `api`. A small body, which nearly every publication is, arrives in one piece and is
+//! neither copied nor counted; only large ones take one of a few places.
 
 use std::time::Duration;
 

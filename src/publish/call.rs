@@ -1,6 +1,6 @@
 //! Which call a request of the internal API is.
 //!
-//! Used by `api`. The surprise: the media type says whether it is one publication or a batch.
+//! Used by `api`. The media type says whether it is one publication or a batch.
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method};

@@ -1,7 +1,7 @@
 //! Authenticates callers of the internal API: they know the secret, or are refused.
 //!
-//! Used by `api`. The surprise: a bearer token is judged before the body is read, a signature after,
-//! for it vouches for the body.
+//! Used by `api`. A bearer token is judged before the body is read, a signature after, for it
+//! vouches for the body.
 
 use std::sync::Arc;
 

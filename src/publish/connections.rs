@@ -1,7 +1,7 @@
 //! `GET /v1/connections` and `/v1/online`: who is connected, for operators and for Django.
 //!
-//! Used by `api`. The surprise: `since` is unix seconds, as every time of the contract between gateway
-//! and Django is.
+//! Used by `api`. `since` is unix seconds, as every time of the contract between gateway and Django
+//! is.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Everything the internal API refuses, and the problem (RFC 9457) it answers.
 //!
-//! The surprise: a line of a batch that fails is the same problem as a body that fails, written into
-//! the answer of its line instead of being the answer.
+//! A line of a batch that fails is the same problem as a body that fails, written into the answer of
+//! its line instead of being the answer.
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};

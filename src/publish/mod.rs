@@ -2,8 +2,8 @@
 //!
 //! `server` hands it the requests of the internal listener under `/v1/`. A publication passes, in this
 //! order: `caller` (who asks), `body` (bounded), `publication` or `revocation` (decoded), then the
-//! broker or the hub. The surprise: a frame is checked to be JSON and is then copied as it stands,
-//! never parsed into values, so that the browser gets the bytes Django wrote.
+//! broker or the hub. A frame is checked to be JSON and is then copied as it stands, never parsed into
+//! values, so that the browser gets the bytes Django wrote.
 
 pub mod api;
 pub mod intake;

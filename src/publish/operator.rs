@@ -1,7 +1,7 @@
 //! `POST /v1/maintenance` and `/v1/pause`: what operators order of a running gateway.
 //!
-//! `api` hands the bodies in, an [`Operator`] does what they say. The surprise: an order that is refused leaves
-//! everything as it is.
+//! `api` hands the bodies in, an [`Operator`] does what they say. An order that is refused leaves everything as
+//! it is.
 
 use std::fmt;
 use std::time::Duration;

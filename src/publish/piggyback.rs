@@ -1,8 +1,8 @@
 //! Publications and revocations that ride on Django's own responses: JSON arrays of what the calls of
 //! the internal API take.
 //!
-//! `django` hands them over before the response goes to the browser. The surprise: Django does not hear of an
-//! entry that is refused, since the view is done; it is logged, counted, and harms no other entry.
+//! `django` hands them over before the response goes to the browser. Django does not hear of an entry that is
+//! refused, since the view is done; it is logged, counted, and harms no other entry.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! Pulls what Django has stored in its transactional outbox, and takes it in, in order and once.
 //!
-//! Made and started by the composition root where `outbox.url` is set; `api` wakes it. The surprise:
-//! nothing is acknowledged to Django. Each gateway keeps its own cursor and so can neither lose what
-//! another one took, nor make Django keep anything for a gateway that is gone.
+//! Made and started by the composition root where `outbox.url` is set; `api` wakes it. Nothing is
+//! acknowledged to Django. Each gateway keeps its own cursor and so can neither lose what another
+//! one took, nor make Django keep anything for a gateway that is gone.
 
 mod cursor;
 mod pace;

@@ -1,6 +1,6 @@
 //! What the queries of GET calls name.
 //!
-//! Used by `api`. The surprise: a `+` is a space, as in a form, since that is how Python writes queries.
+//! Used by `api`. A `+` is a space, as in a form, since that is how Python writes queries.
 
 use std::borrow::Cow;
 

@@ -1,7 +1,7 @@
 //! `POST /v1/recheck`: the users, group or session that Django is to be asked about again.
 //!
-//! Used by `intake`. The surprise: among the revocations that ride on a response the same object stands
-//! with `"recheck": true`, which tells it from one that closes.
+//! Used by `intake`. Among the revocations that ride on a response the same object stands with
+//! `"recheck": true`, which tells it from one that closes.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};

@@ -1,9 +1,9 @@
 //! Signatures that were believed already: each is good for one call that changes something.
 //!
-//! Used by `caller`. The surprise: memory is bounded and nothing is let through for want of it. Where it
-//! is full, the oldest second is forgotten, and signatures of that second and before are refused: with
-//! clocks that agree this goes unnoticed. Nor does a clock that jumps shut Django out: what was forgotten is
-//! a second on the clock of then, and one that is set back begins as a gateway does that has just started.
+//! Used by `caller`. Memory is bounded and nothing is let through for want of it. Where it is full, the
+//! oldest second is forgotten, and signatures of that second and before are refused: with clocks that agree
+//! this goes unnoticed. Nor does a clock that jumps shut Django out: what was forgotten is a second on the
+//! clock of then, and one that is set back begins as a gateway does that has just started.
 
 use std::collections::{BTreeMap, HashSet};
 

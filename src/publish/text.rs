@@ -1,7 +1,7 @@
 //! The small values of a publication: ids, names, durations, decoded straight into their types.
 //!
-//! Used by `publication` and `revocation` as serde `deserialize_with` functions. The surprise: `null` counts as
-//! absent, so that a caller may send every member; a `to` without an audience is refused later.
+//! Used by `publication` and `revocation` as serde `deserialize_with` functions. `null` counts as absent, so
+//! that a caller may send every member; a `to` without an audience is refused later.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! `POST /v1/wake`: Django says that its transactional outbox has something new.
 //!
-//! `api` wakes, the puller waits. The surprise: wakes are not counted. One that comes while the puller
-//! is at work is kept, many are kept as one.
+//! `api` wakes, the puller waits. Wakes are not counted. One that comes while the puller is at work is
+//! kept, many are kept as one.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Files by permission: Django decides, the gateway sends.
 //!
-//! Used by `upstream_handler` where Django's answer names a file. The surprise: the status is the file's,
-//! whatever Django's was, as with nginx; but its fields and cookies stay, also where there is no file.
+//! Used by `upstream_handler` where Django's answer names a file. The status is the file's, whatever
+//! Django's was, as with nginx; but its fields and cookies stay, also where there is no file.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;

@@ -1,7 +1,8 @@
 //! The page by which phones get the local CA's certificate, with the steps for each system.
 //!
-//! Served by the composition root for `gatepost trust --show` alone, over plain HTTP, since who asks does not trust the CA
-//! yet. The surprise: it knows the certificate and nothing else, so that nobody gets more from it, the key least of all.
+//! Served by the composition root for `gatepost trust --show` alone, over plain HTTP, since a phone that asks does not
+//! trust the CA yet. The page knows the certificate and nothing else, so that no more can be had from it, the key least
+//! of all.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! What a certificate authority asks for over plain HTTP (ACME, RFC 8555 section 8.3).
 //!
-//! Put by the composition root in front of what answers at `server.http`. The surprise: it comes before the
-//! redirect to HTTPS, since there is no certificate yet, and answers for any host; what is not ordered just now goes on.
+//! Put by the composition root in front of what answers at `server.http`. This comes before the redirect to HTTPS,
+//! since there is no certificate yet, and answers for any host; what is not ordered just now goes on.
 
 use std::sync::Arc;
 

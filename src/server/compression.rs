@@ -2,7 +2,7 @@
 //!
 //! Asked by `dispatch`. The surprise: with `dynamic = "public"` a request that anybody in particular is
 //! behind gets none. The length of a compressed page tells, guess by guess, what else is in it (BREACH), so a
-//! page with somebody's secrets in it is not compressed unless the project says so.
+//! page with a user's secrets in it is not compressed unless the project says so.
 
 use std::sync::Arc;
 

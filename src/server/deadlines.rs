@@ -1,9 +1,8 @@
 //! The pace a connection must keep: a record of what began when, which the connection's own task
 //! compares with the limits.
 //!
-//! Made by `connection` for each client; `wrap` fills it in. The surprise: nothing here owns a
-//! timer, so a socket that was upgraded away from HTTP keeps a small record that costs nothing
-//! while idle.
+//! Made by `connection` for each client; `wrap` fills it in. Nothing here owns a timer, so a socket
+//! that was upgraded away from HTTP keeps a small record that costs nothing while idle.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};

@@ -1,8 +1,8 @@
 //! From a request on the public listener to the part that answers it.
 //!
-//! Called by `serve` for every request; built by the composition root. The surprise: a WebSocket that
-//! is only passed through to an upstream has its Origin checked here too, since the servers behind
-//! (Vite, many Channels apps) do not.
+//! Called by `serve` for every request; built by the composition root. A WebSocket that is only
+//! passed through to an upstream has its Origin checked here too, since the servers behind (Vite,
+//! many Channels apps) do not.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

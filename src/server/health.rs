@@ -1,7 +1,7 @@
 //! The health check of the public listeners: for load balancers, which ask for any host or none.
 //!
-//! Put by the composition root in front of what answers there. The surprise: it comes before everything, so
-//! that it is neither redirected, nor logged, nor counted.
+//! Put by the composition root in front of what answers there. The check comes before everything, so that
+//! it is neither redirected, nor logged, nor counted.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The client behind a connection, where a proxy introduces it by the PROXY protocol.
 //!
-//! Done by `connection`, before TLS and HTTP and within their time. The surprise: a connection of a trusted
-//! proxy without such a header is refused, since its client is unknown; any other connection is served as
-//! usual, and a header is an error there, since it is neither TLS nor HTTP.
+//! Done by `connection`, before TLS and HTTP and within their time. A connection of a trusted proxy without
+//! such a header is refused, since its client is unknown; any other connection is served as usual, and a
+//! header is an error there, since it is neither TLS nor HTTP.
 
 use tokio::io::AsyncRead;
 

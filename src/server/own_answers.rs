@@ -1,7 +1,7 @@
 //! What the gateway's own answers get from the project: security headers, and pages for errors.
 //!
-//! Used by `dispatch` and `plain`. The surprise: what Django or another server answered is left alone, but
-//! for `Strict-Transport-Security`, which is about the name and not about the answer.
+//! Used by `dispatch` and `plain`. What Django or another server answered is left alone, but for
+//! `Strict-Transport-Security`, which is about the name and not about the answer.
 
 use http::Response;
 use http::header::{self, HeaderName, HeaderValue};

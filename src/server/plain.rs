@@ -1,8 +1,8 @@
 //! Plain HTTP: the origin itself for trusted proxies that ended TLS, the way to HTTPS for all others.
 //!
-//! The composition root serves it on `server.http`. The surprise: a trusted proxy that does not say by
-//! which scheme its client came is redirected like everybody else, which its client sees as a loop; so
-//! the log says once what to set there.
+//! The composition root serves it on `server.http`. A trusted proxy that does not say by which scheme
+//! its client came is redirected like everybody else, which its client sees as a loop; so the log says
+//! once what to set there.
 
 use std::sync::Arc;
 

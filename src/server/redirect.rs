@@ -1,6 +1,6 @@
 //! Redirects: the way to the same place over HTTPS, under the name that people should use.
 //!
-//! Used by `plain`, which serves `server.http`, and by `dispatch` for hosts that moved. The surprise: only a host of this origin is
+//! Used by `plain`, which serves `server.http`, and by `dispatch` for hosts that moved. Only a host of this origin is
 //! sent on, so that the gateway cannot be used to send people elsewhere (an open redirect).
 
 use std::sync::Arc;

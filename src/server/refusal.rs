@@ -1,7 +1,7 @@
 //! What a client is told when its request cannot even be read.
 //!
-//! Used by `http1`. The surprise: hyper answers such a request itself, with a status and nothing else,
-//! and says nowhere what it did not like; so the words name what it most likely was.
+//! Used by `http1`. hyper answers such a request itself, with a status and nothing else, and says
+//! nowhere what it did not like; so the words name what it most likely was.
 
 use bytes::Bytes;
 use http::StatusCode;

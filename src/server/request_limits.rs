@@ -1,7 +1,7 @@
 //! What a client's requests may be, and how many: paths that are refused, and requests a second.
 //!
-//! Asked by `dispatch`. The surprise: a request for a refused path gets no page, and its connection is
-//! closed: scanners should find nothing here, and soon.
+//! Asked by `dispatch`. A request for a refused path gets no page, and its connection is closed:
+//! scanners should find nothing here, and soon.
 
 use std::sync::Arc;
 

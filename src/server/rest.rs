@@ -1,8 +1,8 @@
-//! What is left of bodies that nobody reads, because their requests were answered before.
+//! What is left of bodies that are not read, because their requests were answered before.
 //!
 //! Used by `connection`. The surprise: HTTP/2 needs this as well. It may tell a client that it need not go on (RFC 9113
 //! 8.1), but many, curl 7.88 among them, take that reset for a failure when it comes right behind the answer, which they have
-//! not looked at yet. Nobody waits here: the answer leaves at once.
+//! not looked at yet. The answer does not wait for this: it leaves at once.
 
 use std::sync::Arc;
 use std::time::Duration;

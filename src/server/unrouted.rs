@@ -1,7 +1,7 @@
 //! WebSockets that are asked for where no route of gateway.toml takes them.
 //!
-//! Recorded by `dispatch`. The surprise: such a request goes on as an ordinary one, without its upgrade,
-//! and is answered 404 like any other. If nothing were said here, a project whose sockets were served by
+//! Recorded by `dispatch`. Such a request goes on as an ordinary one, without its upgrade, and is
+//! answered 404 like any other. If nothing were said here, a project whose sockets were served by
 //! Channels would lose them silently.
 
 use std::sync::Arc;

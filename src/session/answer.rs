@@ -1,8 +1,8 @@
 //! What Django says of a session: the JSON of an auth answer, decoded once.
 //!
 //! Used for the answers of the auth view, of views that say who may listen, of the batch view and for
-//! `Gatepost-Identity`. The surprise:
-//! a session whose `expires_at` is over has no user, whatever else the answer says.
+//! `Gatepost-Identity`. A session whose `expires_at` is over has no user, whatever else the answer
+//! says.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};

@@ -1,8 +1,8 @@
 //! What is wrong between gateway and Django, in words for the person who can mend it.
 //!
-//! Made by `diagnose`, or by the views where nothing answers; logged by `diagnoses`. The surprise: the
-//! reason goes to every client in a close frame, so it is short and has nothing that Django would not
-//! show to anybody; the remedy goes to the log and to the developer's page.
+//! Made by `diagnose`, or by the views where nothing answers; logged by `diagnoses`. The reason goes
+//! to every client in a close frame, so it is short and has nothing that Django would not show to
+//! anybody; the remedy goes to the log and to the developer's page.
 
 use http::StatusCode;
 

@@ -1,7 +1,7 @@
 //! Why Django's judgement is not known.
 //!
-//! Made by `ask`. The surprise: whether it is worth trying again is what everybody wants
-//! to know of an error, so that is what tells them apart.
+//! Made by `ask`. Whether it is worth trying again is what callers want to know, so that is what
+//! tells errors apart.
 
 use super::diagnosis::{Diagnosis, Unreachable};
 use crate::close::CloseReason;

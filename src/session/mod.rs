@@ -1,9 +1,8 @@
 //! Django's sessions: which cookie carries one, and who it is.
 //!
 //! `socket` asks the [`Authority`] for each handshake; [`Leases`] keep what it answered, and what Django
-//! said on ordinary responses. The surprise: "nobody is logged in" is an
-//! answer, everything that went wrong is an [`AuthError`], and the two never mix: only the answer may
-//! send a person to the login page.
+//! said on ordinary responses. "Nobody is logged in" is an answer, everything that went wrong is an
+//! [`AuthError`], and the two never mix: only the answer may send a person to the login page.
 //!
 //! Its rooms, top floor first; a room uses only those under it:
 //!

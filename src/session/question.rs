@@ -1,10 +1,10 @@
 //! What Django is asked about: a session, its browser, and the handshake that it comes with.
 //!
 //! A handshake makes a [`Question`]; of its [`AuthSubject`], which is all that is needed to ask again later,
-//! a live session keeps a copy. The surprise: values are copied out of the handshake's head, which a
-//! shared one would keep in memory as a whole; and since thousands may wait with one, what no browser
-//! sends is not kept: a field of more than 1 KiB is left out, a target of more than 2 KiB loses its
-//! query. With the picked cookies (at most 8 KiB) a question is below 14 KiB.
+//! a live session keeps a copy. Values are copied out of the handshake's head, which a shared one would keep
+//! in memory as a whole; and since thousands may wait with one, what no browser sends is not kept: a field
+//! of more than 1 KiB is left out, a target of more than 2 KiB loses its query. With the picked cookies (at
+//! most 8 KiB) a question is below 14 KiB.
 
 use std::net::IpAddr;
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Asks Django's view of a path what a connection may listen to, on behalf of that connection.
 //!
-//! Called by the connection. The surprise: it goes the way of a handshake at that path, so many who ask for one path
-//! with one session are one question, and what a handshake learned a short time ago will do.
+//! Called by the connection. A question goes the way of a handshake at that path, so many connections that ask for
+//! one path with one session have one question, and what a handshake learned a short time ago will do.
 
 use std::pin::Pin;
 use std::sync::Arc;

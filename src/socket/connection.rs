@@ -1,8 +1,8 @@
 //! One connection's task: what waits for it out, messages in, pings, the end.
 //!
-//! Started by the handshake. The surprise: everything that is not the client's doing, drain and
-//! revocation and expiry included, comes through the outbox, so that an idle connection waits on three things
-//! only and costs nothing between pings.
+//! Started by the handshake. Everything that is not the client's doing, drain and revocation and expiry
+//! included, comes through the outbox, so that an idle connection waits on three things only and costs
+//! nothing between pings.
 
 use std::pin::Pin;
 use std::sync::Arc;

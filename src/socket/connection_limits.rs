@@ -1,7 +1,7 @@
 //! Who may come in at all: handshakes a second, connections from one address, connections in all.
 //!
-//! Asked first by every handshake. The surprise: a connection counts from its handshake on, so
-//! that those still to be judged have a place too; and what is not limited costs nothing.
+//! Asked first by every handshake. A connection counts from its handshake on, so that those still
+//! to be judged have a place too; and what is not limited costs nothing.
 
 use std::net::IpAddr;
 use std::sync::Arc;

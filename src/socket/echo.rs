@@ -1,7 +1,7 @@
 //! The echo route: answers each message with itself, for conformance suites.
 //!
-//! Started by the handshake. The surprise: it knows no session, which is why the configuration
-//! refuses it unless HTTPS is served on loopback only.
+//! Started by the handshake. The route knows no session, which is why the configuration refuses it
+//! unless HTTPS is served on loopback only.
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;

@@ -1,7 +1,7 @@
 //! An item as one JSON object: `{"id":"<position>","topic":…,"event":…,"data":<frame>}`.
 //!
-//! Used by the dialects that are JSON. The surprise: an object has no line breaks, so that it can be a line; what a
-//! frame has of them stands between its values and becomes spaces, and nothing else of it changes.
+//! Used by the dialects that are JSON. An object has no line breaks, so that it can be a line; what a frame has of
+//! them stands between its values and becomes spaces, and nothing else of it changes.
 
 use serde::Serialize;
 

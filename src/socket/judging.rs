@@ -1,9 +1,9 @@
 //! Asks whose a handshake is: once, and a second time where Django's first answer says that its session is in
 //! another cookie.
 //!
-//! Called by the handshake. The surprise: after a start the gateway does not know yet what the session cookie
-//! is called. The first handshakes are looked up by the usual name, or the one that was right before the
-//! restart; what they came with is kept until it is known whether that was right.
+//! Called by the handshake. After a start the gateway does not know yet what the session cookie is called.
+//! The first handshakes are looked up by the usual name, or the one that was right before the restart; what
+//! they came with is kept until it is known whether that was right.
 
 use std::sync::Arc;
 

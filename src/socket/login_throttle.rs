@@ -1,8 +1,8 @@
 //! Slows down a client that comes back again and again although it was told to log in (4001).
 //!
-//! Used by the handshake when it turns somebody away. The surprise: a client is its address together
-//! with its browser and its session cookie, so that no client waits for a neighbour behind the same
-//! address; one that changes these on purpose meets the limits of the entrance instead.
+//! Used by the handshake when it turns a client away. A client is its address together with its
+//! browser and its session cookie, so that no client waits for a neighbour behind the same address;
+//! one that changes these on purpose meets the limits of the entrance instead.
 
 use std::hash::Hash;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! What a client's text message means.
 //!
-//! Used by the connection. The surprise: `{"type":"ping"}` is answered with all its other members,
-//! which therefore keep their bytes (numbers are never parsed).
+//! Used by the connection. `{"type":"ping"}` is answered with all its other members, which
+//! therefore keep their bytes (numbers are never parsed).
 
 use std::borrow::Cow;
 use std::fmt;

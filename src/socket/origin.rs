@@ -1,8 +1,8 @@
 //! The Origin rule: a browser's handshake must come from a page of this very origin.
 //!
-//! Used by the handshake, and by `server` before a foreign WebSocket is tunnelled. The surprise:
-//! browsers send cookies along from other origins of the same site and apply no CORS to WebSockets, so
-//! this comparison is all that stands against cross-site WebSocket hijacking.
+//! Used by the handshake, and by `server` before a foreign WebSocket is tunnelled. Browsers send
+//! cookies along from other origins of the same site and apply no CORS to WebSockets, so this
+//! comparison is all that stands against cross-site WebSocket hijacking.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 

@@ -1,7 +1,7 @@
 //! What all socket routes share, and how a client is turned away.
 //!
-//! Made by the composition root, used by the handshake. The surprise: the log is told of the first
-//! refusal of a kind alone, since a crowd meets a limit thousands of times.
+//! Made by the composition root, used by the handshake. The log is told of the first refusal of a
+//! kind alone, since a crowd meets a limit thousands of times.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! A client that was let in and is judged: what becomes of it, before or after its 101.
 //!
-//! Made by the handshake. The surprise: a client whose judgement takes long is accepted first and waits
-//! as an open WebSocket. What it says meanwhile is kept for its connection, up to a few KiB; when it
-//! leaves, that is noticed at once, so that Django is not asked in vain.
+//! Made by the handshake. A client whose judgement takes long is accepted first and waits as an open
+//! WebSocket. What it says meanwhile is kept for its connection, up to a few KiB; when it leaves, that
+//! is noticed at once, so that Django is not asked in vain.
 
 use std::net::IpAddr;
 use std::pin::Pin;

@@ -1,7 +1,7 @@
 //! The routes at which Django's own view of the path says who may listen: what a page may subscribe to by path.
 //!
-//! Made by the composition root. The surprise: a page that has a connection at another route listens by one of
-//! these only where it might connect there, so the route's Origin rule counts here too.
+//! Made by the composition root. A page that has a connection at another route listens by one of these only
+//! where it might connect there, so the route's Origin rule counts here too.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Connections without a session, at routes that keep them: they hear topics alone.
 //!
-//! Used by the handshake where it would close 4001 elsewhere. The surprise: a visitor stays one for as long as the
-//! connection lives, also when somebody logs in with the same browser; the page's next connection is theirs.
+//! Used by the handshake where it would close 4001 elsewhere. A visitor stays one for as long as the connection
+//! lives, also when a user logs in with the same browser; the page's next connection is theirs.
 
 use std::net::IpAddr;
 use std::sync::Arc;

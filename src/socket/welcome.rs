@@ -1,7 +1,7 @@
 //! At a route that keeps visitors, lets a client stay as one that would be told to log in elsewhere.
 //!
-//! Used by the handshake, when all is decided. The surprise: the deciding code knows nothing of visitors, so
-//! there is one way to be anonymous, whether Django was asked or not.
+//! Used by the handshake, when all is decided. The deciding code knows nothing of visitors, so there is one
+//! way to be anonymous, whether Django was asked or not.
 
 use std::sync::Arc;
 

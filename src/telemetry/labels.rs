@@ -1,7 +1,7 @@
 //! The labels of metrics.
 //!
-//! Known to the rest by `metrics`. The surprise: but for the names of upstreams and certificates they are from fixed sets, so that
-//! nobody outside can make the exposition grow.
+//! Known to the rest by `metrics`. But for the names of upstreams and certificates they are from fixed sets, so that no
+//! client can make the exposition grow.
 
 use prometheus_client::encoding::EncodeLabelSet;
 

@@ -1,7 +1,7 @@
 //! Every counter of the gateway, as owned handles.
 //!
 //! Made once by the composition root; parts get the whole [`Metrics`] behind an `Arc`, `admin`
-//! writes it as Prometheus text. The surprise: handles are kept, never looked up per message.
+//! writes it as Prometheus text. Handles are kept, never looked up per message.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;

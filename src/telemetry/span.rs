@@ -1,7 +1,7 @@
 //! What the log lines inside a connection, a request or a WebSocket are about: spans, at debug level.
 //!
-//! Entered by `server` and `socket`. The surprise: where debug lines are off, each of these compares one
-//! number and makes nothing; what is passed in is not even formatted.
+//! Entered by `server` and `socket`. Where debug lines are off, each of these compares one number and
+//! makes nothing; what is passed in is not even formatted.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};

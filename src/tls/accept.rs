@@ -1,7 +1,7 @@
 //! The server's half of a TLS handshake.
 //!
-//! Called by `server`, inside the connection's own task and under its time limit. The surprise: a
-//! client that offers only unknown protocols by ALPN is refused by rustls with the alert for it.
+//! Called by `server`, inside the connection's own task and under its time limit. A client that
+//! offers only unknown protocols by ALPN is refused by rustls with the alert for it.
 
 use std::fmt;
 use std::io;

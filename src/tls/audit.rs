@@ -1,7 +1,7 @@
 //! All that is wrong with the certificates of a configuration, at once.
 //!
-//! Asked by `gatepost check`. The surprise: an expired certificate, or a name that two hold, stops no
-//! start, since a site with a warning is better than none; here it is a finding.
+//! Asked by `gatepost check`. An expired certificate, or a name that two hold, stops no start, since
+//! a site with a warning is better than none; here it is a finding.
 
 use std::time::SystemTime;
 

@@ -1,9 +1,9 @@
 //! The answers to an authority's questions while certificates are ordered: HTTP-01 (RFC 8555 section 8.3)
 //! and TLS-ALPN-01 (RFC 8737).
 //!
-//! Filled by `acme`, read by `server` for each handshake and each request over plain HTTP. The surprise: the
-//! certificate of a challenge is only for a client that offers `acme-tls/1` and nothing else, and has a
-//! configuration of its own, so that no browser ever gets it.
+//! Filled by `acme`, read by `server` for each handshake and each request over plain HTTP. The certificate
+//! of a challenge is only for a client that offers `acme-tls/1` and nothing else, and has a configuration of
+//! its own, so that no browser ever gets it.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The folder of the local CA: locked while it is changed, each file whole or not there.
 //!
-//! Called by `local_ca`. The surprise: the lock is on the folder itself, so that no lock file is
-//! left in the user's repository.
+//! Called by `local_ca`. The lock is on the folder itself, so that no lock file is left in the
+//! user's repository.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write;

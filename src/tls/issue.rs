@@ -1,7 +1,7 @@
 //! Makes the certificates of the local CA, and asks a real verifier what they are good for.
 //!
-//! Called by `local_ca`. The surprise: whether a CA may vouch for a name is not computed from its
-//! constraints but tried, with the verifier that TLS clients use.
+//! Called by `local_ca`. Whether a CA may vouch for a name is not computed from its constraints but
+//! tried, with the verifier that TLS clients use.
 
 use std::net::IpAddr;
 use std::sync::Arc;

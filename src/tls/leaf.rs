@@ -1,7 +1,7 @@
 //! What a site's certificate says of itself: its names, and from when until when it is valid.
 //!
-//! Read once, when a certificate is loaded. The surprise: what cannot be read is left empty, as rustls and
-//! browsers judge certificates, not the gateway.
+//! Read once, when a certificate is loaded. What cannot be read is left empty, as rustls and browsers
+//! judge certificates, not the gateway.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};

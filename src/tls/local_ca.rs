@@ -1,9 +1,9 @@
 //! The local CA: a certificate for developers, made on first start and kept under `certs/`.
 //!
 //! Called by the store. The CA can vouch for local names, `server.hosts` and this machine's
-//! addresses only, so that its key is of no use for the rest of the web. The surprise: trust is
-//! never thrown away for an address. A CA that cannot vouch for a new address leaves it out and
-//! says so; only a host that the user has configured makes a new CA.
+//! addresses only, so that its key is of no use for the rest of the web. Trust is never thrown away
+//! for an address. A CA that cannot vouch for a new address leaves it out and says so; only a host
+//! that the user has configured makes a new CA.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! TLS: certificates, their renewal, and the server's half of the handshake.
 //!
-//! Made by the composition root, used by `server` for each connection. The surprise: every rustls
-//! server type stays in this module, because the next rustls reshapes them.
+//! Made by the composition root, used by `server` for each connection. Every rustls server type
+//! stays in this module, because the next rustls reshapes them.
 
 pub mod accept;
 pub mod audit;

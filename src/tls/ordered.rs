@@ -1,7 +1,7 @@
 //! The names that an authority issues certificates for, and what it has issued.
 //!
-//! Told by `acme` through the store. The surprise: a name without a certificate refuses its handshakes
-//! rather than to show another one, since a browser's warning teaches people to pass over warnings.
+//! Told by `acme` through the store. A name without a certificate refuses its handshakes rather than
+//! to show another one, since a browser's warning teaches people to pass over warnings.
 
 use std::time::SystemTime;
 

@@ -1,7 +1,7 @@
 //! What those who watch a gateway learn about its certificates, and what the log says of their ends.
 //!
-//! Made by `certificates`, kept by the store. The surprise: an end that is near is said every day, and an
-//! expired certificate too, since it is served all the same.
+//! Made by `certificates`, kept by the store. An end that is near is said every day, and an expired
+//! certificate too, since it is served all the same.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};

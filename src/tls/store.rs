@@ -1,8 +1,8 @@
 //! The certificates that the gateway serves now, and their renewal while connections go on.
 //!
 //! Made by the composition root, which also runs [`CertificateStore::watch`]; `server` takes the
-//! configuration of now for each handshake. The surprise: every configuration is complete and new,
-//! but all share one ticketer, so that a reload costs no client its resumption.
+//! configuration of now for each handshake. Every configuration is complete and new, but all share
+//! one ticketer, so that a reload costs no client its resumption.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

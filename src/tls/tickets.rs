@@ -1,8 +1,8 @@
 //! Session tickets (RFC 8446 section 4.6.1, RFC 5077), by which a client resumes without a full handshake.
 //!
 //! One for all configurations of the store. Their keys are kept in a sealed file, so that tickets are good
-//! after a restart too. The surprise: the file is read again before a new key is made, so that gateways
-//! that share it, as an old process and the new one in its place do, share their keys.
+//! after a restart too. The file is read again before a new key is made, so that gateways that share it,
+//! as an old process and the new one in its place do, share their keys.
 
 use std::fmt;
 use std::io;

@@ -1,7 +1,7 @@
 //! A certificate of the user's own: a pair of files that is taken anew when it changes.
 //!
-//! Looked at once a second by `certificates`. The surprise: an expired certificate is served with a
-//! warning, because a site with one is better than none.
+//! Looked at once a second by `certificates`. An expired certificate is served with a warning,
+//! because a site with one is better than none.
 
 use super::error::TlsError;
 use super::files::{self, Pair, Version};

@@ -1,7 +1,7 @@
 //! Has the stores of this machine and its browsers trust the local CA, or trust it no longer.
 //!
-//! Called by `cli`. The method is mkcert's: each store is changed by its own tool. The surprise: no tool is believed; a
-//! store counts as changed when it shows the certificate afterwards, so that doing it twice does nothing the second time.
+//! Called by `cli`. The method is mkcert's: each store is changed by its own tool. No tool is believed; a store counts
+//! as changed when it shows the certificate afterwards, so that doing it twice does nothing the second time.
 
 mod browsers;
 mod certificate;

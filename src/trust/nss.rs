@@ -1,6 +1,6 @@
 //! One certificate database of NSS, which Chromium and Firefox read on Linux.
 //!
-//! The surprise: a database knows a certificate by one nickname only, and keeps the first. One that somebody imported by
+//! The surprise: a database knows a certificate by one nickname only, and keeps the first. One that was imported by
 //! hand is found under its own.
 
 use std::fs::DirBuilder;

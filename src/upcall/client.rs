@@ -1,8 +1,8 @@
 //! Where Django is called by the gateway itself, and what one call does.
 //!
-//! Used by `session` for questions about sessions, and by `publish` for the transactional outbox. The
-//! surprise: connections that were kept are let go before Django's own servers would close them, so that
-//! a call rarely meets one that is just being closed.
+//! Used by `session` for questions about sessions, and by `publish` for the transactional outbox.
+//! Connections that were kept are let go before Django's own servers would close them, so that a call
+//! rarely meets one that is just being closed.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! The body of every response the gateway gives.
 //!
-//! Made by the part that answers a request, consumed by `server`. The surprise: text that is ready is kept
-//! inline, so that only streamed bodies cost an allocation.
+//! Made by the part that answers a request, consumed by `server`. Text that is ready is kept inline, so
+//! that only streamed bodies cost an allocation.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

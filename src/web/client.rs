@@ -1,7 +1,7 @@
 //! Who sent a request: decided once, where it arrives, before anything else of it is read.
 //!
-//! Made by [`Proxies`](super::forwarded::Proxies), handed down by `server`. The surprise: what an untrusted
-//! peer says of its client is not in here at all, so no code below can believe it by mistake.
+//! Made by [`Proxies`](super::forwarded::Proxies), handed down by `server`. What an untrusted peer says of
+//! its client is not in here at all, so no code below can believe it by mistake.
 
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! The names and addresses of this origin.
 //!
-//! Asked for every request and every `Origin`. The surprise: addresses can change while the gateway
-//! runs (a laptop moves between networks); names cannot.
+//! Asked for every request and every `Origin`. Addresses can change while the gateway runs (a
+//! laptop moves between networks); names cannot.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 //! A connection that is closed while its client still sends is reset, and most clients then report a
 //! broken pipe instead of the answer. So what is left of the request's body is thrown away, bounded in
 //! size and time. `publish` has [`answer`] do it where it refuses a
-//! request; `server` calls [`throw_away`] for every body that nobody read to its end. The
-//! surprise: the answer leaves at once, but [`answer`]'s last chunk only when the body is gone.
+//! request; `server` calls [`throw_away`] for every body that was not read to its end. The answer
+//! leaves at once, but [`answer`]'s last chunk only when the body is gone.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A notice at the end of somebody else's HTML page.
+//! A notice at the end of an HTML page that another server made.
 //!
 //! Used by `server` in development. The surprise: it stands behind `</html>`, where every parser still
 //! shows it, so the page need not be read; and it is an open `<dialog>`, which browsers draw as a box

@@ -1,7 +1,7 @@
 //! The HTML of an error: one self-contained page, everything escaped.
 //!
-//! Written by `render` only. The surprise: a developer's page asks every second whether the
-//! upstream is back and then loads itself again; the public's page has no script at all.
+//! Written by `render` only. A developer's page asks every second whether the upstream is back and
+//! then loads itself again; the public's page has no script at all.
 
 use std::fmt::Write as _;
 

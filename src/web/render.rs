@@ -1,7 +1,7 @@
 //! The only way from an error to a response: [`render`].
 //!
-//! Used by `server` and `publish`. The surprise: a browser that accepts HTML gets a page, everybody
-//! else gets `application/problem+json`.
+//! Used by `server` and `publish`. A browser that accepts HTML gets a page, every other client gets
+//! `application/problem+json`.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};

@@ -1,5 +1,5 @@
-//! A request's body as its client sends it; what becomes of its rest where nobody reads it; and the client that ends its
-//! half in the middle of it.
+//! A request's body as its client sends it; what becomes of its rest where no handler reads it; and the client that
+//! ends its half in the middle of it.
 //!
 //! Wrapped by `server` around what hyper reads. The surprise: that a client sends nothing more is held back
 //! from hyper while an answer is owed (it may have sent all it had). Only the reader of the body knows

@@ -1,8 +1,8 @@
 //! The signature on what passes between gateway and Django: `Gatepost-Signature: t=…,v1=…`.
 //!
 //! `vouch` signs with it what goes to Django, `publish` checks callers of the internal listener. The
-//! surprise: the message names `Host`, the client's address and the scheme too, so that a signed call
-//! cannot be replayed as a call for another host or another client.
+//! message names `Host`, the client's address and the scheme too, so that a signed call cannot be
+//! replayed as a call for another host or another client.
 
 use aws_lc_rs::{constant_time, digest, hmac};
 use bytes::Bytes;

@@ -2,8 +2,8 @@
 
 They are about sessions (two queries for all of them), about sessions and paths (each goes through
 the project's own view, see ``in_process``), and about topics that tokens granted (see
-``following``). The surprise: it stops when half of the gateway's patience is spent, so that what it
-knows by then still arrives; the rest is asked again.
+``following``). Answering stops when half of the gateway's patience is spent, so that what is known
+by then still arrives; the rest is asked again.
 """
 
 import json

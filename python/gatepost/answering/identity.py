@@ -1,8 +1,8 @@
 """``Gatepost-Identity``: tells the gateway on an ordinary response who the session is.
 
 ``middleware`` calls it last. The next handshake of the session then costs Django nothing. The
-surprise: it is added only where the request already knows its user, and only about the session
-whose cookie the browser has *after* this response, which is not always the one that it sent.
+field is added only where the request already knows its user, and only about the session whose
+cookie the browser has *after* this response, which is not always the one that it sent.
 """
 
 import logging

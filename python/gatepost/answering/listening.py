@@ -1,7 +1,7 @@
 """``listen``: what a view answers that says who may listen to what.
 
-``socket_views`` makes an auth answer of it. The surprise: it is a response, since the view's own
-decorators expect one; but what it says leaves only through ``@gatepost.socket``.
+``socket_views`` makes an auth answer of it. It is a response, since the view's own decorators
+expect one; but what it says leaves only through ``@gatepost.socket``.
 """
 
 import math

@@ -1,8 +1,8 @@
 """The data of sessions, read without writing anything.
 
-``logins`` asks. The surprise: each store is a subclass of the project's own engine in which every
-writing method does nothing. It is given what was read for many sessions at once, so that a hundred
-of them cost as many queries as one.
+``logins`` asks. Each store is a subclass of the project's own engine in which every writing method
+does nothing. It is given what was read for many sessions at once, so that a hundred of them cost as
+many queries as one.
 """
 
 import math

@@ -1,9 +1,9 @@
 """``stream``: a view ends its work, and the gateway goes on with the response.
 
 The view's own permission check is the grant. ``middleware`` calls :func:`finish`, since what leaves
-is signed for the request that it answers: a description as JSON, which the gateway takes in. The
-surprise: whether a gateway is in front is known where the view calls ``stream``, because only then
-the middleware collects what the request publishes.
+is signed for the request that it answers: a description as JSON, which the gateway takes in.
+Whether a gateway is in front is known where the view calls ``stream``, because only then the
+middleware collects what the request publishes.
 """
 
 import hashlib

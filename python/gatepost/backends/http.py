@@ -1,7 +1,7 @@
 """Makes the calls at the gateway's internal listener: the backend where none is named.
 
-The surprise: ``GATEPOST["URL"]`` may name several gateways, and each is told everything. The ids of
-the publications let gateways that share a broker take each one once.
+``GATEPOST["URL"]`` may name several gateways, and each is told everything. The ids of the
+publications let gateways that share a broker take each one once.
 """
 
 import logging

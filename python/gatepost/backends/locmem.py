@@ -1,7 +1,7 @@
 """Keeps the calls in memory: what tests look at.
 
-``gatepost.testing`` shows it. The surprise: it is one list for all threads of the process, since a
-test's live server sends from threads of its own; and what an earlier test sent is gone by itself.
+``gatepost.testing`` shows it. There is one list for all threads of the process, since a test's live
+server sends from threads of its own; and what an earlier test sent is gone by itself.
 """
 
 import threading

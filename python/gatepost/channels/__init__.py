@@ -3,8 +3,8 @@
 ``CHANNEL_LAYERS`` names ``gatepost.channels.GatepostChannelLayer``; every ``group_send`` of the
 project then reaches the gateway's sockets. From the outside in: ``layer`` is what Channels calls,
 ``names`` says who is in a group and which consumer writes its frames, ``rendering`` lets that
-consumer write them. The surprise: Channels is no dependency of Gatepost. Only a project that
-imports this package needs it (``pip install "gatepost[channels]"``).
+consumer write them. Channels is no dependency of Gatepost. Only a project that imports this package
+needs it (``pip install "gatepost[channels]"``).
 """
 
 try:

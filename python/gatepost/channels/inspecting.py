@@ -1,8 +1,8 @@
 """What of a consumer is lost when only its handlers run, found before it happens.
 
-``checks`` warns of it, and ``rendering`` refuses what a handler must not believe. The surprise:
-what ``connect()`` and similar methods set counts as state of a connection, even where the class has
-a default for it; a handler would take that for an answer, and show everybody what is for one.
+``checks`` warns of it, and ``rendering`` refuses what a handler must not believe. What
+``connect()`` and similar methods set counts as state of a connection, even where the class has a
+default for it; a handler would take that for an answer, and show everybody what is for one.
 """
 
 import ast

@@ -1,8 +1,8 @@
 """Who is in a Channels group, and which consumer writes its frames.
 
 ``layer`` asks for each name. Patterns are names in which ``*`` stands for any text; the first that
-fits wins, in the order in which the project wrote them. The surprise: a group that no pattern names
-is still somebody: ``user_42`` is the user 42, and any other is the gateway's group of that name.
+fits wins, in the order in which the project wrote them. A group that no pattern names still has an
+audience: ``user_42`` is the user 42, and any other is the gateway's group of that name.
 """
 
 import re

@@ -1,7 +1,7 @@
 """What one function does with the consumer that it is given, read from its source.
 
-``inspecting`` puts the functions of a consumer together. The surprise: the function is not run, so
-all of its branches are seen, also the one that the next hundred events do not take.
+``inspecting`` puts the functions of a consumer together. The function is not run, so all of its
+branches are seen, also the one that the next hundred events do not take.
 """
 
 import ast

@@ -1,8 +1,7 @@
 """What the consumers that a channel layer's ``RENDER`` names lose without their connections.
 
-The surprise: where a handler decides for each connection whether to pass an event on, no hint
-suggests to send that event. Who may see it has to be decided where it is sent, by
-``notify(queryset, …)``.
+Where a handler decides for each connection whether to pass an event on, no hint suggests to send
+that event. Who may see it has to be decided where it is sent, by ``notify(queryset, …)``.
 """
 
 from collections.abc import Iterator

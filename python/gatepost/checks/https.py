@@ -1,6 +1,6 @@
 """Whether Django knows that the browser speaks HTTPS, and what follows where it does not.
 
-The surprise: ``GatepostMiddleware`` makes Django know it, but only for what runs after it.
+``GatepostMiddleware`` makes Django know it, but only for what runs after it.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """What is wrong with the secret, and with the keys of ``settings.GATEPOST``.
 
-Registered by the package. The surprise: a *missing* secret is nothing with DEBUG on, because the
-gateway makes one at its first start and ``migrate`` usually comes before that; nor is it in tests.
+Registered by the package. A *missing* secret is nothing with DEBUG on, because the gateway makes
+one at its first start and ``migrate`` usually comes before that; nor is it in tests.
 """
 
 from difflib import get_close_matches

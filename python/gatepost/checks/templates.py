@@ -1,8 +1,8 @@
 """The project's templates, as far as Gatepost's tags and ``{% cache %}`` are in them.
 
-``topics`` and ``caching`` ask for the tags and for what stands around them. The surprise: only what
-has one of these tags is compiled, and what is included with it; a template that does not compile
-says nothing here, because it says so itself.
+``topics`` and ``caching`` ask for the tags and for what stands around them. Only what has one of
+these tags is compiled, and what is included with it; a template that does not compile says nothing
+here, because it says so itself.
 """
 
 import os

@@ -1,7 +1,7 @@
 """One process beside Django: the gateway, or the frontend's dev server.
 
-The surprise: each is the leader of a session of its own. So Ctrl-C reaches Django and us alone, the
-others are stopped in order, and with them whatever they started (npm starts node).
+Each is the leader of a session of its own. So Ctrl-C reaches Django and us alone, the others are
+stopped in order, and with them whatever they started (npm starts node).
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """What the gateway, Django and the frontend are told, so that they find each other.
 
-The surprise: the gateway itself is asked (``gatepost check``) what its configuration amounts to, so
-that file, variables and defaults are read in one place only; what differs for this run is told to
-it by variables, which beat the file.
+The gateway itself is asked (``gatepost check``) what its configuration amounts to, so that file,
+variables and defaults are read in one place only; what differs for this run is told to it by
+variables, which beat the file.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Ports of this machine: which are free, and who listens.
 
-The surprise: between finding a port free and using it somebody else may take it. Then the server
-that wanted it says so and ends, and ``rungateway`` with it.
+Between finding a port free and using it another process may take it. Then the server that wanted it
+says so and ends, and ``rungateway`` with it.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Django's ``runserver`` with its reloader, and what is answered while Django does not start.
 
-``rungateway`` becomes this. The surprise: where the project's code is broken, the reloader lives
-and nothing listens, so every page would hang until the gateway gives up. ``standin`` then answers
-at Django's port, and leaves it before Django is tried again.
+``rungateway`` becomes this. Where the project's code is broken, the reloader lives and nothing
+listens, so every page would hang until the gateway gives up. ``standin`` then answers at Django's
+port, and leaves it before Django is tried again.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Answers at Django's port while Django does not start, with what it wrote last.
 
-``runserver`` has it take the port and leave it. The surprise: it answers 503, which the gateway
-takes for an outage, so that sockets stay open and no session is judged by it.
+``runserver`` has it take the port and leave it. It answers 503, which the gateway takes for an
+outage, so that sockets stay open and no session is judged by it.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Where several processes write: each line gets the name of its process in front.
 
-The surprise: Django is this very process and its children, so *its* lines are caught by putting a
-pipe under file descriptors 1 and 2 (a pseudo-terminal where we have a terminal, so that Django goes
-on to write in colour). The keyboard stays theirs: ``breakpoint()`` works.
+Django is this very process and its children, so *its* lines are caught by putting a pipe under file
+descriptors 1 and 2 (a pseudo-terminal where we have a terminal, so that Django goes on to write in
+colour). The keyboard stays theirs: ``breakpoint()`` works.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Offers, once for a project, to have this machine trust the local CA.
 
-The surprise: the answer is remembered before anything is done, so that a Ctrl-C at the question, or
-at sudo's, is an answer too.
+The answer is remembered before anything is done, so that a Ctrl-C at the question, or at sudo's, is
+an answer too.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Stores publications once more, as if they had been made now.
 
-The command ``gateway_outbox replay`` calls it. The surprise: the copies have no id of their own, or
-gateways that remember the first ones would take them for the same.
+The command ``gateway_outbox replay`` calls it. The copies have no id of their own, or gateways that
+remember the first ones would take them for the same.
 """
 
 from django.db import transaction

@@ -1,8 +1,7 @@
 """Where a project's own WebSockets are: the routes of Channels, as path prefixes.
 
-``draft`` writes them, ``rungateway`` looks whether they lead anywhere. The surprise: a routing is
-wrapped in middlewares that each keep it under a name of their own, so all that they hold is looked
-through.
+``draft`` writes them, ``rungateway`` looks whether they lead anywhere. A routing is wrapped in
+middlewares that each keep it under a name of their own, so all that they hold is looked through.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Finds the gateway's binary, which the wheel brings along.
 
-Used by ``__main__`` and ``rungateway``. The surprise: a package that runs from a clone of the
-repository takes the clone's own build before an installed one, so that both are of one version.
+Used by ``__main__`` and ``rungateway``. A package that runs from a clone of the repository takes
+the clone's own build before an installed one, so that both are of one version.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Finds the dev server of a project's frontend by its package.json.
 
-The surprise: a package.json is no frontend yet. Tailwind has one; and in a Django project whose
-templates load scripts from Vite (django-vite) the server has a folder, and the pages are Django's.
+A package.json is no frontend yet. Tailwind has one; and in a Django project whose templates load
+scripts from Vite (django-vite) the server has a folder, and the pages are Django's.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The project's views of ``@gatepost.socket``, as routes of gateway.toml.
 
-``draft`` writes them, a check compares them with what is there. The surprise: a URL's converter is
-a segment in braces, whatever it takes; what is no such path has no route.
+``draft`` writes them, a check compares them with what is there. A URL's converter is a segment in
+braces, whatever it takes; what is no such path has no route.
 """
 
 import re

@@ -1,7 +1,7 @@
 """Which static files are Django's, where a frontend serves below STATIC_URL, too.
 
-``draft`` asks. The surprise: create-react-app has its whole bundle below ``/static/``, and Vite can
-be configured so. Of a prefix that both serve, Django gets only the folders that its finders have.
+``draft`` asks. create-react-app has its whole bundle below ``/static/``, and Vite can be configured
+so. Of a prefix that both serve, Django gets only the folders that its finders have.
 """
 
 from collections.abc import Iterator

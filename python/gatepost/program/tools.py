@@ -1,7 +1,7 @@
 """The dev servers that frontends are made with: where they listen, and what they build.
 
-``frontend`` looks a project's up. The surprise: where the browser finds the socket of hot reloading
-is decided by the server, and webpack's names its own port unless it is told not to.
+``frontend`` looks a project's up. Where the browser finds the socket of hot reloading is decided by
+the server, and webpack's names its own port unless it is told not to.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Keeps a gateway that cannot be reached from costing every request its time-out.
 
-``client`` asks it before each call. The surprise: after a pause exactly one caller tries, and the
-others go on skipping until that one has come back.
+``client`` asks it before each call. After a pause exactly one caller tries, and the others go on
+skipping until that one has come back.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """What happens to sockets when users and their groups change.
 
-``apps`` connects the receivers. The surprise: when a group changes, the gateway is given its name
-alone, since it knows which connections are in it: a hundred thousand members are one call. Only
-where the project's own function (``GROUPS``) decides who is in a group are the members named.
+``apps`` connects the receivers. When a group changes, the gateway is given its name alone, since it
+knows which connections are in it: a hundred thousand members are one call. Only where the project's
+own function (``GROUPS``) decides who is in a group are the members named.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """Signed HTTP calls to the gateway's internal listener.
 
 The HTTP backend, ``presence`` and the management commands call it. One kept-alive connection a
-thread and gateway, dropped after a fork. The surprise: after a failure calls are not even tried for
-a while (see ``breaker``), so that a gateway that is away costs requests nothing.
+thread and gateway, dropped after a fork. After a failure calls are not even tried for a while (see
+``breaker``), so that a gateway that is away costs requests nothing.
 """
 
 import http.client

@@ -1,8 +1,8 @@
 """What an operator does and wants to see the outcome of: the commands and the admin call this.
 
-The surprise: unlike ``notify`` and ``revoke`` nothing waits for a commit or goes through a backend,
-and a gateway that is away raises :class:`gatepost.GatewayError`. So does a test that has not chosen
-a gateway: nothing of it may reach real browsers.
+Unlike ``notify`` and ``revoke`` nothing waits for a commit or goes through a backend, and a gateway
+that is away raises :class:`gatepost.GatewayError`. So does a test that has not chosen a gateway:
+nothing of it may reach real browsers.
 """
 
 import uuid

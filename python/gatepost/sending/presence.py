@@ -1,7 +1,7 @@
 """``online``: how many connections users have, and how many listen to topics.
 
-The surprise: gateways that share a broker count for each other, and those that do not cannot know
-of each other; so of several answers the largest is taken, which is never a connection too many.
+Gateways that share a broker count for each other, and those that do not cannot know of each other;
+so of several answers the largest is taken, which is never a connection too many.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The target of a publication or a revocation, as the gateway's API names it.
 
-``publishing`` turns what the caller gave into an audience here. The surprise: a model instance
-that is no user is refused, because its primary key may well be that of some user.
+``publishing`` turns what the caller gave into an audience here. A model instance that is no user is
+refused, because its primary key may well be that of some user.
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """``Topic``: what a page listens to, by the name that gateway and page know it by.
 
-``targets`` takes it for a publication, ``answering`` for grants. The surprise: an object's name has
-a colon and a free one cannot have any, so whatever text a project makes names of, none of it is
-taken for an object's.
+``targets`` takes it for a publication, ``answering`` for grants. An object's name has a colon and a
+free one cannot have any, so whatever text a project makes names of, none of it is taken for an
+object's.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 """The header ``Gatepost-Signature``, by which gateway and Django know each other.
 
 ``client`` signs with it, ``trust`` verifies with it; ``src/web/signature.rs`` is the same thing
-in the gateway, and ``tests/signature_vectors.json`` binds both. The surprise: the MAC is compared
-before the time, so that a difference of the clocks can be told from a wrong secret.
+in the gateway, and ``tests/signature_vectors.json`` binds both. The MAC is compared before the
+time, so that a difference of the clocks can be told from a wrong secret.
 """
 
 import hashlib

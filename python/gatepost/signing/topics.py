@@ -2,8 +2,8 @@
 
 ``targets`` checks names here, ``answering`` makes tokens; the gateway reads them. docs/protocol.md,
 section 5, is the same in words, and ``tests/fixtures/topic_tokens.json`` binds both sides. The
-surprise: the text of a token does not name its user, only its MAC covers it. So a token made for
-another user looks like a forged one.
+text of a token does not name its user, only its MAC covers it. So a token made for another user
+looks like a forged one.
 """
 
 import hashlib

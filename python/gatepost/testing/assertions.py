@@ -1,8 +1,7 @@
 """``assertNotified`` and its siblings: they say what was sent instead.
 
-Plain functions, which ``GatepostTestMixin`` has as methods. The surprise: an expected frame is
-encoded first, as ``notify`` encodes it, so that dates, UUIDs and lazy texts compare as the browser
-would see them.
+Plain functions, which ``GatepostTestMixin`` has as methods. An expected frame is encoded first, as
+``notify`` encodes it, so that dates, UUIDs and lazy texts compare as the browser would see them.
 """
 
 import json

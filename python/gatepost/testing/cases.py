@@ -1,7 +1,7 @@
 """What a project's test classes inherit from.
 
-The surprise: they wrap ``run()`` and not ``setUp()``, so that a test class which overrides
-``setUp()`` without calling its parent's works all the same.
+These classes wrap ``run()`` and not ``setUp()``, so that a test class which overrides ``setUp()``
+without calling its parent's works all the same.
 """
 
 import sys

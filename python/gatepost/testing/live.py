@@ -2,9 +2,9 @@
 
 ``LiveGatewayTestCase`` and the fixture ``live_gateway`` run it. Everything it writes
 (configuration, secret, certificates) is in a folder that goes with it, and all its ports are free
-ones. The surprise: while it runs ``settings.GATEPOST`` names it, so that ``notify`` in the test as
-well as in the live server reaches it, after the commit; the transactional outbox is passed by,
-since a test that empties the database between its tests is what a gateway takes for a restored one.
+ones. While it runs ``settings.GATEPOST`` names it, so that ``notify`` in the test as well as in the
+live server reaches it, after the commit; the transactional outbox is passed by, since a test that
+empties the database between its tests is what a gateway takes for a restored one.
 """
 
 import atexit

@@ -1,9 +1,9 @@
 """``outbox``: what a test's code has notified, revoked and rechecked.
 
 In Django's test environment the locmem backend keeps all calls; this shows those of the test that
-runs. The surprise: a TestCase never commits, so what only the test's own transaction holds back
-counts as sent as soon as the test looks. What the project's code rolled back is gone, and what
-waits for its own ``atomic()`` still waits.
+runs. A TestCase never commits, so what only the test's own transaction holds back counts as sent as
+soon as the test looks. What the project's code rolled back is gone, and what waits for its own
+``atomic()`` still waits.
 """
 
 import json

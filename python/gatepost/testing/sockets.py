@@ -1,8 +1,8 @@
 """A WebSocket client for tests: the browser's side of the gateway.
 
 ``LiveGateway.connect`` makes it. The library ``websockets`` speaks the protocol
-(``pip install "gatepost[testing]"``). The surprise: nothing here waits for time to pass. What has
-been sent before a ping comes before its pong, so with the pong ``frames()`` is complete.
+(``pip install "gatepost[testing]"``). Nothing here waits for time to pass. What has been sent
+before a ping comes before its pong, so with the pong ``frames()`` is complete.
 """
 
 import itertools

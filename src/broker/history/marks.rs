@@ -1,8 +1,8 @@
 //! Moments of the history, one for each of many names, in bounded memory.
 //!
-//! Used for the last publication that an audience lost, and for topics that were taken from users. The surprise:
-//! names are kept as hashes. Two names with one hash share the later mark, and a name that was forgotten has the latest
-//! of all forgotten ones: a client may be told to fetch anew for nothing, never the other way round.
+//! Used for the last publication that an audience lost, and for topics that were taken from users. Names are kept as
+//! hashes. Two names with one hash share the later mark, and a name that was forgotten has the latest of all forgotten
+//! ones: a client may be told to fetch anew for nothing, never the other way round.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};

@@ -1,8 +1,8 @@
 //! The last publications of each audience, for clients that were away.
 //!
 //! Used by the broker under its lock. Bounded for each audience in number, and for all together in bytes and
-//! age. The surprise: it must know exactly what it has lost, so it remembers the last publication of each audience
-//! that is gone, also where nothing else of that audience is left.
+//! age. The history must know exactly what it has lost, so it remembers the last publication of each audience that
+//! is gone, also where nothing else of that audience is left.
 
 mod marks;
 mod shelf;

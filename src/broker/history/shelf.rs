@@ -1,7 +1,7 @@
 //! What one audience has had lately.
 //!
-//! Used by the history. The surprise: a shelf remembers the last that it lost, so whether anything is missing since
-//! a moment is one comparison.
+//! Used by the history. A shelf remembers the last that it lost, so whether anything is missing since a moment is
+//! one comparison.
 
 use std::collections::VecDeque;
 

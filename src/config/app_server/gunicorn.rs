@@ -1,6 +1,6 @@
 //! What gunicorn will make of its options: how many requests it does at once, and where it listens.
 //!
-//! The surprise: its file is Python, so what only that could say is not known.
+//! Its configuration file is Python, so what only that could say is not known.
 
 use std::path::Path;
 

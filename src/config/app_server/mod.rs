@@ -1,7 +1,7 @@
 //! What `gatepost run -- …` starts: the server that runs Django, at a Unix socket of the gateway's own.
 //!
-//! Read by `load` off the command line. The surprise: a server is known by the first word that is its
-//! name, so that `python -m gunicorn` and `ddtrace-run gunicorn` are gunicorn too.
+//! Read by `load` off the command line. A server is known by the first word that is its name, so that
+//! `python -m gunicorn` and `ddtrace-run gunicorn` are gunicorn too.
 
 mod gunicorn;
 mod words;

@@ -1,7 +1,7 @@
 //! The answers that are kept for slow clients, and which of them is cut off where no room is left.
 //!
-//! Filled by `store`. The surprise: of the address that has the most room the slowest answer goes, and
-//! never one that its client takes at a decent pace: an address with many slow answers gives way, not others.
+//! Filled by `store`. Of the address that has the most room the slowest answer goes, and never one that its
+//! client takes at a decent pace: an address with many slow answers gives way, not others.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

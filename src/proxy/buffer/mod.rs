@@ -2,7 +2,7 @@
 //! all and for one address.
 //!
 //! Made once by the composition root, used by `spool` for requests and by `store` for answers. The
-//! surprise: the space is counted before it is used, also that of a part still on its way.
+//! space is counted before it is used, also that of a part still on its way.
 
 mod kept;
 mod pieces;

@@ -1,8 +1,8 @@
 //! An answer's body, compressed while it comes.
 //!
-//! Polled by `flow`. The surprise: what an upstream sends in pieces leaves in pieces, since somebody may
-//! watch a page grow. Only where the length was said, so that the rest is under way, a moment is waited
-//! for it: a page that comes in three reads would else be cut into three, and longer for it.
+//! Polled by `flow`. What an upstream sends in pieces leaves in pieces, since a user may watch a page
+//! grow. Only where the length was said, so that the rest is under way, a moment is waited for it: a
+//! page that comes in three reads would else be cut into three, and longer for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

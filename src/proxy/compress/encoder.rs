@@ -1,8 +1,8 @@
 //! The three encoders, and how much memory they have together, of which one address has a share.
 //!
 //! Levels and windows were measured with 50 KiB of HTML: half to three times the CPU of zlib's level 1, and
-//! shorter than that. The surprise: a larger window or a higher level costs megabytes for each answer under way, and a page
-//! gains nothing from them.
+//! shorter than that. A larger window or a higher level costs megabytes for each answer under way, and a page gains
+//! nothing from them.
 
 use std::io::{self, Write};
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! Whether an answer is compressed, and what its fields then say.
 //!
-//! Called by `forward`. The surprise: it looks at the head alone, so that the answer to a HEAD request says
-//! what the one to a GET would.
+//! Called by `forward`. Only the head is looked at, so that the answer to a HEAD request says what the one
+//! to a GET would.
 
 use std::net::IpAddr;
 

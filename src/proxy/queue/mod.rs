@@ -2,8 +2,8 @@
 //! are known come first.
 //!
 //! Used by `forward` where there is a bound; [`Intercept`](super::intercept::Intercept) says whose a request is.
-//! `schedule` decides who is next, among the `lines` of those that wait. The surprise: a place is kept until the
-//! answer has ended, also where its client has left, for the upstream still works on it; so places are counted by clones.
+//! `schedule` decides who is next, among the `lines` of those that wait. A place is kept until the answer has ended,
+//! also where its client has left, for the upstream still works on it; so places are counted by clones.
 
 mod lines;
 mod refusal;

@@ -1,7 +1,7 @@
 //! Who gets the next place.
 //!
-//! Kept by [`RequestQueue`](super::RequestQueue) behind its lock; knows no time and wakes nobody, so that a test can ask
-//! it anything. The surprise: no place is ever kept free. The rules only say who is next where several wait.
+//! Kept by [`RequestQueue`](super::RequestQueue) behind its lock; knows no time and wakes no task, so that a test can
+//! ask it anything. No place is ever kept free. The rules only say who is next where several wait.
 
 use super::lines::Lines;
 use super::requester::Requester;

@@ -1,9 +1,9 @@
 //! An amount that accounts share: so much in all, and so much for one address.
 //!
 //! Permits at an upstream and the space for buffered bodies are given out here. Where nothing is left,
-//! a claim waits: of an address its oldest claim is served first, so that what has begun can end. The
-//! surprise: claims that have a part each and all wait for more would wait for ever; the youngest of
-//! them gives way then.
+//! a claim waits: of an address its oldest claim is served first, so that what has begun can end.
+//! Claims that have a part each and all wait for more would wait for ever; the youngest of them gives
+//! way then.
 
 mod ledger;
 

@@ -1,8 +1,8 @@
 //! The part of an answer that its client has not taken yet: in memory, then in a file without a name.
 //!
-//! `pump` fills it, `download` empties it. The surprise: it is never so full that nothing moves. With
-//! no room left, one part at a time passes through, at the client's speed; and while others wait for
-//! the upstream that this holds, slow answers are cut off to make room.
+//! `pump` fills it, `download` empties it. The store is never so full that nothing moves. With no
+//! room left, one part at a time passes through, at the client's speed; and while others wait for the
+//! upstream that this holds, slow answers are cut off to make room.
 
 mod state;
 

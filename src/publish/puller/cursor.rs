@@ -1,8 +1,8 @@
 //! How far this gateway got in the transactional outbox, kept in a small file.
 //!
-//! Used by the puller. The surprise: each item's number is written when it was taken, without waiting
-//! for the disk, and the disk is waited for once a page. What was written survives the end of the
-//! process however it comes (`kill -9` too); only a machine that loses its power can forget a page.
+//! Used by the puller. Each item's number is written when it was taken, without waiting for the disk,
+//! and the disk is waited for once a page. What was written survives the end of the process however
+//! it comes (`kill -9` too); only a machine that loses its power can forget a page.
 
 use std::fmt::{self, Write as _};
 use std::fs::{self, File, TryLockError};

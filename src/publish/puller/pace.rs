@@ -1,8 +1,7 @@
 //! When the puller asks again.
 //!
-//! The surprise: after a wake it asks at once, but it rests at least as long as the last pull took, so
-//! that however many commits there are, one gateway occupies one of Django's workers half of the time
-//! at most.
+//! After a wake it asks at once, but it rests at least as long as the last pull took, so that however
+//! many commits there are, one gateway occupies one of Django's workers half of the time at most.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! One answer of Django's outbox view: from JSON text to items.
 //!
-//! Used by the puller. The surprise: an item that makes no sense is an item all the same, refused when
-//! its turn comes; only without its number would the whole page be worthless.
+//! Used by the puller. An item that makes no sense is an item all the same, refused when its turn
+//! comes; only without its number would the whole page be worthless.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};

@@ -1,7 +1,7 @@
 //! Django's outbox view, and how it is asked.
 //!
-//! Used by the puller. The surprise: the gateway says how large a frame may be here, so that one that
-//! is larger comes as a note of it, and can never be in the way of those behind it.
+//! Used by the puller. The gateway says how large a frame may be here, so that one that is larger
+//! comes as a note of it, and can never be in the way of those behind it.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

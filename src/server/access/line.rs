@@ -1,7 +1,7 @@
 //! How a request is told in a line, and what of it never is: the values of its query, its cookies, its
 //! `Authorization`, who is logged in.
 //!
-//! The surprise: what a client wrote is cut where it is long, and cannot begin a line of its own.
+//! What a client wrote is cut where it is long, and cannot begin a line of its own.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

@@ -1,8 +1,8 @@
 //! The access log: one line a request, where `log.access` asks for it.
 //!
 //! A record is made by `dispatch` and `plain` when a request comes, goes into the body of its answer, and is
-//! written when that ends. The surprise: it is written by being dropped, so that a request whose client
-//! left before the answer has its line too.
+//! written when that ends: by being dropped, so that a request whose client left before the answer has its
+//! line too.
 
 mod line;
 mod writer;

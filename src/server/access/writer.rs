@@ -1,7 +1,7 @@
 //! Where lines of the access log go: stdout, or a file that is reopened when it is asked for.
 //!
-//! Opened and spawned by the composition root. The surprise: no request waits for a line to be written; where
-//! a disk or a reader is too slow, lines are lost, and counted.
+//! Opened and spawned by the composition root. No request waits for a line to be written; where a disk or a
+//! reader is too slow, lines are lost, and counted.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

@@ -1,7 +1,7 @@
 //! What a batch asks, and what it says: the JSON of both.
 //!
-//! Used by `batch_view`. The surprise: an item that was not reached, or that the project's code failed over, spoils
-//! nothing for the others.
+//! Used by `batch_view`. An item that was not reached, or that the project's code failed over, spoils nothing for
+//! the others.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

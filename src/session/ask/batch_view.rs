@@ -1,8 +1,8 @@
 //! The batch view: up to 500 sessions, or sessions and paths, judged by one request.
 //!
-//! Used by `client`. The surprise: a project need not have one. Whatever is no batch answer (404, a page, a
-//! refusal) means that sessions are asked for one by one for a while, see `offer`; only the auth view's own
-//! answer is ever taken for a diagnosis.
+//! Used by `client`. A project need not have one. Whatever is no batch answer (404, a page, a refusal)
+//! means that sessions are asked for one by one for a while, see `offer`; only the auth view's own answer
+//! is ever taken for a diagnosis.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! Finds out what is wrong from a response that is no judgement.
 //!
 //! Used by `meaning`. The table follows what Django 4.2 to 6.1, gunicorn and uvicorn were seen to answer
-//! for each mistake. The surprise: nothing of a response is quoted but what a DEBUG page says first and
-//! the path of a redirect, without its query.
+//! for each mistake. Nothing of a response is quoted but what a DEBUG page says first and the path of a
+//! redirect, without its query.
 
 mod redirect;
 

@@ -1,8 +1,8 @@
 //! What is known to be wrong just now, logged once.
 //!
-//! Written after every call to Django, read by the developer's pages. The surprise: a good answer mends
-//! everything but what concerns others only: another host name, anonymous visitors behind a
-//! login-required middleware, a browser with too many cookies.
+//! Written after every call to Django, read by the developer's pages. A good answer mends everything
+//! but what concerns others only: another host name, anonymous visitors behind a login-required
+//! middleware, a browser with too many cookies.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

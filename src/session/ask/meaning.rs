@@ -1,9 +1,9 @@
 //! What the response to an auth call means.
 //!
-//! Used by `auth_view`, also for the views of sockets' paths, which may refuse. The surprise: only a clean JSON answer, 401 and 403 can mean "anonymous"; a
-//! redirect, a page or a broken answer is a fault with a diagnosis (Django 4.2 to 6.1 give each of them
-//! for a different mistake in the project). But what may mend itself is no fault: a server error, a page
-//! that says when it comes back.
+//! Used by `auth_view`, also for the views of sockets' paths, which may refuse. Only a clean JSON answer, 401 and 403
+//! can mean "anonymous"; a redirect, a page or a broken answer is a fault with a diagnosis (Django 4.2 to 6.1 give each
+//! of them for a different mistake in the project). But what may mend itself is no fault: a server error, a page that
+//! says when it comes back.
 
 use http::{HeaderMap, StatusCode, header};
 

@@ -1,7 +1,7 @@
 //! What is wrong where the view of a socket's path gives no judgement.
 //!
-//! Used by `meaning`. The surprise: the table of `diagnose` tells what went wrong there too; only what it says of
-//! the auth view is said anew.
+//! Used by `meaning`. The table of `diagnose` tells what went wrong there too; only what it says of the auth view
+//! is said anew.
 
 use crate::session::ask::response::{AskedView, Response};
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind};

@@ -1,7 +1,7 @@
 //! When a Django that could not be reached is asked again.
 //!
-//! Used by `scheduler`. The surprise: one call that takes too long is no outage while others are answered,
-//! so that a single session whose judgement hangs holds up nobody else.
+//! Used by `scheduler`. One call that takes too long is no outage while others are answered, so that a
+//! single session whose judgement hangs holds up no other.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! One call's way: to Django, into leases, and to the handshakes that wait.
 //!
-//! A task of its own, spawned by `scheduler`. The surprise: whatever becomes of the task, its turn comes free
-//! and its questions end, because both are dropped with it.
+//! A task of its own, spawned by `scheduler`. Whatever becomes of the task, its turn comes free and its
+//! questions end, because both are dropped with it.
 
 use std::sync::Arc;
 use std::time::Instant;

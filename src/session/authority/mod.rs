@@ -1,8 +1,8 @@
 //! Says who a session is: from a lease, or by asking Django.
 //!
-//! Called by `socket` for each handshake, and by `live` to ask again. The surprise: it never waits
-//! by itself. What has to be asked becomes a [`PendingVerdict`], which the caller awaits before or after it has
-//! accepted the client.
+//! Called by `socket` for each handshake, and by `live` to ask again. The authority never waits by itself. What
+//! has to be asked becomes a [`PendingVerdict`], which the caller awaits before or after it has accepted the
+//! client.
 
 pub(in crate::session) mod backoff;
 pub(in crate::session) mod batcher;

@@ -1,7 +1,7 @@
 //! The questions that wait for their turn, and which of them is next.
 //!
-//! Kept by `scheduler` under one lock. The surprise: a flight that nobody waits for any more stays until its
-//! turn comes, or until so many wait that it is worth looking at all: leaving costs nothing.
+//! Kept by `scheduler` under one lock. A flight that no handshake waits for any more stays until its turn
+//! comes, or until so many wait that it is worth looking at all: leaving costs nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

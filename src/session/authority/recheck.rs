@@ -1,8 +1,7 @@
 //! Asks again for sessions that are connected: in batches, and only when no handshake waits.
 //!
-//! Called by `live`, through the authority. The surprise: nothing is tried twice here.
-//! While Django is away each session gets that for an answer at once, and its keeper decides how long
-//! it may go on.
+//! Called by `live`, through the authority. Nothing is tried twice here. While Django is away each
+//! session gets that for an answer at once, and its keeper decides how long it may go on.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,8 @@
 //! The handshakes that wait for Django's judgement, and the task that asks.
 //!
 //! The authority puts questions here and waits; [`Scheduler::run`] decides with `batcher` and `backoff` what is
-//! asked next, and hands each call to a task of its own. The surprise: tabs of one session wait for one
-//! question, and an answer is a lease before its question ends, so that the next handshake finds one or
-//! the other.
+//! asked next, and hands each call to a task of its own. Tabs of one session wait for one question, and an
+//! answer is a lease before its question ends, so that the next handshake finds one or the other.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! One question that is under way to Django, and those who wait for its answer.
 //!
-//! Made and ended by `scheduler`. The surprise: a flight has no owner. It goes on as long as anything waits
-//! for it, even when the handshake that began it has left, and is given up when the last one has.
+//! Made and ended by `scheduler`. A flight has no owner. It goes on as long as anything waits for it, even
+//! when the handshake that began it has left, and is given up when the last one has.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,8 +1,7 @@
 //! How many clients may wait for Django's judgement at once, in all and from one address.
 //!
-//! Asked by the handshake before it waits. The surprise: none is turned away for waiting long, only
-//! for being one too many; a client on this machine is probably a proxy for many, and counts in all
-//! only.
+//! Asked by the handshake before it waits. None is turned away for waiting long, only for being one
+//! too many; a client on this machine is probably a proxy for many, and counts in all only.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A map that holds so many entries and no more.
 //!
-//! Used for leases. The surprise: what was put first goes first, and what was put again since then
-//! gets a second round; reading an entry records nothing.
+//! Used for leases. What was put first goes first, and what was put again since then gets a second
+//! round; reading an entry records nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;

@@ -1,9 +1,9 @@
 //! Leases survive a restart of the gateway, in a file that only the next gateway can read, once.
 //!
-//! The composition root loads the [`LeaseFile`] at the start and saves it at the end. The surprise: the file
-//! is gone before a byte of it is believed. It holds keyed hashes instead of cookies, is
-//! encrypted and authenticated with a key made of the secret, and says when it was written: a copy that
-//! somebody puts back later is as old as that.
+//! The composition root loads the [`LeaseFile`] at the start and saves it at the end. The file is gone
+//! before a byte of it is believed. It holds keyed hashes instead of cookies, is encrypted and authenticated
+//! with a key made of the secret, and says when it was written: a copy that is put back later is as old as
+//! that.
 
 use std::collections::HashSet;
 use std::fs;

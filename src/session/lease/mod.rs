@@ -1,8 +1,8 @@
 //! Leases: answers that are relied upon for a while without asking Django again.
 //!
 //! The authority looks here before it asks, and keeps what it was answered; the edge grants what came
-//! on an ordinary response. The surprise: the hub is asked at each use whether a lease was revoked, so
-//! that a revocation has nothing to do with leases.
+//! on an ordinary response. The hub is asked at each use whether a lease was revoked, so that a
+//! revocation has nothing to do with leases.
 
 pub(in crate::session) mod cache;
 pub(in crate::session) mod entry;

@@ -1,8 +1,8 @@
 //! One part of all leases: by session. A session has a few ways of being shown, and a user has a share.
 //!
-//! Used by `lease`. The surprise: a session has more than one lease where further cookies matter, or more
-//! than one host; but its client can make up as many of both as it likes. So what one session, or one user
-//! with many, has kept never pushes out what is kept of others.
+//! Used by `lease`. A session has more than one lease where further cookies matter, or more than one host;
+//! but its client can make up as many of both as it likes. So what one session, or one user with many, has
+//! kept never pushes out what is kept of others.
 
 use std::collections::HashMap;
 use std::sync::Arc;

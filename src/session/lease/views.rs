@@ -1,7 +1,7 @@
 //! What views said of sessions: relied upon for their very path alone.
 //!
-//! Called by the authority. The surprise: each answer is told to the hub, too, which knows by it since when a client may
-//! hear what it has.
+//! Called by the authority. Each answer is told to the hub, too, which knows by it since when a client may hear what it
+//! has.
 
 use std::time::Instant;
 

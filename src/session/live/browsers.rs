@@ -1,6 +1,6 @@
 //! What browsers say of themselves, stored once for all sessions that share it.
 //!
-//! Used by `table`. The surprise: a `User-Agent` alone is as large as all else of a session.
+//! Used by `table`. A `User-Agent` alone is as large as all else of a session.
 
 use std::collections::HashSet;
 use std::net::IpAddr;

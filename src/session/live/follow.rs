@@ -1,8 +1,8 @@
 //! What follows from a response that changes the session's cookie, or perhaps another one of its name.
 //!
-//! Called by `django` and `socket`. The surprise: what only may be about this session closes nothing and
-//! refuses nothing; Django, which knows whether the session still lives, is asked once. Whether a signed
-//! cookie is still in the browser Django cannot know: then the browser is told to come back with what it has.
+//! Called by `django` and `socket`. What only may be about this session closes nothing and refuses nothing;
+//! Django, which knows whether the session still lives, is asked once. Whether a signed cookie is still in
+//! the browser Django cannot know: then the browser is told to come back with what it has.
 
 use std::sync::Arc;
 use std::time::Duration;

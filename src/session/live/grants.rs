@@ -1,8 +1,8 @@
 //! Asks Django again about what connections listen to: the views that let them; tokens: see `token_grants`.
 //!
-//! Used by `rechecks` for sessions, and run by `revalidate` for visitors and for what ends by itself. The surprise:
-//! each pair of a session and a path is asked about once, however many tabs listen by it; and "nobody is logged in"
-//! is believed a moment later only, since the session may have got another cookie meanwhile.
+//! Used by `rechecks` for sessions, and run by `revalidate` for visitors and for what ends by itself. Each pair of
+//! a session and a path is asked about once, however many tabs listen by it; and "nobody is logged in" is believed
+//! a moment later only, since the session may have got another cookie meanwhile.
 
 use std::collections::HashMap;
 use std::sync::Arc;

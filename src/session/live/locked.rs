@@ -1,7 +1,7 @@
 //! The table under its lock, together with the hub: what happens to a session happens to its connections.
 //!
-//! Made by [`LiveSessions`](super::LiveSessions). The surprise: the lock is held from looking a session up to
-//! the end of what follows from it in the hub, so that no connection joins in between and is missed.
+//! Made by [`LiveSessions`](super::LiveSessions). The lock is held from looking a session up to the end of
+//! what follows from it in the hub, so that no connection joins in between and is missed.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

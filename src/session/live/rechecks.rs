@@ -1,8 +1,8 @@
 //! Asking Django again because something happened, and acting upon what it says.
 //!
-//! Called by `lifecycle` and `revalidate`. The surprise: an answer counts only when it was asked for after
-//! what happened. So what happens while a question is under way is asked about once more, and what happens in
-//! bursts when it is calm, never each time.
+//! Called by `lifecycle` and `revalidate`. An answer counts only when it was asked for after what happened.
+//! So what happens while a question is under way is asked about once more, and what happens in bursts when it
+//! is calm, never each time.
 
 use std::sync::Arc;
 use std::time::Duration;

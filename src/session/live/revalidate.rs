@@ -1,9 +1,9 @@
 //! Asks Django again about live sessions, about all of them within `auth.revalidate`, and about each when its
 //! time is over: it may have got more meanwhile.
 //!
-//! Run by `lifecycle`. The surprise: nothing is planned for a session. The row always has the one first
-//! that Django was not asked about for longest, and the pace only says when the next batch
-//! leaves; so an outage or a crowd that comes at once never makes Django be asked faster.
+//! Run by `lifecycle`. Nothing is planned for a session. The row always has the one first that Django was not
+//! asked about for longest, and the pace only says when the next batch leaves; so an outage or a crowd that
+//! comes at once never makes Django be asked faster.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! One session with connections here, whatever they are.
 //!
-//! Kept in `table`. The surprise: what is given out of it is a [`LiveSubject`], a question for Django and no
-//! session: by the time Django has answered, the session may have gone or changed.
+//! Kept in `table`. What is given out of it is a [`LiveSubject`], a question for Django and no session: by
+//! the time Django has answered, the session may have gone or changed.
 
 use std::sync::Arc;
 use std::time::SystemTime;

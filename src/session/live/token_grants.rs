@@ -1,7 +1,7 @@
 //! Asks Django again who may listen by tokens of their own.
 //!
-//! Called by `grants`, with the sessions that are asked about. The surprise: what Django denies, tokens from before that
-//! do not grant again, or a page would only have to send its token once more.
+//! Called by `grants`, with the sessions that are asked about. What Django denies, tokens from before that do not grant
+//! again, or a page would only have to send its token once more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;

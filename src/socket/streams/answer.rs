@@ -1,7 +1,7 @@
 //! From a request at a socket route to a stream.
 //!
 //! Called by the route where a client asks for events. The surprise: a browser comes back to a stream that ends, but
-//! gives up where it is answered an error. So who is to come back gets a stream that says when, and ends.
+//! gives up where it is answered an error. So a client that is to come back gets a stream that says when, and ends.
 
 use std::sync::Arc;
 use std::time::Instant;

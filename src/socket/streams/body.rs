@@ -1,8 +1,8 @@
 //! The body of a stream, which is the connection itself.
 //!
-//! Made where a stream begins, polled by hyper. The surprise: what a client does not take stays in the outbox,
-//! which closes one that falls behind, and `server` cuts a client off that takes nothing for
-//! `limits.write_timeout`; so nothing here waits for anybody.
+//! Made where a stream begins, polled by hyper. What a client does not take stays in the outbox, which closes
+//! one that falls behind, and `server` cuts a client off that takes nothing for `limits.write_timeout`; so
+//! nothing here waits for a client.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! What Django says of a stream that it hands over: the JSON of its answer, decoded once.
 //!
-//! Used by `hand_over` when the MAC holds. The surprise: it is an auth answer as well, so who a stream is for is read
+//! Used by `hand_over` when the MAC holds. A description is an auth answer as well, so who a stream is for is read
 //! where all such answers are.
 
 use std::time::{Duration, SystemTime};

@@ -1,8 +1,8 @@
 //! How a stream is written: as events (SSE, `text/event-stream`) or as lines of JSON.
 //!
-//! Used by the body. The surprise: an event's data is cut into lines at each line feed, carriage return and pair of
-//! both, which is how its reader puts it together; what JSON has of these between its values becomes a space
-//! where a line may hold only one.
+//! Used by the body. An event's data is cut into lines at each line feed, carriage return and pair of both, which
+//! is how its reader puts it together; what JSON has of these between its values becomes a space where a line may
+//! hold only one.
 
 use std::fmt::Write as _;
 use std::time::Duration;

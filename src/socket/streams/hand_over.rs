@@ -1,7 +1,7 @@
 //! Responses that Django began and hands over: from its answer, which describes a stream, to the stream.
 //!
-//! Called by `server` with the answers of Django's that say so. The surprise: Django's answer is read to its end first,
-//! which frees its worker and its turn; whatever is wrong with it, its JSON is for nobody else.
+//! Called by `server` with the answers of Django's that say so. Django's answer is read to its end first, which frees
+//! its worker and its turn; whatever is wrong with it, its JSON never reaches the client.
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -1,7 +1,7 @@
 //! Why the gateway cannot go on with an answer of Django's, and what its client is told.
 //!
-//! Made by `hand_over` and what it uses. The surprise: a client that met a limit is told so, as at a socket route; all
-//! else is a mistake between gateway and Django, and the log says which.
+//! Made by `hand_over` and what it uses. A client that met a limit is told so, as at a socket route; all else is a
+//! mistake between gateway and Django, and the log says which.
 
 use http::StatusCode;
 

@@ -1,8 +1,8 @@
 //! Connections that are responses: the same frames over the same hub, without a WebSocket.
 //!
 //! `answer` takes a request at a socket route from its checks to a response, whose `body` is the connection and
-//! writes in a `form`; `return_time` says when a client is to come back. The surprise: there is no task.
-//! hyper asks the body for more when its client takes it, and drops it when the client has left.
+//! writes in a `form`; `return_time` says when a client is to come back. There is no task. hyper asks the body
+//! for more when its client takes it, and drops it when the client has left.
 
 mod answer;
 mod body;

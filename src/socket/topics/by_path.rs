@@ -1,7 +1,7 @@
 //! Subscriptions by path that one connection has under way: one is asked about, a few more wait.
 //!
-//! Kept by the connection, polled beside its socket, so that they end with it. The surprise: the answer is acted
-//! upon by the connection itself, when who it is and what was revoked meanwhile is known.
+//! Kept by the connection, polled beside its socket, so that they end with it. The answer is acted upon by the
+//! connection itself, when who it is and what was revoked meanwhile is known.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

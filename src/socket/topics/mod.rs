@@ -1,8 +1,8 @@
 //! Lets connections listen to topics, by tokens and by what views say, and tells them what came of it.
 //!
-//! The handshake brings tokens of its query and the word of its path's view, the connection those of messages. The
-//! surprise: both are judged before, but a topic is heard and its answer queued while nothing is published (see the broker), so that
-//! no frame comes before the word that announces it, and none after the one that ends it.
+//! The handshake brings tokens of its query and the word of its path's view, the connection those of messages. Both are
+//! judged before, but a topic is heard and its answer queued while nothing is published (see the broker), so that no
+//! frame comes before the word that announces it, and none after the one that ends it.
 
 mod by_path;
 #[cfg(fuzzing)]

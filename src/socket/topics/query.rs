@@ -1,7 +1,7 @@
 //! What of a handshake's query is for the gateway: `?topic=<token>`, `?position=<position>` and `?welcome=1`.
 //!
-//! Used by the handshake, first of all. The surprise: only values of these forms are taken, and
-//! then they are gone from the query; whatever else a view calls so is its own.
+//! Used by the handshake, first of all. Only values of these forms are taken, and then they are gone from the
+//! query; whatever else a view calls so is its own.
 
 use std::fmt;
 

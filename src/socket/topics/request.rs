@@ -1,7 +1,7 @@
 //! What a client asks of the gateway itself: `{"gatepost":"subscribe",…}` and `unsubscribe`.
 //!
-//! Used by the connection for messages that are no ping. The surprise: a malformed request is answered, as a
-//! malformed token is; only a message that is not for the gateway at all closes.
+//! Used by the connection for messages that are no ping. A malformed request is answered, as a malformed
+//! token is; only a message that is not for the gateway at all closes.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,8 @@
 //! What proxies say of a request: read where one is trusted, and nowhere else.
 //!
 //! Made by the composition root, asked by `server` for each request, before a client's claims are
-//! removed from it. The surprise: lists are read from the right, where the nearest proxy writes; what
-//! stands further left than the first address that is not trusted was written by anybody.
+//! removed from it. Lists are read from the right, where the nearest proxy writes; what stands
+//! further left than the first address that is not trusted was written by anybody.
 
 mod elements;
 mod hop;
