@@ -115,7 +115,16 @@ mod tests {
         fs::write(path("two"), "2").unwrap();
         symlink("one", path("link")).unwrap();
         let identity = |name: &str| Look::At(FileIdentity::of(&fs::metadata(path(name)).unwrap()));
-        let first = look(&path("link"));
+        // The kernel forgets what nobody uses when memory is short, and does not find what it has while another
+        // process renames something.
+        let look_again = |name: &str| {
+            let mut looks = (0..10_000).map(|_| {
+                fs::metadata(path(name)).unwrap();
+                look(&path(name))
+            });
+            looks.find(|seen| *seen != Look::Nothing)
+        };
+        let first = look_again("link").unwrap();
         if first == Look::Unable {
             // Then the time decides.
             return;
@@ -123,7 +132,7 @@ mod tests {
         assert_eq!(first, identity("one"));
         symlink("two", path("other")).unwrap();
         fs::rename(path("other"), path("link")).unwrap();
-        assert_eq!(look(&path("link")), identity("two"));
+        assert_eq!(look_again("link"), Some(identity("two")));
         fs::remove_file(path("two")).unwrap();
         assert_eq!(look(&path("link")), Look::Nothing);
         assert_eq!(look(&path("one/more")), Look::Nothing);
