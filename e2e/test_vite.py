@@ -19,13 +19,21 @@ def edit(site, name, old, new):
     file = site.www / name
     text = file.read_text()
     assert old in text
+    changed = text.replace(old, new).encode()
     before = len(site.vite.lines)
+
+    def save():
+        # In one piece: a watcher that looks between a truncation and what is written then sends an
+        # empty file, and overlooks the rest.
+        with file.open("r+b", buffering=0) as saved:
+            saved.write(changed)
+            saved.truncate()
 
     def noticed():
         return any("hmr update" in line or "reload" in line for line in site.vite.lines[before:])
 
     for _ in range(10):
-        file.write_text(text.replace(old, new))
+        save()
         with contextlib.suppress(AssertionError):
             wait_until(noticed, "Vite notices the change", patience=2)
             return
