@@ -12,7 +12,7 @@ SIDE_BY_SIDE = MAKE="$(MAKE)" scripts/side-by-side
 
 .DEFAULT_GOAL := test
 .NOTPARALLEL:
-.PHONY: demo test compiled installed fmt fmt-check lint deny unit it python e2e conformance picture bench fuzz \
+.PHONY: demo test suites compiled installed fmt fmt-check lint deny unit it python e2e conformance picture bench fuzz \
 	fuzz-beside doc build wheel rust
 
 demo: rust
@@ -21,12 +21,16 @@ demo: rust
 	@exec python3 demo/run.py $(if $(DEV),--dev) \
 		$(if $(PORT),--port $(PORT)) $(if $(HTTP_PORT),--http-port $(HTTP_PORT))
 
-# Programs and packages come while the compiler works on both cores. The tests mostly wait, for programs and for time
-# to pass: they run side by side, and the fuzzing on what they leave of one core.
+# Programs and packages come while the compiler works on both cores; the fuzzing has what the tests leave of one.
 test: fmt-check
 	@$(SIDE_BY_SIDE) "lint deny doc compiled" installed
-	@$(SIDE_BY_SIDE) "unit it python" e2e fuzz-beside
+	@$(SIDE_BY_SIDE) suites fuzz-beside
 	@echo "all green"
+
+# Rust's and the package's tests mostly wait, for time to pass and for programs. Browsers need both cores.
+suites:
+	@$(SIDE_BY_SIDE) "unit it" python
+	@$(MAKE) --no-print-directory e2e
 
 # All that the tests need, so that none of them waits for cargo's lock.
 compiled: build
