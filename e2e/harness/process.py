@@ -85,8 +85,8 @@ class Process:
         if self._popen.poll() is None:
             self._popen.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                # Longer than the gateway gives a server that it runs: nothing else ends that.
-                self._popen.wait(timeout=30)
+                # Longer than the gateway gives what is under way (30 s), and then its server.
+                self._popen.wait(timeout=60)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._popen.wait()
