@@ -8,6 +8,9 @@
 # Node.js where scripts/install-node.sh had to bring its own.
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
+# What is released is what is tested; `lint` also looks at the program without it.
+FEATURES = --features gatepost/otel
+
 SIDE_BY_SIDE = MAKE="$(MAKE)" scripts/side-by-side
 
 .DEFAULT_GOAL := test
@@ -34,7 +37,7 @@ suites:
 
 # All that the tests need, so that none of them waits for cargo's lock.
 compiled: build
-	cargo test --locked --no-run
+	cargo test --locked $(FEATURES) --no-run
 	fuzz/run --no-run
 
 installed:
@@ -55,8 +58,9 @@ fmt-check: rust
 # Debian's own Rust comes without clippy; everywhere else, and wherever CI is set, it must be there.
 lint: rust
 	$(if $(or $(CI),$(shell command -v cargo-clippy)),\
-	cargo clippy --locked --workspace --all-targets -- -D warnings,\
+	cargo clippy --locked --workspace --all-targets $(FEATURES) -- -D warnings,\
 	@echo "this Rust has no clippy: its lints are not checked here")
+	cargo check --locked
 
 # Licences, bans and sources, as deny.toml says. Installing it (cargo install cargo-deny) takes minutes.
 deny: rust
@@ -65,13 +69,13 @@ deny: rust
 	@echo "cargo-deny is not installed: licences and bans of dependencies are not checked here")
 
 unit: rust
-	cargo test --locked --lib --bins
+	cargo test --locked $(FEATURES) --lib --bins
 
 it: rust
 	@scripts/install-faketime.sh
 	@scripts/install-certutil.sh
 	@scripts/install-pebble.sh
-	cargo test --locked --test '*'
+	cargo test --locked $(FEATURES) --test '*'
 
 # Its tests run the gateway too, behind Django's live server.
 python: build
@@ -97,15 +101,15 @@ fuzz: rust
 	fuzz/run
 
 doc: rust
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked $(FEATURES) --no-deps
 
 build: rust
-	cargo build --locked
+	cargo build --locked $(FEATURES)
 
 # For this platform and every Python: the Django package and the gateway in one file, in python/dist/.
 wheel: rust
 	@scripts/install-python.sh
-	python/build-wheel --release --features jemalloc --out dist
+	python/build-wheel --release --features jemalloc,otel --out dist
 
 rust:
 	@scripts/install-rust.sh

@@ -29,6 +29,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
+
 use crate::admin::reload::{ReloadHandle, ReloadRequests};
 use crate::app_server::{Supervisor, SupervisorSettings};
 use crate::broker::PresenceTeller;
@@ -38,6 +40,7 @@ use crate::net::listener::ListenError;
 use crate::net::passed::PassedSocket;
 use crate::server::access::{AccessLog, AccessWriter};
 use crate::setting::Setting;
+use crate::telemetry::otel::Tracer;
 pub use ca_page::CaPageServer;
 pub use certificates::make_certificates;
 pub use error::StartError;
@@ -55,6 +58,9 @@ use whereabouts::Whereabouts;
 
 /// How long the last lines of the access log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How long the last spans may take to a collector.
+const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -208,6 +214,7 @@ impl Gateway {
         tracing::info!(connections = shared.hub.len(), "draining");
         let timeout = config.limits.drain_timeout;
         let spread = config.limits.drain_spread.min(timeout);
+        let tracer = shared.tracer.clone();
         let inheritance = Inheritance::of(config, shared);
         let survivors = inheritance.survey();
         let hub = Arc::clone(&shared.hub);
@@ -226,8 +233,17 @@ impl Gateway {
         }
         self.internal_drain.drain(Duration::ZERO).await;
         access_drain.drain(LAST_LINES).await;
+        send_last_spans(tracer).await;
         drop(self.whereabouts);
         left
+    }
+}
+
+/// The task that waits for it is not of a drain: those have ended.
+async fn send_last_spans(tracer: Tracer) {
+    if tracer.is_on() {
+        // It fails where it panics, and then the panic is logged.
+        let _ = spawn_blocking(move || tracer.end(LAST_SPANS)).await;
     }
 }
 

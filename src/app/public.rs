@@ -67,6 +67,7 @@ pub(super) fn dispatch(
         redirect,
         routes,
         metrics: Arc::clone(&shared.metrics),
+        tracer: shared.tracer.clone(),
         unrouted: unrouted(config),
         compression: CompressionPolicy {
             config: config.compression,

@@ -35,6 +35,7 @@ use crate::session::{
 };
 use crate::socket::{ConnectionLimits, LoginThrottle, Visitors};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otel::Tracer;
 use crate::web::hosts::Hosts;
 
 /// What several parts are made of. Cheap to clone.
@@ -54,6 +55,7 @@ pub(super) struct SharedParts {
     pub(super) encoders: Encoders,
     pub(super) queue: Option<RequestQueue>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) tracer: Tracer,
     pub(super) files: Arc<OpenFiles>,
     pub(super) operations: Operations,
     pub(super) places: SocketPlaces,
@@ -83,6 +85,7 @@ impl SharedParts {
         let ProcessHandles { drain, reloads } = handles;
         let secrets = secrets(config)?;
         let metrics = Arc::new(Metrics::default());
+        let tracer = Tracer::build(&config.otel, &metrics.spans);
         let naming = Arc::new(sessions::naming(config));
         let auth = sessions::auth_settings(config, &secrets, &naming);
         let hub = Arc::new(hub(config, auth.terms));
@@ -115,6 +118,7 @@ impl SharedParts {
             operations: operations(config, &metrics, reloads),
             places: SocketPlaces::new(&config.limits, &metrics),
             metrics,
+            tracer,
             files: Arc::new(OpenFiles::new(shares.files)),
             drain,
         })

@@ -19,8 +19,8 @@ use super::routes::Claims;
 use super::{
     AppCommand, AppServerConfig, AuthConfig, BufferingConfig, CertificateSource, CompressionConfig,
     Config, ConfigError, ConfigErrors, DeliveryConfig, DjangoConfig, Environment, FolderConfig,
-    FrontendConfig, HeadersConfig, Limits, LogConfig, LogFormat, Mode, OutboxConfig, PagesConfig,
-    ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
+    FrontendConfig, HeadersConfig, Limits, LogConfig, LogFormat, Mode, OtelConfig, OutboxConfig,
+    PagesConfig, ServerConfig, SocketConfig, TlsConfig, UpstreamRoute,
 };
 use crate::state_folder::StateFolder;
 
@@ -126,11 +126,7 @@ pub fn folder_of(path: &Path) -> PathBuf {
 fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Config {
     let mut claims = Claims::default();
     let tls = TlsConfig::read(document);
-    let usual = match tls.source {
-        CertificateSource::LocalCa { .. } => Mode::Dev,
-        CertificateSource::Files(_) => Mode::Production,
-    };
-    let (server, mode) = ServerConfig::read(document, usual);
+    let (server, mode) = ServerConfig::read(document, usual_mode(&tls));
     tls.check(document, &server);
     let frontend = FrontendConfig::read(document, &mut claims, &server);
     let app_server = app.map(|command| AppServerConfig::read(document, command));
@@ -163,6 +159,14 @@ fn read_sections(document: &mut Document<'_>, app: Option<&AppCommand>) -> Confi
         limits,
         outbox: OutboxConfig::read(document),
         log: LogConfig::read(document),
+        otel: OtelConfig::read(document.findings.environment),
+    }
+}
+
+fn usual_mode(tls: &TlsConfig) -> Mode {
+    match tls.source {
+        CertificateSource::LocalCa { .. } => Mode::Dev,
+        CertificateSource::Files(_) => Mode::Production,
     }
 }
 

@@ -31,6 +31,7 @@ mod log;
 mod network;
 mod networks;
 mod origin;
+mod otel;
 mod outbox;
 mod pages;
 mod pattern;
@@ -64,6 +65,7 @@ pub use limits::Limits;
 pub use listen::ListenAddress;
 pub use log::{AccessConfig, AccessFormat, AccessTo, AddressForm, LogConfig, LogFormat};
 pub use networks::Networks;
+pub use otel::OtelConfig;
 pub use outbox::OutboxConfig;
 pub use pages::PagesConfig;
 pub use proxies::{ClientAddress, ProxiesConfig};
@@ -119,6 +121,8 @@ pub struct Config {
     pub outbox: OutboxConfig,
     /// `[log]`
     pub log: LogConfig,
+    /// What OpenTelemetry's own variables say.
+    pub otel: OtelConfig,
 }
 
 /// What the gateway runs for.

@@ -47,9 +47,35 @@ impl TraceParent {
         })
     }
 
+    /// The place of a span of ours.
+    pub fn of_span(trace: u128, span: u64, is_sampled: bool) -> Self {
+        Self {
+            trace: TraceId(trace),
+            parent: span,
+            flags: if is_sampled { SAMPLED } else { 0 },
+        }
+    }
+
     /// The trace.
     pub fn trace(&self) -> TraceId {
         self.trace
+    }
+
+    /// The span that this is the place of.
+    pub fn span(&self) -> u64 {
+        self.parent
+    }
+
+    /// The flags that have a meaning, as the field has them.
+    pub fn flags(&self) -> u8 {
+        self.flags
+    }
+}
+
+impl TraceId {
+    /// Its number.
+    pub fn to_bits(self) -> u128 {
+        self.0
     }
 }
 

@@ -172,6 +172,12 @@ impl ForwardFailure {
         }
     }
 
+    /// For machines: what went wrong.
+    pub(super) fn code(&self) -> &'static str {
+        let (_, code, _) = self.class();
+        code
+    }
+
     fn class(&self) -> (StatusCode, &'static str, Option<u32>) {
         match self {
             Self::Refused { .. } => (StatusCode::BAD_GATEWAY, "upstream_refused", Some(2)),

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use super::answer_body::AnswerBody;
 use super::body_rate::BodyPace;
 use super::buffer::Buffering;
+use super::call_span::CallSpan;
 use super::compress::{self, Encoders};
 use super::detached::Intercepted;
 use super::download::Download;
@@ -86,9 +87,8 @@ impl Forwarder {
     /// A forwarder; tunnels it opens end with `drain`.
     pub fn new(settings: ForwardSettings, drain: DrainWatch) -> Self {
         let limit = settings.upstream.timeout();
-        let intercepted = settings
-            .intercept
-            .map(|intercept| Intercepted::new(intercept, limit, drain.clone()));
+        let intercept = settings.intercept;
+        let intercepted = intercept.map(|to| Intercepted::new(to, limit, drain.clone()));
         let pressure = Pressure::default();
         Self {
             local: LocalName::new(settings.upstream.first_address()),
@@ -157,13 +157,14 @@ impl Forwarder {
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
         let (parts, body) = request.into_parts();
-        let client = downstream.address;
-        let upload = self.receiver.receive(&parts, body, client).await?;
-        let request = self.rewritten(parts, upload, downstream);
+        let upload = self.receiver.receive(&parts, body, downstream.address);
+        let upload = upload.await?;
+        let mut request = self.rewritten(parts, upload, downstream);
         let (to, pressure) = (self.intercepted.as_ref(), &self.pressure);
         let place = Intercepted::place(to, request.headers(), downstream, pressure).await?;
         let _measured = downstream.upstream_time.begin();
-        self.send(request, place, downstream).await
+        let span = CallSpan::begin(&mut request, downstream, self.upstream_name());
+        span.ended(self.send(request, place, downstream).await)
     }
 
     async fn send(
@@ -223,13 +224,12 @@ impl Forwarder {
         connection: ResponseConnection,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
+        let at = || connection.pooled.label();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let at = connection.pooled.label();
-            return Err(ForwardFailure::UnaskedUpgrade { at });
+            return Err(ForwardFailure::UnaskedUpgrade { at: at() });
         }
         if !rewrite::is_plainly_framed(response.headers()) {
-            let at = connection.pooled.label();
-            return Err(ForwardFailure::BadFraming { at });
+            return Err(ForwardFailure::BadFraming { at: at() });
         }
         let idle_limit = liveness::idle_limit(response.headers(), self.upstream.timeout());
         let may_be_stored = liveness::may_be_stored(response.headers());
@@ -276,12 +276,13 @@ impl Forwarder {
         if self.kind == UpstreamKind::DevServer {
             rewrite::name_origin(request.headers_mut(), &self.local);
         }
+        let span = CallSpan::begin(&mut request, downstream, self.upstream_name());
         let handshake = Handshake {
             request,
             downstream: on_upgrade,
             request_id: downstream.request_id,
         };
-        tunnel::open(&self.upstream, handshake, &self.drain).await
+        span.ended(tunnel::open(&self.upstream, handshake, &self.drain).await)
     }
 
     fn rewritten(

@@ -12,6 +12,7 @@ mod answer_body;
 mod backend;
 mod body_rate;
 pub mod buffer;
+mod call_span;
 mod compress;
 mod concurrency;
 mod detached;

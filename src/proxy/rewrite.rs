@@ -224,6 +224,7 @@ mod tests {
             claimed: None,
             compression: None,
             upstream_time: UpstreamTime::default(),
+            tracer: crate::telemetry::otel::Tracer::default(),
         }
     }
 

@@ -5,7 +5,6 @@
 //! many Channels apps) do not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderValue, Request, Response};
 
@@ -15,17 +14,18 @@ use super::outcomes::OutcomeCounters;
 use super::own_answers::OwnAnswers;
 use super::redirect::Redirect;
 use super::request_limits::RequestLimits;
+use super::request_names::RequestNames;
+use super::request_span;
 use super::route::{Route, check_origin, not_found};
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
 use crate::admin::operations::OperationsGate;
-use crate::ids::{NodeId, RequestId, RequestName, TraceSource};
 use crate::proxy::route::RouteTable;
 use crate::session::Diagnoses;
 use crate::socket::{HandshakeError, SocketRoute};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::span;
+use crate::telemetry::otel::Tracer;
 use crate::web::admit::Admission;
 use crate::web::body::ResponseBody;
 use crate::web::client::Client;
@@ -36,7 +36,6 @@ use crate::web::problem::{Problem, ToProblem};
 use crate::web::render::{ResponseFormat, render};
 use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
 use crate::web::request_body::{BoxedRequest, RequestBody};
-use crate::web::trace;
 
 /// Answers the public listener.
 #[derive(Debug)]
@@ -49,9 +48,7 @@ pub struct Dispatch {
     routes: RouteTable<Arc<Route>>,
     pages: ErrorPages,
     access: Option<AccessLog>,
-    node: NodeId,
-    requests: AtomicU64,
-    traces: TraceSource,
+    names: RequestNames,
     outcomes: OutcomeCounters,
     shown: Option<Arc<Diagnoses>>,
     unrouted: Unrouted,
@@ -76,6 +73,8 @@ pub struct DispatchParts {
     pub routes: RouteTable<Arc<Route>>,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Makes spans.
+    pub tracer: Tracer,
     /// Remembers WebSockets that no route takes.
     pub unrouted: Unrouted,
     /// Judges which answers from behind the gateway may be compressed.
@@ -98,9 +97,7 @@ impl Dispatch {
             routes: parts.routes,
             pages,
             access: parts.access,
-            node: NodeId::random(),
-            requests: AtomicU64::new(1),
-            traces: TraceSource::random(),
+            names: RequestNames::new(parts.tracer),
             outcomes: OutcomeCounters::of(&parts.metrics),
             shown: None,
             unrouted: parts.unrouted,
@@ -118,15 +115,7 @@ impl Dispatch {
 
     /// A request comes, inside of its span.
     pub(super) fn begin(&self, request: &mut Request<RequestBody>, client: &Client) -> Tracked {
-        let sequence = self.requests.fetch_add(1, Ordering::Relaxed);
-        let trace = trace::named(request.headers_mut());
-        let name = RequestName {
-            id: RequestId::new(self.node, sequence),
-            trace: trace.unwrap_or_else(|| self.traces.trace(sequence)),
-        };
-        span::record("request_id", || name.id);
-        span::record("trace", || name.trace.trace());
-        let tracked = Tracked::named(name);
+        let tracked = self.names.name(request);
         match &self.access {
             Some(log) => tracked.logged(log, request, client),
             None => tracked,
@@ -234,9 +223,12 @@ impl Dispatch {
         client: Client,
         mut request: BoxedRequest,
     ) -> Response<ResponseBody> {
-        let tracked = self.begin(&mut request, &client);
+        let mut tracked = self.begin(&mut request, &client);
+        tracked
+            .span
+            .describe(|span| span.text("url.scheme", "https"));
         let asked = ResponseFormat::of(&request);
-        let response = match self.serve(&tracked, &client, request).await {
+        let response = match self.serve(&mut tracked, &client, request).await {
             Ok(answer) => answer,
             Err(problem) => {
                 let reader = Reader {
@@ -251,7 +243,7 @@ impl Dispatch {
 
     async fn serve(
         &self,
-        tracked: &Tracked,
+        tracked: &mut Tracked,
         client: &Client,
         mut request: BoxedRequest,
     ) -> Result<Response<ResponseBody>, Problem> {
@@ -275,7 +267,14 @@ impl Dispatch {
             claimed: admitted.claimed,
             compression: self.compression.terms(request.headers()),
             upstream_time: tracked.upstream_time(),
+            tracer: self.names.tracer(),
         };
+        tracked.span.describe(|span| {
+            // Looked up here as well, for a span alone.
+            if let Some(route) = self.routes.find(&admitted.path) {
+                request_span::routed(span, route, request.method(), &downstream.host);
+            }
+        });
         let shown = self.to_show(&mut request, &downstream.host);
         if shown.is_some() {
             // Nothing can stand behind a page that is compressed.

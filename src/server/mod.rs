@@ -22,6 +22,8 @@ pub mod plain;
 pub mod redirect;
 mod refusal;
 pub mod request_limits;
+mod request_names;
+mod request_span;
 mod rest;
 pub mod route;
 pub mod serve;

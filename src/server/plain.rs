@@ -55,7 +55,10 @@ impl Handler for PlainHttp {
             ToldScheme::Missing => self.complain(&client),
             ToldScheme::Other | ToldScheme::Untrusted => {}
         }
-        let tracked = self.origin.begin(&mut request, &client);
+        let mut tracked = self.origin.begin(&mut request, &client);
+        tracked
+            .span
+            .describe(|span| span.text("url.scheme", "http"));
         let mut response = self.origin.redirect.respond(&client, &request);
         self.dress(&mut response);
         self.origin.own.add_fields(&mut response);

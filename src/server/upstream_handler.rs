@@ -29,13 +29,18 @@ pub struct UpstreamHandler {
 }
 
 impl UpstreamHandler {
+    /// What people call it.
+    pub(super) fn name(&self) -> &str {
+        self.forwarder.upstream_name()
+    }
+
     /// Its answer.
     pub(super) async fn answer(
         &self,
         request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, Problem> {
-        span::record("upstream", || self.forwarder.upstream_name());
+        span::record("upstream", || self.name());
         // Boxed: the largest of the futures, and hyper keeps room for it per connection.
         Box::pin(self.exchange(request, downstream)).await
     }

@@ -9,23 +9,16 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 pub use super::certificate_metrics::CertificateMetrics;
+pub use super::history_metrics::HistoryMetrics;
 pub use super::labels::{
     CodeLabel, KindLabel, OutcomeLabel, PiggybackLabel, PlaceLabel, ReasonLabel, UpstreamName,
 };
 pub use super::outbox_metrics::OutboxMetrics;
 use super::series;
+pub use super::span_counters::SpanCounters;
 
 /// What is kept of requests and answers for slow clients, in bytes.
 pub type BufferedBytes = Family<PlaceLabel, Gauge>;
-
-/// What is kept of what was published, for clients that come back.
-#[derive(Clone, Debug, Default)]
-pub struct HistoryMetrics {
-    /// As `delivery.history_size` counts.
-    pub bytes: Gauge,
-    /// A publication counts once for each audience that it is kept for.
-    pub frames: Gauge,
-}
 
 /// The counters, `gatepost_…` in the exposition.
 #[derive(Debug, Default)]
@@ -88,6 +81,8 @@ pub struct Metrics {
     pub access_lines_lost: Counter,
     /// Requests that were sent to an upstream again, since a connection broke before an answer came.
     pub upstream_retries: Family<UpstreamName, Counter>,
+    /// Spans for a collector.
+    pub spans: SpanCounters,
 }
 
 impl Metrics {
@@ -198,6 +193,7 @@ impl Metrics {
             "Starts of Django's server after the first, where the gateway runs it",
             self.app_restarts.clone(),
         );
+        self.spans.register(r);
         r.register(
             "access_lines_lost",
             "Lines of the access log that could not be written",
@@ -276,22 +272,6 @@ impl Metrics {
             "diagnoses",
             "Calls to Django that gave no judgement, by what is wrong",
             self.diagnoses.clone(),
-        );
-    }
-}
-
-impl HistoryMetrics {
-    fn register(&self, registry: &mut Registry) {
-        let r = registry.sub_registry_with_prefix("history");
-        r.register(
-            "bytes",
-            "What is kept of what was published, as delivery.history_size counts",
-            self.bytes.clone(),
-        );
-        r.register(
-            "frames",
-            "How many publications are kept, each once for every audience",
-            self.frames.clone(),
         );
     }
 }

@@ -9,6 +9,7 @@ use http::HeaderValue;
 use super::compression_terms::CompressionTerms;
 use super::upstream_time::UpstreamTime;
 use crate::ids::{ConnectionId, RequestId, RequestName, TraceParent};
+use crate::telemetry::otel::Tracer;
 
 /// Where an admitted request comes from. All of it but `claimed` and `compression` is the gateway's own
 /// knowledge.
@@ -33,6 +34,8 @@ pub struct Downstream {
     pub compression: Option<CompressionTerms>,
     /// Measures, if somebody wants to know.
     pub upstream_time: UpstreamTime,
+    /// Makes spans of what is done for it.
+    pub tracer: Tracer,
 }
 
 /// What a request asks its connection to become.

@@ -2,7 +2,7 @@
 //!
 //! Read by `server` when a request comes; written by `proxy` and by who asks Django about a session.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Method};
 
 use crate::ids::TraceParent;
 
@@ -22,4 +22,18 @@ pub fn named(headers: &mut HeaderMap) -> Option<TraceParent> {
         headers.remove(TRACESTATE);
     }
     named
+}
+
+/// A method as spans have it. One that a client makes up is not told: a collector keeps each name.
+pub fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "_OTHER",
+    }
 }

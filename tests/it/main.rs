@@ -57,6 +57,7 @@ mod living;
 mod monitoring;
 mod one_process;
 mod operations;
+mod otel;
 mod outbox;
 mod overload;
 mod own_answers;

@@ -165,6 +165,7 @@ async fn answer(
         claimed: None,
         compression: None,
         upstream_time: crate::web::upstream_time::UpstreamTime::default(),
+        tracer: crate::telemetry::otel::Tracer::default(),
     };
     let answered = forwarder.forward(Box::new(request), &downstream).await;
     Ok(answered

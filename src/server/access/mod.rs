@@ -15,9 +15,11 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
+use super::request_span;
 use crate::ids::RequestName;
+use crate::telemetry::otel::TraceSpan;
 use crate::unix_time;
-use crate::web::body::{BodyError, ResponseBody};
+use crate::web::body::{BodyError, ResponseBody, Unending};
 use crate::web::client::Client;
 use crate::web::upstream_time::UpstreamTime;
 use line::{Ending, LoggedRequest};
@@ -26,10 +28,11 @@ pub use writer::{AccessLog, AccessLogError, AccessWriter};
 /// The status of a request whose client left before its answer; nginx's.
 const CLIENT_LEFT: u16 = 499;
 
-/// A request that is answered here, and its record where there is an access log.
+/// A request that is answered here, its span, and its record where there is an access log.
 #[derive(Debug)]
 pub(super) struct Tracked {
     pub(super) name: RequestName,
+    pub(super) span: TraceSpan,
     record: Option<Box<AccessRecord>>,
 }
 
@@ -46,8 +49,9 @@ struct AccessRecord {
 
 impl Tracked {
     /// One without a record.
-    pub(super) fn named(name: RequestName) -> Self {
-        Self { name, record: None }
+    pub(super) fn named(name: RequestName, span: TraceSpan) -> Self {
+        let record = None;
+        Self { name, span, record }
     }
 
     /// Begins its record.
@@ -71,8 +75,15 @@ impl Tracked {
         record.map_or_else(UpstreamTime::default, |record| record.upstream_time.clone())
     }
 
-    /// The answer, which keeps the record until it has ended.
-    pub(super) fn answered(self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+    /// The answer, which keeps the record and the span until it has ended; of one without an end of its own, the span
+    /// ends with the head.
+    pub(super) fn answered(mut self, response: Response<ResponseBody>) -> Response<ResponseBody> {
+        let status = response.status();
+        self.span
+            .describe(|span| request_span::answered(span, status));
+        let ends = response.extensions().get::<Unending>().is_none();
+        let span = Some(self.span).filter(|span| ends && span.is_recorded());
+        let response = response.map(|body| body.keeping(span));
         let Some(mut record) = self.record else {
             return response;
         };

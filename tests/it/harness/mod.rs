@@ -24,6 +24,8 @@ pub mod answer;
 pub mod api;
 pub mod browser;
 pub mod clock;
+#[cfg(feature = "otel")]
+pub mod collector;
 pub mod django;
 pub mod events;
 pub mod frontend;

@@ -42,6 +42,16 @@ impl Process {
         .await
     }
 
+    /// Starts it with these variables.
+    pub async fn start_knowing(setup: Setup, variables: &[(&str, &str)]) -> Self {
+        let knowing = |binary: &Path| {
+            let mut command = Command::new(binary);
+            command.envs(variables.iter().copied());
+            command
+        };
+        Self::start_by(setup, knowing).await
+    }
+
     /// Starts it in a shell that may have no more than this many open files.
     pub async fn start_with_descriptors(setup: Setup, most: u32) -> Self {
         Self::start_by(setup, |binary| {
