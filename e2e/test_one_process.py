@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -87,18 +88,21 @@ def test_workers_are_restarted_at_sighup_and_no_request_fails(server, start):
             while not done.is_set():
                 answers.append(browser.get(PAGE).status_code)
 
-    people = [threading.Thread(target=ask) for _ in range(4)]
+    with ThreadPoolExecutor() as pool:
+        people = [pool.submit(ask) for _ in range(4)]
+        try:
+            for _ in range(2):
+                reload(site, answers)
+        finally:
+            done.set()
     for person in people:
-        person.start()
-    try:
-        for _ in range(2):
-            reload(site, answers)
-    finally:
-        done.set()
-        for person in people:
-            person.join()
+        person.result()  # Raises what went wrong.
 
     assert set(answers) == {200}
+    # Workers that left in the middle have left no connection behind that the end would wait for.
+    site.gateway.signal(signal.SIGTERM)
+    assert site.gateway.wait() == 0
+    assert "is over, what was left is cut off" not in site.gateway.output()
 
 
 def reload(site, answers):

@@ -4,7 +4,8 @@
 //! read a request's body (a refused upload); the next write then fails, and hyper would give up with the
 //! answer unread. And where a client has left, our half is ended ([`OurHalf`]): a server that looks at its
 //! connection stops, one that does not (WSGI) has its answer read all the same. Nothing is written
-//! afterwards, but the read side always comes to an end, with the answer or without.
+//! afterwards, but the read side always comes to an end, with the answer or without; then writing fails, since
+//! hyper does not let go of a connection before it has written what it had.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -20,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(super) struct ReadAfterEnd<S> {
     stream: S,
     writing: Writing,
+    /// Nothing more comes: all was read, or reading failed.
+    is_read: bool,
     half: OurHalf,
 }
 
@@ -58,6 +61,7 @@ impl<S> ReadAfterEnd<S> {
         Self {
             stream,
             writing: Writing::Possible,
+            is_read: false,
             half,
         }
     }
@@ -71,9 +75,18 @@ impl<S> ReadAfterEnd<S> {
                 ) =>
             {
                 self.writing = Writing::Over;
-                Poll::Pending
+                self.wait_for_reader()
             }
             _ => written,
+        }
+    }
+
+    /// What is written after the end fails when the reader has all; hyper polls both sides of a connection.
+    fn wait_for_reader(&self) -> Poll<io::Result<usize>> {
+        if self.is_read {
+            Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
+        } else {
+            Poll::Pending
         }
     }
 }
@@ -89,7 +102,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for ReadAfterEnd<S> {
             // Neither TCP nor a Unix socket has to wait for it, and one that is broken is found by reading.
             let _ = Pin::new(&mut self.stream).poll_shutdown(context);
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.is_read |= match &read {
+            Poll::Ready(Ok(())) => buffer.filled().len() == before,
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
+        read
     }
 }
 
@@ -100,7 +120,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAfterEnd<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.writing == Writing::Over {
-            return Poll::Pending;
+            return self.wait_for_reader();
         }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.judge(written)
@@ -112,7 +132,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ReadAfterEnd<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.writing == Writing::Over {
-            return Poll::Pending;
+            return self.wait_for_reader();
         }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.judge(written)
@@ -149,7 +169,66 @@ mod tests {
         let mut said = String::new();
         ours.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "no");
+        // Who waits to write the rest would wait for ever.
+        let written = poll_immediate(ours.write(b"more")).await;
+        assert_eq!(written.unwrap().unwrap_err().kind(), ErrorKind::BrokenPipe);
     }
+
+    /// A connection whose other side has left, which is seen when it is written to.
+    #[derive(Default)]
+    struct BreaksAtWrite {
+        is_broken: bool,
+        reader: AtomicWaker,
+    }
+
+    impl AsyncRead for BreaksAtWrite {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            self.reader.register(context.waker());
+            if self.is_broken {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            }
+        }
+    }
+
+    impl AsyncWrite for BreaksAtWrite {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.is_broken = true;
+            self.reader.wake();
+            Poll::Ready(Err(ErrorKind::BrokenPipe.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_breaks_at_a_request_ends_with_it() {
+        let stream = ReadAfterEnd::new(BreaksAtWrite::default(), OurHalf::default());
+        let io = hyper_util::rt::TokioIo::new(stream);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        let request = http::Request::new(String::new());
+        let answered = sender.send_request(request);
+        let both = futures_util::future::join(answered, connection);
+        let both = tokio::time::timeout(std::time::Duration::from_mins(1), both);
+        let (answered, _) = both.await.expect("both end");
+        assert!(answered.is_err());
+    }
+
     #[tokio::test]
     async fn whose_half_is_ended_still_hears_the_answer() {
         let (ours, mut theirs) = tokio::io::duplex(64);
