@@ -22,6 +22,7 @@ mod sessions;
 mod shared;
 mod site;
 mod surroundings;
+mod upstreams;
 mod watch;
 mod whereabouts;
 

@@ -20,7 +20,7 @@ use crate::proxy::StreamedPaths;
 use crate::proxy::forward::{ForwardSettings, Forwarder, UpstreamKind};
 use crate::proxy::intercept::Intercept;
 use crate::proxy::route::RouteTable;
-use crate::proxy::upstream::{Upstream, UpstreamSettings};
+use crate::proxy::upstream::Upstream;
 use crate::publish::piggyback::Piggyback;
 use crate::server::by_permission::FilesByPermission;
 use crate::server::route::Route;
@@ -48,13 +48,6 @@ struct BehindUpstreams {
     streams: Arc<HandedOver>,
 }
 
-/// What requests are forwarded to.
-struct Destination<'a> {
-    name: &'a str,
-    addresses: &'a [UpstreamAddress],
-    kind: UpstreamKind,
-}
-
 impl Routes<'_> {
     pub(super) fn table(&self) -> RouteTable<Arc<Route>> {
         let parts = Arc::new(self.socket_parts());
@@ -67,30 +60,15 @@ impl Routes<'_> {
     }
 
     fn prefixes(&self, behind: &BehindUpstreams) -> Vec<(String, Arc<Route>)> {
-        let config = self.config;
-        let forward = |name: &str, addresses: &[UpstreamAddress], kind| {
-            self.upstream(
-                behind,
-                &Destination {
-                    name,
-                    addresses,
-                    kind,
-                },
-            )
-        };
-        let django = forward("django", &config.django.upstream, UpstreamKind::Django);
-        let rest = match &config.frontend {
-            None => Arc::clone(&django),
-            Some(FrontendConfig::Upstream(addresses)) => {
-                let kind = match config.mode {
-                    Mode::Dev => UpstreamKind::DevServer,
-                    Mode::Production => UpstreamKind::Plain,
-                };
-                forward("frontend", addresses, kind)
-            }
-            Some(FrontendConfig::Build { root, fallback }) => {
+        let (config, upstreams) = (self.config, &self.shared.upstreams);
+        let forward = |to: &Upstream, kind| self.upstream(behind, to, kind);
+        let django = forward(&upstreams.django, UpstreamKind::Django);
+        let rest = match (&config.frontend, &upstreams.frontend) {
+            (Some(FrontendConfig::Build { root, fallback }), _) => {
                 self.folder("/", root, Some(fallback))
             }
+            (_, Some(frontend)) => forward(frontend, frontend_kind(config.mode)),
+            (_, None) => Arc::clone(&django),
         };
         let mut prefixes = vec![
             (RESERVED.to_owned(), Arc::new(Route::Reserved)),
@@ -102,9 +80,8 @@ impl Routes<'_> {
             prefixes.push((path.clone(), Arc::clone(&django)));
         }
         prefixes.extend(config.files.iter().map(|served| self.served(served)));
-        for further in &config.upstreams {
-            let route = forward(&further.path, &further.upstream, UpstreamKind::Plain);
-            prefixes.push((further.path.clone(), route));
+        for (route, upstream) in config.upstreams.iter().zip(&upstreams.further) {
+            prefixes.push((route.path.clone(), forward(upstream, UpstreamKind::Plain)));
         }
         prefixes
     }
@@ -117,9 +94,9 @@ impl Routes<'_> {
         (served.path.clone(), route)
     }
 
-    fn upstream(&self, behind: &BehindUpstreams, to: &Destination<'_>) -> Arc<Route> {
+    fn upstream(&self, behind: &BehindUpstreams, to: &Upstream, kind: UpstreamKind) -> Arc<Route> {
         Arc::new(Route::Upstream(UpstreamHandler {
-            forwarder: self.forwarder(to),
+            forwarder: self.forwarder(to, kind),
             files: Arc::clone(&behind.files),
             streams: Arc::clone(&behind.streams),
         }))
@@ -142,19 +119,11 @@ impl Routes<'_> {
         }
     }
 
-    fn forwarder(&self, to: &Destination<'_>) -> Forwarder {
-        let (config, shared, kind) = (self.config, self.shared, to.kind);
-        let settings = UpstreamSettings {
-            name: to.name.to_owned(),
-            addresses: to.addresses.to_vec(),
-            connect_timeout: config.limits.upstream_connect_timeout,
-            timeout: config.limits.upstream_timeout,
-            hold: config.django.hold,
-            retries: shared.metrics.retries_of(to.name),
-        };
+    fn forwarder(&self, to: &Upstream, kind: UpstreamKind) -> Forwarder {
+        let (config, shared) = (self.config, self.shared);
         let intercept = (kind == UpstreamKind::Django).then(|| self.edge());
         let settings = ForwardSettings {
-            upstream: Upstream::new(settings, shared.drain.clone()),
+            upstream: to.clone(),
             kind,
             body_size: config.limits.body_size,
             body_timeout: config.limits.body_timeout,
@@ -242,6 +211,13 @@ impl Routes<'_> {
             drain: shared.drain.clone(),
             logged: OncePerKey::new(MOST_KINDS),
         }
+    }
+}
+
+fn frontend_kind(mode: Mode) -> UpstreamKind {
+    match mode {
+        Mode::Dev => UpstreamKind::DevServer,
+        Mode::Production => UpstreamKind::Plain,
     }
 }
 

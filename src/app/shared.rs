@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::addresses::OwnAddresses;
 use super::error::StartError;
 use super::sessions;
+use super::upstreams::Upstreams;
 use crate::admin::maintenance::Maintenance;
 use crate::admin::operations::Operations;
 use crate::admin::pause::Pause;
@@ -43,6 +44,7 @@ use crate::web::hosts::Hosts;
 pub(super) struct SharedParts {
     pub(super) secrets: Secrets,
     pub(super) hosts: Arc<Hosts>,
+    pub(super) upstreams: Upstreams,
     pub(super) hub: Arc<Hub>,
     pub(super) broker: Arc<Broker>,
     pub(super) intake: Arc<Intake>,
@@ -90,20 +92,13 @@ impl SharedParts {
         let auth = sessions::auth_settings(config, &secrets, &naming);
         let hub = Arc::new(hub(config, auth.terms));
         let authority = authority(&auth, &hub, &metrics)?;
-        let parts = LifecycleParts {
-            live: Arc::new(LiveSessions::new(Arc::clone(&hub))),
-            asker: Arc::clone(&authority) as _,
-            leases: Arc::clone(authority.leases()),
-            hub: Arc::clone(&hub),
-            drain: drain.clone(),
-        };
-        let settings = sessions::lifecycle_settings(config);
-        let lifecycle = Arc::new(Lifecycle::new(settings, parts));
+        let lifecycle = Arc::new(lifecycle(config, &hub, &authority, &drain));
         let broker = Arc::new(broker(&config.delivery, &hub, &metrics));
         let intake = intake(config, &broker, &lifecycle, &metrics);
         Ok(Self {
             secrets,
             hosts: Arc::new(hosts(&config.server, OwnAddresses::of(config).now())),
+            upstreams: Upstreams::first(config, &metrics, &drain),
             naming,
             authority,
             lifecycle,
@@ -137,6 +132,7 @@ impl SharedParts {
         Ok(Self {
             secrets: secrets(next)?,
             hosts: Arc::new(hosts(&next.server, own)),
+            upstreams: self.upstreams.next(next, &self.metrics, &self.drain),
             intake: intake(next, &self.broker, &self.lifecycle, &self.metrics),
             naming,
             queue: queue.map(|new| self.queue.clone().unwrap_or(new)),
@@ -159,6 +155,22 @@ impl SocketPlaces {
         self.connections.adopt(ConnectionLimits::places(limits));
         self.visitors.adopt(Visitors::places(limits));
     }
+}
+
+fn lifecycle(
+    config: &Config,
+    hub: &Arc<Hub>,
+    authority: &Arc<Authority>,
+    drain: &DrainWatch,
+) -> Lifecycle {
+    let parts = LifecycleParts {
+        live: Arc::new(LiveSessions::new(Arc::clone(hub))),
+        asker: Arc::clone(authority) as _,
+        leases: Arc::clone(authority.leases()),
+        hub: Arc::clone(hub),
+        drain: drain.clone(),
+    };
+    Lifecycle::new(sessions::lifecycle_settings(config), parts)
 }
 
 fn intake(

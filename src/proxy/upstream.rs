@@ -28,7 +28,7 @@ const PAUSES: ExponentialBackoff = ExponentialBackoff {
     jitter: 0.0,
 };
 /// What an upstream needs to know.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamSettings {
     /// What people call it: `django`, `frontend`, a route's path.
     pub name: String,
@@ -40,8 +40,6 @@ pub struct UpstreamSettings {
     pub timeout: Duration,
     /// How long a request waits while nobody listens.
     pub hold: Duration,
-    /// Counts requests that are sent again.
-    pub retries: Counter,
 }
 
 /// A server behind the gateway. Cheap to clone.
@@ -53,6 +51,7 @@ pub struct Upstream {
 #[derive(Debug)]
 struct UpstreamInner {
     settings: UpstreamSettings,
+    retries: Counter,
     backends: Vec<Backend>,
     next: AtomicUsize,
     limit: ConcurrencyLimit,
@@ -79,8 +78,8 @@ pub(super) struct PooledConnection {
 }
 
 impl Upstream {
-    /// An upstream without connections yet.
-    pub fn new(settings: UpstreamSettings, drain: DrainWatch) -> Self {
+    /// An upstream without connections yet; `retries` counts the requests that are sent to it again.
+    pub fn new(settings: UpstreamSettings, retries: Counter, drain: DrainWatch) -> Self {
         let backends = settings
             .addresses
             .iter()
@@ -90,12 +89,18 @@ impl Upstream {
         Self {
             shared: Arc::new(UpstreamInner {
                 settings,
+                retries,
                 backends,
                 next: AtomicUsize::new(0),
                 limit: ConcurrencyLimit::new(),
                 drain,
             }),
         }
+    }
+
+    /// What it was made of.
+    pub fn settings(&self) -> &UpstreamSettings {
+        &self.shared.settings
     }
 
     pub(super) fn name(&self) -> &str {
@@ -249,7 +254,7 @@ impl Upstream {
 
     /// A request is sent again.
     pub(super) fn count_retry(&self) {
-        self.shared.settings.retries.inc();
+        self.shared.retries.inc();
     }
 
     /// Whose permit it is among several addresses.

@@ -408,6 +408,27 @@ async fn an_upstream_that_is_gone_is_asked_no_more() {
 }
 
 #[tokio::test]
+async fn connections_to_upstreams_that_stay_are_kept() {
+    let (old, chat) = (django("page").await, Server::start().await);
+    chat.answers(
+        "/chat/",
+        Answer::ok("chat").header("keep-alive", "timeout=60"),
+    );
+    let in_front_of = |django| Gateway::in_front_of(django).upstream("/chat/", &chat);
+    let gateway = in_front_of(&old).start().await;
+    let browser = gateway.browser();
+    assert_eq!(browser.get("/chat/").await.text(), "chat");
+
+    let new = django("new").await;
+    gateway.reloaded(&in_front_of(&new)).await;
+    assert_eq!(browser.get("/page/").await.text(), "new");
+    assert_eq!(browser.get("/chat/").await.text(), "chat");
+
+    assert_eq!(chat.connections(), 1);
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn another_secret_in_its_file_is_read_and_sockets_are_still_found() {
     let django = django("page").await;
     let of = |secrets: [&str; 2]| {

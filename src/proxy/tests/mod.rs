@@ -86,10 +86,9 @@ impl Setup {
             connect_timeout: Duration::from_secs(2),
             timeout: self.timeout,
             hold: self.hold,
-            retries: self.retries.clone(),
         };
         let settings = ForwardSettings {
-            upstream: Upstream::new(settings, drain.clone()),
+            upstream: Upstream::new(settings, self.retries.clone(), drain.clone()),
             kind: self.kind,
             body_size: self.body_size,
             body_timeout: self.body_timeout,
