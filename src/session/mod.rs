@@ -33,7 +33,6 @@ pub use answer::{Answer, AnswerError, GrantedTopics};
 pub use ask::auth_view::{AuthSettings, LARGEST_ANSWER};
 pub use ask::batch::{TopicAnswer, TopicQuestion};
 pub use ask::client::Reachability;
-pub use ask::diagnose::refused_signature;
 pub use ask::diagnoses::Diagnoses;
 pub use authority::verdict::{LetIn, LoggedIn, Verdict};
 pub use authority::{Authority, NextAuthority, PendingVerdict};

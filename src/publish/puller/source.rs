@@ -12,10 +12,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use super::cursor::Cursor;
 use crate::config::{AuthUrl, UpstreamAddress};
 use crate::secret::Secrets;
-use crate::session::refused_signature;
 use crate::upcall::{
     BoundedBody, Call, CallError, ClientError, ClientSettings, DjangoAddress, DjangoClient,
-    NoAnswer,
+    NoAnswer, SignatureRefusal,
 };
 
 /// Longer than `SQLite` waits for another writer.
@@ -155,8 +154,8 @@ impl From<NoAnswer> for SourceError {
 }
 
 fn diagnosis(status: StatusCode, body: &[u8]) -> String {
-    if let Some(diagnosis) = refused_signature(body) {
-        return format!("it answered {status}: {}", diagnosis.remedy());
+    if let Some(refusal) = SignatureRefusal::read(body) {
+        return format!("it answered {status}: {}", refusal.remedy());
     }
     let hint = match status.as_u16() {
         403 => "something before the outbox view forbids the call; Django's log may say what",

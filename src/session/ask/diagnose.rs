@@ -7,10 +7,10 @@
 mod redirect;
 
 use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 
 use crate::session::ask::response::{Response, is_html, name_of, printable};
 use crate::session::diagnosis::{Diagnosis, DiagnosisKind};
+use crate::upcall::SignatureRefusal;
 
 /// What is wrong, where this is neither an answer nor "anonymous".
 pub(in crate::session) fn diagnose(response: &Response<'_>) -> Diagnosis {
@@ -143,8 +143,8 @@ fn basic_auth() -> Diagnosis {
 }
 
 fn forbidden(response: &Response<'_>) -> Diagnosis {
-    if let Some(diagnosis) = refused_signature(response.body) {
-        return diagnosis;
+    if let Some(refusal) = SignatureRefusal::read(response.body) {
+        return wrong_signature(refusal);
     }
     if contains(response.body, "CSRF") {
         return Diagnosis::new(
@@ -162,57 +162,25 @@ fn forbidden(response: &Response<'_>) -> Diagnosis {
     )
 }
 
-/// What is wrong where one of our views refuses a signature; `None` where this 403 is another.
-pub fn refused_signature(body: &[u8]) -> Option<Diagnosis> {
-    bad_signature(body).map(|refusal| wrong_signature(&refusal))
-}
-
-fn wrong_signature(refusal: &str) -> Diagnosis {
-    let Some(seconds) = seconds_in(refusal) else {
-        return Diagnosis::new(
+fn wrong_signature(refusal: SignatureRefusal) -> Diagnosis {
+    let (kind, title) = match refusal {
+        SignatureRefusal::WrongSecret => (
             DiagnosisKind::WrongSecret,
-            "Django refuses the signature: do both sides have the same secret?",
-            "Gateway and Django have different secrets, or something between them changes the path, \
-             Host or Gatepost-Address. Give both the same GATEPOST_SECRET \
-             (`django.secret_env`, `secret_file`) and restart both.",
-        );
+            "Django refuses the signature: do both sides have the same secret?".to_owned(),
+        ),
+        SignatureRefusal::WrongClock(seconds) => (
+            DiagnosisKind::WrongClock,
+            format!(
+                "Django refuses the signature: the clocks of gateway and Django differ by {seconds} s"
+            ),
+        ),
     };
-    Diagnosis::new(
-        DiagnosisKind::WrongClock,
-        format!(
-            "Django refuses the signature: the clocks of gateway and Django differ by {seconds} s"
-        ),
-        format!(
-            "The clocks of gateway and Django differ by {seconds} s; 60 are allowed. Set both, for \
-             instance with NTP."
-        ),
-    )
-}
-
-/// What our view says about a clock: `… is 120 s behind …`. The number alone is taken.
-fn seconds_in(refusal: &str) -> Option<u64> {
-    if !refusal.contains("clock") {
-        return None;
-    }
-    let number = refusal.split(" s ").next()?.rsplit(' ').next()?;
-    number.parse().ok()
+    Diagnosis::new(kind, title, refusal.remedy())
 }
 
 /// Whether a 403 is a refused signature or CSRF token.
 pub(in crate::session) fn is_refused(body: &[u8]) -> bool {
-    contains(body, "CSRF") || bad_signature(body).is_some()
-}
-
-/// The detail of our view's refusal.
-fn bad_signature(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error: String,
-        #[serde(default)]
-        detail: String,
-    }
-    let refusal: Refusal = serde_json::from_slice(body).ok()?;
-    (refusal.error == "bad_signature").then_some(refusal.detail)
+    contains(body, "CSRF") || SignatureRefusal::read(body).is_some()
 }
 
 fn server_error(response: &Response<'_>) -> Diagnosis {
