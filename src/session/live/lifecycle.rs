@@ -16,7 +16,7 @@ use crate::ids::{ConnectionId, SessionDigest, UserId};
 use crate::publication::Audience;
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
-use crate::session::cookie::{SessionAt, SessionCookies};
+use crate::session::cookie::SessionCookies;
 use crate::session::live::doubts::Doubts;
 use crate::session::live::locked::Moving;
 use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
@@ -97,7 +97,7 @@ impl Lifecycle {
     /// Django took the cookie of this session away. Returns how many connections were closed.
     pub fn ended(&self, old: &SessionCookies, reason: &'static str) -> usize {
         let reason = CloseReason::SessionEnded(reason.into());
-        let known = self.acquaintance(old);
+        let known = self.parts.acquaintance(old);
         let close = |session| {
             if known == Acquaintance::Stranger {
                 self.parts.hub.refuse_stranger(session, &reason);
@@ -112,34 +112,50 @@ impl Lifecycle {
 
     /// Django put another session in the place of this one.
     pub(in crate::session) fn replaced(&self, old: &SessionCookies, by: Replacement) {
-        let Replacement { new, known, at } = by;
-        if new.cookies.is_same_session(old) {
-            return self.renewed(&new.cookies, None);
+        if by.new.cookies.is_same_session(old) {
+            return self.renewed(&by.new.cookies, None);
         }
-        let signed = old.is_signed();
-        let before = self.user_of(old, &new);
+        if old.is_signed() {
+            return self.rewritten(old, &by);
+        }
+        let Replacement { new, known, at } = by;
+        let before = self.parts.user_of(old, &new);
+        self.lift(&new.cookies);
+        self.supersede(old);
         let sockets = self.take_over(old, &new.cookies, at);
-        if let Some(user) = before.as_ref().filter(|_| !signed) {
+        if let Some(user) = &before {
             let user = Audience::User(user.clone());
             self.parts.hub.outdate(&user, at.into_std());
         }
         match known {
             Some(answer) => {
-                // Said of the change itself, so newer than it.
-                let asked = Instant::now();
-                self.parts
-                    .leases
-                    .grant(new.session(), &answer, asked.into_std());
-                self.rechecks.settle(&sockets, Ok(&answer), asked);
-                if !signed {
-                    self.rechecks.spawn_others(answer.user, &new.cookies, at);
-                }
+                self.record_answer(&new, &answer, &sockets);
+                self.rechecks.spawn_others(answer.user, &new.cookies, at);
             }
-            // It changes with every write, seldom for a login or a new password.
-            None if signed => self.rechecks.ask_when_calm(before),
             None if sockets.is_empty() && !self.concerns_others(before.as_ref()) => {}
             None => self.rechecks.spawn_takeover(sockets, new, at),
         }
+    }
+
+    /// Django wrote a signed session anew, as it does with every change in it: seldom for a login or a new
+    /// password. The old value stays good, since Django cannot take it back.
+    fn rewritten(&self, old: &SessionCookies, by: &Replacement) {
+        let before = self.parts.user_of(old, &by.new);
+        self.lift(&by.new.cookies);
+        let sockets = self.take_over(old, &by.new.cookies, by.at);
+        match &by.known {
+            Some(answer) => self.record_answer(&by.new, answer, &sockets),
+            None => self.rechecks.ask_when_calm(before),
+        }
+    }
+
+    /// Django said on the way who a session is that takes these over.
+    fn record_answer(&self, new: &AuthSubject, answer: &Answer, sockets: &[LiveSubject]) {
+        // Said of the change itself, so newer than it.
+        let asked = Instant::now();
+        let leases = &self.parts.leases;
+        leases.grant(new.session(), answer, asked.into_std());
+        self.rechecks.settle(sockets, Ok(answer), asked);
     }
 
     /// Django said on a page who a session is; its lease says so from now on.
@@ -226,65 +242,44 @@ impl Lifecycle {
         session.map_or_else(Box::default, |session| self.parts.live.bound_to(&session))
     }
 
-    /// The old session admits no handshake any more, unless it is signed, and the new one is good whatever
-    /// was said before. Gives the sessions of the old one.
+    /// This session admits no handshake any more.
+    fn supersede(&self, old: &SessionCookies) {
+        let ended = CloseReason::SessionEnded("session ended".into());
+        let of = self.parts.acquaintance(old);
+        for session in self.parts.digests(old) {
+            self.parts.hub.supersede(session, of, &ended);
+        }
+    }
+
+    /// This session is good, whatever was said before.
+    fn lift(&self, new: &SessionCookies) {
+        for session in self.parts.digests(new) {
+            self.parts.hub.lift(session);
+        }
+    }
+
+    /// Has the sockets of the old session be the new one's. Gives what Django is asked about them.
     fn take_over(
         &self,
         old: &SessionCookies,
         new: &SessionCookies,
         at: Instant,
     ) -> Vec<LiveSubject> {
-        let digests = self.parts.digests(new);
-        for session in &digests {
-            self.parts.hub.lift(*session);
-        }
         let Some(session) = self.parts.digest(old) else {
             return Vec::new();
         };
-        if !old.is_signed() {
-            let ended = CloseReason::SessionEnded("session ended".into());
-            let of = self.acquaintance(old);
-            for session in self.parts.digests(old) {
-                self.parts.hub.supersede(session, of, &ended);
-            }
-        }
         let renewal = Renewal {
             cookies: new.clone(),
-            digests,
+            digests: self.parts.digests(new),
             signed: old.is_signed().then_some(session),
             at,
         };
         self.parts.live.replace(&session, &renewal)
     }
 
-    /// Whether anything is known of a session, so that its end must not be forgotten.
-    fn acquaintance(&self, session: &SessionCookies) -> Acquaintance {
-        let known = |session| {
-            let live = &self.parts.live;
-            live.user_of(&session).is_some() || self.parts.leases.knows(&session)
-        };
-        if self.parts.digest(session).is_some_and(known) {
-            Acquaintance::Known
-        } else {
-            Acquaintance::Stranger
-        }
-    }
-
     /// Whether a user is connected here whose other session this might have been.
     fn concerns_others(&self, user: Option<&UserId>) -> bool {
         let hub = &self.parts.hub;
         user.map_or(!hub.is_empty(), |user| hub.online(user) > 0)
-    }
-
-    /// Whose session this is, as far as is known here.
-    fn user_of(&self, session: &SessionCookies, at: &AuthSubject) -> Option<UserId> {
-        let digest = self.parts.digest(session)?;
-        let live = self.parts.live.user_of(&digest);
-        live.or_else(|| {
-            self.parts.leases.user_of(SessionAt {
-                host: &at.host,
-                cookies: session,
-            })
-        })
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use super::LiveSessions;
 use super::asker::Asker;
-use crate::hub::Hub;
-use crate::ids::SessionDigest;
+use crate::hub::{Acquaintance, Hub};
+use crate::ids::{SessionDigest, UserId};
 use crate::net::drain::DrainWatch;
-use crate::session::cookie::SessionCookies;
+use crate::session::cookie::{SessionAt, SessionCookies};
 use crate::session::lease::Leases;
+use crate::session::question::AuthSubject;
 
 /// How live sessions are kept up to date.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,31 @@ impl LifecycleParts {
     /// The same under the secret and the one before.
     pub(super) fn digests(&self, cookies: &SessionCookies) -> Box<[SessionDigest]> {
         self.leases.digests(cookies)
+    }
+
+    /// Whose session this is, as far as is known here.
+    pub(super) fn user_of(&self, session: &SessionCookies, at: &AuthSubject) -> Option<UserId> {
+        let digest = self.digest(session)?;
+        let live = self.live.user_of(&digest);
+        live.or_else(|| {
+            self.leases.user_of(SessionAt {
+                host: &at.host,
+                cookies: session,
+            })
+        })
+    }
+
+    /// Whether anything is known of a session, so that its end must not be forgotten.
+    pub(super) fn acquaintance(&self, session: &SessionCookies) -> Acquaintance {
+        let known = |session| {
+            let live = &self.live;
+            live.user_of(&session).is_some() || self.leases.knows(&session)
+        };
+        if self.digest(session).is_some_and(known) {
+            Acquaintance::Known
+        } else {
+            Acquaintance::Stranger
+        }
     }
 
     /// Waits; false when the gateway goes away meanwhile.
