@@ -37,7 +37,7 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct ItemQueue {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<QueuedItem>,
     /// How many of these were missed.
     missed: usize,
     /// Of all others.
@@ -49,7 +49,7 @@ struct ItemQueue {
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct QueuedItem {
     item: Arc<Item>,
     /// Whether it was published while the client did not listen, and so counts for nothing.
     is_missed: bool,
@@ -100,7 +100,7 @@ impl Outbox {
         let fits = queue.counted() < limits.frames && queue.bytes + size <= limits.bytes;
         if fits {
             queue.bytes += size;
-            queue.waiting.push_back(Waiting {
+            queue.waiting.push_back(QueuedItem {
                 item: Arc::clone(item),
                 is_missed: false,
             });
@@ -120,7 +120,7 @@ impl Outbox {
         let mut queue = self.lock();
         if matches!(queue.end, End::Open) && !missed.is_empty() {
             queue.missed += missed.len();
-            let waiting = missed.into_iter().map(|item| Waiting {
+            let waiting = missed.into_iter().map(|item| QueuedItem {
                 item,
                 is_missed: true,
             });
@@ -250,7 +250,7 @@ impl ItemQueue {
     }
 
     /// Counts one that waits no more.
-    fn discount(&mut self, gone: &Waiting) {
+    fn discount(&mut self, gone: &QueuedItem) {
         if gone.is_missed {
             self.missed -= 1;
         } else {
@@ -266,7 +266,7 @@ impl ItemQueue {
 
     /// Drops the waiting item of `key`: a newer one takes its place at the end.
     fn conflate(&mut self, key: &str) {
-        let same = |waiting: &Waiting| waiting.item.key() == Some(key);
+        let same = |waiting: &QueuedItem| waiting.item.key() == Some(key);
         if let Some(old) = self
             .waiting
             .iter()

@@ -12,7 +12,7 @@ use http::{HeaderValue, Uri};
 use super::accept::HandshakeError;
 use super::outcome::{Outcome, Settled};
 use super::parts::Refusal;
-use super::pending_handshake::{Decision, Judging, PendingHandshake, SecondLook};
+use super::pending_handshake::{Decision, PendingHandshake, SecondLook, SettledFuture};
 use crate::ids::{RequestName, ViewTarget};
 use crate::session::{AuthError, PendingVerdict, Question, Verdict, keep_cookies};
 
@@ -34,7 +34,7 @@ impl PendingHandshake {
         let judging = parts.authority.judge(question);
         let judging = judging.map_err(HandshakeError::Crowded)?;
         // Boxed: it may outlive this handshake, and hyper keeps this one's place for every request.
-        let mut judging: Judging = Box::pin(self.judged(judging));
+        let mut judging: SettledFuture = Box::pin(self.judged(judging));
         match tokio::time::timeout(parts.authority.patience(), &mut judging).await {
             Ok(settled) => Ok(Decision::Now(settled)),
             Err(_) => Ok(Decision::Later(judging)),

@@ -31,7 +31,7 @@ use crate::session::{
 const EARLY: usize = 4096;
 
 /// A handshake that is judged, and what becomes of it.
-pub(super) type Judging = Pin<Box<dyn Future<Output = Settled> + Send>>;
+pub(super) type SettledFuture = Pin<Box<dyn Future<Output = Settled> + Send>>;
 
 /// A client that is judged.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ pub(super) struct SecondLook {
 }
 
 /// What Django tells a new connection first, and when it was asked.
-struct Told {
+struct FirstFrames {
     frames: Vec<Frame>,
     asked: Instant,
 }
@@ -89,7 +89,7 @@ struct Told {
 /// What becomes of a connection after its 101, where that is known.
 pub(super) enum Decision {
     Now(Settled),
-    Later(Judging),
+    Later(SettledFuture),
 }
 
 impl PendingHandshake {
@@ -173,11 +173,11 @@ impl PendingHandshake {
                 let joined = Attendance::Session(member);
                 let asked = found.asked;
                 let heard = found.listening.map(|listening| (listening, asked));
-                let told = Told {
+                let first = FirstFrames {
                     frames: found.frames,
                     asked,
                 };
-                let outcome = self.serve(joined, self.heard(heard), told);
+                let outcome = self.serve(joined, self.heard(heard), first);
                 ("accepted", outcome)
             }
             Err(reason @ CloseReason::Policy(_)) => {
@@ -208,11 +208,11 @@ impl PendingHandshake {
                 let joined = Attendance::Visitor(visit);
                 let asked = found.asked;
                 let heard = self.heard(Some((found.listening, asked)));
-                let told = Told {
+                let first = FirstFrames {
                     frames: found.frames,
                     asked,
                 };
-                ("visitor", self.serve(joined, heard, told))
+                ("visitor", self.serve(joined, heard, first))
             }
             Err(reason) => {
                 self.parts.log_close(&self.path, about.address, &reason);
@@ -221,16 +221,16 @@ impl PendingHandshake {
         }
     }
 
-    fn serve(&self, joined: Attendance, heard: Option<ViewGrant>, told: Told) -> Outcome {
+    fn serve(&self, joined: Attendance, heard: Option<ViewGrant>, first: FirstFrames) -> Outcome {
         let topics = &self.parts.topics;
         // What was published since Django was asked is news to who is told first what was true then.
-        let since = (!told.frames.is_empty()).then_some(told.asked);
+        let since = (!first.frames.is_empty()).then_some(first.asked);
         let mut greeting = topics.admit(
             joined.member(),
             &self.came.own,
             Entitlement { since, heard },
         );
-        greeting.items.extend(self.parts.first_frames(told.frames));
+        greeting.items.extend(self.parts.first_frames(first.frames));
         Outcome::Serve { joined, greeting }
     }
 
@@ -269,7 +269,7 @@ impl SocketParts {
 /// or `None` where it left.
 pub(super) async fn wait(
     stream: &mut (impl AsyncRead + Unpin),
-    mut judging: Judging,
+    mut judging: SettledFuture,
 ) -> Option<(Settled, Vec<u8>)> {
     let mut early = BytesMut::new();
     loop {
@@ -303,7 +303,7 @@ mod tests {
 
     use super::*;
 
-    fn soon() -> Judging {
+    fn soon() -> SettledFuture {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Outcome::Close(CloseReason::NotLoggedIn).into()

@@ -4,14 +4,14 @@
 //! age. The history must know exactly what it has lost, so it remembers the last publication of each audience that
 //! is gone, also where nothing else of that audience is left.
 
+mod audience_log;
 mod marks;
-mod shelf;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use audience_log::AudienceLog;
 use marks::Marks;
-use shelf::Shelf;
 
 use super::kept::{HistoryMark, Kept, KnownUpTo};
 use crate::ids::{TopicName, UserId};
@@ -51,15 +51,15 @@ impl Default for HistoryLimits {
 pub(super) struct History {
     limits: HistoryLimits,
     /// None is empty.
-    shelves: HashMap<Audience, Shelf>,
-    /// All that is on shelves, in order, and some that is not any more.
-    order: VecDeque<Place>,
-    /// How much is on shelves.
+    logs: HashMap<Audience, AudienceLog>,
+    /// All that is in logs, in order, and some that is not any more.
+    order: VecDeque<StoredAt>,
+    /// How much is in logs.
     kept: usize,
     /// For how many audiences those are kept that are kept for several.
     crowds: HashMap<u64, usize>,
     bytes: usize,
-    /// The last that audiences without a shelf lost.
+    /// The last that audiences without a log lost.
     floors: Marks,
     /// Of each topic, the last publication that is withheld from a user, or from all.
     cuts: Marks,
@@ -68,7 +68,7 @@ pub(super) struct History {
 
 /// Where a publication was put.
 #[derive(Debug)]
-struct Place {
+struct StoredAt {
     audience: Audience,
     mark: HistoryMark,
 }
@@ -77,7 +77,7 @@ impl History {
     pub(super) fn new(limits: HistoryLimits) -> Self {
         Self {
             limits,
-            shelves: HashMap::new(),
+            logs: HashMap::new(),
             order: VecDeque::new(),
             kept: 0,
             crowds: HashMap::new(),
@@ -127,9 +127,9 @@ impl History {
         self.forget_old(new.mark.at);
         while self.bytes > self.limits.bytes && self.forget_oldest() {}
         if self.order.len() > 2 * self.kept + 1024 {
-            let shelves = &self.shelves;
+            let logs = &self.logs;
             self.order.retain(|place| {
-                let theirs = shelves.get(&place.audience);
+                let theirs = logs.get(&place.audience);
                 theirs.is_some_and(|theirs| theirs.has(place.mark.sequence))
             });
         }
@@ -144,7 +144,7 @@ impl History {
 
     /// Loses all that is kept. Every client whose position is before this mark misses something.
     pub(super) fn clear_all(&mut self, mark: HistoryMark) {
-        self.shelves.clear();
+        self.logs.clear();
         self.order.clear();
         self.crowds.clear();
         (self.kept, self.bytes) = (0, 0);
@@ -172,7 +172,7 @@ impl History {
             self.pop(audience);
         }
         self.report();
-        match self.shelves.get(audience) {
+        match self.logs.get(audience) {
             Some(theirs) => theirs.floor(),
             None => self.floors.get(audience),
         }
@@ -184,7 +184,7 @@ impl History {
         audience: &Audience,
         known: KnownUpTo,
     ) -> impl Iterator<Item = &Kept> {
-        let theirs = self.shelves.get(audience);
+        let theirs = self.logs.get(audience);
         theirs
             .into_iter()
             .flat_map(move |theirs| theirs.after_known(known))
@@ -197,16 +197,16 @@ impl History {
     }
 
     fn place(&mut self, audience: &Audience, new: &Kept) {
-        let theirs = match self.shelves.get_mut(audience) {
+        let theirs = match self.logs.get_mut(audience) {
             Some(theirs) => theirs,
             None => self
-                .shelves
+                .logs
                 .entry(audience.clone())
-                .or_insert_with(|| Shelf::after(self.floors.get(audience))),
+                .or_insert_with(|| AudienceLog::after(self.floors.get(audience))),
         };
         let replaced = theirs.push(new);
         let mut beyond = theirs.len().saturating_sub(self.limits.each);
-        self.order.push_back(Place {
+        self.order.push_back(StoredAt {
             audience: audience.clone(),
             mark: new.mark,
         });
@@ -251,7 +251,7 @@ impl History {
 
     /// Gives up the oldest of an audience. Returns whether there was one.
     fn pop(&mut self, audience: &Audience) -> bool {
-        let Some(theirs) = self.shelves.get_mut(audience) else {
+        let Some(theirs) = self.logs.get_mut(audience) else {
             return false;
         };
         let oldest = theirs.pop();
@@ -259,7 +259,7 @@ impl History {
             if let Some(floor) = theirs.floor() {
                 self.floors.raise(audience, floor);
             }
-            self.shelves.remove(audience);
+            self.logs.remove(audience);
         }
         if let Some(oldest) = &oldest {
             self.release(oldest);
@@ -282,7 +282,7 @@ impl History {
     }
 
     fn oldest(&self, audience: &Audience) -> Option<HistoryMark> {
-        self.shelves.get(audience)?.oldest()
+        self.logs.get(audience)?.oldest()
     }
 
     fn is_old(&self, mark: Option<HistoryMark>, now: Instant) -> bool {

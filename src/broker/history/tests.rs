@@ -120,7 +120,7 @@ fn to_one_connection_nothing_is_kept() {
 }
 
 #[test]
-fn what_is_too_old_goes_and_the_floor_outlives_the_shelf() {
+fn what_is_too_old_goes_and_the_floor_outlives_the_log() {
     let mut stage = Stage::new(LIMITS);
     let (ann, bob) = (user("ann"), user("bob"));
     stage.say(&ann);
@@ -130,7 +130,7 @@ fn what_is_too_old_goes_and_the_floor_outlives_the_shelf() {
     stage.now += Duration::from_millis(1);
     // Reading looks at the clock as well.
     assert_eq!((stage.floor(&ann), stage.kept(&ann, 0)), (1, vec![]));
-    assert!(!stage.history.shelves.contains_key(&ann));
+    assert!(!stage.history.logs.contains_key(&ann));
     assert_eq!(stage.floor(&bob), 0);
     stage.now += MINUTE;
     stage.say(&user("eve"));
@@ -319,11 +319,11 @@ proptest! {
                 prop_assert_eq!(&kept, &expected);
                 prop_assert!(kept.len() <= limits.each);
             }
-            let lengths = stage.history.shelves.values().map(Shelf::len);
+            let lengths = stage.history.logs.values().map(AudienceLog::len);
             prop_assert_eq!(lengths.sum::<usize>(), stage.history.kept);
         }
         while stage.history.forget_oldest() {}
         prop_assert_eq!((stage.history.bytes, stage.history.kept), (0, 0));
-        prop_assert!(stage.history.shelves.is_empty() && stage.history.crowds.is_empty());
+        prop_assert!(stage.history.logs.is_empty() && stage.history.crowds.is_empty());
     }
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, header};
 use crate::session::ask::auth_view::{Answered, AuthCall};
 use crate::session::ask::batch::{AskedTogether, BatchItem, BatchKind, Frames, Together};
 use crate::session::ask::batch_view::Batched;
-use crate::session::authority::scheduler::CallPermit;
+use crate::session::authority::scheduler::{CallPermit, Finished};
 use crate::session::authority::single_flight::{Judgement, SingleFlight};
 use crate::session::change::Scope;
 use crate::session::error::AuthError;
@@ -51,7 +51,10 @@ impl CallPermit {
             }
             Arc::new(judgement)
         });
-        scheduler.land(vec![(flight, judgement)]);
+        scheduler.land(vec![Finished {
+            flight,
+            result: judgement,
+        }]);
     }
 
     /// What Django answers; `None` where nobody waits for it any more.
@@ -124,7 +127,10 @@ impl CallPermit {
                 target: flight.question.target.clone(),
             };
             self.grant(&flight, &judgement);
-            landed.push((flight, Ok(Arc::new(judgement))));
+            landed.push(Finished {
+                flight,
+                result: Ok(Arc::new(judgement)),
+            });
         }
         if landed.is_empty() {
             // Or the same might be asked for ever.

@@ -67,7 +67,10 @@ pub(in crate::session) enum Joined {
 }
 
 /// A question and what came of it.
-pub(in crate::session) type Finished = (Arc<SingleFlight>, Result<Arc<Judgement>, AuthError>);
+pub(in crate::session) struct Finished {
+    pub(in crate::session) flight: Arc<SingleFlight>,
+    pub(in crate::session) result: Result<Arc<Judgement>, AuthError>,
+}
 
 /// One of the `concurrency` calls. Dropping it lets the next begin.
 pub(in crate::session) struct CallPermit(Arc<Scheduler>);
@@ -175,11 +178,11 @@ impl Scheduler {
     /// Ends questions with their answers. Their leases must have been granted.
     pub(in crate::session) fn land(&self, ended: Vec<Finished>) {
         let mut state = self.state();
-        for (flight, _) in &ended {
-            state.forget(flight);
+        for question in &ended {
+            state.forget(&question.flight);
         }
         drop(state);
-        for (flight, result) in ended {
+        for Finished { flight, result } in ended {
             flight.announce(FlightProgress::Judged(result));
         }
     }
@@ -208,7 +211,10 @@ impl Scheduler {
             let own = is_its_own && tried.contains(&flight.key);
             let given_up = own || concerned && now >= flight.opened + self.terms().hold;
             if given_up {
-                ended.push((Arc::clone(flight), Err(error.clone())));
+                ended.push(Finished {
+                    flight: Arc::clone(flight),
+                    result: Err(error.clone()),
+                });
             }
             !given_up
         });

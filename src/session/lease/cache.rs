@@ -26,7 +26,7 @@ struct Cached<V> {
 }
 
 impl<K: Copy + Eq + Hash, V> BoundedCache<K, V> {
-    /// An empty shelf for `most` entries.
+    /// An empty cache for `most` entries.
     pub(in crate::session) fn new(most: usize) -> Self {
         Self {
             entries: HashMap::new(),
@@ -52,7 +52,7 @@ impl<K: Copy + Eq + Hash, V> BoundedCache<K, V> {
         self.entries.remove(key);
     }
 
-    /// Puts an entry, and takes away some that `is_over` and, where the shelf is full, the oldest.
+    /// Puts an entry, and takes away some that `is_over` and, where the cache is full, the oldest.
     pub(in crate::session) fn put(&mut self, key: K, value: V, is_over: impl Fn(&V) -> bool) {
         if let Some(entry) = self.entries.get_mut(&key) {
             (entry.value, entry.put_again) = (value, true);
@@ -113,39 +113,39 @@ impl<K: Copy + Eq + Hash, V> BoundedCache<K, V> {
 mod tests {
     use super::*;
 
-    fn keys(shelf: &BoundedCache<u32, bool>) -> Vec<u32> {
-        let mut keys: Vec<_> = shelf.entries.keys().copied().collect();
+    fn keys(cache: &BoundedCache<u32, bool>) -> Vec<u32> {
+        let mut keys: Vec<_> = cache.entries.keys().copied().collect();
         keys.sort_unstable();
         keys
     }
 
     #[test]
-    fn a_full_shelf_loses_what_was_put_first_and_not_again() {
-        let mut shelf = BoundedCache::new(3);
+    fn a_full_cache_loses_what_was_put_first_and_not_again() {
+        let mut cache = BoundedCache::new(3);
         for key in [1, 2, 3, 1, 4] {
-            shelf.put(key, false, |_| false);
+            cache.put(key, false, |_| false);
         }
-        assert_eq!(keys(&shelf), [1, 3, 4]);
+        assert_eq!(keys(&cache), [1, 3, 4]);
     }
 
     #[test]
-    fn what_is_over_makes_room_before_the_shelf_is_full() {
-        let mut shelf = BoundedCache::new(100);
+    fn what_is_over_makes_room_before_the_cache_is_full() {
+        let mut cache = BoundedCache::new(100);
         for key in 0..8 {
-            shelf.put(key, true, |over| *over);
+            cache.put(key, true, |over| *over);
         }
-        assert_eq!(keys(&shelf), [7]);
+        assert_eq!(keys(&cache), [7]);
     }
 
     #[test]
     fn removing_and_putting_does_not_grow_anything() {
-        let mut shelf = BoundedCache::new(4);
+        let mut cache = BoundedCache::new(4);
         for round in 0..1000 {
-            shelf.put(round % 2, false, |_| false);
-            shelf.remove(&(round % 2));
-            shelf.put(7, false, |_| false);
+            cache.put(round % 2, false, |_| false);
+            cache.remove(&(round % 2));
+            cache.put(7, false, |_| false);
         }
-        assert!(shelf.order.len() <= 8, "{}", shelf.order.len());
-        assert_eq!(keys(&shelf), [7]);
+        assert!(cache.order.len() <= 8, "{}", cache.order.len());
+        assert_eq!(keys(&cache), [7]);
     }
 }

@@ -282,7 +282,7 @@ impl Leases {
 
     fn shard(&self, session: SessionKey) -> MutexGuard<'_, Shard> {
         let shard = &self.shards[usize::from(session[0]) % SHARDS];
-        // A shelf is whole even if some user of it panicked.
+        // A cache is whole even if some user of it panicked.
         shard.lock()
     }
 }

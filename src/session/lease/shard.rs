@@ -14,7 +14,7 @@ use crate::session::lease::entry::{Lease, LeaseKey, SessionKey};
 
 /// Sessions with a user that are kept. Only Django can make them.
 const MOST_SESSIONS: usize = 8192;
-/// Leases without one. Any client can make them, which is why they have a shelf of their own.
+/// Leases without one. Any client can make them, which is why they have a cache of their own.
 const MOST_NOBODIES: usize = 1024;
 /// Answers of views. A browser may make up queries, which push out other such answers alone.
 const MOST_VIEWS: usize = 1024;

@@ -147,7 +147,7 @@ impl TopicDesk {
                 let tokens = tokens.iter().map(|token| &**token);
                 let judged = JudgedGrants::of(&self.tokens, member, tokens, MESSAGE);
                 let since = *since;
-                self.subscribe(member, judged, Asked { since, id });
+                self.subscribe(member, judged, SubscriptionRequest { since, id });
             }
             Wish::Stop(names) => self.unsubscribe(member, names, id),
             // A path takes a while, see `PathRequests`.
@@ -159,7 +159,7 @@ impl TopicDesk {
         }
     }
 
-    fn subscribe(&self, member: &Member, mut judged: JudgedGrants, asked: Asked<'_>) {
+    fn subscribe(&self, member: &Member, mut judged: JudgedGrants, asked: SubscriptionRequest<'_>) {
         // Where everything is refused, that is the answer.
         let is_answered = |heard: &Heard| {
             !heard.topics.is_empty() || judged.refused.is_empty() && heard.refused.is_empty()
@@ -209,7 +209,7 @@ impl TopicDesk {
                 self.subscribe(
                     member,
                     judged,
-                    Asked {
+                    SubscriptionRequest {
                         since: request.since,
                         id,
                     },
@@ -290,7 +290,7 @@ impl TopicDesk {
 
 /// What is answered to a message.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct SubscriptionRequest<'a> {
     since: Since,
     id: Option<&'a RawValue>,
 }

@@ -1,6 +1,6 @@
 //! What one audience has had lately.
 //!
-//! Used by the history. A shelf remembers the last that it lost, so whether anything is missing since a moment is
+//! Used by the history. It remembers the last that it lost, so whether anything is missing since a moment is
 //! one comparison.
 
 use std::collections::VecDeque;
@@ -8,18 +8,18 @@ use std::collections::VecDeque;
 use crate::broker::kept::{HistoryMark, Kept, KnownUpTo};
 use crate::hub::Item;
 
-/// How far back an older item of the same key is looked for: a shelf may be long.
+/// How far back an older item of the same key is looked for: it may be long.
 const KEYS_LOOKED_AT: usize = 128;
 
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct AudienceLog {
     /// In order.
     kept: VecDeque<Kept>,
     /// The last that was here and is not any more.
     floor: Option<HistoryMark>,
 }
 
-impl Shelf {
+impl AudienceLog {
     /// An empty one, of an audience that has lost something before.
     pub(super) fn after(floor: Option<HistoryMark>) -> Self {
         Self {
