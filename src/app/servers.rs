@@ -18,6 +18,7 @@ use crate::server::health::Checked;
 use crate::server::internal::Internal;
 use crate::server::plain::PlainHttp;
 use crate::server::serve::Server;
+use crate::server::service::ServerLimits;
 
 type OriginHandler = CurrentHandler<Checked<Dispatch>>;
 type PlainHandler = CurrentHandler<Checked<Challenged<PlainHttp>>>;
@@ -79,7 +80,11 @@ impl Servers {
         let config = &site.config;
         let (proxies, introduced) = (&config.server.proxies, config.server.proxy_protocol);
         let [limits, own] = limits::of_listeners(&config.limits, self.shares);
-        self.public_server.adopt(limits, proxies, introduced);
+        let public = ServerLimits {
+            websocket_over_http2: config.server.websocket_over_http2,
+            ..limits
+        };
+        self.public_server.adopt(public, proxies, introduced);
         self.plain_server.adopt(limits, proxies, introduced);
         let nobody = crate::config::ProxiesConfig::default();
         self.internal_server.adopt(own, &nobody, false);

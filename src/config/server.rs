@@ -21,6 +21,10 @@ use super::upstream::{UpstreamAddress, check_unix_path, unix_path};
 
 /// `[server]`: addresses and names of the origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of gateway.toml by itself"
+)]
 pub struct ServerConfig {
     /// Where HTTPS is served; empty, where a proxy in front ends TLS.
     pub https: Vec<SocketAddr>,
@@ -47,6 +51,8 @@ pub struct ServerConfig {
     pub proxies: ProxiesConfig,
     /// Whether connections of trusted proxies begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Whether browsers may open WebSockets as streams of HTTP/2 (RFC 8441).
+    pub websocket_over_http2: bool,
     /// Where the internal listener is.
     pub internal: ListenAddress,
 }
@@ -134,6 +140,7 @@ impl ServerConfig {
             watch: section.flag("watch").unwrap_or(listening.mode == Mode::Dev),
             proxies: ProxiesConfig::read(&mut section),
             proxy_protocol: section.flag("proxy_protocol").unwrap_or(false),
+            websocket_over_http2: section.flag("websocket_over_http2").unwrap_or(false),
             internal: section
                 .value("internal", &INTERNAL)
                 .unwrap_or(ListenAddress::Tcp(INTERNAL_DEFAULT)),

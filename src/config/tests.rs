@@ -44,7 +44,7 @@ fn keys_in_shipped(commented: bool) -> BTreeSet<(String, String)> {
         } else if let Some((key, _)) = line.split_once(" = ")
             && key
                 .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
             && is_comment == commented
         {
             keys.insert((section.clone(), key.to_owned()));

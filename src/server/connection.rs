@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +22,12 @@ use super::deadlines::{Allowed, Deadlines};
 use super::drive::drive;
 use super::http1::Http1Stream;
 use super::http2::Http2Stream;
+use super::opened_stream::Opening;
 use super::service::{Handler, ServerLimits, Service};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;
 use crate::net::listener::Peer;
+use crate::net::per_address::PerAddress;
 use crate::socket::HandshakeError;
 use crate::telemetry::span;
 use crate::tls::accept::{self, HandshakeConfigs, Protocol, TlsStream};
@@ -153,6 +156,8 @@ pub(super) struct ServedClient {
     pub(super) peer: Peer,
     pub(super) deadlines: Arc<Deadlines>,
     treatment: Treatment,
+    /// Among which each of its WebSockets over HTTP/2 has one.
+    places: Arc<PerAddress>,
 }
 
 /// Whether there is room for a client.
@@ -191,7 +196,12 @@ impl Treatment {
 }
 
 impl ServedClient {
-    pub(super) fn new(peer: Peer, limits: &ServerLimits, treatment: Treatment) -> Self {
+    pub(super) fn new(
+        peer: Peer,
+        limits: &ServerLimits,
+        treatment: Treatment,
+        places: &Arc<PerAddress>,
+    ) -> Self {
         let allowed = Allowed {
             header: treatment.limit(limits.header_timeout),
             idle: match treatment {
@@ -203,6 +213,7 @@ impl ServedClient {
         Self {
             peer,
             treatment,
+            places: Arc::clone(places),
             deadlines: Deadlines::new(allowed),
         }
     }
@@ -218,29 +229,13 @@ pub(super) async fn serve_http<A, S>(
     A: Handler,
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let ServedClient {
-        peer,
-        deadlines,
-        treatment,
-    } = client;
+    let (deadlines, peer) = (Arc::clone(&client.deadlines), client.peer);
     deadlines.speaks(protocol);
     service.recognise(peer, &deadlines);
     span::record("protocol", || protocol);
-    let (shared, seen) = (Arc::clone(&service), Arc::clone(&deadlines));
-    let answering = service_fn(move |request: Request<Incoming>| {
-        let (shared, in_flight) = (Arc::clone(&shared), InFlight::begin(&seen));
-        let request = shared.rests.watch(request, |body| in_flight.body(body));
-        // Made here, where the connection's own is still the innermost: a stream of HTTP/2 is a task.
-        let span = span::request(&request);
-        // Boxed: hyper moves it a dozen times on its way into a stream's task, two kilobytes each time, and
-        // keeps room for one in every connection of HTTP/1.1.
-        Box::pin(async move {
-            let answering = treatment.answer(&*shared.handler, Box::new(request), peer);
-            let mut response = answering.instrument(span.clone()).await;
-            in_flight.answers(&mut response);
-            Ok::<_, Infallible>(response.map(|body| PacedBody::new(body, in_flight, span)))
-        })
-    });
+    let shared = Arc::clone(&service);
+    let answering =
+        service_fn(move |request: Request<Incoming>| exchange(&shared, &client, request));
     let (http, drain) = (&service.http, &service.drain);
     let ended = match protocol {
         Protocol::Http1 => {
@@ -259,4 +254,32 @@ pub(super) async fn serve_http<A, S>(
     if let Err(reason) = ended {
         tracing::debug!(%reason, "the connection broke off");
     }
+}
+
+/// One request and its answer. Boxed: hyper moves it a dozen times on its way into a stream's task, two kilobytes each
+/// time, and keeps room for one in every connection of HTTP/1.1.
+fn exchange<A: Handler>(
+    service: &Arc<Service<A>>,
+    client: &ServedClient,
+    mut request: Request<Incoming>,
+) -> Pin<Box<impl Future<Output = Result<Response<PacedBody>, Infallible>> + use<A>>> {
+    let (shared, in_flight) = (Arc::clone(service), InFlight::begin(&client.deadlines));
+    let opening = Opening::of(&mut request, &client.deadlines, &client.places);
+    let (opening, treatment) = match opening {
+        Ok(opening) => (opening, client.treatment),
+        Err(_full) => (None, Treatment::Refuse),
+    };
+    let request = shared.rests.watch(request, |body| in_flight.body(body));
+    // Made here, where the connection's own is still the innermost: a stream of HTTP/2 is a task.
+    let span = span::request(&request);
+    let peer = client.peer;
+    Box::pin(async move {
+        let answering = treatment.answer(&*shared.handler, Box::new(request), peer);
+        let mut response = answering.instrument(span.clone()).await;
+        in_flight.answers(&mut response);
+        if let Some(opening) = opening {
+            opening.answers(response.status());
+        }
+        Ok(response.map(|body| PacedBody::new(body, in_flight, span)))
+    })
 }

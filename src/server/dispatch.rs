@@ -16,7 +16,7 @@ use super::redirect::Redirect;
 use super::request_limits::RequestLimits;
 use super::request_names::RequestNames;
 use super::request_span;
-use super::route::{Route, check_origin, not_found};
+use super::route::{Route, check_origin, not_found, refuse_stream};
 use super::service::{Handler, Peer};
 use super::shown::{self, DeveloperNotice};
 use super::unrouted::Unrouted;
@@ -34,7 +34,7 @@ use crate::web::kept;
 use crate::web::notice;
 use crate::web::problem::{Problem, ToProblem};
 use crate::web::render::{ResponseFormat, render};
-use crate::web::request::{Downstream, ErrorPages, Reader, Upgrade};
+use crate::web::request::{Downstream, ErrorPages, Reader};
 use crate::web::request_body::{BoxedRequest, RequestBody};
 
 /// Answers the public listener.
@@ -153,11 +153,12 @@ impl Dispatch {
             Box::pin(self.gate.pass(downstream.address)).await?;
         }
         if let Some(taken) = route.takes_websockets()
-            && downstream.upgrade == Upgrade::WebSocket
+            && downstream.upgrade.is_websocket()
         {
             check_origin(&request, downstream)?;
             if !taken {
                 self.unrouted.record(path);
+                refuse_stream(downstream.upgrade)?;
             }
         }
         match &**route {

@@ -16,6 +16,7 @@ mod http2;
 mod http_config;
 pub mod internal;
 mod introduce;
+mod opened_stream;
 mod outcomes;
 pub mod own_answers;
 pub mod plain;

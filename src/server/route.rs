@@ -8,7 +8,7 @@ use super::upstream_handler::UpstreamHandler;
 use crate::files::folder::Folder;
 use crate::socket::{OriginRule, SocketRoute};
 use crate::web::problem::{Problem, ToProblem};
-use crate::web::request::Downstream;
+use crate::web::request::{Downstream, Upgrade};
 use crate::web::request_body::RequestBody;
 
 /// What answers a path.
@@ -60,6 +60,17 @@ pub(super) fn check_origin(
 ) -> Result<(), Problem> {
     let own = OriginRule::default().check(request.headers(), &downstream.host);
     own.map_err(|error| error.to_problem())
+}
+
+/// A handshake of HTTP/1.1 that nothing takes is an ordinary request. One of HTTP/2 is none: any 2xx would open it.
+pub(super) fn refuse_stream(upgrade: Upgrade) -> Result<(), Problem> {
+    if upgrade != Upgrade::ExtendedConnect {
+        return Ok(());
+    }
+    let detail = "No WebSocket is served at this address.";
+    Err(Problem::new(StatusCode::NOT_FOUND, "no_websocket", detail).with_hint(
+        "name its path in [[sockets]] of gateway.toml, or the server that has it in [[upstreams]]",
+    ))
 }
 
 pub(super) fn not_found(why: &str) -> Problem {

@@ -96,7 +96,8 @@ impl<A: Handler> Server<A> {
             };
             // Else the stream is dropped, which closes it: too many are being told that there is no room.
             if let Some((permit, treatment)) = self.room() {
-                let client = ServedClient::new(peer, &self.service.load().limits, treatment);
+                let limits = self.service.load().limits;
+                let client = ServedClient::new(peer, &limits, treatment, &self.places);
                 let stream = PacedStream::new(stream, Arc::clone(&client.deadlines), permit);
                 return Some((stream, client));
             }

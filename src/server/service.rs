@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Response;
 
 use super::deadlines::Deadlines;
-use super::http_config::{HeaderLimits, HttpConfig};
+use super::http_config::{HttpConfig, HttpLimits};
 use super::introduce::Introductions;
 use super::rest::Rests;
 use crate::config::{Limits, ProxiesConfig, TrustedProxies};
@@ -50,10 +50,12 @@ pub struct ServerLimits {
     pub idle_timeout: Duration,
     /// For the client to take the next bytes.
     pub write_timeout: Duration,
+    /// Whether a stream of HTTP/2 may become a WebSocket.
+    pub websocket_over_http2: bool,
 }
 
 impl ServerLimits {
-    /// As configured, with so many connections and refusals.
+    /// As configured, with so many connections and refusals. Every stream stays HTTP.
     pub fn new(limits: &Limits, connections: usize, refused: usize) -> Self {
         Self {
             connections,
@@ -64,6 +66,7 @@ impl ServerLimits {
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             write_timeout: limits.write_timeout,
+            websocket_over_http2: false,
         }
     }
 }
@@ -84,13 +87,14 @@ pub(super) struct Service<A> {
 
 impl<A> Service<A> {
     pub(super) fn new(handler: Arc<A>, limits: ServerLimits, drain: DrainWatch) -> Self {
-        let headers = HeaderLimits {
-            size: limits.header_size,
+        let http = HttpLimits {
+            header_size: limits.header_size,
             fields: limits.headers,
+            websocket_over_http2: limits.websocket_over_http2,
         };
         Self {
             handler,
-            http: HttpConfig::new(headers, &drain),
+            http: HttpConfig::new(http, &drain),
             rests: Rests::new(drain.clone()),
             limits,
             drain,

@@ -113,6 +113,7 @@ fn limits() -> ServerLimits {
         header_timeout: NEVER,
         idle_timeout: NEVER,
         write_timeout: NEVER,
+        websocket_over_http2: false,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::close::CloseReason;
 use crate::net::per_address::NoPlace;
 use crate::web::body::ResponseBody;
 use crate::web::problem::{Problem, ToProblem};
+use crate::web::request::Upgrade;
 use crate::web::request_body::RequestBody;
 
 /// Why a handshake is refused before the upgrade.
@@ -52,9 +53,10 @@ pub enum HandshakeError {
     Origin(#[from] OriginError),
 }
 
-/// RFC 6455 section 4.2.1, in full. Gives the 101.
+/// RFC 6455 section 4.2.1, in full. Gives the 101; over HTTP/2 a 200, without keys (RFC 8441 section 5).
 pub(super) fn accept(
     request: &Request<RequestBody>,
+    upgrade: Upgrade,
 ) -> Result<Response<ResponseBody>, HandshakeError> {
     if request.method() != Method::GET {
         return Err(HandshakeError::Method);
@@ -65,20 +67,10 @@ pub(super) fn accept(
     let length = headers.get(header::CONTENT_LENGTH);
     let body = length.is_some_and(|length| !is_zero(length))
         || headers.contains_key(header::TRANSFER_ENCODING);
-    let response = create_response_with_body(request, ResponseBody::empty);
-    let response = response.map_err(|error| match error {
-        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => HandshakeError::Version,
-        Error::Protocol(ProtocolError::MissingSecWebSocketKey) => {
-            HandshakeError::Malformed("Sec-WebSocket-Key is missing")
-        }
-        Error::Protocol(ProtocolError::InvalidSecWebSocketKey) => {
-            HandshakeError::Malformed("Sec-WebSocket-Key is not 16 bytes in base64")
-        }
-        Error::Protocol(ProtocolError::WrongHttpVersion) => {
-            HandshakeError::Malformed("it needs HTTP/1.1")
-        }
-        _ => HandshakeError::NotAnUpgrade,
-    })?;
+    let response = match upgrade {
+        Upgrade::ExtendedConnect => accept_stream(headers),
+        Upgrade::WebSocket | Upgrade::None => accept_connection(request),
+    }?;
     let once = [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION];
     if once
         .iter()
@@ -92,6 +84,33 @@ pub(super) fn accept(
         return Err(HandshakeError::Malformed("it has a body"));
     }
     Ok(response)
+}
+
+fn accept_connection(
+    request: &Request<RequestBody>,
+) -> Result<Response<ResponseBody>, HandshakeError> {
+    let response = create_response_with_body(request, ResponseBody::empty);
+    response.map_err(|error| match error {
+        Error::Protocol(ProtocolError::MissingSecWebSocketVersionHeader) => HandshakeError::Version,
+        Error::Protocol(ProtocolError::MissingSecWebSocketKey) => {
+            HandshakeError::Malformed("Sec-WebSocket-Key is missing")
+        }
+        Error::Protocol(ProtocolError::InvalidSecWebSocketKey) => {
+            HandshakeError::Malformed("Sec-WebSocket-Key is not 16 bytes in base64")
+        }
+        Error::Protocol(ProtocolError::WrongHttpVersion) => {
+            HandshakeError::Malformed("it needs HTTP/1.1")
+        }
+        _ => HandshakeError::NotAnUpgrade,
+    })
+}
+
+fn accept_stream(headers: &HeaderMap) -> Result<Response<ResponseBody>, HandshakeError> {
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION);
+    if version.is_none_or(|version| version != "13") {
+        return Err(HandshakeError::Version);
+    }
+    Ok(Response::new(ResponseBody::empty()))
 }
 
 /// Several `Connection` lines mean what one with all their values does (RFC 9110 section 5.3), but

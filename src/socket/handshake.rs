@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{Request, Response, Uri, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tracing::Instrument as _;
@@ -32,6 +30,7 @@ use crate::net::per_address::AddressPermit;
 use crate::session::{AuthSubject, SessionCookies};
 use crate::telemetry::span;
 use crate::web::body::ResponseBody;
+use crate::web::client_stream::PendingUpgrade;
 use crate::web::problem::ToProblem;
 use crate::web::request::Downstream;
 use crate::web::request_body::{BoxedRequest, RequestBody};
@@ -102,7 +101,7 @@ impl SocketRoute {
         }
         let page = PageOrigin::of(request.headers(), &downstream.host);
         let client = SocketClient { page, dialect };
-        let upgrade = hyper::upgrade::on(&mut *request);
+        let upgrade = PendingUpgrade::of(&mut request);
         let guest = Guest { permit, client };
         self.start(upgrade, decision, guest);
         Ok(response)
@@ -141,14 +140,14 @@ impl SocketRoute {
         }
     }
 
-    /// Everything that is refused before the upgrade, cheapest first. Gives the 101, and a permit.
+    /// Everything that is refused before the upgrade, cheapest first. Gives the 101 (200 over HTTP/2), and a permit.
     fn check(
         &self,
         request: &Request<RequestBody>,
         downstream: &Downstream,
     ) -> Result<(Response<ResponseBody>, AddressPermit), HandshakeError> {
         let permit = self.enter(downstream)?;
-        let accepted = accept(request)?;
+        let accepted = accept(request, downstream.upgrade)?;
         self.origin.check(request.headers(), &downstream.host)?;
         Ok((accepted, permit))
     }
@@ -262,12 +261,13 @@ impl SocketRoute {
     }
 
     /// Starts the connection's task, which waits for the 101 to be sent and keeps the permit.
-    fn start(&self, upgrade: OnUpgrade, decision: Decision, guest: Guest) {
+    fn start(&self, upgrade: PendingUpgrade, decision: Decision, guest: Guest) {
         let parts = Arc::clone(&self.parts);
         let run = async move {
             // An error means that the client left before the 101.
-            let Ok(upgraded) = upgrade.await else { return };
-            let mut stream = TokioIo::new(upgraded);
+            let Ok(mut stream) = upgrade.stream().await else {
+                return;
+            };
             let (outcome, early) = match decision {
                 Decision::Now(settled) => (settled.outcome, Vec::new()),
                 // Boxed: every connection's task would hold room for it.

@@ -32,8 +32,6 @@ mod write;
 
 use std::time::Duration;
 
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
@@ -43,6 +41,7 @@ use metered::Metered;
 use crate::ids::ConnectionId;
 use crate::net::gcra::Gcra;
 use crate::session::LARGEST_ANSWER;
+use crate::web::client_stream::ClientStream;
 
 pub use accept::HandshakeError;
 pub use connection_limits::ConnectionLimits;
@@ -56,7 +55,7 @@ pub use view_routes::{ViewRoute, ViewRoutes};
 pub use visitors::Visitors;
 
 /// The stream of one connection.
-type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
+type Socket = WebSocketStream<Metered<ClientStream>>;
 
 /// tungstenite allocates its read buffer at once, 128 KiB by default, and zeroes it for each read. Small, since
 /// clients say little, and a longer message was read off the kernel by TLS before.

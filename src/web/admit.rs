@@ -11,6 +11,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Version};
 
 use super::client::Client;
+use super::extended_connect;
 use super::headers;
 use super::hosts::{HostStanding, Hosts, is_same_authority, split_authority};
 use super::path;
@@ -63,6 +64,7 @@ impl Admission {
 
     /// Judges a request of this client's, and removes from it what a client may not say.
     pub fn admit<B>(&self, request: &mut Request<B>, client: &Client) -> Result<Admitted, Problem> {
+        let connects = extended_connect::take(request)?;
         check_method(request.method())?;
         check_framing(request.version(), request.headers())?;
         let path = self.check_target(request)?;
@@ -73,7 +75,11 @@ impl Admission {
         let claimed = claimed_connection(fields);
         headers::remove_claims(fields);
         headers::join_cookies(fields);
-        let upgrade = upgrade(fields);
+        let upgrade = if connects {
+            Upgrade::ExtendedConnect
+        } else {
+            upgrade(fields)
+        };
         if fields.len() > self.limits.headers {
             return Err(too_many_fields(self.limits.headers));
         }

@@ -3,8 +3,10 @@
 pub mod admit;
 pub mod body;
 pub mod client;
+pub mod client_stream;
 pub mod compression_terms;
 pub mod encoding;
+mod extended_connect;
 pub mod forwarded;
 pub mod headers;
 pub mod hosts;

@@ -41,10 +41,19 @@ pub struct Downstream {
 /// What a request asks its connection to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upgrade {
-    /// A WebSocket.
+    /// A WebSocket, as HTTP/1.1 asks for one (RFC 6455).
     WebSocket,
+    /// A WebSocket, as HTTP/2 does (RFC 8441): a stream of the connection becomes one.
+    ExtendedConnect,
     /// Nothing: it stays HTTP.
     None,
+}
+
+impl Upgrade {
+    /// Whether it is a WebSocket.
+    pub fn is_websocket(self) -> bool {
+        self != Self::None
+    }
 }
 
 impl Downstream {

@@ -59,6 +59,7 @@ mod one_process;
 mod operations;
 mod otel;
 mod outbox;
+mod over_http2;
 mod overload;
 mod own_answers;
 mod presence;

@@ -19,7 +19,7 @@ use http::{Method, Request, Response};
 use crate::close::CloseReason;
 use crate::web::body::{ResponseBody, Unending};
 use crate::web::headers::accepts;
-use crate::web::request::{Downstream, Upgrade};
+use crate::web::request::Downstream;
 pub(super) use form::StreamForm;
 pub use hand_over::HandedOver;
 pub use vouched::HandedRequest;
@@ -50,7 +50,7 @@ pub(super) mod fuzzing {
 /// Whether a request at a socket route asks for a stream in place of a WebSocket.
 pub(super) fn is_asked_for<B>(request: &Request<B>, downstream: &Downstream) -> bool {
     *request.method() == Method::GET
-        && downstream.upgrade != Upgrade::WebSocket
+        && !downstream.upgrade.is_websocket()
         && accepts(request.headers(), StreamForm::Events.media_type())
 }
 

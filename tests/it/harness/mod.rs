@@ -32,6 +32,7 @@ pub mod frontend;
 pub mod gateway;
 pub mod hand_over;
 pub mod http2;
+pub mod http2_sockets;
 pub mod operator;
 pub mod pebble;
 pub mod process;
@@ -52,6 +53,7 @@ pub use clock::Clock;
 pub use django::Django;
 pub use frontend::Frontend;
 pub use gateway::Gateway;
+pub use http2_sockets::Http2;
 pub use process::Process;
 pub use serde_json::json;
 

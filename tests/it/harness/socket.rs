@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::browser::Browser;
 use super::raw::{Answered, Raw};
-use super::wire::Wire;
+use super::wire::{Stream, Wire};
 use super::{PATIENCE, in_time};
 
 /// The key of RFC 6455 section 1.3, and what it makes of itself.
@@ -23,11 +23,11 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// A handshake in the making: request line and fields in order.
 pub struct Handshake<'a> {
-    browser: &'a Browser,
+    pub(super) browser: &'a Browser,
     method: String,
-    path: String,
+    pub(super) path: String,
     version: String,
-    fields: Vec<(String, String)>,
+    pub(super) fields: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ pub struct Socket {
     events: mpsc::UnboundedReceiver<Message>,
     orders: mpsc::Sender<Order>,
     pump: AbortHandle,
-    /// The 101.
+    /// The 101, over HTTP/2 the 200.
     pub response: Answered,
 }
 
@@ -151,15 +151,7 @@ impl<'a> Handshake<'a> {
         let (raw, response) = self.send_raw().await?;
         let Wire { stream, ahead } = raw.wire;
         let stream = WebSocketStream::from_partially_read(stream, ahead, Role::Client, None).await;
-        let (came, events) = mpsc::unbounded_channel();
-        let (orders, ordered) = mpsc::channel(1);
-        let pump = tokio::spawn(pump(stream, came, ordered)).abort_handle();
-        Ok(Socket {
-            events,
-            orders,
-            pump,
-            response,
-        })
+        Ok(Socket::over(stream, response))
     }
 
     /// Sends it and keeps the frames raw; `Err` is an answer other than 101.
@@ -194,6 +186,22 @@ impl<'a> Handshake<'a> {
 }
 
 impl Socket {
+    /// Over any stream.
+    pub(super) fn over<S>(stream: WebSocketStream<S>, response: Answered) -> Self
+    where
+        S: Stream + 'static,
+    {
+        let (came, events) = mpsc::unbounded_channel();
+        let (orders, ordered) = mpsc::channel(1);
+        let pump = tokio::spawn(pump(stream, came, ordered)).abort_handle();
+        Self {
+            events,
+            orders,
+            pump,
+            response,
+        }
+    }
+
     /// Sends a text message.
     pub async fn send(&mut self, text: &str) {
         self.try_send(Message::text(text)).await.unwrap();
@@ -327,8 +335,8 @@ impl Drop for Socket {
     }
 }
 
-async fn pump(
-    mut stream: WebSocketStream<TlsStream<TcpStream>>,
+async fn pump<S: Stream>(
+    mut stream: WebSocketStream<S>,
     came: mpsc::UnboundedSender<Message>,
     mut ordered: mpsc::Receiver<Order>,
 ) {
