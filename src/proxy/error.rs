@@ -62,6 +62,12 @@ pub(super) enum ForwardFailure {
     /// It switched protocols although nobody asked.
     #[error("upstream {at} switched protocols unasked")]
     UnaskedUpgrade { at: UpstreamLabel },
+    /// It did not open the WebSocket that a client of HTTP/2 asked for, nor refuse it.
+    #[error("upstream {at} did not open a WebSocket: {why}")]
+    NotUpgraded {
+        at: UpstreamLabel,
+        why: &'static str,
+    },
     /// No answer came to a WebSocket handshake.
     #[error("no one at upstream {at} answers WebSocket {path} within {limit:?}")]
     NoWebSocket {
@@ -186,6 +192,7 @@ impl ForwardFailure {
             Self::LongHead { .. } => (StatusCode::BAD_GATEWAY, "upstream_long_head", None),
             Self::BadFraming { .. } => (StatusCode::BAD_GATEWAY, "upstream_bad_framing", None),
             Self::UnaskedUpgrade { .. } => (StatusCode::BAD_GATEWAY, "upstream_upgraded", None),
+            Self::NotUpgraded { .. } => (StatusCode::BAD_GATEWAY, "upstream_not_upgraded", None),
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "upstream_busy", Some(2)),
             Self::ConnectTimeout { .. } | Self::Timeout { .. } => {
                 (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", Some(5))
@@ -207,6 +214,7 @@ impl ForwardFailure {
             Self::NotHttp { at, .. }
             | Self::LongHead { at }
             | Self::BadFraming { at }
+            | Self::NotUpgraded { at, .. }
             | Self::UnaskedUpgrade { at } => {
                 format!(
                     "The server \"{}\" gave an answer that makes no sense.",
@@ -255,6 +263,7 @@ impl ForwardFailure {
             Self::UnaskedUpgrade { .. } => "Requests to Django are never upgraded here; name sockets in [[sockets]], or \
                 route an ASGI server with [[upstreams]]."
                 .into(),
+            Self::NotUpgraded { .. } => "Does it serve a WebSocket at this path?".into(),
             Self::Busy { .. } => "Requests come faster than it answers: give it more workers.".into(),
             Self::Timeout { .. } => "Its log says what it was doing. limits.upstream_timeout in gateway.toml says how \
                 long an answer may take."

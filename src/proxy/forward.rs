@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 
@@ -40,8 +40,9 @@ use super::upload_fault::UploadFault;
 use super::upstream::{Reuse, Upstream};
 use crate::net::drain::DrainWatch;
 use crate::web::body::ResponseBody;
-use crate::web::request::{Downstream, Upgrade};
-use crate::web::request_body::{BoxedRequest, RequestBody};
+use crate::web::client_stream::PendingUpgrade;
+use crate::web::request::Downstream;
+use crate::web::request_body::BoxedRequest;
 
 /// How often a request is sent in all.
 const ATTEMPTS: usize = 3;
@@ -119,7 +120,7 @@ impl Forwarder {
         request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardError> {
-        let answered = if self.is_tunnel(&request, downstream) {
+        let answered = if self.takes_websockets() && tunnel::is_asked_for(&request, downstream) {
             Box::pin(self.tunnel(request, downstream)).await
         } else {
             self.exchange(request, downstream).await
@@ -142,13 +143,6 @@ impl Forwarder {
     /// Whether WebSockets may pass through to it.
     pub fn takes_websockets(&self) -> bool {
         self.kind.takes_websockets()
-    }
-
-    fn is_tunnel(&self, request: &Request<RequestBody>, downstream: &Downstream) -> bool {
-        self.takes_websockets()
-            && downstream.upgrade == Upgrade::WebSocket
-            && request.method() == Method::GET
-            && request.version() == Version::HTTP_11
     }
 
     async fn exchange(
@@ -267,7 +261,7 @@ impl Forwarder {
         mut request: BoxedRequest,
         downstream: &Downstream,
     ) -> Result<Response<ResponseBody>, ForwardFailure> {
-        let on_upgrade = hyper::upgrade::on(&mut *request);
+        let pending = PendingUpgrade::of(&mut request);
         let (parts, body) = request.into_parts();
         if !body.is_end_stream() {
             return Err(UploadFault::OnHandshake.into());
@@ -279,7 +273,7 @@ impl Forwarder {
         let span = CallSpan::begin(&mut request, downstream, self.upstream_name());
         let handshake = Handshake {
             request,
-            downstream: on_upgrade,
+            downstream: pending,
             request_id: downstream.request_id,
         };
         span.ended(tunnel::open(&self.upstream, handshake, &self.drain).await)
