@@ -7,12 +7,14 @@
 mod addresses;
 mod ca_page;
 mod certificates;
+mod ending;
 mod error;
 mod inheritance;
 mod internal;
 mod limits;
 mod listeners;
 mod named_sockets;
+mod open_listener;
 mod outbox;
 mod public;
 mod reload;
@@ -21,16 +23,15 @@ mod servers;
 mod sessions;
 mod shared;
 mod site;
+mod succession;
 mod surroundings;
+mod upgrade;
 mod upstreams;
 mod watch;
 mod whereabouts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::task::spawn_blocking;
 
 use crate::admin::reload::{ReloadHandle, ReloadRequests};
 use crate::app_server::{Supervisor, SupervisorSettings};
@@ -39,29 +40,27 @@ use crate::config::Config;
 use crate::net::drain::Drain;
 use crate::net::listener::ListenError;
 use crate::net::passed::PassedSocket;
+use crate::publish::operator::ReloadRefusal;
 use crate::server::access::{AccessLog, AccessWriter};
 use crate::setting::Setting;
-use crate::telemetry::otel::Tracer;
 pub use ca_page::CaPageServer;
 pub use certificates::make_certificates;
+use ending::GatewayEnd;
 pub use error::StartError;
 use inheritance::Inheritance;
 pub use listeners::BoundAddresses;
-use listeners::Listeners;
+use listeners::{Listeners, OpenSockets};
 use named_sockets::NamedSockets;
 pub use reload::ConfigSource;
 use servers::Servers;
 use shared::{ProcessHandles, SharedParts};
 use site::{Reached, Site};
+use succession::Succession;
 use surroundings::Surroundings;
+use upgrade::{Attempt, UpgradeParts};
+pub use upgrade::{LastWords, Predecessor, Program, UpgradeHandle};
 use watch::FileWatch;
 use whereabouts::Whereabouts;
-
-/// How long the last lines of the access log may take.
-const LAST_LINES: Duration = Duration::from_secs(1);
-
-/// How long the last spans may take to a collector.
-const LAST_SPANS: Duration = Duration::from_secs(3);
 
 /// A gateway whose listeners are bound.
 #[derive(Debug)]
@@ -72,6 +71,7 @@ pub struct Gateway {
     servers: Servers,
     surroundings: Surroundings,
     reloads: ReloadRequests,
+    upgrade: UpgradeParts,
     watching: Arc<Setting<bool>>,
     presence: Option<PresenceTeller>,
     access: Option<AccessWriter>,
@@ -88,8 +88,21 @@ impl Gateway {
     }
 
     /// The same, but takes what systemd passes in place of binding it.
-    pub fn bind_with(mut config: Config, passed: Vec<PassedSocket>) -> Result<Self, StartError> {
-        let named = NamedSockets::among(&passed, &config.server).map_err(ListenError::from)?;
+    pub fn bind_with(config: Config, passed: Vec<PassedSocket>) -> Result<Self, StartError> {
+        let inherited = Vec::new();
+        Self::bind_all(config, OpenSockets { passed, inherited })
+    }
+
+    /// The same in the place of the gateway before, when that is ready for it.
+    pub async fn bind_after(config: Config, before: Predecessor) -> Result<Self, StartError> {
+        let begun = before.begin().await.map_err(StartError::Predecessor)?;
+        let mut gateway = Self::bind_all(config, OpenSockets::of(begun.sockets))?;
+        gateway.upgrade.predecessor = Some(begun.started);
+        Ok(gateway)
+    }
+
+    fn bind_all(mut config: Config, open: OpenSockets) -> Result<Self, StartError> {
+        let named = NamedSockets::among(&open.passed, &config.server).map_err(ListenError::from)?;
         named.put_into(&mut config.server);
         let (drain, internal_drain) = (Drain::new(), Drain::new());
         let reloads = ReloadRequests::new();
@@ -100,7 +113,7 @@ impl Gateway {
         };
         let shared = SharedParts::build(&config, room, handles)?;
         let store = certificates::load(&shared, &config, &certificates::names(&config))?;
-        let listeners = Listeners::bind(&config.server, passed)?;
+        let listeners = Listeners::bind(&config.server, open)?;
         let whereabouts = Whereabouts::tell(&config.state, &listeners, &config.server);
         let access = public::access(&shared, &config)?;
         let log = access.as_ref().map(AccessWriter::log);
@@ -122,6 +135,7 @@ impl Gateway {
             listeners,
             surroundings,
             reloads,
+            upgrade: UpgradeParts::default(),
             access,
             app_server,
             whereabouts,
@@ -135,6 +149,13 @@ impl Gateway {
     pub fn reloading_from(self, source: ConfigSource) -> Self {
         let source = Some(source);
         Self { source, ..self }
+    }
+
+    /// Starts this program where another is to take this one's place.
+    #[must_use]
+    pub fn upgrading_to(mut self, program: Program) -> Self {
+        self.upgrade.program = Some(program);
+        self
     }
 
     /// Where it listens; port 0 has become a real one.
@@ -157,6 +178,11 @@ impl Gateway {
         self.reloads.handle()
     }
 
+    /// Asks for a new program in this one's place.
+    pub fn upgrade_handle(&self) -> UpgradeHandle {
+        self.upgrade.requests.handle()
+    }
+
     /// The local CA's certificate, where there is one: for those who shall trust it.
     pub fn ca_file(&self) -> Option<PathBuf> {
         self.site.store.as_ref()?.ca_file()
@@ -170,15 +196,55 @@ impl Gateway {
         self.surroundings.readiness.set_ready();
         self.servers.serve(&mut self.listeners, &self.site);
         self.site.start();
+        if let Some(predecessor) = self.upgrade.predecessor.take() {
+            predecessor.serving(&self.site.shared.metrics).await;
+        }
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut attempt = Attempt::default();
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                request = self.reloads.next() => request.answer(self.reload().await),
+                ready = attempt.outcome() => tokio::select! {
+                    biased;
+                    () = &mut shutdown => break,
+                    taken = self.succession().hand_over(ready) => if let Some(pid) = taken {
+                        self.upgrade.requests.taken_over(pid);
+                        self.listeners.let_go();
+                        return self.ending(access_drain).leave_to(pid).await;
+                    },
+                },
+                () = self.upgrade.requests.next() => {
+                    let program = self.upgrade.program.clone();
+                    self.succession().begin(program.as_ref(), &mut attempt);
+                }
+                request = self.reloads.next() => request.answer(if attempt.is_under_way() {
+                    Err(ReloadRefusal::Upgrading)
+                } else {
+                    self.reload().await
+                }),
             }
         }
-        self.end(access_drain).await
+        self.ending(access_drain).end().await
+    }
+
+    fn succession(&mut self) -> Succession<'_> {
+        Succession {
+            site: &mut self.site,
+            listeners: &self.listeners,
+            whereabouts: self.whereabouts.as_ref(),
+        }
+    }
+
+    fn ending(self, access_drain: Drain) -> GatewayEnd {
+        GatewayEnd {
+            surroundings: self.surroundings,
+            site: self.site,
+            whereabouts: self.whereabouts,
+            drain: self.drain,
+            internal_drain: self.internal_drain,
+            access_drain,
+        }
     }
 
     /// Starts what does not serve clients. Returns what ends the access log, which ends last.
@@ -205,57 +271,6 @@ impl Gateway {
             watch.spawn(access.run(watch.clone()));
         }
         drain
-    }
-
-    /// Ends everything in order.
-    async fn end(self, access_drain: Drain) -> usize {
-        self.surroundings.readiness.set_leaving();
-        let Site { config, shared, .. } = &self.site;
-        wait_for_balancers(config.server.shutdown_delay).await;
-        tracing::info!(connections = shared.hub.len(), "draining");
-        let timeout = config.limits.drain_timeout;
-        let spread = config.limits.drain_spread.min(timeout);
-        let tracer = shared.tracer.clone();
-        let inheritance = Inheritance::of(config, shared);
-        let survivors = inheritance.survey();
-        let hub = Arc::clone(&shared.hub);
-        let (left, (), ()) = tokio::join!(
-            self.drain.drain(timeout),
-            hub.drain(spread),
-            self.site.end()
-        );
-        inheritance.leave(&survivors);
-        if left > 0 {
-            tracing::warn!(
-                left,
-                ?timeout,
-                "`limits.drain_timeout` is over, what was left is cut off"
-            );
-        }
-        self.internal_drain.drain(Duration::ZERO).await;
-        access_drain.drain(LAST_LINES).await;
-        send_last_spans(tracer).await;
-        drop(self.whereabouts);
-        left
-    }
-}
-
-/// The task that waits for it is not of a drain: those have ended.
-async fn send_last_spans(tracer: Tracer) {
-    if tracer.is_on() {
-        // It fails where it panics, and then the panic is logged.
-        let _ = spawn_blocking(move || tracer.end(LAST_SPANS)).await;
-    }
-}
-
-/// Gives those who ask about health the time to send traffic elsewhere.
-async fn wait_for_balancers(delay: Duration) {
-    if !delay.is_zero() {
-        tracing::info!(
-            ?delay,
-            "health and readiness say so; all goes on as before until then"
-        );
-        tokio::time::sleep(delay).await;
     }
 }
 

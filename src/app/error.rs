@@ -28,6 +28,9 @@ pub enum StartError {
     /// Django cannot be asked.
     #[error(transparent)]
     Authority(#[from] ClientError),
+    /// The gateway before does not hand its place over.
+    #[error("the gateway before does not hand its place over")]
+    Predecessor(#[source] std::io::Error),
     /// Nothing would be heard of Django's server.
     #[error("the end of Django's server cannot be waited for")]
     AppServer(#[source] std::io::Error),

@@ -4,11 +4,15 @@
 //! before the first client is let in; and one that stays in the configuration stays bound, with the port that
 //! it got. What systemd passes is not bound, but taken.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 
 use super::named_sockets::misfit;
+use super::open_listener::{OpenListener, Opener};
+use super::upgrade::{InheritedListener, InheritedSocket, ListenerKey};
 use crate::config::{ListenAddress, ServerConfig};
-use crate::net::listener::{ListenError, Listener, ListenerCloser, OpenedBy};
+use crate::net::listener::{ListenError, Listener, OpenedBy};
 use crate::net::passed::{PassedError, PassedSocket};
 
 /// Listeners that are bound.
@@ -19,27 +23,13 @@ pub(super) struct Listeners {
     pub(super) internal: Option<OpenListener>,
 }
 
-/// One of them.
-#[derive(Debug)]
-pub(super) struct OpenListener {
-    /// Where gateway.toml has it.
-    configured: ListenAddress,
-    /// Where it is, with the port that the system chose for port 0.
-    local: Option<SocketAddr>,
-    closer: ListenerCloser,
-    opened_by: Opener,
-    /// Until somebody accepts from it.
-    unserved: Option<Listener>,
-}
-
-/// Who opened a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opener {
-    Gateway,
-    /// It goes on listening when the gateway does not.
-    Systemd {
-        takes_ipv4: bool,
-    },
+/// Listeners that are open before the gateway is there.
+#[derive(Debug, Default)]
+pub(super) struct OpenSockets {
+    /// By systemd.
+    pub(super) passed: Vec<PassedSocket>,
+    /// By the gateway before.
+    pub(super) inherited: Vec<InheritedSocket>,
 }
 
 /// Where a gateway listens.
@@ -53,13 +43,26 @@ pub struct BoundAddresses {
     pub internal: Option<SocketAddr>,
 }
 
+impl OpenSockets {
+    /// What the gateway before had.
+    pub(super) fn of(sockets: Vec<InheritedSocket>) -> Self {
+        let is_passed = |socket: &InheritedSocket| socket.listener.unit.is_some();
+        let (passed, inherited) = sockets.into_iter().partition::<Vec<_>, _>(is_passed);
+        let passed = passed.into_iter().map(|inherited| inherited.socket);
+        Self {
+            passed: passed.collect(),
+            inherited,
+        }
+    }
+}
+
 impl Listeners {
-    /// Takes those that systemd passes, and binds all others.
-    pub(super) fn bind(
-        config: &ServerConfig,
-        passed: Vec<PassedSocket>,
-    ) -> Result<Self, ListenError> {
-        let mut all = Self::take(config, passed)?;
+    /// Takes those that are open, and binds all others.
+    pub(super) fn bind(config: &ServerConfig, open: OpenSockets) -> Result<Self, ListenError> {
+        let mut all = Self::take(config, open.passed)?;
+        for inherited in open.inherited {
+            all.inherit(config, inherited)?;
+        }
         if all.internal.is_none() {
             let internal = match &config.internal {
                 ListenAddress::Tcp(address) => Listener::bind(*address)?,
@@ -89,6 +92,59 @@ impl Listeners {
             }
         }
         Ok(all)
+    }
+
+    /// Takes one of the gateway before, where the configuration still has it.
+    fn inherit(
+        &mut self,
+        config: &ServerConfig,
+        inherited: InheritedSocket,
+    ) -> Result<(), ListenError> {
+        let at = inherited.socket.address.clone();
+        let key = inherited.listener.key;
+        let stays = match key {
+            ListenerKey::Https => {
+                matches!(&at, ListenAddress::Tcp(at) if config.https.contains(at))
+            }
+            ListenerKey::Http => config.http.contains(&at),
+            ListenerKey::Internal => config.internal == at,
+        };
+        if !stays {
+            tracing::info!(address = %at, "no longer listened at");
+            return Ok(());
+        }
+        let listener = OpenListener::new(at, Listener::inherited(inherited.socket)?);
+        match key {
+            ListenerKey::Https => self.https.push(listener),
+            ListenerKey::Http => self.http.push(listener),
+            ListenerKey::Internal => self.internal = Some(listener),
+        }
+        Ok(())
+    }
+
+    /// All of them once more, for another process.
+    pub(super) fn duplicate(&self) -> io::Result<Vec<(InheritedListener, OwnedFd)>> {
+        let mut all = Vec::new();
+        for (key, listener) in self.keyed() {
+            if let Some(descriptor) = listener.handle.duplicate() {
+                all.push((listener.told(key), descriptor?));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Leaves all of them to another process, which has them already.
+    pub(super) fn let_go(&self) {
+        self.keyed()
+            .for_each(|(_, listener)| listener.handle.let_go());
+    }
+
+    fn keyed(&self) -> impl Iterator<Item = (ListenerKey, &OpenListener)> {
+        let of = |key| move |listener| (key, listener);
+        let https = self.https.iter().map(of(ListenerKey::Https));
+        let http = self.http.iter().map(of(ListenerKey::Http));
+        let internal = self.internal.iter().map(of(ListenerKey::Internal));
+        https.chain(http).chain(internal)
     }
 
     /// Binds what a configuration has and these have not; the internal listener stays. Refused where it lacks one that
@@ -142,47 +198,6 @@ impl Listeners {
     }
 }
 
-impl OpenListener {
-    fn new(configured: ListenAddress, listener: Listener) -> Self {
-        Self {
-            configured,
-            local: listener.local_address(),
-            closer: listener.closer(),
-            opened_by: Opener::Gateway,
-            unserved: Some(listener),
-        }
-    }
-
-    fn take(socket: PassedSocket) -> Result<Self, ListenError> {
-        let (name, address) = (socket.name.clone(), socket.address.clone());
-        let takes_ipv4 = socket.takes_ipv4();
-        let listener = Listener::passed(socket)?;
-        tracing::info!(%address, name, "systemd passes the socket");
-        Ok(Self {
-            opened_by: Opener::Systemd { takes_ipv4 },
-            ..Self::new(address, listener)
-        })
-    }
-
-    /// Whether clients of this address come to it.
-    fn serves(&self, address: &ListenAddress) -> bool {
-        if self.configured == *address {
-            return true;
-        }
-        let (ListenAddress::Tcp(own), ListenAddress::Tcp(at)) = (&self.configured, address) else {
-            return false;
-        };
-        self.opened_by == Opener::Systemd { takes_ipv4: true }
-            && own.ip().is_unspecified()
-            && *at == SocketAddr::from((Ipv4Addr::UNSPECIFIED, own.port()))
-    }
-
-    /// The listener, for who accepts from it. `Some` only once.
-    pub(super) fn serve(&mut self) -> Option<Listener> {
-        self.unserved.take()
-    }
-}
-
 fn keep_passed(
     key: &'static str,
     open: &[OpenListener],
@@ -205,7 +220,7 @@ fn close_others(open: &mut Vec<OpenListener>, stays: impl Fn(&ListenAddress) -> 
         let stays = stays(&listener.configured);
         if !stays {
             tracing::info!(address = %listener.configured, "no longer listened at");
-            listener.closer.close();
+            listener.handle.close();
         }
         stays
     });

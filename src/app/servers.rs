@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use super::limits;
-use super::listeners::{Listeners, OpenListener};
+use super::listeners::Listeners;
+use super::open_listener::OpenListener;
 use super::public;
 use super::site::Site;
 use crate::net::descriptors::DescriptorShares;

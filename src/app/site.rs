@@ -89,6 +89,18 @@ impl Site {
         }
     }
 
+    /// Stops that for a while.
+    pub(super) async fn rest(&mut self) {
+        std::mem::take(&mut self.tasks).drain(LAST_STEPS).await;
+    }
+
+    /// Goes on with it.
+    pub(super) fn go_on(&mut self) {
+        // It was made of the same before.
+        self.puller = outbox::puller(&self.shared, &self.config).unwrap_or_default();
+        self.start();
+    }
+
     /// Stops that. Requests that it took are answered to their end.
     pub(super) async fn end(self) {
         self.tasks.drain(LAST_STEPS).await;

@@ -4,7 +4,7 @@
 //! managers; gone with the gateway. The second line of `internal` is a token of this very process, so that a user
 //! who may read the folder can give orders also where the secret is only in the service's environment.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
@@ -18,10 +18,11 @@ use crate::secret::Secret;
 use crate::state_folder::{self, StateFolder};
 
 /// The files, while the gateway is there.
-#[derive(Debug)]
 pub(super) struct Whereabouts {
     pid: PathBuf,
     internal: PathBuf,
+    /// What `internal` says.
+    told: String,
     token: Secret,
 }
 
@@ -56,18 +57,32 @@ impl Whereabouts {
             let _ = write!(token, "{byte:02x}");
         }
         let (pid, internal) = (state.pid(), state.internal());
-        state_folder::write(&internal, format!("{address}\n{token}\n").as_bytes())?;
-        state_folder::write(&pid, own_pid().as_bytes())?;
-        Ok(Self {
+        let whereabouts = Self {
             pid,
             internal,
+            told: format!("{address}\n{token}\n"),
             token: Secret::new(token.into_bytes()),
-        })
+        };
+        whereabouts.tell_again()?;
+        Ok(whereabouts)
+    }
+
+    /// Writes them once more, where another process that was to take this one's place has written its own.
+    pub(super) fn tell_again(&self) -> io::Result<()> {
+        state_folder::write(&self.internal, self.told.as_bytes())?;
+        state_folder::write(&self.pid, own_pid().as_bytes())
     }
 
     /// What the operator on this machine calls with.
     pub(super) fn token(&self) -> Secret {
         self.token.clone()
+    }
+}
+
+impl fmt::Debug for Whereabouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the token.
+        write!(f, "Whereabouts({})", self.pid.display())
     }
 }
 

@@ -19,7 +19,7 @@ pub use failure::CommandError;
 
 use verbs::MaintenanceVerb;
 
-use crate::app::ConfigSource;
+use crate::app::{ConfigSource, Predecessor};
 use crate::app_server::PrivateFolder;
 use crate::config::load::{LoadOptions, load};
 use crate::config::{AppCommand, Config, Environment, LogFormat};
@@ -126,10 +126,24 @@ impl App {
 
 impl Options {
     fn run(&self, app: Option<AppCommand>) -> Result<(), CommandError> {
+        let before = Predecessor::find(&Environment::of_process()).map_err(CommandError::start)?;
+        let last_words = before.as_ref().map(Predecessor::last_words);
+        let ended = self.run_after(app, before);
+        if let (Err(failure), Some(Ok(last_words))) = (&ended, last_words) {
+            last_words.say(&failure.to_string());
+        }
+        ended
+    }
+
+    fn run_after(
+        &self,
+        app: Option<AppCommand>,
+        before: Option<Predecessor>,
+    ) -> Result<(), CommandError> {
         let config = self.load(app.clone())?;
         let again = self.loading(app);
         let source = ConfigSource::new(self.config.clone(), move || load(&again));
-        run::run(config, source)
+        run::run(config, source, before)
     }
 
     fn load(&self, app: Option<AppCommand>) -> Result<Config, CommandError> {

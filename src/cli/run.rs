@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::signals::{self, SignalMeaning, Signals};
 use super::{CommandError, ready};
 use crate::admin::reload::ReloadHandle;
-use crate::app::{ConfigSource, Gateway};
+use crate::app::{ConfigSource, Gateway, Predecessor, Program, UpgradeHandle};
 use crate::app_server::{AppEnd, AppNews, Reaper, RunningApp};
 use crate::config::Config;
 use crate::net::drain::Drain;
@@ -23,7 +23,12 @@ use crate::server::access::AccessLog;
 use crate::telemetry::log;
 
 /// Runs the gateway until it is told to stop.
-pub(super) fn run(config: Config, source: ConfigSource) -> Result<(), CommandError> {
+pub(super) fn run(
+    config: Config,
+    source: ConfigSource,
+    before: Option<Predecessor>,
+) -> Result<(), CommandError> {
+    let program = Program::of_process().map_err(CommandError::start)?;
     // Before there are threads: it removes variables.
     let passed = passed::take().map_err(CommandError::start)?;
     log::install(&config.log).map_err(CommandError::start)?;
@@ -33,39 +38,61 @@ pub(super) fn run(config: Config, source: ConfigSource) -> Result<(), CommandErr
         .thread_name("gatepost")
         .build()
         .map_err(CommandError::start)?;
-    let result = runtime.block_on(serve(config, source, passed));
+    let beginning = Beginning {
+        config,
+        source,
+        program,
+        passed,
+        before,
+    };
+    let result = runtime.block_on(beginning.serve());
     // The sender of a second signal does not wait for a thread that reads a file.
     runtime.shutdown_background();
     result
 }
 
-async fn serve(
+/// What a gateway begins with.
+struct Beginning {
     config: Config,
     source: ConfigSource,
+    program: Program,
     passed: Vec<PassedSocket>,
-) -> Result<(), CommandError> {
-    let signals = Signals::listen().map_err(CommandError::start)?;
-    let (mode, server) = (config.mode, config.server.clone());
-    let gateway = Gateway::bind_with(config, passed).map_err(CommandError::start)?;
-    let mut gateway = gateway.reloading_from(source);
-    let supervisor = gateway.take_app_server();
-    let strangers = Drain::new();
-    if supervisor.is_none() {
-        adopt(&strangers).map_err(CommandError::start)?;
+    before: Option<Predecessor>,
+}
+
+impl Beginning {
+    async fn serve(self) -> Result<(), CommandError> {
+        let signals = Signals::listen().map_err(CommandError::start)?;
+        let (mode, server) = (self.config.mode, self.config.server.clone());
+        let is_known = self.before.is_some();
+        let gateway = match self.before {
+            Some(before) => Gateway::bind_after(self.config, before).await,
+            None => Gateway::bind_with(self.config, self.passed),
+        };
+        let gateway = gateway.map_err(CommandError::start)?;
+        let gateway = gateway.reloading_from(self.source);
+        let mut gateway = gateway.upgrading_to(self.program);
+        let supervisor = gateway.take_app_server();
+        let strangers = Drain::new();
+        if supervisor.is_none() {
+            adopt(&strangers).map_err(CommandError::start)?;
+        }
+        ready::log(&gateway, mode, &server);
+        let running = Running {
+            signals,
+            stop: CancellationToken::new(),
+            access_log: gateway.access_log(),
+            reloads: gateway.reload_handle(),
+            upgrades: gateway.upgrade_handle(),
+            is_known,
+            has_left: false,
+            app: supervisor.map(RunningApp::start),
+        };
+        let stopped = running.stop.clone().cancelled_owned();
+        let serving = gateway.run(stopped);
+        tokio::pin!(serving);
+        running.until_the_end(serving).await
     }
-    ready::log(&gateway, mode, &server);
-    let access_log = gateway.access_log();
-    let running = Running {
-        signals,
-        stop: CancellationToken::new(),
-        access_log,
-        reloads: gateway.reload_handle(),
-        app: supervisor.map(RunningApp::start),
-    };
-    let stopped = running.stop.clone().cancelled_owned();
-    let serving = gateway.run(stopped);
-    tokio::pin!(serving);
-    running.until_the_end(serving).await
 }
 
 /// As process 1 of a container, waits for the orphans of others.
@@ -83,6 +110,11 @@ struct Running {
     stop: CancellationToken,
     access_log: Option<AccessLog>,
     reloads: ReloadHandle,
+    upgrades: UpgradeHandle,
+    /// Whether systemd was told of the process before, which tells it of this one.
+    is_known: bool,
+    /// Whether another process is the gateway by now.
+    has_left: bool,
     app: Option<RunningApp>,
 }
 
@@ -97,7 +129,7 @@ impl Running {
         mut self,
         mut serving: Pin<&mut impl Future<Output = usize>>,
     ) -> Result<(), CommandError> {
-        if self.app.is_none() {
+        if self.app.is_none() && !self.is_known {
             notify_systemd(sd_notify::NotifyState::Ready);
         }
         let stop = tokio::select! {
@@ -108,7 +140,9 @@ impl Running {
             Stop::Signal(signal) => info!(signal = signals::name(*signal), "stopping"),
             Stop::App(end) => error!("stopping, since Django's server {end}"),
         }
-        notify_systemd(sd_notify::NotifyState::Stopping);
+        if !self.has_left {
+            notify_systemd(sd_notify::NotifyState::Stopping);
+        }
         self.stop.cancel();
         let aborted = tokio::select! {
             aborted = serving => aborted,
@@ -135,7 +169,12 @@ impl Running {
                 asked = self.signals.next() => match asked {
                     SignalMeaning::End(signal) => return Stop::Signal(signal),
                     SignalMeaning::Reopen(signal) => self.reopen(signal),
+                    SignalMeaning::Upgrade => self.upgrades.request(),
                 },
+                pid = self.upgrades.taken_over(), if !self.has_left => {
+                    self.has_left = true;
+                    notify_systemd(sd_notify::NotifyState::MainPid(pid));
+                }
                 news = news_of(&mut self.app) => match news {
                     AppNews::Up => notify_systemd(sd_notify::NotifyState::Ready),
                     AppNews::Ended(end) => return Stop::App(end),

@@ -17,6 +17,8 @@ pub(super) enum SignalMeaning {
     End(Signal),
     /// To reopen files.
     Reopen(Signal),
+    /// To start a new program in this one's place.
+    Upgrade,
 }
 
 /// Hears of signals from now on.
@@ -27,6 +29,7 @@ pub(super) struct Signals {
     quit: unix::Signal,
     hang_up: unix::Signal,
     user: unix::Signal,
+    upgrade: unix::Signal,
     began_in_terminal: bool,
 }
 
@@ -39,6 +42,7 @@ impl Signals {
             quit: unix::signal(SignalKind::quit())?,
             hang_up: unix::signal(SignalKind::hangup())?,
             user: unix::signal(SignalKind::user_defined1())?,
+            upgrade: unix::signal(SignalKind::user_defined2())?,
             began_in_terminal: is_in_terminal(),
         })
     }
@@ -50,6 +54,7 @@ impl Signals {
             _ = self.interrupt.recv() => SignalMeaning::End(Signal::INT),
             _ = self.quit.recv() => SignalMeaning::End(Signal::QUIT),
             _ = self.user.recv() => SignalMeaning::Reopen(Signal::USR1),
+            _ = self.upgrade.recv() => SignalMeaning::Upgrade,
             _ = self.hang_up.recv() => self.hung_up(),
         }
     }

@@ -145,6 +145,11 @@ impl Hub {
         self.revoked_topics.keep(revocation);
     }
 
+    /// Writes the file of those once more, where another process has written its own.
+    pub fn write_topics_again(&self) {
+        self.revoked_topics.write_again();
+    }
+
     /// Takes a topic away from a user's connections, or from all, which are told; refuses tokens that were
     /// issued before. Returns how many connections heard it.
     pub fn revoke_topic(&self, revocation: &TopicRevocation) -> usize {

@@ -234,11 +234,11 @@ impl Hub {
 
     /// Closes every connection because the gateway is going away, one after the other over `spread`.
     ///
-    /// Each is told to stay away for as long again and at random up to half of that more, so that
-    /// clients come back when all are gone, and not together. Handshakes under way are refused.
-    pub async fn drain(&self, spread: Duration) {
+    /// Each is told to stay away for `away` and at random up to half of `spread` more, so that clients
+    /// come back when something serves them, and not together. Handshakes under way are refused.
+    pub async fn drain(&self, spread: Duration, away: Duration) {
         let going_away = |more: Duration| CloseReason::GoingAway {
-            delay_ms: u32::try_from((spread + more).as_millis()).unwrap_or(u32::MAX),
+            delay_ms: u32::try_from((away + more).as_millis()).unwrap_or(u32::MAX),
         };
         let unjittered = going_away(Duration::ZERO);
         let (everyone, known) = (Audience::Everyone, Acquaintance::Known);

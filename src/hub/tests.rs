@@ -202,7 +202,7 @@ fn a_session_that_ended_is_refused_even_to_who_asks_anew() {
 async fn a_handshake_older_than_the_drain_is_refused() {
     let hub = Arc::new(Hub::new(LIMITS));
     let asked = Instant::now();
-    hub.drain(Duration::ZERO).await;
+    hub.drain(Duration::ZERO, Duration::ZERO).await;
     let refused = hub.register(member("1", &[], "/ws/"), asked);
     assert_eq!(refused.unwrap_err().code(), 1001);
     assert!(hub.is_empty());
@@ -215,7 +215,8 @@ async fn a_drain_closes_everyone_spread_over_its_window() {
         .map(|user| join(&hub, &user.to_string(), &[]))
         .collect();
     let begun = tokio::time::Instant::now();
-    hub.drain(Duration::from_secs(5)).await;
+    hub.drain(Duration::from_secs(5), Duration::from_secs(5))
+        .await;
     assert_eq!(begun.elapsed().as_millis(), 4500);
     let context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut delays = std::collections::HashSet::new();

@@ -93,6 +93,14 @@ impl TopicRevocations {
         }
     }
 
+    /// Writes the file once more, where another process has written its own.
+    pub(super) fn write_again(&self) {
+        if let Some(file) = &self.file {
+            let kept = self.table.lock().kept();
+            file.rewrite(&kept);
+        }
+    }
+
     pub(super) fn record(&self, revocation: &TopicRevocation) {
         let KeptRevocation { revoked, older } = KeptRevocation::of(revocation);
         if let Some(revoked) = revoked {

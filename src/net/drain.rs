@@ -24,6 +24,7 @@ pub struct Drain {
 /// Spawns tasks and tells them when to end. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct DrainWatch {
+    leaving: CancellationToken,
     draining: CancellationToken,
     aborted: CancellationToken,
     tracker: TaskTracker,
@@ -33,6 +34,7 @@ pub struct DrainWatch {
 /// What has begun: read at every wake of every task, where the tokens' locks would be felt.
 #[derive(Debug, Default)]
 struct Begun {
+    leaving: AtomicBool,
     draining: AtomicBool,
     aborting: AtomicBool,
 }
@@ -48,9 +50,17 @@ impl Drain {
         self.watch.clone()
     }
 
+    /// Has connections end with their next answer, and goes on otherwise: who has one to ask over shall not find it
+    /// closed, and is served elsewhere when it connects anew.
+    pub fn leave(&self) {
+        self.watch.begun.leaving.store(true, Ordering::Release);
+        self.watch.leaving.cancel();
+    }
+
     /// Tells every task to end, waits at most `timeout`, then aborts the rest.
     /// Returns how many had to be aborted.
     pub async fn drain(self, timeout: Duration) -> usize {
+        self.leave();
         let watch = self.watch;
         watch.begun.draining.store(true, Ordering::Release);
         watch.draining.cancel();
@@ -85,6 +95,16 @@ impl DrainWatch {
             begun: Arc::clone(&self.begun),
             enrolled: false,
         })));
+    }
+
+    /// Completes when connections are to end as soon as nobody minds.
+    pub async fn leaving(&self) {
+        self.leaving.cancelled().await;
+    }
+
+    /// Whether they are to.
+    pub fn is_leaving(&self) -> bool {
+        self.begun.leaving.load(Ordering::Acquire)
     }
 
     /// Completes when the gateway has begun to end.

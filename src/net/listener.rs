@@ -4,15 +4,14 @@
 //! done where it cannot succeed either is `patience`'s.
 
 use std::fmt;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustix::fs::Mode;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,10 @@ use tokio_util::sync::CancellationToken;
 pub use super::listen_error::ListenError;
 use super::passed::{PassedError, PassedSocket, StreamSocket};
 use super::patience::Patience;
+pub use super::socket_file::OpenedBy;
+use super::socket_file::{SocketFile, bind_unix};
 use super::stream::Stream;
+use crate::config::ListenAddress;
 
 /// Clients that the kernel keeps while the gateway is busy: a reconnecting crowd comes at once.
 const BACKLOG: i32 = 4096;
@@ -50,28 +52,29 @@ impl Peer {
     }
 }
 
-/// Who may open a Unix socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OpenedBy {
-    /// The gateway's user alone.
-    Owner,
-    /// Its group too: a proxy is another user.
-    Group,
-}
-
 /// A bound socket.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Bound,
+    socket: Arc<Bound>,
     patience: Patience,
-    closing: CancellationToken,
+    closing: Closing,
     /// Once it is to close.
     closes_at: Option<Instant>,
 }
 
-/// Closes a listener that another task accepts from.
+/// What is done with a listener that another task accepts from.
 #[derive(Clone, Debug)]
-pub struct ListenerCloser(CancellationToken);
+pub struct ListenerHandle {
+    socket: Weak<Bound>,
+    closing: Closing,
+}
+
+/// Whether it is to close.
+#[derive(Clone, Debug, Default)]
+struct Closing {
+    soon: CancellationToken,
+    now: CancellationToken,
+}
 
 #[derive(Debug)]
 enum Bound {
@@ -79,15 +82,8 @@ enum Bound {
     Unix {
         listener: UnixListener,
         /// `None`: systemd's.
-        _file: Option<SocketFile>,
+        file: Option<SocketFile>,
     },
-}
-
-/// The file of a Unix socket; goes with its listener.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    inode: Option<u64>,
 }
 
 impl fmt::Display for Peer {
@@ -123,15 +119,9 @@ impl Listener {
             path: path.to_owned(),
             source,
         };
-        let listener = bind_unix(path, opened_by).map_err(refused)?;
-        let file = SocketFile {
-            path: path.to_owned(),
-            inode: inode(path),
-        };
-        Ok(Self::new(Bound::Unix {
-            listener,
-            _file: Some(file),
-        }))
+        let listener = bind_unix(path, opened_by, BACKLOG).map_err(refused)?;
+        let file = Some(SocketFile::at(path));
+        Ok(Self::new(Bound::Unix { listener, file }))
     }
 
     /// Listens on a socket that systemd has opened; it stays open there when this one is closed.
@@ -151,35 +141,56 @@ impl Listener {
             })
     }
 
+    /// Listens on a socket that the gateway before has opened; its file is this one's from now on.
+    pub fn inherited(socket: PassedSocket) -> Result<Self, ListenError> {
+        let address = socket.address.clone();
+        let mut inherited = Self::passed(socket)?;
+        if let (Some(Bound::Unix { file, .. }), ListenAddress::Unix(path)) =
+            (Arc::get_mut(&mut inherited.socket), &address)
+        {
+            *file = Some(SocketFile::at(path));
+        }
+        Ok(inherited)
+    }
+
     fn new(socket: Bound) -> Self {
         Self {
-            socket,
+            socket: Arc::new(socket),
             patience: Patience::new(),
-            closing: CancellationToken::new(),
+            closing: Closing::default(),
             closes_at: None,
         }
     }
 
     /// The TCP address it is bound to, with the port the system chose for port 0.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        match &self.socket {
+        match &*self.socket {
             Bound::Tcp(listener) => listener.local_addr().ok(),
             Bound::Unix { .. } => None,
         }
     }
 
-    /// What closes it.
-    pub fn closer(&self) -> ListenerCloser {
-        ListenerCloser(self.closing.clone())
+    /// What closes it, or leaves it to another process.
+    pub fn handle(&self) -> ListenerHandle {
+        ListenerHandle {
+            socket: Arc::downgrade(&self.socket),
+            closing: self.closing.clone(),
+        }
     }
 
     /// The next client; `None` a moment after it was told to close: the system may have completed connections by then that
     /// nobody has been told of.
     pub async fn accept(&mut self) -> Option<(Stream, Peer)> {
         let (socket, closing, closes_at) = (&self.socket, &self.closing, &mut self.closes_at);
-        let end = async {
-            closing.cancelled().await;
+        let soon = async {
+            closing.soon.cancelled().await;
             sleep_until(*closes_at.get_or_insert_with(|| Instant::now() + LAST_CLIENTS)).await;
+        };
+        let end = async {
+            tokio::select! {
+                () = closing.now.cancelled() => {}
+                () = soon => {}
+            }
         };
         tokio::select! {
             biased;
@@ -189,10 +200,30 @@ impl Listener {
     }
 }
 
-impl ListenerCloser {
+impl ListenerHandle {
     /// Has it close, once those are accepted that have connected.
     pub fn close(&self) {
-        self.0.cancel();
+        self.closing.soon.cancel();
+    }
+
+    /// Leaves it to another process, which accepts whoever comes from now on.
+    pub fn let_go(&self) {
+        if let Some(Bound::Unix {
+            file: Some(file), ..
+        }) = self.socket.upgrade().as_deref()
+        {
+            file.leave();
+        }
+        self.closing.now.cancel();
+    }
+
+    /// The socket once more, for another process; `None` where it is closed.
+    pub fn duplicate(&self) -> Option<io::Result<OwnedFd>> {
+        let socket = self.socket.upgrade()?;
+        Some(match &*socket {
+            Bound::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Bound::Unix { listener, .. } => listener.as_fd().try_clone_to_owned(),
+        })
     }
 }
 
@@ -213,19 +244,6 @@ impl Bound {
             }
         }
     }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // Another gateway may have taken the path over.
-        if self.inode.is_some() && inode(&self.path) == self.inode {
-            drop(fs::remove_file(&self.path));
-        }
-    }
-}
-
-fn inode(path: &Path) -> Option<u64> {
-    fs::symlink_metadata(path).ok().map(|found| found.ino())
 }
 
 fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
@@ -258,43 +276,9 @@ fn adopt(socket: StreamSocket) -> io::Result<Bound> {
         }
         StreamSocket::Unix(listener) => Ok(Bound::Unix {
             listener: UnixListener::from_std(listener)?,
-            _file: None,
+            file: None,
         }),
     }
 }
-
-fn bind_unix(path: &Path, opened_by: OpenedBy) -> io::Result<UnixListener> {
-    let owner = Mode::RUSR | Mode::WUSR;
-    let (mode, bits) = match opened_by {
-        OpenedBy::Owner => (owner, 0o600),
-        OpenedBy::Group => (owner | Mode::RGRP | Mode::WGRP, 0o660),
-    };
-    remove_stale(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Linux gives the file the mode of the socket, so that it is never open to others; elsewhere it
-    // is closed right after.
-    rustix::fs::fchmod(&socket, mode)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    fs::set_permissions(path, PermissionsExt::from_mode(bits))?;
-    socket.listen(BACKLOG)?;
-    UnixListener::from_std(socket.into())
-}
-
-/// Removes the socket file of a gateway that is gone.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(found) = fs::symlink_metadata(path) else {
-        return Ok(());
-    };
-    if !found.file_type().is_socket() {
-        return Err(ErrorKind::AlreadyExists.into());
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),
-        _ => Err(ErrorKind::AddrInUse.into()),
-    }
-}
-
 #[cfg(test)]
 mod tests;

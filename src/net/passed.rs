@@ -6,11 +6,12 @@
 use std::fs;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 
 use listenfd::ListenFd;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use thiserror::Error;
 
 use crate::config::ListenAddress;
@@ -103,6 +104,27 @@ pub enum PassedError {
 }
 
 impl PassedSocket {
+    /// One that came from the gateway before, under this name.
+    pub(super) fn from_descriptor(
+        name: String,
+        address: ListenAddress,
+        descriptor: OwnedFd,
+    ) -> io::Result<Self> {
+        let socket = Socket::from(descriptor);
+        if !socket.is_listener()? {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let socket = match address {
+            ListenAddress::Tcp(_) => StreamSocket::Tcp(socket.into()),
+            ListenAddress::Unix(_) => StreamSocket::Unix(UnixListener::from(OwnedFd::from(socket))),
+        };
+        Ok(Self {
+            name,
+            address,
+            socket,
+        })
+    }
+
     /// Whether IPv4 clients of its port come to it too, although it is at an IPv6 address.
     pub fn takes_ipv4(&self) -> bool {
         match (&self.socket, &self.address) {

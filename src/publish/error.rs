@@ -82,7 +82,9 @@ impl ToProblem for PublishError {
             Self::TooManyLines { .. } | Self::TooLarge { .. } => {
                 problem.with_hint("send it in several calls")
             }
-            Self::Busy | Self::Reload(ReloadRefusal::Busy) => problem.retry_after(1),
+            Self::Busy | Self::Reload(ReloadRefusal::Busy | ReloadRefusal::Upgrading) => {
+                problem.retry_after(1)
+            }
             Self::NoOutbox => problem.with_hint(OUTBOX_HINT),
             Self::Body(error) => {
                 let TextPosition { line, column } = error.place();
@@ -116,7 +118,7 @@ impl PublishError {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large")
             }
             Self::TooSlow { .. } => (StatusCode::REQUEST_TIMEOUT, "body_too_slow"),
-            Self::Busy | Self::Reload(ReloadRefusal::Busy) => {
+            Self::Busy | Self::Reload(ReloadRefusal::Busy | ReloadRefusal::Upgrading) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "busy")
             }
             Self::Reload(ReloadRefusal::Findings(_)) => {

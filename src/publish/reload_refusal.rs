@@ -11,6 +11,9 @@ pub enum ReloadRefusal {
     /// Others wait already.
     #[error("too many ask for a reload at once")]
     Busy,
+    /// A new program is about to take over.
+    #[error("a new program is being started, which reads the configuration itself")]
+    Upgrading,
     /// There is nothing to reload.
     #[error("the gateway ends")]
     Ending,

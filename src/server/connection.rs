@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tracing::Instrument as _;
 
 use super::deadlines::{Allowed, Deadlines};
-use super::drive::drive;
+use super::drive::{LeavingBy, drive, parting};
 use super::http1::Http1Stream;
 use super::http2::Http2Stream;
 use super::opened_stream::Opening;
@@ -242,13 +242,13 @@ pub(super) async fn serve_http<A, S>(
             let io = TokioIo::new(Http1Stream::new(stream, Arc::clone(&deadlines)));
             let connection = http.http1.serve_connection(io, answering).with_upgrades();
             let end = http1::UpgradeableConnection::graceful_shutdown;
-            drive(connection, end, &deadlines, drain).await
+            drive(connection, end, &deadlines, LeavingBy::Answer(drain)).await
         }
         Protocol::Http2 => {
             let io = TokioIo::new(Http2Stream::new(stream));
             let connection = http.http2.serve_connection(io, answering);
             let end = http2::Connection::graceful_shutdown;
-            drive(connection, end, &deadlines, drain).await
+            drive(connection, end, &deadlines, LeavingBy::Notice(drain)).await
         }
     };
     if let Err(reason) = ended {
@@ -272,10 +272,11 @@ fn exchange<A: Handler>(
     let request = shared.rests.watch(request, |body| in_flight.body(body));
     // Made here, where the connection's own is still the innermost: a stream of HTTP/2 is a task.
     let span = span::request(&request);
-    let peer = client.peer;
+    let (peer, version) = (client.peer, request.version());
     Box::pin(async move {
         let answering = treatment.answer(&*shared.handler, Box::new(request), peer);
-        let mut response = answering.instrument(span.clone()).await;
+        let response = answering.instrument(span.clone()).await;
+        let mut response = parting(response, version, &shared.drain);
         in_flight.answers(&mut response);
         if let Some(opening) = opening {
             opening.answers(response.status());

@@ -10,11 +10,14 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use http::header::CONNECTION;
+use http::{HeaderValue, Response, StatusCode, Version};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::deadlines::{Deadlines, DrainMark, Due};
 use crate::net::drain::DrainWatch;
+use crate::web::body::ResponseBody;
 
 /// Why a connection ended before its time.
 #[derive(Debug, Error)]
@@ -27,18 +30,57 @@ pub(super) enum ConnectionError {
     TooSlow,
 }
 
+/// When a connection is told to go.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LeavingBy<'a> {
+    /// At once: its client hears which of its requests will be answered.
+    Notice(&'a DrainWatch),
+    /// With an answer, until the gateway ends: its client would not know.
+    Answer(&'a DrainWatch),
+}
+
+impl LeavingBy<'_> {
+    async fn begun(self) {
+        match self {
+            Self::Notice(drain) => drain.leaving().await,
+            Self::Answer(drain) => drain.draining().await,
+        }
+    }
+
+    fn has_begun(self) -> bool {
+        match self {
+            Self::Notice(drain) => drain.is_leaving(),
+            Self::Answer(drain) => drain.is_draining(),
+        }
+    }
+}
+
+/// The answer; where the gateway leaves, the last one over HTTP/1.1, which says so (RFC 9112 9.6).
+pub(super) fn parting(
+    mut response: Response<ResponseBody>,
+    version: Version,
+    drain: &DrainWatch,
+) -> Response<ResponseBody> {
+    let ends = version != Version::HTTP_2 && drain.is_leaving();
+    if ends && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    response
+}
+
 /// Polls `connection` until it ends; `tell_to_go` makes it finish what is under way.
 pub(super) async fn drive<C>(
     connection: C,
     tell_to_go: impl Fn(Pin<&mut C>),
     deadlines: &Deadlines,
-    drain: &DrainWatch,
+    leaving: LeavingBy<'_>,
 ) -> Result<(), ConnectionError>
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut connection = pin!(connection);
-    let mut draining = pin!(drain.draining());
+    let mut draining = pin!(leaving.begun());
     let mut watch = DeadlineAlarm {
         deadlines,
         alarm: pin!(sleep_until(deadlines.look_by())),
@@ -52,7 +94,7 @@ where
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
                 return Poll::Ready(ended.map_err(ConnectionError::from));
             }
-            let look = !enrolled || drain.is_draining();
+            let look = !enrolled || leaving.has_begun();
             enrolled = true;
             if look && !drained && draining.as_mut().poll(cx).is_ready() {
                 drained = true;

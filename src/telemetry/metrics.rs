@@ -75,6 +75,8 @@ pub struct Metrics {
     pub certificates: CertificateMetrics,
     /// Reloads by outcome: `done`, `refused`.
     pub reloads: Family<OutcomeLabel, Counter>,
+    /// New programs in this one's place by outcome: `done` (counted by the new one), `failed`.
+    pub upgrades: Family<OutcomeLabel, Counter>,
     /// Starts of Django's server after the first, where the gateway runs it.
     pub app_restarts: Counter,
     /// Lines of the access log that could not be written.
@@ -154,9 +156,8 @@ impl Metrics {
         for kind in series::STREAMS {
             drop(self.streams.get_or_create(&KindLabel { kind }));
         }
-        for outcome in ["done", "refused"] {
-            drop(self.reloads.get_or_create(&OutcomeLabel { outcome }));
-        }
+        outcomes(&self.reloads, &["done", "refused"]);
+        outcomes(&self.upgrades, &["done", "failed"]);
         for kind in series::QUEUED {
             drop(self.queue_waiting.get_or_create(&KindLabel { kind }));
             drop(self.queue_timeouts.get_or_create(&KindLabel { kind }));
@@ -177,6 +178,8 @@ impl Metrics {
 
     fn register_operations(&self, r: &mut Registry) {
         r.register("reloads", "Reloads by outcome", self.reloads.clone());
+        let (upgrades, help) = (self.upgrades.clone(), "New programs by outcome");
+        r.register("upgrades", help, upgrades);
         r.register("maintenance", "1 in maintenance", self.maintenance.clone());
         r.register("paused", "1 while there is a pause", self.paused.clone());
         r.register(

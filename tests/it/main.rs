@@ -87,4 +87,5 @@ mod trace;
 mod traps;
 mod trust;
 mod tunnel;
+mod upgrade;
 mod views;

@@ -1,3 +1,5 @@
+use std::fs;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 
@@ -145,9 +147,30 @@ async fn one_that_closes_accepts_who_has_connected_and_frees_its_port() {
     let mut listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_address().unwrap();
     let _waits = std::net::TcpStream::connect(address).unwrap();
-    listener.closer().close();
+    listener.handle().close();
     assert!(listener.accept().await.is_some());
     assert!(listener.accept().await.is_none());
     drop(listener);
     Listener::bind(address).unwrap();
+}
+
+#[tokio::test]
+async fn who_connects_to_one_that_was_let_go_is_another_s_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let mut listener = Listener::bind_unix(&path, OpenedBy::Owner).unwrap();
+    let descriptor = listener.handle().duplicate().unwrap().unwrap();
+    let address = ListenAddress::Unix(path.clone());
+    let name = "internal".to_owned();
+    let socket = crate::net::inherited::listener(name, address, descriptor).unwrap();
+    let mut other = Listener::inherited(socket).unwrap();
+    listener.handle().let_go();
+    let _client = UnixStream::connect(&path).await.unwrap();
+    assert!(listener.accept().await.is_none());
+    let handle = listener.handle();
+    drop(listener);
+    assert!(handle.duplicate().is_none() && path.exists());
+    assert!(other.accept().await.is_some());
+    drop(other);
+    assert!(!path.exists(), "the file went with the one that was left");
 }

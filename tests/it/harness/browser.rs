@@ -353,6 +353,11 @@ impl Link {
         sender.send_request(request)
     }
 
+    /// Whether it speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
+
     /// Whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.driver.is_finished()

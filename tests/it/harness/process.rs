@@ -3,6 +3,7 @@
 use std::fs::{File, read_to_string};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Mutex};
@@ -24,6 +25,8 @@ pub struct Process {
     https: SocketAddr,
     internal: Internal,
     tls: Arc<rustls::ClientConfig>,
+    /// Where its program is, if that can be replaced.
+    programs: Option<TempDir>,
 }
 
 impl Process {
@@ -74,6 +77,58 @@ impl Process {
         Self::start_as(setup, |binary| Command::new(binary), child).await
     }
 
+    /// Starts it from a link in a folder of its own, which [`Process::replace_program`] turns.
+    pub async fn start_replaceable(setup: Setup) -> Self {
+        let programs = tempfile::tempdir().unwrap();
+        let link = programs.path().join("gatepost");
+        symlink(env!("CARGO_BIN_EXE_gatepost"), &link).unwrap();
+        let mut process = Self::start_by(setup, |_| Command::new(&link)).await;
+        process.programs = Some(programs);
+        process
+    }
+
+    /// Starts it with these variables.
+    pub async fn start_with_variables(setup: Setup, variables: &[(&str, &str)]) -> Self {
+        let further = |command: &mut Command| {
+            command.envs(variables.iter().copied());
+        };
+        Self::start_as(setup, |binary| Command::new(binary), further).await
+    }
+
+    /// Has the program's name stand for this script from now on, in which `$0` is followed by the path of the real one.
+    pub fn replace_program(&self, script: &str) {
+        let programs = self.programs.as_ref().unwrap().path();
+        let new = programs.join("new");
+        let real = env!("CARGO_BIN_EXE_gatepost");
+        std::fs::write(&new, format!("#!/bin/sh\nreal={real}\n{script}\n")).unwrap();
+        std::fs::set_permissions(&new, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::rename(new, programs.join("gatepost")).unwrap();
+    }
+
+    /// The process that says that it is the gateway.
+    pub fn told_pid(&self) -> Option<Pid> {
+        let text = read_to_string(self.folder().join(".gatepost/pid")).ok()?;
+        Pid::from_raw(text.trim().parse().ok()?)
+    }
+
+    /// Asks for a new program in its place, and waits until the old one takes no clients any more. Returns its id.
+    pub async fn upgrade(&self) -> Pid {
+        const LEAVES: &str = "the new process serves, this one leaves";
+        const STAYS: &str = "no new program takes over";
+        let old = self.told_pid().unwrap();
+        let times = |said: &str| self.log().matches(said).count();
+        let before = [LEAVES, STAYS].map(times);
+        kill_process(old, Signal::USR2).unwrap();
+        super::eventually(PATIENCE, || {
+            assert_eq!(times(STAYS), before[1], "{}", self.log());
+            times(LEAVES) > before[0]
+        })
+        .await;
+        let new = self.told_pid().unwrap();
+        assert_ne!(new, old);
+        new
+    }
+
     /// Starts it with this socket passed to it as systemd does, under this name.
     pub async fn start_activated(setup: Setup, socket: OwnedFd, name: &str) -> Self {
         let passing = |command: &mut Command| {
@@ -119,6 +174,7 @@ impl Process {
             internal: setup.internal(ready.internal),
             tls: trusting(folder.path()),
             folder,
+            programs: None,
         }
     }
 
@@ -191,9 +247,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // Another one may be in its place by now.
+        let successor = self.told_pid();
         let mut child = self.child.lock().unwrap();
+        let own = Pid::from_child(&child);
         let _ = child.kill();
         let _ = child.wait();
+        if let Some(successor) = successor.filter(|pid| *pid != own) {
+            let _ = kill_process(successor, Signal::KILL);
+        }
     }
 }
 
