@@ -33,6 +33,9 @@ DEFAULTS: dict[str, Any] = {
     "OUTBOX": False,
     # How many seconds the transactional outbox keeps what gateways may not have pulled yet.
     "OUTBOX_KEEP": 86_400.0,
+    # Function (or its dotted path): name -> whether the gateway may have a certificate for it and
+    # serve it, with `[tls.acme] names = "django"`. None: no name but those of gateway.toml.
+    "HOSTS": None,
     # The most bytes of a frame: delivery.outbox_size in gateway.toml, where that says something.
     "FRAME_SIZE": 262_144,
     # How many seconds a call to the gateway may take.

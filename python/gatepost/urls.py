@@ -3,13 +3,14 @@
 from django.apps import apps
 from django.urls import path
 
-from gatepost.answering import batches, views
+from gatepost.answering import batches, hosts, views
 
 app_name = "gatepost"
 
 urlpatterns = [
     path("auth/", views.auth, name="auth"),
     path("sessions/", batches.sessions, name="sessions"),
+    path("hosts/", hosts.hosts, name="hosts"),
 ]
 
 if apps.is_installed("gatepost.outbox"):

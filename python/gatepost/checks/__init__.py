@@ -1,6 +1,6 @@
 """What ``manage.py check`` says before the gateway or a browser has to.
 
-One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W045``, and a hint
+One module a subject; every message has an id, ``gatepost.E001`` to ``gatepost.W046``, and a hint
 that says what to write. ``apps`` calls :func:`register_all`. A stock project with the
 few lines of the quick start gets no message at all, with DEBUG on or off, which a test proves.
 
@@ -31,6 +31,7 @@ def register_all() -> None:
     register(secret.check_keys, Tags.security)
     register(urls.check_urls, Tags.urls)
     register(hosts.check_hosts, Tags.security)
+    register(hosts.check_on_demand, Tags.security)
     register(https.check_scheme, Tags.security)
     register(https.check_hsts, Tags.security)
     register(https.check_url, Tags.security, deploy=True)

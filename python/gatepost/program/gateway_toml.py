@@ -100,6 +100,14 @@ def session_cookie() -> str | None:
     return named if isinstance(named, str) else None
 
 
+def orders_what_django_allows() -> bool:
+    """Return whether the file has certificates ordered for any name that Django allows."""
+    path = in_force()
+    tls = _read(path).get("tls") if path else None
+    acme = tls.get("acme") if isinstance(tls, dict) else None
+    return isinstance(acme, dict) and acme.get("names") == "django"
+
+
 def security() -> tuple[dict[str, Any], str] | None:
     """Return ``[headers]`` and ``server.hsts``; None where they are not known."""
     path = in_force()
