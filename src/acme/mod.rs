@@ -2,15 +2,19 @@
 //!
 //! Made and run by the composition root where there is `[tls.acme]`. Each name has a certificate and a task of
 //! its own, so that a name that is refused holds no other back. `folder` is what is kept, `account` who asks,
-//! `authority` whom, `order` one order, `renewal` when the next is due, `keeper` what runs.
+//! `authority` whom, `order` one order, `renewal` when the next is due, `desk` in which order,
+//! and `keeper` what runs.
 
 mod account;
 mod authority;
 mod challenge_kind;
+mod desk;
 mod error;
 mod folder;
 mod keeper;
 mod order;
 mod renewal;
+#[cfg(test)]
+mod scripted;
 
 pub use keeper::{AcmeKeeper, AcmeSettings};
