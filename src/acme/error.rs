@@ -29,6 +29,9 @@ pub(super) enum AcmeError {
     /// It issued something else.
     #[error("the certificate authority issued what is no certificate for this name and key")]
     Unusable,
+    /// It is not known whether the name is to have another one.
+    #[error("Django does not say whether the name may have a certificate")]
+    Unsaid(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The request for a certificate cannot be made.
     #[error("the request for a certificate cannot be made")]
     Request(#[from] rcgen::Error),

@@ -16,7 +16,13 @@ use crate::tls::issued::IssuedCertificate;
 #[derive(Clone, Debug)]
 pub(super) struct AcmeFolder {
     path: PathBuf,
+    /// The names of the configuration and those by demand have a folder each, since a certificate by demand says that
+    /// Django has allowed its name. One that is in the other's is served all the same, once its name is known.
+    other: PathBuf,
 }
+
+/// Where certificates of names by demand are, in the folder of their authority.
+const BY_DEMAND: &str = "by-demand";
 
 impl AcmeFolder {
     /// Makes it where it is missing.
@@ -26,7 +32,26 @@ impl AcmeFolder {
             path: path.clone(),
             source,
         })?;
-        Ok(Self { path })
+        let other = path.join(BY_DEMAND);
+        Ok(Self { path, other })
+    }
+
+    /// That of names by demand; makes it where it is missing.
+    pub(super) fn by_demand(&self) -> Result<Self, AcmeError> {
+        let (path, other) = (self.other.clone(), self.path.clone());
+        make(&self.path, &path).map_err(|source| AcmeError::Folder {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self { path, other })
+    }
+
+    /// The names that have a certificate here.
+    pub(super) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let files = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let names = files.filter_map(|file| Some(file.strip_suffix(SUFFIX)?.to_owned()));
+        names.collect()
     }
 
     /// Where the account is.
@@ -58,20 +83,32 @@ impl AcmeFolder {
 
     /// The certificate of a name, where a usable one is kept.
     pub(super) fn certificate(&self, name: &str) -> Option<IssuedCertificate> {
-        let text = fs::read_to_string(self.certificate_file(name)).ok()?;
-        IssuedCertificate::parse(&text).filter(|issued| issued.is_for(name))
+        let read = |folder: &Path| {
+            let text = fs::read_to_string(certificate_file(folder, name)).ok()?;
+            IssuedCertificate::parse(&text).filter(|issued| issued.is_for(name))
+        };
+        read(&self.path).or_else(|| read(&self.other))
+    }
+
+    /// Lets go of the certificate of a name.
+    pub(super) fn forget_certificate(&self, name: &str) {
+        // One that stays has ended, and is found to have.
+        let _ = fs::remove_file(certificate_file(&self.path, name));
     }
 
     /// Keeps the certificate of a name: one file, so that key and chain are never of two issues.
     pub(super) fn keep_certificate(&self, name: &str, pem: &str) -> Result<(), AcmeError> {
-        let path = self.certificate_file(name);
+        let path = certificate_file(&self.path, name);
         let written = state_folder::write(&path, pem.as_bytes());
         written.map_err(|source| AcmeError::Folder { path, source })
     }
+}
 
-    fn certificate_file(&self, name: &str) -> PathBuf {
-        self.path.join(format!("{name}.pem"))
-    }
+/// Of a certificate's file, behind the name.
+const SUFFIX: &str = ".pem";
+
+fn certificate_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}{SUFFIX}"))
 }
 
 /// Host and path of a directory's URL, as one name.

@@ -12,9 +12,11 @@ mod desk;
 mod error;
 mod folder;
 mod keeper;
+mod on_demand;
 mod order;
 mod renewal;
 #[cfg(test)]
 mod scripted;
 
 pub use keeper::{AcmeKeeper, AcmeSettings};
+pub use on_demand::{HostsView, HostsViewSettings};

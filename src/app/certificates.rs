@@ -2,16 +2,19 @@
 //!
 //! Used by the composition root, and by `gatepost trust` before the first start.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::addresses::OwnAddresses;
 use super::error::StartError;
+use super::outbox;
 use super::shared::SharedParts;
-use crate::acme::{AcmeKeeper, AcmeSettings};
-use crate::config::{AcmeConfig, Config};
+use crate::acme::{AcmeKeeper, AcmeSettings, HostsView, HostsViewSettings};
+use crate::config::{AcmeConfig, AcmeNames, Config};
 use crate::tls::names::CertificateNames;
 use crate::tls::store::CertificateStore;
 use crate::tls::tickets::TicketFile;
+use crate::upcall::ClientError;
 
 /// What the local CA's certificate names now.
 pub(super) fn names(config: &Config) -> CertificateNames {
@@ -47,14 +50,26 @@ pub(super) fn load(
         .counting(&shared.metrics.certificates);
     let store = Arc::new(store);
     // For what the gateway before has ordered, which the first client gets.
-    drop(keeper(config, &store));
+    if let Some(keeper) = keeper(shared, config, &store) {
+        keeper.readmit();
+    }
     Ok(Some(store))
 }
 
 /// What orders certificates from here on, where an authority is to issue some. The store serves what is
 /// there of them at once.
-pub(super) fn keeper(config: &Config, store: &Arc<CertificateStore>) -> Option<AcmeKeeper> {
-    let Some(acme) = config.tls.as_ref().and_then(|tls| tls.acme.as_ref()) else {
+pub(super) fn keeper(
+    shared: &SharedParts,
+    config: &Config,
+    store: &Arc<CertificateStore>,
+) -> Option<AcmeKeeper> {
+    let acme = acme(config);
+    if !acme.is_some_and(is_on_demand) {
+        store.be_supplied(None);
+        store.readmit(Vec::new());
+        shared.allowed.replace(HashSet::new());
+    }
+    let Some(acme) = acme else {
         store.expect(&[]);
         return None;
     };
@@ -70,6 +85,35 @@ pub(super) fn keeper(config: &Config, store: &Arc<CertificateStore>) -> Option<A
         config: acme.clone(),
         names: store.expect(&public.collect::<Vec<_>>()),
         serves_http: !config.server.http.is_empty(),
+        allowed: is_on_demand(acme).then(|| Arc::clone(&shared.allowed)),
+        metrics: shared.metrics.certificates.clone(),
     };
     Some(AcmeKeeper::new(settings, Arc::clone(store)))
+}
+
+/// What Django is asked by, where it says which further names may have certificates.
+pub(super) fn hosts_view(
+    shared: &SharedParts,
+    config: &Config,
+) -> Result<Option<HostsView>, ClientError> {
+    if !acme(config).is_some_and(is_on_demand) {
+        return Ok(None);
+    }
+    let view = HostsView::build(&HostsViewSettings {
+        url: &config.auth.hosts_url(),
+        upstream: &config.django.upstream,
+        timeout: config.auth.timeout,
+        connect_timeout: config.limits.upstream_connect_timeout,
+        host: outbox::canonical_host(config),
+        secrets: &shared.secrets,
+    });
+    view.map(Some)
+}
+
+fn acme(config: &Config) -> Option<&AcmeConfig> {
+    config.tls.as_ref()?.acme.as_ref()
+}
+
+fn is_on_demand(acme: &AcmeConfig) -> bool {
+    acme.names == AcmeNames::Django
 }

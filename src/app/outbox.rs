@@ -21,7 +21,7 @@ pub(super) fn puller(shared: &SharedParts, config: &Config) -> Result<Option<Pul
         url,
         upstream: config.django.upstream.clone(),
         connect_timeout: config.limits.upstream_connect_timeout,
-        host: canonical_host(config),
+        host: canonical_host(config).to_owned(),
         frame_size: config.delivery.outbox_size,
         secrets: shared.secrets.clone(),
     };
@@ -35,7 +35,7 @@ pub(super) fn puller(shared: &SharedParts, config: &Config) -> Result<Option<Pul
 }
 
 /// The first host; where it stands for many, what they end in, which Django allows with them.
-fn canonical_host(config: &Config) -> String {
+pub(super) fn canonical_host(config: &Config) -> &str {
     let first = config.server.hosts.first().map_or("", String::as_str);
-    first.trim_start_matches("*.").to_owned()
+    first.trim_start_matches("*.")
 }

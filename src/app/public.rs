@@ -20,6 +20,7 @@ use crate::server::plain::PlainHttp;
 use crate::server::redirect::{Lasts, Redirect};
 use crate::server::request_limits::RequestLimits;
 use crate::server::unrouted::Unrouted;
+use crate::tls::store::CertificateStore;
 use crate::web::admit::{Admission, AdmitLimits};
 use crate::web::forwarded::Proxies;
 use crate::web::hosts::Hosts;
@@ -110,9 +111,13 @@ pub(super) fn redirect(mode: Mode, port: Option<u16>, hosts: &Arc<Hosts>) -> Arc
 }
 
 /// What plain HTTP is answered with.
-pub(super) fn plain(origin: &Arc<Dispatch>, config: &Config) -> PlainHttp {
+pub(super) fn plain(
+    origin: &Arc<Dispatch>,
+    config: &Config,
+    certificates: Option<&Arc<CertificateStore>>,
+) -> PlainHttp {
     let proxies = Proxies::new(config.server.proxies.clone());
-    PlainHttp::new(Arc::clone(origin), proxies)
+    PlainHttp::new(Arc::clone(origin), proxies).on_demand(certificates.cloned())
 }
 
 /// What load balancers are answered.

@@ -119,8 +119,8 @@ fn origin(site: &Site) -> Checked<Dispatch> {
 
 fn plain_http(site: &Site) -> Checked<Challenged<PlainHttp>> {
     let check = public::health_check(&site.config, &site.readiness);
-    let plain = public::plain(&site.dispatch, &site.config);
     let store = site.store.as_ref();
+    let plain = public::plain(&site.dispatch, &site.config, store);
     let challenges = store.map(|store| Arc::clone(store.challenges()));
     let plain = Challenged::new(plain, challenges);
     Checked::new(Arc::new(plain), check)

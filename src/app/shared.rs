@@ -3,7 +3,6 @@
 //! Made once by the composition root. The order matters, since the hub remembers as long as leases live
 //! and the lifecycle asks through the authority.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +15,7 @@ use crate::admin::operations::Operations;
 use crate::admin::pause::Pause;
 use crate::admin::reload::ReloadHandle;
 use crate::broker::{Broker, HistoryLimits};
-use crate::config::{
-    Config, ConfigError, DeliveryConfig, Limits, SecretSource, ServerConfig, secret_file,
-};
+use crate::config::{Config, ConfigError, DeliveryConfig, Limits, SecretSource, secret_file};
 use crate::files::open::OpenFiles;
 use crate::hub::{Hub, HubLimits, OutboxLimits};
 use crate::net::descriptors::DescriptorShares;
@@ -37,6 +34,7 @@ use crate::session::{
 use crate::socket::{ConnectionLimits, LoginThrottle, Visitors};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::otel::Tracer;
+use crate::web::allowed_names::AllowedNames;
 use crate::web::hosts::Hosts;
 
 /// What several parts are made of. Cheap to clone.
@@ -45,6 +43,7 @@ pub(super) struct SharedParts {
     pub(super) secrets: Secrets,
     pub(super) hosts: Arc<Hosts>,
     pub(super) upstreams: Upstreams,
+    pub(super) allowed: Arc<AllowedNames>,
     pub(super) hub: Arc<Hub>,
     pub(super) broker: Arc<Broker>,
     pub(super) intake: Arc<Intake>,
@@ -94,10 +93,12 @@ impl SharedParts {
         let authority = authority(&auth, &hub, &metrics)?;
         let lifecycle = Arc::new(lifecycle(config, &hub, &authority, &drain));
         let broker = Arc::new(broker(&config.delivery, &hub, &metrics));
+        let allowed = Arc::default();
         let intake = intake(config, &broker, &lifecycle, &metrics);
         Ok(Self {
             secrets,
-            hosts: Arc::new(hosts(&config.server, OwnAddresses::of(config).now())),
+            hosts: Arc::new(hosts(config, &allowed)),
+            allowed,
             upstreams: Upstreams::first(config, &metrics, &drain),
             naming,
             authority,
@@ -121,7 +122,6 @@ impl SharedParts {
 
     /// What parts of the next configuration are made of: the same, but for what a configuration alone decides.
     pub(super) fn next(&self, now: &Config, next: &Config) -> Result<Self, ConfigError> {
-        let own = OwnAddresses::of(next).now();
         let has_same_names = sessions::cookie_names(now) == sessions::cookie_names(next);
         let naming = if has_same_names {
             Arc::clone(&self.naming)
@@ -131,7 +131,7 @@ impl SharedParts {
         let queue = RequestQueue::new(&next.django.queue, &self.metrics);
         Ok(Self {
             secrets: secrets(next)?,
-            hosts: Arc::new(hosts(&next.server, own)),
+            hosts: Arc::new(hosts(next, &self.allowed)),
             upstreams: self.upstreams.next(next, &self.metrics, &self.drain),
             intake: intake(next, &self.broker, &self.lifecycle, &self.metrics),
             naming,
@@ -222,8 +222,11 @@ fn secrets(config: &Config) -> Result<Secrets, ConfigError> {
     }
 }
 
-fn hosts(server: &ServerConfig, own_addresses: Vec<IpAddr>) -> Hosts {
-    Hosts::new(server.hosts.clone(), own_addresses).redirecting(server.redirect_hosts.clone())
+fn hosts(config: &Config, allowed: &Arc<AllowedNames>) -> Hosts {
+    let own_addresses = OwnAddresses::of(config).now();
+    Hosts::new(config.server.hosts.clone(), own_addresses)
+        .redirecting(config.server.redirect_hosts.clone())
+        .with_allowed(Arc::clone(allowed))
 }
 
 fn hub(config: &Config, terms: LeaseTerms) -> Hub {

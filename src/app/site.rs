@@ -15,6 +15,7 @@ use super::outbox;
 use super::public;
 use super::shared::SharedParts;
 use super::surroundings::Surroundings;
+use crate::acme::HostsView;
 use crate::admin::health::Readiness;
 use crate::config::Config;
 use crate::net::drain::Drain;
@@ -36,6 +37,7 @@ pub(super) struct Site {
     pub(super) store: Option<Arc<CertificateStore>>,
     pub(super) readiness: Readiness,
     puller: Option<Puller>,
+    hosts_view: Option<HostsView>,
     tasks: Drain,
 }
 
@@ -62,6 +64,7 @@ impl Site {
         internal.health = internal.health.with_certificates(reached.store.clone());
         Ok(Self {
             puller: outbox::puller(&shared, &config)?,
+            hosts_view: certificates::hosts_view(&shared, &config)?,
             dispatch: Arc::new(dispatch),
             internal: Arc::new(internal),
             store: reached.store,
@@ -77,9 +80,9 @@ impl Site {
         let own = OwnAddresses::of(&self.config);
         if let Some(store) = &self.store {
             own.follow_certificate(store, &self.tasks);
-            if let Some(keeper) = certificates::keeper(&self.config, store) {
-                let watch = self.tasks.watch();
-                watch.spawn(keeper.run(watch.clone()));
+            if let Some(keeper) = certificates::keeper(&self.shared, &self.config, store) {
+                let (watch, view) = (self.tasks.watch(), self.hosts_view.take());
+                watch.spawn(keeper.run(view, watch.clone()));
             }
         }
         own.follow_hosts(&self.shared.hosts, &self.tasks);

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::CommandError;
 use crate::config::{
-    AuthUrl, CertificateSource, Config, FolderAccess, FrontendConfig, Mode, SecretSource,
-    ServerConfig, SocketConfig,
+    AcmeNames, AuthUrl, CertificateSource, Config, FolderAccess, FrontendConfig, Mode,
+    SecretSource, ServerConfig, SocketConfig,
 };
 use crate::tls::audit::audit;
 
@@ -91,7 +91,11 @@ fn mode(config: &Config) -> String {
         ),
         Some(CertificateSource::Files(files)) if files.is_empty() => {
             let directory = acme.map_or("", |acme| acme.directory.as_str());
-            format!("{mode}, certificates ordered from {directory}")
+            let by_demand = match acme.map(|acme| acme.names) {
+                Some(AcmeNames::Django) => ", also for names that Django allows",
+                _ => "",
+            };
+            format!("{mode}, certificates ordered from {directory}{by_demand}")
         }
         Some(CertificateSource::Files(files)) => {
             let from: Vec<_> = files.iter().map(|pair| pair.cert.display()).collect();

@@ -38,6 +38,8 @@ pub struct AcmeConfig {
 pub enum AcmeNames {
     /// `server.hosts` and `server.redirect_hosts`.
     Hosts,
+    /// These, and any name that a client asks for and Django allows.
+    Django,
 }
 
 /// An account that somebody has at the authority (RFC 8555 section 7.3.4).
@@ -50,9 +52,10 @@ pub struct ExternalAccount {
 }
 
 const NAMES: ValueKind<AcmeNames> = ValueKind {
-    expected: "\"hosts\"",
+    expected: "\"hosts\" or \"django\"",
     parse: |text| match text {
         "hosts" => Ok(AcmeNames::Hosts),
+        "django" => Ok(AcmeNames::Django),
         _ => Err(None),
     },
 };
@@ -146,6 +149,13 @@ impl AcmeConfig {
                         need certificates of your own, as files";
             let message = "none of server.hosts can have a certificate by ACME";
             section.refuse("names", message, Some(hint));
+        } else if self.names == AcmeNames::Django && !document.section("server").has("hosts") {
+            let hint =
+                "put a name of the site's own into server.hosts, which ALLOWED_HOSTS has too";
+            let message = "Django is asked which names it allows under the first of server.hosts, and there is none";
+            document
+                .section("tls.acme")
+                .refuse("names", message, Some(hint));
         }
     }
 }

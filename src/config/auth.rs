@@ -63,6 +63,9 @@ impl Default for AuthConfig {
     }
 }
 
+/// Where the package says which names are the site's.
+const HOSTS_PATH: &str = "/_gatepost/hosts/";
+
 /// A path or a whole URL; signed calls go there.
 pub(super) const URL: ValueKind<AuthUrl> = ValueKind {
     expected: "a path at Django such as \"/_gatepost/auth/\", or a whole http:// or https:// URL",
@@ -98,6 +101,20 @@ const URL_OR_NONE: ValueKind<Option<AuthUrl>> = ValueKind {
 };
 
 impl AuthConfig {
+    /// Where Django says which names are its own: beside the package's auth view.
+    pub fn hosts_url(&self) -> AuthUrl {
+        let beside = |url: &str| {
+            let bare = url.split('?').next().unwrap_or_default();
+            let folder = bare.strip_suffix("/_gatepost/auth/")?;
+            Some(format!("{folder}{HOSTS_PATH}"))
+        };
+        let found = match &self.url {
+            AuthUrl::Path(path) => beside(path).map(AuthUrl::Path),
+            AuthUrl::Absolute(url) => beside(url).map(AuthUrl::Absolute),
+        };
+        found.unwrap_or_else(|| AuthUrl::Path(HOSTS_PATH.to_owned()))
+    }
+
     /// Reads the section.
     pub(super) fn read(document: &mut Document<'_>) -> Self {
         let default = Self::default();
@@ -139,6 +156,31 @@ impl AuthConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_asked_about_beside_the_package_s_auth_view_and_at_its_usual_path_else() {
+        let path = |text: &str| AuthUrl::Path(text.to_owned());
+        let absolute = |text: &str| AuthUrl::Absolute(text.to_owned());
+        for (url, expected) in [
+            (path("/_gatepost/auth/"), path("/_gatepost/hosts/")),
+            (
+                path("/app/_gatepost/auth/?x=1"),
+                path("/app/_gatepost/hosts/"),
+            ),
+            (path("/who-is-it/"), path("/_gatepost/hosts/")),
+            (
+                absolute("http://a.test/_gatepost/auth/"),
+                absolute("http://a.test/_gatepost/hosts/"),
+            ),
+            (absolute("https://sso.test/me"), path("/_gatepost/hosts/")),
+        ] {
+            let config = AuthConfig {
+                url,
+                ..AuthConfig::default()
+            };
+            assert_eq!(config.hosts_url(), expected);
+        }
+    }
 
     #[test]
     fn a_url_is_a_path_or_whole() {

@@ -30,7 +30,8 @@ use crate::net::listener::Peer;
 use crate::net::per_address::PerAddress;
 use crate::socket::HandshakeError;
 use crate::telemetry::span;
-use crate::tls::accept::{self, HandshakeConfigs, Protocol, TlsStream};
+use crate::tls::accept::{Protocol, TlsStream};
+use crate::tls::on_demand;
 use crate::tls::store::CertificateStore;
 use crate::web::body::ResponseBody;
 use crate::web::problem::ToProblem;
@@ -62,7 +63,7 @@ pub(super) async fn run_tls<A: Handler>(
 ) {
     let beginning = async {
         let peer = introduce(&service, &mut stream, client.peer).await?;
-        let (stream, protocol) = handshake(store.handshake(), stream).await?;
+        let (stream, protocol) = handshake(&store, peer, stream).await?;
         Ok((stream, protocol, peer))
     };
     let begun = begin(&service, &client, beginning).await;
@@ -125,10 +126,11 @@ async fn introduce<A>(
 
 /// Performs the handshake, and tells a client that speaks plain HTTP what is wrong.
 async fn handshake(
-    configs: HandshakeConfigs,
+    store: &CertificateStore,
+    peer: Peer,
     stream: PacedStream,
 ) -> io::Result<(TlsStream<PacedStream>, Protocol)> {
-    match accept::handshake(configs, stream.expecting_tls()).await {
+    match on_demand::handshake(store, peer.address(), stream.expecting_tls()).await {
         Ok(secured) => Ok(secured),
         Err((error, stream)) => {
             let is_plain = error

@@ -11,6 +11,8 @@ use http::Response;
 use super::dispatch::Dispatch;
 use super::service::{Handler, Peer};
 use crate::telemetry::seldom::Once;
+use crate::tls::store::CertificateStore;
+use crate::tls::supplier::SupplyStage;
 use crate::web::body::ResponseBody;
 use crate::web::client::{Client, ToldScheme};
 use crate::web::forwarded::Proxies;
@@ -21,6 +23,8 @@ use crate::web::request_body::BoxedRequest;
 pub struct PlainHttp {
     origin: Arc<Dispatch>,
     proxies: Proxies,
+    /// Whom names are asked for that are none of this origin's yet.
+    certificates: Option<Arc<CertificateStore>>,
     loops: Once,
 }
 
@@ -30,7 +34,29 @@ impl PlainHttp {
         Self {
             origin,
             proxies,
+            certificates: None,
             loops: Once::default(),
+        }
+    }
+
+    /// Has names allowed where these certificates are issued on demand: people come by plain HTTP first.
+    #[must_use]
+    pub fn on_demand(mut self, certificates: Option<Arc<CertificateStore>>) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
+    /// Finds out whether a host is one of this origin's that is not known yet.
+    async fn introduce(&self, client: &Client, request: &BoxedRequest) {
+        let certificates = self.certificates.as_ref();
+        let Some(supplier) = certificates.and_then(|store| store.supplier()) else {
+            return;
+        };
+        let Some(host) = self.origin.redirect.foreign_host(client, request) else {
+            return;
+        };
+        if let Some(supply) = supplier.request(&host, Some(client.address)) {
+            supply.until(SupplyStage::Allowed).await;
         }
     }
 
@@ -59,6 +85,7 @@ impl Handler for PlainHttp {
         tracked
             .span
             .describe(|span| span.text("url.scheme", "http"));
+        self.introduce(&client, &request).await;
         let mut response = self.origin.redirect.respond(&client, &request);
         self.dress(&mut response);
         self.origin.own.add_fields(&mut response);

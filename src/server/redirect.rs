@@ -116,12 +116,32 @@ impl Redirect {
         response
     }
 
-    /// The one host that the request names, without its port.
+    /// The host that the request names, in lower case, where it is none of this origin's.
+    pub(super) fn foreign_host<B>(&self, client: &Client, request: &Request<B>) -> Option<String> {
+        let host = Self::named_host(client, request).ok()?;
+        let is_foreign = self.hosts.standing(host) == HostStanding::Foreign;
+        is_foreign.then(|| host.trim_end_matches('.').to_ascii_lowercase())
+    }
+
+    /// The one host that the request names, without its port, if it is one of this origin's.
     fn host<'a, B>(
         &self,
         client: &'a Client,
         request: &'a Request<B>,
     ) -> Result<(&'a str, HostStanding), Problem> {
+        let host = Self::named_host(client, request)?;
+        match self.hosts.standing(host) {
+            HostStanding::Foreign => Err(Problem::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown_host",
+                "This server does not serve the requested host.",
+            )
+            .with_hint("add it to `server.hosts`")),
+            standing => Ok((host, standing)),
+        }
+    }
+
+    fn named_host<'a, B>(client: &'a Client, request: &'a Request<B>) -> Result<&'a str, Problem> {
         if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
             return Err(Problem::method_not_allowed(request.method(), METHODS).closing());
         }
@@ -133,22 +153,13 @@ impl Redirect {
                 &format!("The request cannot be taken: {error}."),
             )
         })?;
-        let host = match &client.host {
+        match &client.host {
             // Broken or not, it is not a host of ours.
             Some(told) => {
                 let told = told.to_str().ok().and_then(split_authority);
-                told.map(|(host, _)| host).unwrap_or_default()
+                Ok(told.map(|(host, _)| host).unwrap_or_default())
             }
-            None => Self::own_host(request)?,
-        };
-        match self.hosts.standing(host) {
-            HostStanding::Foreign => Err(Problem::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                "unknown_host",
-                "This server does not serve the requested host.",
-            )
-            .with_hint("add it to `server.hosts`")),
-            standing => Ok((host, standing)),
+            None => Self::own_host(request),
         }
     }
 

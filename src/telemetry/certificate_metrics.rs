@@ -2,6 +2,7 @@
 //!
 //! Known to the rest by `metrics`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -19,10 +20,12 @@ pub struct CertificateMetrics {
     expires: Family<CertificateName, Gauge>,
     /// Renewals by outcome: `renewed`, `failed`.
     renewals: Family<OutcomeLabel, Counter>,
+    /// Names that Django was asked about, by what it says.
+    questions: Family<OutcomeLabel, Counter>,
     /// Handshakes that were refused, since no certificate holds the name.
     pub refused: Counter,
     /// The names that are told of.
-    named: Arc<Mutex<Vec<CertificateName>>>,
+    named: Arc<Mutex<HashSet<CertificateName>>>,
 }
 
 impl CertificateMetrics {
@@ -36,6 +39,14 @@ impl CertificateMetrics {
         self.count("failed");
     }
 
+    /// A client asked for a name that Django may allow: `allowed`, `refused`, `unanswered`; `too_many`: it was not gone on
+    /// with.
+    pub fn asked(&self, outcome: &'static str) {
+        self.questions
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+
     /// These certificates are served, and end then (in seconds since 1970); no others are.
     pub fn expire<'a>(&self, ends: impl Iterator<Item = (&'a str, u64)>) {
         let mut named = self.named.lock();
@@ -46,8 +57,8 @@ impl CertificateMetrics {
             };
             let end = i64::try_from(end).unwrap_or(i64::MAX);
             self.expires.get_or_create(&name).set(end);
-            gone.retain(|other| *other != name);
-            named.push(name);
+            gone.remove(&name);
+            named.insert(name);
         }
         for name in gone {
             self.expires.remove(&name);
@@ -57,6 +68,9 @@ impl CertificateMetrics {
     pub(super) fn register(&self, registry: &mut Registry) {
         for outcome in ["renewed", "failed"] {
             drop(self.renewals.get_or_create(&OutcomeLabel { outcome }));
+        }
+        for outcome in ["allowed", "refused", "unanswered", "too_many"] {
+            drop(self.questions.get_or_create(&OutcomeLabel { outcome }));
         }
         let r = registry.sub_registry_with_prefix("certificate");
         r.register(
@@ -68,6 +82,11 @@ impl CertificateMetrics {
             "refused_handshakes",
             "Handshakes that were refused, since no certificate holds the name",
             self.refused.clone(),
+        );
+        r.register(
+            "questions",
+            "Names that clients asked for, by whether Django allows them to have a certificate",
+            self.questions.clone(),
         );
         r.register(
             "renewals",

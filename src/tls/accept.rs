@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use rustls::ServerConfig;
 use rustls::server::{Acceptor, NoServerSessionStorage, ProducesTickets};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
+use tokio_rustls::{Accept, LazyConfigAcceptor, StartHandshake, TlsAcceptor};
 
 use super::by_name::CertificatesByName;
 use super::challenges::{ACME_TLS, is_challenge};
@@ -72,6 +72,9 @@ pub struct HandshakeConfigs {
 #[error("the challenge of a certificate authority was answered")]
 struct ChallengeAnswered;
 
+/// What comes of a handshake: the stream comes back with an error.
+type Secured<S> = Result<(TlsStream<S>, Protocol), (io::Error, Option<S>)>;
+
 /// Performs the handshake with the certificate of now. The stream comes back with an error.
 pub async fn handshake<S>(
     configs: HandshakeConfigs,
@@ -80,16 +83,53 @@ pub async fn handshake<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let stream = match configs.challenged {
+    match configs.challenged {
         None => {
             let accept = TlsAcceptor::from(configs.usual).accept(stream);
-            accept
-                .into_fallible()
-                .await
-                .map_err(|(error, stream)| (error, Some(stream)))?
+            finish(accept).await
         }
-        Some(challenged) => Box::pin(choose(configs.usual, challenged, stream)).await?,
+        Some(challenged) => Box::pin(choose(configs.usual, challenged, stream)).await,
+    }
+}
+
+/// Reads the client's first words, and goes on as they ask for.
+async fn choose<S>(usual: Arc<ServerConfig>, challenged: Arc<ServerConfig>, stream: S) -> Secured<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let start = first_words(stream).await?;
+    let config = if is_challenge(&start.client_hello()) {
+        challenged
+    } else {
+        usual
     };
+    go_on(start, config).await
+}
+
+/// Reads the client's first words.
+pub(super) async fn first_words<S>(stream: S) -> Result<StartHandshake<S>, (io::Error, Option<S>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let start = (&mut acceptor).await;
+    start.map_err(|error| (error, acceptor.take_io()))
+}
+
+/// Answers the client's first words by this configuration.
+pub(super) async fn go_on<S>(start: StartHandshake<S>, config: Arc<ServerConfig>) -> Secured<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    finish(start.into_stream(config)).await
+}
+
+async fn finish<S>(accept: Accept<S>) -> Secured<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let accepted = accept.into_fallible().await;
+    let stream = accepted.map_err(|(error, stream)| (error, Some(stream)))?;
     let protocol = match stream.get_ref().1.alpn_protocol() {
         Some(b"h2") => Protocol::Http2,
         Some(ACME_TLS) => {
@@ -99,28 +139,4 @@ where
         _ => Protocol::Http1,
     };
     Ok((stream, protocol))
-}
-
-/// Reads the client's first words, and goes on as they ask for.
-async fn choose<S>(
-    usual: Arc<ServerConfig>,
-    challenged: Arc<ServerConfig>,
-    stream: S,
-) -> Result<TlsStream<S>, (io::Error, Option<S>)>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), stream);
-    let start = match (&mut acceptor).await {
-        Ok(start) => start,
-        Err(error) => return Err((error, acceptor.take_io())),
-    };
-    let config = if is_challenge(&start.client_hello()) {
-        challenged
-    } else {
-        usual
-    };
-    let accept = start.into_stream(config);
-    let accepted = accept.into_fallible().await;
-    accepted.map_err(|(error, stream)| (error, Some(stream)))
 }

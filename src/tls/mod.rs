@@ -13,13 +13,16 @@ mod files;
 mod folder;
 mod issue;
 pub mod issued;
+mod issuing;
 mod leaf;
 mod local;
 mod local_ca;
 pub mod names;
+pub mod on_demand;
 mod ordered;
 pub mod status;
 pub mod store;
+pub mod supplier;
 pub mod tickets;
 mod watched;
 

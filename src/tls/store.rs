@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
 
@@ -19,10 +19,10 @@ use super::by_name::CertificatesByName;
 use super::certificates::Certificates;
 use super::challenges::Challenges;
 use super::error::{self, TlsError};
-use super::issued::IssuedCertificate;
 use super::names::CertificateNames;
 use super::ordered::Ordered;
 use super::status::{CertificateStatus, Reminders};
+use super::supplier::CertificateSupplier;
 use super::tickets::{TicketFile, Tickets};
 use crate::config::CertificateSource;
 use crate::telemetry::metrics::CertificateMetrics;
@@ -37,11 +37,12 @@ pub struct CertificateStore {
     /// Where they outlive the process.
     tickets: Option<Arc<Tickets>>,
     current: ArcSwap<Current>,
-    kept: Mutex<WatchedCertificates>,
+    pub(super) kept: Mutex<WatchedCertificates>,
+    pub(super) supplier: RwLock<Option<Arc<dyn CertificateSupplier>>>,
     challenges: Arc<Challenges>,
     /// For authorities that ask for theirs.
     challenged: Arc<ServerConfig>,
-    metrics: CertificateMetrics,
+    pub(super) metrics: CertificateMetrics,
 }
 
 /// Certificates that were loaded and are not served yet.
@@ -49,15 +50,24 @@ pub struct PreparedCertificates(Certificates);
 
 /// What handshakes and those who watch the gateway get.
 struct Current {
-    config: Arc<ServerConfig>,
+    served: Served,
     statuses: Vec<CertificateStatus>,
     ca_file: Option<PathBuf>,
 }
 
+/// What handshakes get.
+#[derive(Clone)]
+struct Served {
+    config: Arc<ServerConfig>,
+    by_name: Arc<CertificatesByName>,
+}
+
 /// What only a look needs.
-struct WatchedCertificates {
-    certificates: Certificates,
-    ordered: Ordered,
+pub(super) struct WatchedCertificates {
+    pub(super) certificates: Certificates,
+    pub(super) ordered: Ordered,
+    /// Whether a name that none holds is refused although none is expected.
+    pub(super) is_supplied: bool,
     reminders: Reminders,
 }
 
@@ -77,9 +87,10 @@ impl CertificateStore {
         let mut kept = WatchedCertificates {
             certificates,
             ordered: Ordered::default(),
+            is_supplied: false,
             reminders: Reminders::default(),
         };
-        let current = Current::of(kept.config(&base, &metrics), &kept);
+        let current = Current::of(kept.served(&base, &metrics), &kept);
         kept.reminders.say(&current.statuses, SystemTime::now());
         let challenges = Arc::new(Challenges::default());
         Ok(Self {
@@ -87,6 +98,7 @@ impl CertificateStore {
             base,
             tickets: None,
             kept: Mutex::new(kept),
+            supplier: RwLock::default(),
             challenged: Arc::new(challenges.server_config()?),
             challenges,
             metrics,
@@ -118,60 +130,6 @@ impl CertificateStore {
         self.serve(&kept);
     }
 
-    /// Serves what is issued for these names from now on, and refuses every name that no certificate
-    /// holds. Names that files hold are left out; returns the others.
-    pub fn expect(&self, names: &[String]) -> Vec<String> {
-        let mut kept = self.kept.lock();
-        let held = CertificatesByName::of(kept.certificates.pairs());
-        let names: Vec<_> = names
-            .iter()
-            .filter(|name| !held.holds(name))
-            .cloned()
-            .collect();
-        kept.ordered.expect(names.clone());
-        self.serve(&kept);
-        names
-    }
-
-    /// Serves a certificate that was issued for one of the expected names, and counts it.
-    pub fn take(&self, name: &str, issued: IssuedCertificate) {
-        let mut kept = self.kept.lock();
-        if kept.ordered.take(name, issued) {
-            self.metrics.renewed();
-            self.serve(&kept);
-        }
-    }
-
-    /// Serves a certificate that is there already: of the gateway before, or of one that shares the folder,
-    /// which has counted it.
-    pub fn restore(&self, name: &str, kept: IssuedCertificate) {
-        let mut all = self.kept.lock();
-        if all.ordered.take(name, kept) {
-            self.serve(&all);
-        }
-    }
-
-    /// Tells that nothing is wrong with the certificate of a name any more.
-    pub fn recover(&self, name: &str) {
-        let mut kept = self.kept.lock();
-        if kept.ordered.recover(name) {
-            self.publish(&kept, self.server_config());
-        }
-    }
-
-    /// Until when the certificate of an expected name is valid; `None` where it has none.
-    pub fn ends(&self, name: &str) -> Option<SystemTime> {
-        self.kept.lock().ordered.ends(name)
-    }
-
-    /// Tells that no other certificate can be had for a name, and why.
-    pub fn fail(&self, name: &str, trouble: String) {
-        let mut kept = self.kept.lock();
-        kept.ordered.fail(name, trouble);
-        self.metrics.failed();
-        self.publish(&kept, self.server_config());
-    }
-
     /// Where the answers to authorities stand.
     pub fn challenges(&self) -> &Arc<Challenges> {
         &self.challenges
@@ -188,7 +146,12 @@ impl CertificateStore {
 
     /// The configuration for handshakes of clients.
     pub(super) fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.load().config)
+        Arc::clone(&self.current.load().served.config)
+    }
+
+    /// Whether a certificate is for a name in lower case.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.current.load().served.by_name.holds(name)
     }
 
     /// The certificates that are served, in their order.
@@ -236,7 +199,7 @@ impl CertificateStore {
         if looked.renewed {
             self.serve(&kept);
         } else if !looked.errors.is_empty() {
-            self.publish(&kept, self.server_config());
+            self.publish(&kept);
         }
         let current = self.current.load();
         kept.reminders.say(&current.statuses, SystemTime::now());
@@ -244,13 +207,17 @@ impl CertificateStore {
     }
 
     /// Hands out the certificates that are kept.
-    fn serve(&self, kept: &WatchedCertificates) {
-        self.publish(kept, kept.config(&self.base, &self.metrics));
+    pub(super) fn serve(&self, kept: &WatchedCertificates) {
+        self.replace(kept, kept.served(&self.base, &self.metrics));
     }
 
-    fn publish(&self, kept: &WatchedCertificates, config: Arc<ServerConfig>) {
-        let current = Current::of(config, kept);
-        self.current.store(Arc::new(current));
+    /// Tells of the certificates that are kept, of which the same are served.
+    pub(super) fn publish(&self, kept: &WatchedCertificates) {
+        self.replace(kept, self.current.load().served.clone());
+    }
+
+    fn replace(&self, kept: &WatchedCertificates, served: Served) {
+        self.current.store(Arc::new(Current::of(served, kept)));
         self.record_ends();
     }
 
@@ -263,10 +230,10 @@ impl CertificateStore {
 }
 
 impl Current {
-    fn of(config: Arc<ServerConfig>, kept: &WatchedCertificates) -> Self {
+    fn of(served: Served, kept: &WatchedCertificates) -> Self {
         let statuses = kept.certificates.statuses().into_iter();
         Self {
-            config,
+            served,
             statuses: statuses.chain(kept.ordered.statuses()).collect(),
             ca_file: kept.certificates.ca_file(),
         }
@@ -274,15 +241,19 @@ impl Current {
 }
 
 impl WatchedCertificates {
-    fn config(&self, base: &ServerConfig, metrics: &CertificateMetrics) -> Arc<ServerConfig> {
+    fn served(&self, base: &ServerConfig, metrics: &CertificateMetrics) -> Served {
         let own = self.certificates.pairs().into_iter();
         let mut by_name = CertificatesByName::of(own.chain(self.ordered.pairs()));
-        if !self.ordered.is_empty() {
+        if self.is_supplied || !self.ordered.is_empty() {
             by_name = by_name.refusing(metrics.refused.clone());
         }
+        let by_name = Arc::new(by_name);
         let mut config = base.clone();
-        config.cert_resolver = Arc::new(by_name);
-        Arc::new(config)
+        config.cert_resolver = Arc::clone(&by_name) as _;
+        Served {
+            config: Arc::new(config),
+            by_name,
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! The names and addresses of this origin.
 //!
 //! Asked for every request and every `Origin`. Addresses can change while the gateway runs (a
-//! laptop moves between networks); names cannot.
+//! laptop moves between networks), and so can the names that Django allows; those of the configuration cannot.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+
+use super::allowed_names::AllowedNames;
 
 /// What counts as a host of this origin.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub struct Hosts {
     moved: Vec<String>,
     literals: Vec<IpAddr>,
     addresses: ArcSwap<Vec<IpAddr>>,
+    allowed: Arc<AllowedNames>,
 }
 
 impl Hosts {
@@ -32,6 +35,7 @@ impl Hosts {
             moved: Vec::new(),
             literals,
             addresses: ArcSwap::new(Arc::new(addresses)),
+            allowed: Arc::default(),
         }
     }
 
@@ -39,6 +43,13 @@ impl Hosts {
     #[must_use]
     pub fn redirecting(mut self, moved: Vec<String>) -> Self {
         self.moved = moved;
+        self
+    }
+
+    /// Counts these names among them too.
+    #[must_use]
+    pub fn with_allowed(mut self, allowed: Arc<AllowedNames>) -> Self {
+        self.allowed = allowed;
         self
     }
 
@@ -68,6 +79,7 @@ impl Hosts {
         let name = without_root(host_without_port);
         if self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
             || self.domains.iter().any(|domain| is_below(name, domain))
+            || self.allowed.contains(name)
         {
             return true;
         }

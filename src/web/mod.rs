@@ -1,6 +1,7 @@
 //! HTTP words that every layer above shares: bodies, problems, headers, signatures.
 
 pub mod admit;
+pub mod allowed_names;
 pub mod body;
 pub mod client;
 pub mod client_stream;

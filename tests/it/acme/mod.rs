@@ -1,5 +1,6 @@
 //! Certificates that an authority issues, by a real one; one that is away, hangs, or refuses.
 
+mod on_demand;
 mod reload;
 mod renewal;
 
