@@ -3,6 +3,7 @@
 //! Used everywhere. A [`SessionDigest`] is all that the gateway ever keeps of a session key outside
 //! the call that carries the cookie to Django; it is safe to log.
 
+mod hex;
 mod topic;
 mod trace;
 mod view;
@@ -197,8 +198,8 @@ impl fmt::Display for RequestId {
             return write!(f, "{}-{:x}", self.node, self.sequence);
         };
         let mut text = *b"nnnnnnnn-ssssssss";
-        write_hex(&mut text[..8], self.node.0);
-        write_hex(&mut text[9..], sequence);
+        hex::write(&mut text[..8], self.node.0.into());
+        hex::write(&mut text[9..], sequence.into());
         f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
@@ -210,14 +211,6 @@ pub struct RequestName {
     pub id: RequestId,
     /// There.
     pub trace: TraceParent,
-}
-
-/// Fills `digits` from the right.
-fn write_hex(digits: &mut [u8], mut number: u32) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
-    }
 }
 
 /// One run of one gateway process.

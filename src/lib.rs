@@ -15,13 +15,14 @@
 //! | 3 | [`proxy`], [`files`], [`hub`], [`upcall`], [`app_server`] |
 //! | 2 | [`tls`], [`net`], [`web`], [`trust`], and below them [`telemetry`] |
 //! | 1 | [`config`] |
-//! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`setting`], [`state_folder`] and [`unix_time`] |
+//! | 0 | the vocabulary: [`words`] over [`identity`], [`publication`], [`close`] and [`token`] over [`ids`], [`mac`] and [`sealing`] over [`secret`], [`setting`], [`state_folder`], [`unix_time`], [`causes`] and [`median`] |
 
 pub mod acme;
 pub mod admin;
 pub mod app;
 pub mod app_server;
 pub mod broker;
+pub mod causes;
 pub mod cli;
 pub mod close;
 pub mod config;
@@ -31,6 +32,7 @@ pub mod hub;
 pub mod identity;
 pub mod ids;
 pub mod mac;
+pub mod median;
 pub mod net;
 pub mod proxy;
 pub mod publication;

@@ -85,6 +85,7 @@ impl CertificateAuthority for DirectoryAuthority {
                 let error = error.sentence();
                 tracing::warn!(
                     error,
+                    name = request.name,
                     "the certificate authority does not know the account; making another one"
                 );
                 self.forget(&account).await;

@@ -3,6 +3,7 @@
 //! The keeper says it in the log and in `/ready`. Authorities' sentences are shown, as they name the
 //! cause (a record of the DNS, a port that is closed) and the gateway cannot know it better.
 
+use crate::causes;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -84,13 +85,6 @@ impl AcmeError {
 
     /// With its causes, in one line.
     pub(super) fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        causes::chain(self)
     }
 }

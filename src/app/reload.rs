@@ -18,6 +18,7 @@ use super::sessions;
 use super::shared::{self, SharedParts};
 use super::site::{Reached, Site};
 use super::surroundings::Surroundings;
+use crate::causes::chain;
 use crate::config::{Config, ConfigErrors, restart};
 use crate::publish::operator::ReloadRefusal;
 use crate::session::{Authority, NextAuthority};
@@ -212,16 +213,4 @@ fn adopt(shared: &SharedParts, config: &Config) {
     if let Some(queue) = &shared.queue {
         queue.adopt(&config.django.queue);
     }
-}
-
-/// An error and its causes.
-fn chain(error: &StartError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

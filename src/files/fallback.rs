@@ -7,7 +7,7 @@
 
 use http::header::{self, HeaderMap, HeaderName};
 
-use crate::web::headers::accepts_html;
+use crate::web::headers::{accepts_html, list};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
@@ -56,9 +56,9 @@ fn loads_a_part(headers: &HeaderMap) -> bool {
 /// Whether a client names no type of its own, as `curl` and `fetch` do (RFC 9110 12.5.1). One that
 /// names another besides, such as JSON, would rather hear that there is no such file.
 fn takes_anything(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::ACCEPT).iter();
-    let mut ranges = lines
-        .flat_map(|line| line.to_str().unwrap_or("none").split(','))
+    let ranges = list(headers, &header::ACCEPT);
+    let mut ranges = ranges
+        .map(|range| std::str::from_utf8(range).unwrap_or("none"))
         .map(|range| range.split(';').next().unwrap_or_default().trim())
         .filter(|range| !range.is_empty());
     ranges.all(|range| matches!(range, "*/*" | "text/*"))

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 
 use crate::ids::{SessionDigest, TopicName, UserId, ViewTarget};
+use crate::median::median;
 
 /// Topics of all answers that are kept, in some 20 MB. Beyond it the older half of the answers is forgotten.
 const MOST: usize = 131_072;
@@ -177,10 +178,9 @@ impl HeldTable {
     }
 
     fn forget_older_half(&mut self) {
-        let mut moments: Vec<_> = self.by_view.values().map(|held| held.asked).collect();
-        let middle = moments.len() / 2;
-        let (_, until, _) = moments.select_nth_unstable(middle);
-        let until = *until;
+        let Some(until) = median(self.by_view.values().map(|held| held.asked)) else {
+            return;
+        };
         self.by_view.retain(|_, held| held.asked > until);
         self.weight = self.by_view.values().map(HeldAnswer::weight).sum();
     }

@@ -14,6 +14,7 @@ use super::superseding::Superseding;
 use crate::close::CloseReason;
 use crate::identity::Identity;
 use crate::ids::SessionDigest;
+use crate::median::median;
 use crate::publication::Audience;
 
 /// How long a session that ended stays refused, and how long any revocation is remembered at least:
@@ -269,14 +270,9 @@ impl RevocationTable {
 
     /// Makes room, and has every session ask again that a forgotten revocation may apply to.
     fn forget_older_half(&mut self) {
-        let mut times: Vec<_> = self
-            .by_audience
-            .values()
-            .map(|revocation| revocation.at)
-            .collect();
-        let middle = times.len() / 2;
-        let (_, until, _) = times.select_nth_unstable(middle);
-        let until = *until;
+        let Some(until) = median(self.by_audience.values().map(|revocation| revocation.at)) else {
+            return;
+        };
         // There is one for everyone, and it is read by itself.
         self.by_audience.retain(|audience, revocation| {
             revocation.at > until || *audience == Audience::Everyone

@@ -16,6 +16,7 @@ use super::revoked_topic::{
 use super::subscriptions::Granter;
 use super::topic_file::TopicFile;
 use crate::ids::{TopicName, UserId};
+use crate::median::median;
 use crate::unix_time;
 
 /// Forgetting walks all, so it is done at most so often.
@@ -211,10 +212,9 @@ impl RevokedTopics {
 
     /// Makes room, and refuses every token that what is forgotten may be about.
     fn forget_older_half(&mut self) {
-        let mut moments: Vec<_> = self.by_topic.values().map(|older| older.than).collect();
-        let middle = moments.len() / 2;
-        let (_, than, _) = moments.select_nth_unstable(middle);
-        let than = *than;
+        let Some(than) = median(self.by_topic.values().map(|older| older.than)) else {
+            return;
+        };
         let mut forgotten = self.forgotten;
         self.by_topic.retain(|_, older| {
             let is_old = older.than <= than;

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::hex;
 use super::random;
 
 /// The field's length in version 00.
@@ -83,10 +84,10 @@ impl fmt::Display for TraceParent {
     /// Digit by digit, since every request is sent on with it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [b'-'; LENGTH];
-        write_digits(&mut text[..2], 0);
-        write_digits(&mut text[3..35], self.trace.0);
-        write_digits(&mut text[36..52], self.parent.into());
-        write_digits(&mut text[53..], self.flags.into());
+        hex::write(&mut text[..2], 0);
+        hex::write(&mut text[3..35], self.trace.0);
+        hex::write(&mut text[36..52], self.parent.into());
+        hex::write(&mut text[53..], self.flags.into());
         f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
@@ -107,14 +108,6 @@ fn hexadecimal(digits: &[u8]) -> Option<u128> {
         };
         Some(number << 4 | u128::from(value))
     })
-}
-
-/// Fills `digits` from the right.
-fn write_digits(digits: &mut [u8], mut number: u128) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
-    }
 }
 
 /// Makes traces for requests that are part of none.

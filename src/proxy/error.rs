@@ -13,6 +13,7 @@ use super::kind::UpstreamKind;
 use super::queue::QueueRefusal;
 use super::streamed::UploadProgress;
 use super::upload_fault::UploadFault;
+use crate::causes;
 use crate::ids::RequestId;
 use crate::web::problem::{Problem, ToProblem, sentence};
 use crate::web::request::Downstream;
@@ -152,7 +153,7 @@ impl ForwardFailure {
     /// Ties the request id on the public's page to the cause. That an upstream is away was logged once,
     /// when it went; a client's fault is not logged.
     pub(super) fn log(&self, downstream: &Downstream) {
-        let (request_id, error) = (downstream.request_id, self.why());
+        let (request_id, error) = (downstream.request_id, causes::chain(self));
         match self {
             Self::Upload(fault) if fault.is_ours() => {
                 tracing::warn!(%request_id, error, "request was not forwarded");
@@ -170,8 +171,11 @@ impl ForwardFailure {
     fn to_problem(&self, kind: UpstreamKind) -> Problem {
         let (status, code, retry) = self.class();
         let problem = Problem::new(status, code, self.public_sentence());
-        let problem =
-            problem.with_hint(format!("{}\n{}", sentence(&self.why()), self.advice(kind)));
+        let problem = problem.with_hint(format!(
+            "{}\n{}",
+            sentence(&causes::chain(self)),
+            self.advice(kind)
+        ));
         match retry {
             Some(seconds) => problem.retry_after(seconds),
             None => problem,
@@ -234,18 +238,6 @@ impl ForwardFailure {
             Self::Upload(fault) => fault.to_string(),
             Self::Queue(refusal) => refusal.to_string(),
         }
-    }
-
-    /// The whole story: this error and its causes.
-    fn why(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
     }
 
     fn advice(&self, kind: UpstreamKind) -> String {

@@ -190,15 +190,3 @@ fn reading_hint(source: &io::Error) -> &'static str {
         _ => "look at the file",
     }
 }
-
-/// An error and its causes in one line.
-pub(super) fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

@@ -2,11 +2,12 @@
 //!
 //! Looked at once a second by `certificates`.
 
+use crate::causes;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::error::{self, TlsError};
+use super::error::TlsError;
 use super::files::Pair;
 use super::leaf::Lifetime;
 use super::local_ca::{LocalCa, RENEWAL};
@@ -59,7 +60,7 @@ impl LocalCertificate {
                 Ok(true)
             }
             Err(error) => {
-                self.trouble = Some(error::sentence(&error));
+                self.trouble = Some(causes::chain(&error));
                 Err(error)
             }
         }

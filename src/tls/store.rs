@@ -18,12 +18,13 @@ use super::accept::{self, HandshakeConfigs};
 use super::by_name::CertificatesByName;
 use super::certificates::Certificates;
 use super::challenges::Challenges;
-use super::error::{self, TlsError};
+use super::error::TlsError;
 use super::names::CertificateNames;
 use super::ordered::Ordered;
 use super::status::{CertificateStatus, Reminders};
 use super::supplier::CertificateSupplier;
 use super::tickets::{TicketFile, Tickets};
+use crate::causes;
 use crate::config::CertificateSource;
 use crate::telemetry::metrics::CertificateMetrics;
 
@@ -176,7 +177,7 @@ impl CertificateStore {
             // Files are read and keys are made: not on a thread that serves clients.
             let looked = tokio::task::spawn_blocking(move || store.look(addresses));
             for error in looked.await.unwrap_or_default() {
-                let error = error::sentence(&error);
+                let error = causes::chain(&error);
                 tracing::warn!(%error, "the certificate stays the old one");
             }
         }

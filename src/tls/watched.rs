@@ -5,6 +5,7 @@
 
 use super::error::TlsError;
 use super::files::{self, Pair, Version};
+use crate::causes;
 use crate::config::CertificateFiles;
 
 /// A pair of files, and what was last read from them.
@@ -47,7 +48,7 @@ impl WatchedPair {
                 Ok(true)
             }
             Err(error) => {
-                self.trouble = Some(super::error::sentence(&error));
+                self.trouble = Some(causes::chain(&error));
                 Err(error)
             }
         }

@@ -96,11 +96,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 
 /// The fields `Connection` names, but for those whose loss would change what the message means.
 fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+    list(headers, &header::CONNECTION)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| !is_end_to_end(name))
         .collect()
 }
@@ -123,11 +120,14 @@ fn is_end_to_end(name: &HeaderName) -> bool {
 
 /// Whether a comma-separated field has `token`.
 pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    list(headers, name).any(|part| part.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// The parts of a comma-separated field, over all its lines (RFC 9110 5.6.1). Some may be empty.
+pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(name).into_iter();
+    let parts = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    parts.map(<[u8]>::trim_ascii)
 }
 
 /// Whether a client names HTML among what it takes (browsers do, `fetch` and `curl` do not).
@@ -137,11 +137,8 @@ pub fn accepts_html(headers: &HeaderMap) -> bool {
 
 /// Whether a client names a media type among what it takes.
 pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+    list(headers, &header::ACCEPT)
+        .filter_map(|range| std::str::from_utf8(range).ok())
         .any(|range| is_named(media_type, range))
 }
 

@@ -4,6 +4,7 @@
 //! a developer's machine all projects are `localhost`: one that says "HTTPS only", or "moved for good",
 //! speaks for the next one too.
 
+use crate::web::headers::list;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
@@ -50,11 +51,7 @@ pub fn revalidate<B>(response: &mut Response<B>) {
 
 /// `private`, `public` and their like say no time.
 fn says_how_long(fields: &HeaderMap) -> bool {
-    let policies = fields.get_all(header::CACHE_CONTROL).iter();
-    fields.contains_key(header::EXPIRES)
-        || policies
-            .flat_map(|policy| policy.as_bytes().split(|byte| *byte == b','))
-            .any(|policy| is_a_time(policy.trim_ascii()))
+    fields.contains_key(header::EXPIRES) || list(fields, &header::CACHE_CONTROL).any(is_a_time)
 }
 
 fn is_a_time(policy: &[u8]) -> bool {

@@ -18,7 +18,14 @@ const LAYERS: &[&[&str]] = &[
     &["words"],
     &["identity", "publication", "close", "token"],
     &["ids", "mac", "sealing"],
-    &["secret", "setting", "state_folder", "unix_time"],
+    &[
+        "causes",
+        "median",
+        "secret",
+        "setting",
+        "state_folder",
+        "unix_time",
+    ],
 ];
 
 /// The rooms of `session`, from the top; what is in none of them is below all.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use crate::broker::kept::HistoryMark;
+use crate::median::median;
 
 /// Beyond this number the older half is forgotten.
 const MOST: usize = 65_536;
@@ -45,10 +46,9 @@ impl Marks {
     }
 
     fn forget_older_half(&mut self) {
-        let mut sequences: Vec<_> = self.known.values().map(|mark| mark.sequence).collect();
-        let middle = sequences.len() / 2;
-        let (_, last, _) = sequences.select_nth_unstable(middle);
-        let last = *last;
+        let Some(last) = median(self.known.values().map(|mark| mark.sequence)) else {
+            return;
+        };
         let mut forgotten = self.forgotten;
         self.known.retain(|_, mark| {
             let is_old = mark.sequence <= last;

@@ -13,7 +13,7 @@ use super::encoder::{EncoderTicket, Encoders};
 use crate::config::DynamicCompression;
 use crate::web::compression_terms::CompressionTerms;
 use crate::web::encoding::Encoding;
-use crate::web::headers::has_token;
+use crate::web::headers::{has_token, list};
 use crate::web::media_type;
 
 /// Fields about the bytes as they were.
@@ -71,8 +71,7 @@ fn is_compressible(parts: &Parts, terms: &CompressionTerms) -> bool {
 
 /// Whether this one may be, as far as it says itself. `private="set-cookie"` is private too.
 fn may_be_compressed(fields: &HeaderMap, terms: &CompressionTerms) -> bool {
-    let policies = fields.get_all(header::CACHE_CONTROL).iter();
-    let mut policies = policies.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let mut policies = list(fields, &header::CACHE_CONTROL);
     let is_private = |policy: &[u8]| {
         let name = policy.split(|byte| *byte == b'=').next();
         name.is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"private"))
