@@ -114,7 +114,7 @@ impl Gateway {
         let shared = SharedParts::build(&config, room, handles)?;
         let store = certificates::load(&shared, &config, &certificates::names(&config))?;
         let listeners = Listeners::bind(&config.server, open)?;
-        let whereabouts = Whereabouts::tell(&config.state, &listeners, &config.server);
+        let whereabouts = Whereabouts::write(&config.state, &listeners, &config.server);
         let access = public::access(&shared, &config)?;
         let log = access.as_ref().map(AccessWriter::log);
         let surroundings = Surroundings::new(named, whereabouts.as_ref(), log);

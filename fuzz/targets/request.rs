@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use gatepost::ids::TraceParent;
 use gatepost::server::redirect::{Lasts, Redirect};
 use gatepost::web::admit::{Admission, AdmitLimits};
 use gatepost::web::forwarded::Proxies;
@@ -40,6 +41,9 @@ fuzz_target!(|text: &str| {
     let Some(mut request) = request(text) else {
         return;
     };
+    if let Some(parent) = request.headers().get("traceparent") {
+        let _ = TraceParent::parse(parent.as_bytes());
+    }
     let hosts = Arc::new(Hosts::new(vec!["localhost".to_owned()], Vec::new()));
     let client = Proxies::default().client(None, request.headers_mut());
     let redirect = Redirect::new(8443, Arc::clone(&hosts), Lasts::ForGood);

@@ -62,7 +62,7 @@ impl Default for ReloadRequests {
 impl ReloadRequest {
     /// Tells who asked what came of it.
     pub fn answer(self, outcome: ReloadOutcome) {
-        // Whoever does not wait reads the log.
+        // A caller that does not wait reads the log.
         let _ = self.0.send(outcome);
     }
 }

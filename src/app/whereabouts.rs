@@ -28,7 +28,7 @@ pub(super) struct Whereabouts {
 
 impl Whereabouts {
     /// Writes them; without them the gateway serves all the same.
-    pub(super) fn tell(
+    pub(super) fn write(
         state: &StateFolder,
         listeners: &Listeners,
         server: &ServerConfig,
@@ -37,7 +37,7 @@ impl Whereabouts {
             Some(address) => address.to_string(),
             None => server.internal.to_string(),
         };
-        match Self::write(state, &address) {
+        match Self::write_files(state, &address) {
             Ok(whereabouts) => Some(whereabouts),
             Err(error) => {
                 tracing::warn!(
@@ -49,7 +49,7 @@ impl Whereabouts {
         }
     }
 
-    fn write(state: &StateFolder, address: &str) -> io::Result<Self> {
+    fn write_files(state: &StateFolder, address: &str) -> io::Result<Self> {
         let mut random = [0; 32];
         rand::fill(&mut random).map_err(io::Error::other)?;
         let mut token = String::with_capacity(64);
@@ -109,13 +109,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = StateFolder::beside(folder.path());
         let there = || [state.pid(), state.internal()].map(|file| file.exists());
-        let first = Whereabouts::write(&state, "127.0.0.1:9400").unwrap();
+        let first = Whereabouts::write_files(&state, "127.0.0.1:9400").unwrap();
         let told = fs::read_to_string(state.internal()).unwrap();
         let token = told.strip_prefix("127.0.0.1:9400\n").unwrap().trim_end();
         assert!(first.token().matches(token.as_bytes()) && token.len() == 64);
         drop(first);
         assert_eq!(there(), [false; 2]);
-        let second = Whereabouts::write(&state, "127.0.0.1:9400").unwrap();
+        let second = Whereabouts::write_files(&state, "127.0.0.1:9400").unwrap();
         fs::write(state.pid(), "1\n").unwrap();
         drop(second);
         assert_eq!(there(), [true; 2]);

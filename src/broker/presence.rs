@@ -33,11 +33,11 @@ impl PresenceTeller {
     pub async fn run(self, watch: DrainWatch) {
         tokio::select! {
             () = watch.draining() => {}
-            () = self.tell_on() => {}
+            () = self.publish_changes() => {}
         }
     }
 
-    async fn tell_on(&self) {
+    async fn publish_changes(&self) {
         let presence = self.broker.hub().presence();
         loop {
             presence.changed().await;

@@ -1,6 +1,6 @@
 //! What a reload cannot change: the keys that only a restart does.
 //!
-//! Asked by the composition root before it changes anything. Whoever adds a key here says in `docs/deploy.md` that it
+//! Asked by the composition root before it changes anything. To add a key here, say in `docs/deploy.md` that it
 //! needs a restart.
 
 use std::path::Path;

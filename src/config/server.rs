@@ -140,7 +140,7 @@ impl ServerConfig {
             watch: section.flag("watch").unwrap_or(listening.mode == Mode::Dev),
             proxies: ProxiesConfig::read(&mut section),
             proxy_protocol: section.flag("proxy_protocol").unwrap_or(false),
-            websocket_over_http2: section.flag("websocket_over_http2").unwrap_or(true),
+            websocket_over_http2: section.flag("websocket_over_http2").unwrap_or(false),
             internal: section
                 .value("internal", &INTERNAL)
                 .unwrap_or(ListenAddress::Tcp(INTERNAL_DEFAULT)),

@@ -102,14 +102,14 @@ impl<'a> Grants<'a> {
         closed.filter(|closed| *closed).count()
     }
 
-    /// Takes away what tokens of somebody's own granted of a topic, of whom Django said so that was asked at `asked`.
+    /// Takes a topic away that a user's own tokens granted, since Django, asked at `asked`, no longer grants it.
     /// Older tokens do not grant it again.
     pub fn end_token(&self, holder: Holder<'_>, topic: &TopicName, asked: Instant) {
         for member in self.members(holder) {
             let user = &member.identity().user;
             self.hub.denied.put(topic, user, asked);
             if self.registry.end_token(&member, topic) {
-                self.tell(&member, std::slice::from_ref(topic), "not_allowed");
+                self.say_ended(&member, std::slice::from_ref(topic), "not_allowed");
             }
         }
     }
@@ -182,12 +182,12 @@ impl<'a> Grants<'a> {
             let key = HeldKey::of(session, now.view);
             self.hub.held.end(&key, now.asked);
         }
-        self.tell(member, &ended.unwrap_or_default(), reason);
+        self.say_ended(member, &ended.unwrap_or_default(), reason);
         let close = close.filter(|_| known.is_own);
         close.is_some_and(|close| self.hub.close_one(member, close))
     }
 
-    fn tell(&self, member: &Member, ended: &[TopicName], reason: &'static str) {
+    fn say_ended(&self, member: &Member, ended: &[TopicName], reason: &'static str) {
         if !ended.is_empty() {
             let word = Word::unsubscribed(&words::texts(ended), reason).text();
             member

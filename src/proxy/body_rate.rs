@@ -1,6 +1,6 @@
 //! How long a client may take for the next part of its body.
 //!
-//! Used by `upload` and `streamed`. Only the time in which the gateway reads counts, and a client that
+//! Used by `receive`. Only the time in which the gateway reads counts, and a client that
 //! was fast may rest for as long as a pause may last, but no longer: a megabyte sent at once does not
 //! pay for a quarter of an hour of single bytes.
 

@@ -1,6 +1,6 @@
 //! A connection that is read on after nothing more is written to it.
 //!
-//! Used by `upstream` under hyper, which knows no such thing. An upstream may answer and close before it has
+//! Used by `upstream_connection` under hyper, which knows no such thing. An upstream may answer and close before it has
 //! read a request's body (a refused upload); the next write then fails, and hyper would give up with the
 //! answer unread. And where a client has left, our half is ended ([`OurHalf`]): a server that looks at its
 //! connection stops, one that does not (WSGI) has its answer read all the same. Nothing is written

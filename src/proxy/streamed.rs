@@ -1,6 +1,6 @@
 //! A request body that goes to the upstream while it comes from the client.
 //!
-//! Made by `upload` where streaming was asked for. The surprise: hyper reports a body that
+//! Made by `receive` where streaming was asked for. The surprise: hyper reports a body that
 //! fails as an error of the *upstream* request; [`UploadProgress`] remembers whose fault it was. And an
 //! upstream may answer before it has read the body: the client still gets to send the rest.
 

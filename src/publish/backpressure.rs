@@ -1,6 +1,6 @@
 //! Keeps a publisher from drowning the clients that it publishes to.
 //!
-//! Used by `api` after each publication. The surprise: without it a batch that is longer than an outbox
+//! Used by `api` and `puller` after each publication. The surprise: without it a batch that is longer than an outbox
 //! closes clients that read as fast as they can, because publishing a line takes less time than sending
 //! one. A client that does not read is not waited for: it costs a bounded time and is closed.
 

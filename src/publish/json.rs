@@ -1,6 +1,6 @@
 //! JSON decoding with a place for every complaint.
 //!
-//! Used by `publication` and `revocation`. The surprises: serde takes a JSON array for a struct, so
+//! Used by all of the folder that reads JSON. The surprises: serde takes a JSON array for a struct, so
 //! [`Object`] insists on an object; and serde's limit of nesting does not hold for raw values, so
 //! [`too_deep`] looks at them.
 

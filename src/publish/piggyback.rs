@@ -102,8 +102,8 @@ impl Piggyback {
 
     fn count(&self, kind: PiggybackKind, outcome: &'static str) {
         let what = kind.name();
-        let ride = PiggybackLabel { what, outcome };
-        self.intake.metrics.piggybacked.get_or_create(&ride).inc();
+        let label = PiggybackLabel { what, outcome };
+        self.intake.metrics.piggybacked.get_or_create(&label).inc();
     }
 }
 
@@ -166,12 +166,12 @@ mod tests {
 
     fn counted(piggyback: &Piggyback, what: &'static str) -> (u64, u64) {
         let of = |outcome| {
-            let ride = PiggybackLabel { what, outcome };
+            let label = PiggybackLabel { what, outcome };
             piggyback
                 .intake
                 .metrics
                 .piggybacked
-                .get_or_create(&ride)
+                .get_or_create(&label)
                 .get()
         };
         (of("taken"), of("refused"))

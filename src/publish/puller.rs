@@ -5,8 +5,8 @@
 //! one took, nor make Django keep anything for a gateway that is gone.
 
 mod cursor;
-mod pace;
 mod page;
+mod schedule;
 mod source;
 
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ use crate::telemetry::seldom::OnChange;
 use crate::unix_time;
 use crate::upcall::ClientError;
 use cursor::{Cursor, CursorFile, StoredCursor};
-use pace::PullSchedule;
 use page::{OutboxItem, Page, Stored};
+use schedule::PullSchedule;
 use source::{OutboxSource, SourceError};
 
 pub use source::SourceSettings;

@@ -1,6 +1,6 @@
 //! `POST /v1/revoke`: from JSON text to an audience and a [`CloseReason`], or to a topic.
 //!
-//! Used by `api`. Only codes that RFC 6455 leaves to applications, and the two standard ones that
+//! Used by `intake`. Only codes that RFC 6455 leaves to applications, and the two standard ones that
 //! make sense of a revocation, are let through: no caller can make the gateway say 1006.
 
 use std::fmt;

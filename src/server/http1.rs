@@ -5,7 +5,7 @@
 //! all it had to say may close its half at once (RFC 9112 9.6) and still waits for the answer, but to
 //! hyper that is a client that has left; so the end is held back until the answer is out, unless the
 //! rest of a body is missing, or the client is a proxy, which does no such thing. One that really left is found
-//! out by writing to it, or by the time that `pace` allows.
+//! out by writing to it, or by the time that `deadlines` allow.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

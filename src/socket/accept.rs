@@ -169,7 +169,7 @@ impl HandshakeError {
 /// What a reason to close a WebSocket is where none was opened.
 fn refusal(reason: &CloseReason) -> (StatusCode, &'static str) {
     match reason {
-        // Whoever says it, Django's own revocations among them.
+        // Also where Django's own revocation says it.
         _ if reason.code() == CloseReason::NotLoggedIn.code() => {
             (StatusCode::UNAUTHORIZED, "not_logged_in")
         }

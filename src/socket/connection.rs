@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::asking::Applicant;
+use super::applicant::Applicant;
 use super::closing::{self, ConnectionEnd};
 use super::dialect::Dialect;
 use super::origin::PageOrigin;
@@ -72,7 +72,7 @@ impl Connection {
         }
     }
 
-    /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its seat.
+    /// Sends `greeting`, then serves until the client leaves or is closed, and so long keeps its permit.
     pub(super) async fn run(mut self: Box<Self>, greeting: Greeting, permit: AddressPermit) {
         self.parts.metrics.connections.inc();
         let end = self.serve(greeting).await;

@@ -2,7 +2,7 @@
 //!
 //! Used by the handshake when it turns a client away. A client is its address together with its
 //! browser and its session cookie, so that no client waits for a neighbour behind the same address;
-//! one that changes these on purpose meets the limits of the entrance instead.
+//! one that changes these on purpose meets the limits of its address instead.
 
 use std::hash::Hash;
 use std::sync::Arc;

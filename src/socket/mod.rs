@@ -6,7 +6,7 @@
 //! session, because a browser cannot see the status of a refused handshake, only a close code.
 
 mod accept;
-mod asking;
+mod applicant;
 mod closing;
 mod connection;
 mod connection_limits;
@@ -15,7 +15,6 @@ mod echo;
 mod envelope;
 mod guest;
 mod handshake;
-mod judging;
 mod login_throttle;
 mod message;
 mod metered;
@@ -23,6 +22,7 @@ mod origin;
 mod outcome;
 mod parts;
 mod pending_handshake;
+mod second_look;
 mod streams;
 mod topics;
 mod view_routes;

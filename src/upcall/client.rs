@@ -42,9 +42,9 @@ pub struct ClientSettings<'a> {
 pub struct Call<'a> {
     /// The method.
     pub method: Method,
-    /// Path and query in place of the place's own.
+    /// Path and query in place of the address's own.
     pub target: Option<&'a str>,
-    /// Added to the place's own query; empty for none.
+    /// Added to the address's own query; empty for none.
     pub query: &'a str,
     /// Whose origin it is called in the name of.
     pub host: &'a HeaderValue,

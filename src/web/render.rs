@@ -1,6 +1,6 @@
 //! The only way from an error to a response: [`render`].
 //!
-//! Used by `server` and `publish`. A browser that accepts HTML gets a page, every other client gets
+//! Used by `server`. A browser that accepts HTML gets a page, every other client gets
 //! `application/problem+json`.
 
 use bytes::Bytes;

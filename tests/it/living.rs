@@ -8,7 +8,7 @@ use crate::harness::server::Received;
 use crate::harness::socket::Socket;
 use crate::harness::{Answer, Django, Gate, Gateway, PATIENCE, eventually, json};
 
-/// Ann (42) at a laptop and a phone, Bob (7), and a gateway that asks of them twice a second.
+/// Ann (42) at a laptop and a phone, Bob (7), and a gateway that asks about them twice a second.
 async fn stage_with(change: impl FnOnce(Setup) -> Setup) -> (Django, Gateway) {
     let django = Django::start().await;
     django.signs_in("anns-session", "42");
@@ -28,8 +28,8 @@ async fn open(gateway: &Gateway, session: &str) -> Socket {
     gateway.browser_of(session).socket(NOTIFICATIONS).await
 }
 
-/// The `Cookie` lines that a batch asks of.
-fn asked_of(batch: &Received) -> Vec<String> {
+/// The `Cookie` lines that a batch asks about.
+fn asked_about(batch: &Received) -> Vec<String> {
     let body: serde_json::Value = serde_json::from_slice(&batch.body.bytes).unwrap();
     let sessions = body["sessions"].as_array().unwrap().iter();
     sessions
@@ -75,7 +75,7 @@ async fn five_tabs_are_one_question_and_sessions_share_a_request() {
     }
     let _bob = open(&gateway, "bobs-session").await;
     asked_again(&django, BATCH_PATH, 3).await;
-    let mut sessions = asked_of(django.batch_calls().last().unwrap());
+    let mut sessions = asked_about(django.batch_calls().last().unwrap());
     sessions.sort();
     assert_eq!(
         sessions,

@@ -136,7 +136,7 @@ impl AppServerConfig {
         if kind == AppServerKind::Gunicorn {
             config.read_gunicorn(document, options, command);
         }
-        config.tell_socket(command, at);
+        config.name_socket(command, at);
         config
     }
 
@@ -171,7 +171,7 @@ impl AppServerConfig {
     }
 
     /// Has the server listen at the socket.
-    fn tell_socket(&mut self, command: &AppCommand, at: usize) {
+    fn name_socket(&mut self, command: &AppCommand, at: usize) {
         if command.names_socket() {
             let path = self.socket.display().to_string();
             for word in &mut self.command {

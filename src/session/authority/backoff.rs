@@ -1,6 +1,6 @@
 //! When a Django that could not be reached is asked again.
 //!
-//! Used by `scheduler`. One call that takes too long is no outage while others are answered, so that a
+//! Used by `queue`. One call that takes too long is no outage while others are answered, so that a
 //! single session whose judgement hangs holds up no other.
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! How many waiting handshakes go to Django together, and when.
 //!
-//! Used by `scheduler` where there is a batch view. The first few of a crowd are asked for at once, one by
+//! Used by `queue` where there is a batch view. The first few of a crowd are asked for at once, one by
 //! one; only when more come than [`SINGLES_PER_SECOND`] are they collected, over windows that double while the
 //! storm lasts, and halve in a lull. A window ends early when no handshake came for a while: those that wait
 //! may be all there are, as with clients that take turns. So a lone visitor never waits, and a storm costs

@@ -1,6 +1,6 @@
 //! A map that holds so many entries and no more.
 //!
-//! Used for leases. What was put first goes first, and what was put again since then gets a second
+//! Used for leases, and for signed cookies that were rewritten. What was put first goes first, and what was put again since then gets a second
 //! round; reading an entry records nothing.
 
 use std::collections::{HashMap, VecDeque};

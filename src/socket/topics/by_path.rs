@@ -20,7 +20,7 @@ const MOST_WAITING: usize = 16;
 const MOST_TRIES: u8 = 3;
 
 /// What is under way to Django for one connection.
-type Asking = Pin<Box<dyn Future<Output = PathAnswer> + Send>>;
+type PathFuture = Pin<Box<dyn Future<Output = PathAnswer> + Send>>;
 
 /// A path that a connection asks for.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub(in crate::socket) enum ViewSaid {
 pub(in crate::socket) struct PathRequests(Option<Box<UnderWay>>);
 
 struct UnderWay {
-    asking: Asking,
+    asking: PathFuture,
     waiting: VecDeque<PathRequest>,
 }
 
@@ -90,7 +90,7 @@ impl PathRequests {
     pub(in crate::socket) fn push(
         &mut self,
         request: PathRequest,
-        ask: impl FnOnce(PathRequest) -> Asking,
+        ask: impl FnOnce(PathRequest) -> PathFuture,
     ) -> Result<(), (PathRequest, &'static str)> {
         match &mut self.0 {
             _ if request.path.len() > LONGEST_TARGET => Err((request, "not_allowed")),
@@ -123,7 +123,7 @@ impl PathRequests {
     pub(in crate::socket) fn go_on(
         &mut self,
         again: Option<PathRequest>,
-        ask: impl FnOnce(PathRequest) -> Asking,
+        ask: impl FnOnce(PathRequest) -> PathFuture,
     ) {
         let Some(under_way) = &mut self.0 else { return };
         match again.or_else(|| under_way.waiting.pop_front()) {

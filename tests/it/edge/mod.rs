@@ -3,8 +3,8 @@
 mod ends;
 mod farewell;
 mod identity;
+mod piggyback;
 mod presence;
-mod riding;
 mod rotation;
 mod signing;
 mod watch;

@@ -7,7 +7,7 @@ use super::{Gateway, Process};
 
 /// What a verb of the command line came to.
 #[derive(Debug)]
-pub struct Told {
+pub struct VerbOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -15,19 +15,19 @@ pub struct Told {
 
 impl Gateway {
     /// Runs a verb of the command line, such as `["pause", "--for", "5s"]`, against this gateway.
-    pub async fn told(&self, words: &[&str]) -> Told {
+    pub async fn told(&self, words: &[&str]) -> VerbOutput {
         told(self.folder(), words).await
     }
 }
 
 impl Process {
     /// Runs a verb of the command line against this gateway.
-    pub async fn told(&self, words: &[&str]) -> Told {
+    pub async fn told(&self, words: &[&str]) -> VerbOutput {
         told(self.folder(), words).await
     }
 }
 
-impl Told {
+impl VerbOutput {
     /// What was printed, of a verb that did what it was told.
     #[track_caller]
     pub fn done(self) -> String {
@@ -37,7 +37,7 @@ impl Told {
 }
 
 /// Runs a verb with the `gateway.toml` of a folder, in an environment without the secret.
-pub async fn told(folder: &Path, words: &[&str]) -> Told {
+pub async fn told(folder: &Path, words: &[&str]) -> VerbOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
     command
         .args(words)
@@ -51,7 +51,7 @@ pub async fn told(folder: &Path, words: &[&str]) -> Told {
         stdout,
         stderr,
     } = output.unwrap().unwrap();
-    Told {
+    VerbOutput {
         code: status.code(),
         stdout: String::from_utf8(stdout).unwrap(),
         stderr: String::from_utf8(stderr).unwrap(),
