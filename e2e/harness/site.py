@@ -42,7 +42,6 @@ class Site:
     # What the gateway is started by, and what else its gateway.toml says.
     starter = ()
     settings = ""
-    server = ""
 
     def __init__(self, folder, playwright, *, vite=False, hold="20s", unix=False, auth=""):
         self.folder = folder
@@ -197,7 +196,6 @@ http = "127.0.0.1:0"
 internal = "{self._internal}"
 hosts = ["localhost"]
 lan = false
-{self.server}
 
 [django]
 upstream = "{upstream}"
