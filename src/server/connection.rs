@@ -22,7 +22,7 @@ use super::deadlines::{Allowed, Deadlines};
 use super::drive::{LeavingBy, drive, parting};
 use super::http1::Http1Stream;
 use super::http2::Http2Stream;
-use super::opened_stream::Opening;
+use super::opened_stream::{Opening, StreamPlaces};
 use super::service::{Handler, ServerLimits, Service};
 use super::wrap::{InFlight, NotTls, PacedBody, PacedStream};
 use crate::net::drain::DrainWatch;
@@ -158,8 +158,8 @@ pub(super) struct ServedClient {
     pub(super) peer: Peer,
     pub(super) deadlines: Arc<Deadlines>,
     treatment: Treatment,
-    /// Among which each of its WebSockets over HTTP/2 has one.
-    places: Arc<PerAddress>,
+    /// For its WebSockets over HTTP/2.
+    places: StreamPlaces,
 }
 
 /// Whether there is room for a client.
@@ -215,7 +215,7 @@ impl ServedClient {
         Self {
             peer,
             treatment,
-            places: Arc::clone(places),
+            places: StreamPlaces::new(Arc::clone(places)),
             deadlines: Deadlines::new(allowed),
         }
     }

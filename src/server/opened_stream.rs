@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use http::{Method, Request, StatusCode};
 use pin_project_lite::pin_project;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::deadlines::Deadlines;
@@ -29,13 +30,42 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct Opening(CancellationToken);
 
-/// What a WebSocket has of its connection: for the deadlines it is a request under way, and it has a place of its own, since it
-/// may cost as much as a connection does, and a descriptor where it goes on to an upstream.
+/// Places for the WebSockets of one connection. Each may cost as much as a connection does, and a descriptor where it goes on to
+/// an upstream; so the first has the place that the connection itself takes, and all others take one.
+#[derive(Clone, Debug)]
+pub(super) struct StreamPlaces {
+    own: Arc<Semaphore>,
+    further: Arc<PerAddress>,
+}
+
+/// One of them.
+#[derive(Debug)]
+#[expect(dead_code, reason = "what they do is to be dropped")]
+enum StreamPlace {
+    Own(OwnedSemaphorePermit),
+    Further(AddressPermit),
+}
+
+/// What a WebSocket has of its connection: for the deadlines it is a request under way.
 #[derive(Debug)]
 struct OpenedHold {
-    _place: AddressPermit,
+    _place: StreamPlace,
     _in_flight: InFlight,
     _ended: DropGuard,
+}
+
+impl StreamPlaces {
+    /// Of a connection that has a place among these.
+    pub(super) fn new(further: Arc<PerAddress>) -> Self {
+        let own = Arc::new(Semaphore::new(1));
+        Self { own, further }
+    }
+
+    fn take(&self) -> Result<StreamPlace, NoPlace> {
+        let own = Arc::clone(&self.own).try_acquire_owned();
+        own.map(StreamPlace::Own)
+            .or_else(|_| self.further.take(None).map(StreamPlace::Further))
+    }
 }
 
 impl Opening {
@@ -43,14 +73,14 @@ impl Opening {
     pub(super) fn of<B>(
         request: &mut Request<B>,
         deadlines: &Arc<Deadlines>,
-        places: &Arc<PerAddress>,
+        places: &StreamPlaces,
     ) -> Result<Option<Self>, NoPlace> {
         if *request.method() != Method::CONNECT {
             return Ok(None);
         }
         let ended = CancellationToken::new();
         let hold = StreamHold::new(OpenedHold {
-            _place: places.take(None)?,
+            _place: places.take()?,
             _in_flight: InFlight::begin(deadlines),
             _ended: ended.clone().drop_guard(),
         });
@@ -93,5 +123,41 @@ impl<F: Future> Future for StreamTask<F> {
         // Where hyper could not send the answer it spawns nothing.
         OPENED.take();
         polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::net::per_address::PlaceLimits;
+    use crate::server::deadlines::Allowed;
+
+    #[tokio::test]
+    async fn the_first_websocket_of_a_connection_has_its_place_and_all_others_take_one() {
+        let long = Duration::from_mins(1);
+        let deadlines = Deadlines::new(Allowed {
+            header: long,
+            idle: long,
+            write: long,
+        });
+        let places = StreamPlaces::new(PerAddress::new(PlaceLimits {
+            total: Some(1),
+            each: None,
+        }));
+        let open = || {
+            let mut request = Request::connect("https://localhost/").body(()).unwrap();
+            let opening = Opening::of(&mut request, &deadlines, &places);
+            opening.map(|opening| opening.map(|_| request).unwrap())
+        };
+        let first = open().unwrap();
+        let second = open().unwrap();
+        assert!(matches!(open(), Err(NoPlace::Total)));
+        drop(first);
+        let third = open().unwrap();
+        assert!(open().is_err());
+        drop((second, third));
+        assert!(open().is_ok());
     }
 }
