@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from gatepost import conf
+from gatepost.sending import trace
 from gatepost.sending.breaker import Breaker
 from gatepost.signing import signature
 
@@ -244,6 +245,8 @@ def _attempt(connection: http.client.HTTPConnection, request: _Request) -> Answe
     }
     if request.content_type:
         headers["Content-Type"] = request.content_type
+    if (at := trace.traceparent()) is not None:
+        headers["traceparent"] = at
     if not request.wait:
         headers["Prefer"] = "respond-async"  # RFC 7240, 4.1
     try:
