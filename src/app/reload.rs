@@ -152,7 +152,7 @@ async fn prepare(
         (Some(store), Some(_)) => Some(Arc::clone(store)),
         (None, Some(_)) => certificates::load(&shared, &config, &certificates::names(&config))?,
     };
-    let auth = sessions::auth_settings(&config, &shared.secrets, &shared.naming);
+    let auth = sessions::auth_settings(&config, &shared.secrets, &shared.naming, &shared.tracer);
     let authority = Authority::prepare(&auth, Arc::clone(&shared.metrics));
     let authority = authority.map_err(StartError::from)?;
     let reached = Reached {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::secret::Secrets;
 use crate::session::{AuthSettings, CookieNames, LeaseTerms, LifecycleSettings, Naming};
+use crate::telemetry::otel::Tracer;
 
 pub(super) fn auth_settings(
     config: &Config,
     secrets: &Secrets,
     naming: &Arc<Naming>,
+    tracer: &Tracer,
 ) -> AuthSettings {
     AuthSettings {
         url: config.auth.url.clone(),
@@ -25,6 +27,7 @@ pub(super) fn auth_settings(
         terms: lease_terms(config),
         secrets: secrets.clone(),
         naming: Arc::clone(naming),
+        tracer: tracer.clone(),
     }
 }
 

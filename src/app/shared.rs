@@ -88,13 +88,13 @@ impl SharedParts {
         let metrics = Arc::new(Metrics::default());
         let tracer = Tracer::build(&config.otel, &metrics.spans);
         let naming = Arc::new(sessions::naming(config));
-        let auth = sessions::auth_settings(config, &secrets, &naming);
+        let auth = sessions::auth_settings(config, &secrets, &naming, &tracer);
         let hub = Arc::new(hub(config, auth.terms));
         let authority = authority(&auth, &hub, &metrics)?;
         let lifecycle = Arc::new(lifecycle(config, &hub, &authority, &drain));
         let broker = Arc::new(broker(&config.delivery, &hub, &metrics));
         let allowed = Arc::default();
-        let intake = intake(config, &broker, &lifecycle, &metrics);
+        let intake = intake(&config.delivery, &broker, &lifecycle, &metrics);
         Ok(Self {
             secrets,
             hosts: Arc::new(hosts(config, &allowed)),
@@ -105,7 +105,7 @@ impl SharedParts {
             lifecycle,
             hub,
             broker,
-            intake,
+            intake: Arc::new(intake.traced_by(tracer.clone())),
             wake: Wake::default(),
             replays: Arc::default(),
             buffering: Buffering::open(&config.buffering, &metrics.buffered)?,
@@ -129,11 +129,12 @@ impl SharedParts {
             Arc::new(sessions::naming(next).knowing(&self.naming))
         };
         let queue = RequestQueue::new(&next.django.queue, &self.metrics);
+        let intake = intake(&next.delivery, &self.broker, &self.lifecycle, &self.metrics);
         Ok(Self {
             secrets: secrets(next)?,
             hosts: Arc::new(hosts(next, &self.allowed)),
             upstreams: self.upstreams.next(next, &self.metrics, &self.drain),
-            intake: intake(next, &self.broker, &self.lifecycle, &self.metrics),
+            intake: Arc::new(intake.traced_by(self.tracer.clone())),
             naming,
             queue: queue.map(|new| self.queue.clone().unwrap_or(new)),
             ..self.clone()
@@ -174,14 +175,13 @@ fn lifecycle(
 }
 
 fn intake(
-    config: &Config,
+    delivery: &DeliveryConfig,
     broker: &Arc<Broker>,
     lifecycle: &Arc<Lifecycle>,
     metrics: &Arc<Metrics>,
-) -> Arc<Intake> {
+) -> Intake {
     let (broker, lifecycle) = (Arc::clone(broker), Arc::clone(lifecycle));
-    let metrics = Arc::clone(metrics);
-    Arc::new(Intake::new(&config.delivery, broker, lifecycle, metrics))
+    Intake::new(delivery, broker, lifecycle, Arc::clone(metrics))
 }
 
 fn operations(config: &Config, metrics: &Metrics, reloads: ReloadHandle) -> Operations {

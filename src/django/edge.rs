@@ -20,6 +20,7 @@ use crate::proxy::queue::{RequestQueue, Requester};
 use crate::publish::piggyback::{Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{Leases, Lifecycle, Naming};
+use crate::telemetry::otel::SpanPlace;
 use crate::web::request::Downstream;
 use crate::web::signature::{BodyHash, Signer};
 use crate::web::vouch::{Vouched, vouch};
@@ -93,11 +94,11 @@ impl Edge {
 
     /// What was published in the request goes before what was revoked in it: a session that ends gets
     /// its last frames first.
-    fn deliver(&self, fields: &HeaderMap) {
+    fn deliver(&self, fields: &HeaderMap, request: SpanPlace) {
         let piggyback = &self.piggyback;
         for text in field::texts(fields, PUBLISH) {
             match text {
-                Ok(array) => piggyback.publish(&array),
+                Ok(array) => piggyback.publish(&array, request),
                 Err(error) => piggyback.refuse(PiggybackKind::Publication, &error.to_string()),
             }
         }
@@ -147,7 +148,7 @@ impl Intercept for Edge {
         }
         self.naming.observe(fields);
         let passed_on = self.farewell.begin(asked, status, fields);
-        self.deliver(fields);
+        self.deliver(fields, asked.place);
         self.watch.observe(asked, fields, &self.piggyback);
         passed_on
     }

@@ -49,11 +49,11 @@ impl TraceParent {
     }
 
     /// The place of a span of ours.
-    pub fn of_span(trace: u128, span: u64, is_sampled: bool) -> Self {
+    pub fn of_span(trace: u128, span: u64, flags: u8) -> Self {
         Self {
             trace: TraceId(trace),
             parent: span,
-            flags: if is_sampled { SAMPLED } else { 0 },
+            flags: flags & KNOWN_FLAGS,
         }
     }
 

@@ -13,6 +13,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 
 use super::queue::{RequestQueue, Requester};
+use crate::telemetry::otel::SpanPlace;
 use crate::web::request::Downstream;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -82,6 +83,8 @@ pub struct RequestSummary {
     pub origin: Option<HeaderValue>,
     /// For what.
     pub purpose: Purpose,
+    /// Where its span is.
+    pub place: SpanPlace,
 }
 
 /// What a client wants an answer for.
@@ -109,6 +112,7 @@ impl RequestSummary {
             accept_language: field(header::ACCEPT_LANGUAGE),
             origin: field(header::ORIGIN),
             purpose: Purpose::of(request.headers()),
+            place: downstream.tracer.place(downstream.trace),
         }
     }
 }

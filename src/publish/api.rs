@@ -22,6 +22,7 @@ use super::error::PublishError;
 use super::intake::{Intake, RevocationCount};
 use super::operator::{self, Operator};
 use super::publication::Decoded;
+use super::publication_span::PublicationSpan;
 use super::query;
 use super::replays::Replays;
 use super::wake::Wake;
@@ -31,6 +32,7 @@ use crate::secret::{Secret, Secrets};
 use crate::telemetry::seldom::Once;
 use crate::web::body::ResponseBody;
 use crate::web::linger;
+use crate::web::trace;
 
 /// The largest body of a call, in bytes.
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
@@ -126,8 +128,8 @@ impl Api {
         let body = self.bodies.read(&request.headers, body).await?;
         self.authenticator.prove(&credentials, request, &body)?;
         match call {
-            ApiCall::Publish => self.publish(&body).await,
-            ApiCall::PublishBatch => self.publish_batch(&body).await,
+            ApiCall::Publish => self.publish(request, &body).await,
+            ApiCall::PublishBatch => self.publish_batch(request, &body).await,
             ApiCall::Revoke => self.revoke(&body),
             ApiCall::Recheck => self.recheck(&body).await,
             ApiCall::Wake => self.wake(),
@@ -139,20 +141,32 @@ impl Api {
         }
     }
 
-    async fn publish(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
-        let decoded = self.intake.decode(body)?;
+    async fn publish(
+        &self,
+        request: &Parts,
+        body: &[u8],
+    ) -> Result<Response<ResponseBody>, PublishError> {
+        let mut span = self.span(request);
+        let decoded = self.intake.decode(body);
+        let decoded = decoded.inspect_err(|_| span.refused())?;
         let mut answer = Vec::with_capacity(128);
         let receipt = self.take(&decoded, &mut answer);
+        span.published(&receipt);
         Backpressure::default().let_read(receipt).await;
         Ok(response(StatusCode::ACCEPTED, JSON, answer))
     }
 
-    async fn publish_batch(&self, body: &[u8]) -> Result<Response<ResponseBody>, PublishError> {
+    async fn publish_batch(
+        &self,
+        request: &Parts,
+        body: &[u8],
+    ) -> Result<Response<ResponseBody>, PublishError> {
         let lines = body.split(|byte| *byte == b'\n').count();
         if lines > MOST_LINES {
             return Err(PublishError::TooManyLines { limit: MOST_LINES });
         }
         let mut answers = Vec::with_capacity(128 * lines);
+        let mut span = self.span(request);
         let mut backpressure = Backpressure::default();
         for (index, line) in body.split(|byte| *byte == b'\n').enumerate() {
             if line.trim_ascii().is_empty() {
@@ -161,13 +175,21 @@ impl Api {
             match self.intake.decode(line) {
                 Ok(decoded) => {
                     let receipt = self.take(&decoded, &mut answers);
+                    span.published(&receipt);
                     backpressure.let_read(receipt).await;
                 }
-                Err(error) => answers.extend(PublishError::Body(error).into_line(index + 1)),
+                Err(error) => {
+                    span.refused();
+                    answers.extend(PublishError::Body(error).into_line(index + 1));
+                }
             }
             answers.push(b'\n');
         }
         Ok(response(StatusCode::ACCEPTED, NDJSON, answers))
+    }
+
+    fn span(&self, request: &Parts) -> PublicationSpan {
+        PublicationSpan::of_call(&self.intake.tracer, trace::of(&request.headers))
     }
 
     fn take(&self, decoded: &Decoded, answer: &mut Vec<u8>) -> Receipt {

@@ -18,6 +18,7 @@ use crate::config::DeliveryConfig;
 use crate::hub::Hub;
 use crate::session::Lifecycle;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
+use crate::telemetry::otel::Tracer;
 
 /// How many of what a revocation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,7 @@ pub struct Intake {
     hub: Arc<Hub>,
     lifecycle: Arc<Lifecycle>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) tracer: Tracer,
     /// The largest frame, in bytes: what an outbox takes.
     frame_size: usize,
 }
@@ -50,8 +52,15 @@ impl Intake {
             broker,
             lifecycle,
             metrics,
+            tracer: Tracer::default(),
             frame_size: delivery.outbox_size,
         }
+    }
+
+    /// Makes spans of what is published.
+    #[must_use]
+    pub fn traced_by(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Decodes a publication in the form of `POST /v1/publish`.

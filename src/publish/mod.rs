@@ -21,6 +21,7 @@ mod connections;
 mod error;
 mod json;
 mod publication;
+mod publication_span;
 mod query;
 mod recheck;
 mod reload_refusal;

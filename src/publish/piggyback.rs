@@ -9,8 +9,10 @@ use std::sync::Arc;
 use super::error::PublishError;
 use super::intake::Intake;
 use super::json::{self, DecodeError};
+use super::publication_span::PublicationSpan;
 use super::recheck;
 use crate::telemetry::metrics::PiggybackLabel;
+use crate::telemetry::otel::SpanPlace;
 use crate::telemetry::seldom::Once;
 
 /// Takes what rides on responses.
@@ -41,10 +43,13 @@ impl Piggyback {
         }
     }
 
-    /// Takes a JSON array of publications.
-    pub fn publish(&self, array: &[u8]) {
+    /// Takes a JSON array of publications, which came on the answer to the request at this place.
+    pub fn publish(&self, array: &[u8], request: SpanPlace) {
+        let mut span = PublicationSpan::of_answer(&self.intake.tracer, request);
         self.each(PiggybackKind::Publication, array, |entry| {
-            self.intake.publish(&self.intake.decode(entry)?, None);
+            let decoded = self.intake.decode(entry);
+            let decoded = decoded.inspect_err(|_| span.refused())?;
+            span.published(&self.intake.publish(&decoded, None));
             Ok(())
         });
     }
@@ -86,7 +91,7 @@ impl Piggyback {
         &self,
         kind: PiggybackKind,
         array: &[u8],
-        take: impl Fn(&[u8]) -> Result<(), DecodeError>,
+        mut take: impl FnMut(&[u8]) -> Result<(), DecodeError>,
     ) {
         let entries = match json::decode_array(array) {
             Ok(entries) => entries,
@@ -180,11 +185,13 @@ mod tests {
     #[test]
     fn a_bad_entry_fails_alone_and_an_array_that_is_none_as_a_whole() {
         let piggyback = piggyback();
-        piggyback
-            .publish(br#"[{"to":{"user":"1"},"frame":1},{"to":{}},{"to":{"user":"1"},"frame":2}]"#);
+        piggyback.publish(
+            br#"[{"to":{"user":"1"},"frame":1},{"to":{}},{"to":{"user":"1"},"frame":2}]"#,
+            SpanPlace::default(),
+        );
         assert_eq!(counted(&piggyback, "publication"), (2, 1));
         for text in [&b"{}"[..], b"[1", b"\xff", b"", b"null"] {
-            piggyback.publish(text);
+            piggyback.publish(text, SpanPlace::default());
         }
         assert_eq!(counted(&piggyback, "publication"), (2, 6));
         assert_eq!(piggyback.intake.metrics.publications.get(), 2);

@@ -17,6 +17,7 @@ use super::backpressure::Backpressure;
 use super::error::PublishError;
 use super::intake::Intake;
 use super::json::DecodeError;
+use super::publication_span::PublicationSpan;
 use super::wake::Wake;
 use crate::broker::Receipt;
 use crate::net::drain::DrainWatch;
@@ -159,6 +160,7 @@ impl Puller {
 
     /// Takes a page's items that were not taken yet, and keeps after each that it was.
     async fn take(&mut self, page: &Page<'_>, progress: &mut PullProgress) {
+        let mut span = PublicationSpan::of_outbox(&self.intake.tracer);
         let mut backpressure = Backpressure::default();
         for item in &page.items {
             let known = progress.cursor.as_ref().map_or(0, |cursor| cursor.sequence);
@@ -171,6 +173,7 @@ impl Puller {
             let receipt = self.carry_out(item);
             self.store(progress, page.after(item));
             if let Some(receipt) = receipt {
+                span.published(&receipt);
                 backpressure.let_read(receipt).await;
             }
         }

@@ -16,6 +16,7 @@ use super::accept::{HandshakeError, accept, join_connection};
 use super::connection::SocketClient;
 use super::dialect::{Dialect, SUBPROTOCOL};
 use super::guest::Guest;
+use super::handshake_span::HandshakeSpan;
 use super::metered::Metered;
 use super::origin::PageOrigin;
 use super::outcome::Outcome;
@@ -88,6 +89,7 @@ impl SocketRoute {
         }
         let came = Arrival {
             began: asked,
+            name: downstream.name(),
             own,
             transport: Transport::WebSocket,
             presence: self.presence,
@@ -112,16 +114,17 @@ impl SocketRoute {
         &self,
         request: &Request<RequestBody>,
         downstream: &Downstream,
-        came: Arrival,
+        mut came: Arrival,
     ) -> Result<Decision, HandshakeError> {
+        let span = HandshakeSpan::begin(&downstream.tracer, &self.path, &mut came);
         let keeps_visitors = self.anonymous && !self.view;
         let welcome = keeps_visitors.then(|| self.welcome(request, downstream, &came));
         let decided = self.decide(request, downstream, came).await;
-        let decision = decided.inspect_err(|error| self.log_refusal(error, downstream))?;
-        Ok(match welcome {
+        let decided = decided.inspect_err(|error| self.log_refusal(error, downstream));
+        span.decided(decided.map(|decision| match welcome {
             Some(welcome) => welcome.apply(decision),
             None => decision,
-        })
+        }))
     }
 
     fn welcome(
@@ -232,7 +235,7 @@ impl SocketRoute {
         {
             return Ok(Decision::Now(pending.settle(Ok(known))));
         }
-        let question = pending.question(request.uri(), downstream.name());
+        let question = pending.question(request.uri());
         let sent = sent.filter(|_| is_open);
         pending.again = sent.and_then(|sent| SecondLook::of(sent, &question));
         pending.decide(question).await

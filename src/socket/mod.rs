@@ -15,6 +15,7 @@ mod echo;
 mod envelope;
 mod guest;
 mod handshake;
+mod handshake_span;
 mod login_throttle;
 mod message;
 mod metered;

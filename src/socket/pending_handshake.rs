@@ -63,6 +63,8 @@ pub(super) struct PathView {
 pub(super) struct Arrival {
     /// When.
     pub(super) began: Instant,
+    /// What it is called, and where in a trace it is.
+    pub(super) name: RequestName,
     /// What its page has, and is to listen to.
     pub(super) own: OwnParameters,
     /// What it becomes.

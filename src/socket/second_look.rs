@@ -13,7 +13,7 @@ use super::accept::HandshakeError;
 use super::outcome::{Outcome, Settled};
 use super::parts::Refusal;
 use super::pending_handshake::{Decision, PendingHandshake, SecondLook, SettledFuture};
-use crate::ids::{RequestName, ViewTarget};
+use crate::ids::ViewTarget;
 use crate::session::{AuthError, PendingVerdict, Question, Verdict, keep_cookies};
 
 impl SecondLook {
@@ -70,11 +70,11 @@ impl PendingHandshake {
     }
 
     /// What Django is asked about it.
-    pub(super) fn question(&self, uri: &Uri, name: RequestName) -> Question {
+    pub(super) fn question(&self, uri: &Uri) -> Question {
         Question {
             about: self.about.clone(),
             target: Question::target_of(uri),
-            request: Some(name),
+            request: Some(self.came.name),
             view: self.asked_view().cloned(),
         }
     }

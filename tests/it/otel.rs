@@ -2,5 +2,9 @@
 
 #[cfg(feature = "otel")]
 mod exported;
+#[cfg(feature = "otel")]
+mod handshakes;
 #[cfg(not(feature = "otel"))]
 mod left_out;
+#[cfg(feature = "otel")]
+mod publications;

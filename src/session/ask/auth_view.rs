@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::config::{AuthUrl, UpstreamAddress};
-use crate::ids::{RequestName, ViewTarget};
+use crate::ids::{RequestName, TraceParent, ViewTarget};
 use crate::secret::Secrets;
 use crate::session::answer::Answer;
 use crate::session::ask::diagnose::{host_refused, may_refuse_host};
@@ -23,6 +23,7 @@ use crate::session::error::AuthError;
 use crate::session::lease::LeaseTerms;
 use crate::session::naming::Naming;
 use crate::session::question::AuthSubject;
+use crate::telemetry::otel::Tracer;
 use crate::upcall::{
     BACKSTOP, BoundedBody, Call, CallError, ClientError, ClientSettings, DjangoAddress,
     DjangoClient, put, within,
@@ -61,6 +62,8 @@ pub struct AuthSettings {
     pub secrets: Secrets,
     /// Hears what Django calls its session cookie.
     pub naming: Arc<Naming>,
+    /// Makes spans of calls.
+    pub tracer: Tracer,
 }
 
 /// An answer that came.
@@ -96,6 +99,8 @@ pub(in crate::session) struct AuthCall<'a> {
     pub(in crate::session) about: &'a AuthSubject,
     pub(in crate::session) handshake: Option<&'a str>,
     pub(in crate::session) request: Option<RequestName>,
+    /// Where in a trace it is made.
+    pub(in crate::session) trace: Option<TraceParent>,
     /// Asked in place of the auth view.
     pub(in crate::session) view: Option<&'a ViewTarget>,
 }
@@ -137,7 +142,9 @@ impl<'a> AuthCall<'a> {
         }
         if let Some(request) = self.request {
             put(&mut headers, "x-request-id", &request.id.to_string());
-            put(&mut headers, "traceparent", &request.trace.to_string());
+        }
+        if let Some(trace) = self.trace {
+            put(&mut headers, "traceparent", &trace.to_string());
         }
         headers
     }

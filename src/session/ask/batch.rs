@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::ids::{TopicName, UserId, ViewTarget};
+use crate::ids::{TopicName, TraceParent, UserId, ViewTarget};
 use crate::session::answer::Answer;
 use crate::session::question::AuthSubject;
 
@@ -24,6 +24,8 @@ pub(in crate::session) struct Together<'a> {
 pub(in crate::session) struct AskedTogether<'a> {
     pub(in crate::session) about: &'a AuthSubject,
     pub(in crate::session) view: Option<&'a ViewTarget>,
+    /// Where in a trace the handshake is that waits for it.
+    pub(in crate::session) trace: Option<TraceParent>,
 }
 
 /// What a batch is about. A project may answer the one and not the other: its own way of finding a user may

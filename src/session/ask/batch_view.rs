@@ -5,11 +5,13 @@
 //! is ever taken for a diagnosis.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use crate::ids::TraceParent;
 use crate::session::ask::auth_view::{AuthSettings, LONGEST_BATCH};
 use crate::session::ask::batch::{
     self, BatchItem, BatchKind, Together, TopicAnswer, TopicQuestion,
@@ -20,7 +22,8 @@ use crate::session::diagnosis::Unreachable;
 use crate::session::error::AuthError;
 use crate::session::naming::Naming;
 use crate::upcall::{
-    BACKSTOP, BoundedBody, Call, ClientError, ClientSettings, DjangoAddress, DjangoClient, within,
+    BACKSTOP, BoundedBody, Call, ClientError, ClientSettings, DjangoAddress, DjangoClient, put,
+    within,
 };
 
 /// Cookies and paths of one request in bytes, in which Django's `DATA_UPLOAD_MAX_MEMORY_SIZE` (2.5 MB) is safe.
@@ -44,6 +47,7 @@ pub(in crate::session) struct BatchView {
     timeout: Duration,
     sessions: Offer,
     views: Offer,
+    naming: Arc<Naming>,
 }
 
 /// One call, and what is expected of its answer.
@@ -51,6 +55,7 @@ struct BatchCall<'a> {
     host: &'a HeaderValue,
     kind: BatchKind,
     body: Bytes,
+    trace: Option<TraceParent>,
 }
 
 impl BatchView {
@@ -74,6 +79,7 @@ impl BatchView {
             timeout,
             sessions: Offer::default(),
             views: Offer::default(),
+            naming: Arc::clone(&settings.naming),
         }))
     }
 
@@ -88,11 +94,11 @@ impl BatchView {
         self.views.record_single(went_well);
     }
 
-    /// Asks about sessions.
+    /// Asks about sessions, at this place in a trace.
     pub(in crate::session) async fn ask(
         &self,
         question: &Together<'_>,
-        naming: &Naming,
+        trace: Option<TraceParent>,
     ) -> Result<Batched<BatchItem>, AuthError> {
         let (kind, count) = (question.kind, question.asked.len());
         let host = question.asked.first().map(|asked| &asked.about.host);
@@ -100,9 +106,14 @@ impl BatchView {
         let Some((host, body)) = host.zip(body) else {
             return Ok(Batched::NotOffered);
         };
-        let call = BatchCall { host, kind, body };
+        let call = BatchCall {
+            host,
+            kind,
+            body,
+            trace,
+        };
         let read = |body: &[u8]| batch::answers(body, kind, count);
-        self.call(&call, naming, read).await
+        self.call(&call, read).await
     }
 
     /// Asks who may still listen to topics by tokens.
@@ -110,21 +121,21 @@ impl BatchView {
         &self,
         host: &HeaderValue,
         topics: &[TopicQuestion],
-        naming: &Naming,
+        trace: Option<TraceParent>,
     ) -> Result<Batched<TopicAnswer>, AuthError> {
         let call = BatchCall {
             host,
             kind: BatchKind::Views,
             body: batch::topics_body(topics, self.timeout.as_secs_f64()),
+            trace,
         };
         let read = |body: &[u8]| batch::topic_answers(body, topics.len());
-        self.call(&call, naming, read).await
+        self.call(&call, read).await
     }
 
     async fn call<T>(
         &self,
         call: &BatchCall<'_>,
-        naming: &Naming,
         read: impl Fn(&[u8]) -> Option<Vec<T>>,
     ) -> Result<Batched<T>, AuthError> {
         let said = within(self.timeout, async {
@@ -133,7 +144,7 @@ impl BatchView {
                 Ok((address, response))
             });
             let (address, response) = called.await?;
-            naming.observe(response.headers());
+            self.naming.observe(response.headers());
             let status = response.status();
             let body = self.body(address, response, call.kind).await?;
             Ok(if let Some(answers) = body.and_then(|body| read(&body)) {
@@ -207,6 +218,9 @@ impl BatchCall<'_> {
         headers.insert(header::ACCEPT, json.clone());
         headers.insert(header::CONTENT_TYPE, json);
         headers.insert(header::USER_AGENT, HeaderValue::from_static("Gatepost"));
+        if let Some(trace) = self.trace {
+            put(&mut headers, "traceparent", &trace.to_string());
+        }
         Call {
             method: Method::POST,
             target: None,

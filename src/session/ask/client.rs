@@ -11,11 +11,13 @@ use parking_lot::Mutex;
 use crate::session::ask::auth_view::{Answered, AuthCall, AuthSettings, AuthView};
 use crate::session::ask::batch::{BatchItem, BatchKind, Together, TopicAnswer, TopicQuestion};
 use crate::session::ask::batch_view::{BatchView, Batched};
+use crate::session::ask::call_span::AuthSpan;
 use crate::session::ask::diagnoses::{Diagnoses, Whose};
 use crate::session::diagnosis::Diagnosis;
 use crate::session::error::AuthError;
 use crate::session::naming::Naming;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
+use crate::telemetry::otel::Tracer;
 use crate::upcall::ClientError;
 
 /// For so long it is taken for granted that Django still believes our signatures.
@@ -32,6 +34,7 @@ pub(in crate::session) struct AuthClient {
     believed: Mutex<Option<Instant>>,
     diagnoses: Arc<Diagnoses>,
     naming: Arc<Naming>,
+    tracer: Tracer,
 }
 
 /// Whether Django answered when it was last asked.
@@ -57,6 +60,7 @@ impl AuthClient {
             batch: BatchView::build(settings)?,
             diagnoses: Arc::new(Diagnoses::new(Arc::clone(&metrics))),
             naming: Arc::clone(&settings.naming),
+            tracer: settings.tracer.clone(),
             metrics,
             reach: Mutex::default(),
             believed: Mutex::default(),
@@ -82,7 +86,9 @@ impl AuthClient {
         }
     }
 
-    async fn ask_once(&self, call: AuthCall<'_>) -> Result<Answered, AuthError> {
+    async fn ask_once(&self, mut call: AuthCall<'_>) -> Result<Answered, AuthError> {
+        let span = AuthSpan::one(&self.tracer, &call);
+        call.trace = span.place().or(call.trace);
         let answered = self.auth_view.ask(call).await;
         if let Ok(Answered { headers, .. }) = &answered {
             self.naming.observe_judgement(headers);
@@ -96,6 +102,7 @@ impl AuthClient {
             Ok(_) => "anonymous",
             Err(error) => error.outcome(),
         };
+        span.ended(outcome);
         self.count(outcome);
         if outcome == "user" {
             self.record_belief();
@@ -130,11 +137,13 @@ impl AuthClient {
         let (Some(batch), Some(first)) = (&self.batch, question.asked.first()) else {
             return Ok(Batched::NotOffered);
         };
-        let batched = batch.ask(question, &self.naming).await;
+        let span = AuthSpan::several(&self.tracer, question);
+        let batched = batch.ask(question, span.place()).await;
         let is_user = |items: &[BatchItem]| {
             let is_user = |item: &_| matches!(item, BatchItem::Answer(it) if it.user.is_some());
             items.iter().any(is_user)
         };
+        span.ended(outcome(&batched));
         self.record_batch(&batched, &first.about.host, is_user);
         batched
     }
@@ -148,7 +157,9 @@ impl AuthClient {
         let Some(batch) = &self.batch else {
             return Ok(Batched::NotOffered);
         };
-        let batched = batch.ask_topics(host, topics, &self.naming).await;
+        let span = AuthSpan::topics(&self.tracer, topics.len());
+        let batched = batch.ask_topics(host, topics, span.place()).await;
+        span.ended(outcome(&batched));
         self.record_batch(&batched, host, |_| false);
         batched
     }
@@ -159,9 +170,9 @@ impl AuthClient {
         host: &HeaderValue,
         is_user: impl FnOnce(&[T]) -> bool,
     ) {
+        self.count(outcome(batched));
         match batched {
             Ok(Batched::Answers(answers)) => {
-                self.count("batch");
                 self.record_belief();
                 let whose = if is_user(answers) {
                     Whose::User
@@ -170,11 +181,8 @@ impl AuthClient {
                 };
                 self.record(Ok(whose), host);
             }
-            Ok(Batched::NotOffered) => self.count("no_batch"),
-            Err(error) => {
-                self.count(error.outcome());
-                self.record(Err(error), host);
-            }
+            Ok(Batched::NotOffered) => {}
+            Err(error) => self.record(Err(error), host),
         }
     }
 
@@ -227,5 +235,14 @@ impl AuthClient {
     fn count(&self, outcome: &'static str) {
         let calls = &self.metrics.auth_calls;
         calls.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+}
+
+/// How a batch went, for the metrics.
+fn outcome<T>(batched: &Result<Batched<T>, AuthError>) -> &'static str {
+    match batched {
+        Ok(Batched::Answers(_)) => "batch",
+        Ok(Batched::NotOffered) => "no_batch",
+        Err(error) => error.outcome(),
     }
 }

@@ -5,6 +5,7 @@
 pub(in crate::session) mod auth_view;
 pub(in crate::session) mod batch;
 pub(in crate::session) mod batch_view;
+pub(in crate::session) mod call_span;
 pub(in crate::session) mod client;
 pub(in crate::session) mod diagnose;
 pub(in crate::session) mod diagnoses;

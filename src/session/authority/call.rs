@@ -64,6 +64,7 @@ impl CallPermit {
             about: &question.about,
             handshake: Some(&question.target),
             request: question.request,
+            trace: question.request.map(|request| request.trace),
             view: question.view.as_ref(),
         };
         let client = self.scheduler().client();
@@ -84,6 +85,7 @@ impl CallPermit {
         let asked = flights.iter().map(|flight| AskedTogether {
             about: &flight.question.about,
             view: flight.question.view.as_ref(),
+            trace: flight.question.request.map(|request| request.trace),
         });
         let is_view = flights.first().is_some_and(|flight| flight.is_of_view());
         let question = Together {

@@ -38,9 +38,11 @@ impl Scheduler {
         self: &Arc<Self>,
         sessions: &[AuthSubject],
     ) -> Vec<Rechecked> {
-        let asked = sessions
-            .iter()
-            .map(|about| AskedTogether { about, view: None });
+        let asked = sessions.iter().map(|about| AskedTogether {
+            about,
+            view: None,
+            trace: None,
+        });
         let asked: Vec<_> = asked.collect();
         self.recheck_each(&asked, BatchKind::Sessions).await
     }
@@ -55,6 +57,7 @@ impl Scheduler {
             .map(|ViewSubject { about, view }| AskedTogether {
                 about,
                 view: Some(view),
+                trace: None,
             });
         let asked: Vec<_> = asked.collect();
         self.recheck_each(&asked, BatchKind::Views).await
@@ -179,6 +182,7 @@ impl Scheduler {
             about: asked.about,
             handshake: None,
             request: None,
+            trace: None,
             view: asked.view,
         };
         let answered = self.client().ask(call).await;

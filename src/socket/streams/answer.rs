@@ -37,6 +37,7 @@ impl SocketRoute {
         let welcome = own.welcome;
         let came = Arrival {
             began: Instant::now(),
+            name: downstream.name(),
             own,
             transport: StreamForm::Events.transport(),
             presence: self.presence,

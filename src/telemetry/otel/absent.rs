@@ -15,6 +15,10 @@ use crate::telemetry::metrics::SpanCounters;
 pub(super) enum AbsentRecorder {}
 
 /// Cannot be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AbsentPlace {}
+
+/// Cannot be.
 #[derive(Debug)]
 pub enum AbsentSpan {}
 
@@ -27,8 +31,18 @@ impl AbsentRecorder {
         match *self {}
     }
 
+    pub(super) fn place(&self, _: TraceParent) -> AbsentPlace {
+        match *self {}
+    }
+
     pub(super) fn end(&self, _: Duration) {
         match *self {}
+    }
+}
+
+impl AbsentPlace {
+    pub(super) fn trace(self) -> TraceParent {
+        match self {}
     }
 }
 

@@ -16,13 +16,13 @@ mod sdk;
 use std::time::Duration;
 
 #[cfg(not(feature = "otel"))]
-use absent::AbsentRecorder as Recorder;
-#[cfg(not(feature = "otel"))]
 pub use absent::AbsentSpan as RecordedSpan;
-#[cfg(feature = "otel")]
-use sdk::SdkRecorder as Recorder;
+#[cfg(not(feature = "otel"))]
+use absent::{AbsentPlace as RecordedPlace, AbsentRecorder as Recorder};
 #[cfg(feature = "otel")]
 pub use sdk::SdkSpan as RecordedSpan;
+#[cfg(feature = "otel")]
+use sdk::{SdkPlace as RecordedPlace, SdkRecorder as Recorder};
 
 pub use role::SpanRole;
 
@@ -33,6 +33,10 @@ use crate::ids::TraceParent;
 /// Makes spans, where the environment says where they go. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Tracer(Option<Recorder>);
+
+/// Where a span is, for one inside of it that begins later.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpanPlace(Option<RecordedPlace>);
 
 /// A span, or none. It ends when it is dropped.
 #[derive(Debug, Default)]
@@ -68,6 +72,11 @@ impl Tracer {
         TraceSpan(recorder.map(|recorder| recorder.start(role, name, parent)))
     }
 
+    /// Remembers a place, where spans are made.
+    pub fn place(&self, trace: TraceParent) -> SpanPlace {
+        SpanPlace(self.0.as_ref().map(|recorder| recorder.place(trace)))
+    }
+
     /// Sends what is left, for no longer than this; later spans are lost. Blocks.
     pub fn end(&self, limit: Duration) {
         if let Some(recorder) = &self.0 {
@@ -78,6 +87,13 @@ impl Tracer {
     /// Whether spans are sent at all.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+}
+
+impl SpanPlace {
+    /// As `traceparent` has it.
+    pub fn trace(self) -> Option<TraceParent> {
+        self.0.map(RecordedPlace::trace)
     }
 }
 
@@ -106,6 +122,6 @@ mod tests {
 
     #[test]
     fn what_is_not_built_in_takes_no_room() {
-        assert_eq!(size_of::<Tracer>() + size_of::<TraceSpan>(), 0);
+        assert_eq!(size_of::<(Tracer, TraceSpan, SpanPlace)>(), 0);
     }
 }

@@ -36,6 +36,10 @@ struct Pipeline {
     provider: SdkTracerProvider,
 }
 
+/// Where a span is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SdkPlace(TraceParent);
+
 /// A span, which may be one that is not to be sent. Boxed, since it is large and a request holds its own.
 #[derive(Debug)]
 pub struct SdkSpan(Box<Span>);
@@ -74,10 +78,21 @@ impl SdkRecorder {
         SdkSpan(Box::new(tracer.build_with_context(span, &around)))
     }
 
+    #[expect(clippy::unused_self, reason = "that there is one is what counts")]
+    pub(super) fn place(&self, trace: TraceParent) -> SdkPlace {
+        SdkPlace(trace)
+    }
+
     pub(super) fn end(&self, limit: Duration) {
         if let Err(error) = self.0.provider.shutdown_with_timeout(limit) {
             tracing::warn!(%error, "the last spans were not sent");
         }
+    }
+}
+
+impl SdkPlace {
+    pub(super) fn trace(self) -> TraceParent {
+        self.0
     }
 }
 
@@ -86,7 +101,7 @@ impl SdkSpan {
         let at = self.0.span_context();
         let trace = u128::from_be_bytes(at.trace_id().to_bytes());
         let span = u64::from_be_bytes(at.span_id().to_bytes());
-        TraceParent::of_span(trace, span, at.is_sampled())
+        TraceParent::of_span(trace, span, at.trace_flags().to_u8())
     }
 
     pub(super) fn is_recorded(&self) -> bool {

@@ -30,6 +30,8 @@ pub struct ReceivedSpan {
     /// Empty: it has none.
     pub parent: String,
     pub links: Vec<String>,
+    /// As in `traceparent`.
+    pub flags: u8,
     pub attributes: BTreeMap<String, String>,
     pub is_error: bool,
     /// Of its process.
@@ -74,6 +76,7 @@ impl Collector {
                 for span in scopes.flat_map(|scope| scope.spans) {
                     spans.push(ReceivedSpan {
                         kind: span.kind(),
+                        flags: span.flags.to_le_bytes()[0],
                         name: span.name,
                         trace: digits(&span.trace_id),
                         id: digits(&span.span_id),
@@ -122,9 +125,9 @@ impl ReceivedSpan {
         self.attributes.get(name).map_or("", String::as_str)
     }
 
-    /// Its `traceparent`, where it is sampled.
+    /// Its `traceparent`.
     pub fn place(&self) -> String {
-        format!("00-{}-{}-01", self.trace, self.id)
+        format!("00-{}-{}-{:02x}", self.trace, self.id, self.flags)
     }
 }
 

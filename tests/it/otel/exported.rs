@@ -10,7 +10,8 @@ use crate::harness::{
     Answer, Django, Gate, Gateway, PATIENCE, Process, eventually, eventually_some,
 };
 
-const CLIENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// Sampled, and its trace's id is random.
+const CLIENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03";
 const NOT_SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 const COOKIE: &str = "c00kie9f2anns-session";
 const QUERY: &str = "qu3ry7d1value";
@@ -69,6 +70,7 @@ async fn a_request_is_a_span_in_which_django_s_own_spans_are() {
         assert_eq!(call.get("http.response.status_code"), "200");
         let sent = django.only_request_to(path);
         assert_eq!(sent.header("traceparent"), Some(call.place()));
+        assert_eq!(call.flags, 3);
         assert_eq!(
             sent.header("x-request-id").as_deref(),
             Some(request.get("gatepost.request_id"))
