@@ -3,10 +3,11 @@
 //! Known to the store, asked by `on_demand` in the middle of a handshake, and by `server` for plain HTTP; what
 //! does it is in `acme`.
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 
 /// How long a client is kept waiting. Authorities take some seconds; a client that has no answer for longer is
 /// better off coming back.
@@ -33,15 +34,16 @@ pub trait CertificateSupplier: Send + Sync {
 #[derive(Debug)]
 pub struct PendingSupply {
     stage: watch::Receiver<SupplyStage>,
-    _place: OwnedSemaphorePermit,
+    /// Let go of with the wait.
+    _place: Box<dyn Any + Send + Sync>,
 }
 
 impl PendingSupply {
     /// Waits for the stages that come, in this place among those who wait.
-    pub fn new(stage: watch::Receiver<SupplyStage>, place: OwnedSemaphorePermit) -> Self {
+    pub fn new(stage: watch::Receiver<SupplyStage>, place: impl Any + Send + Sync) -> Self {
         Self {
             stage,
-            _place: place,
+            _place: Box::new(place),
         }
     }
 

@@ -32,12 +32,16 @@ impl AllowedNames {
 
     /// One more.
     pub fn add(&self, name: &str) {
-        self.change(|names| names.insert(name.to_owned()));
+        if !self.0.load().contains(name) {
+            self.change(|names| names.insert(name.to_owned()));
+        }
     }
 
     /// One less.
     pub fn remove(&self, name: &str) {
-        self.change(|names| names.remove(name));
+        if self.0.load().contains(name) {
+            self.change(|names| names.remove(name));
+        }
     }
 
     fn change(&self, change: impl Fn(&mut HashSet<String>) -> bool) {

@@ -12,6 +12,7 @@ use crate::secret::Secrets;
 use crate::telemetry::seldom::Seldom;
 use crate::upcall::{
     BoundedBody, Call, ClientError, ClientSettings, DjangoAddress, DjangoClient, NoAnswer,
+    SignatureRefusal,
 };
 
 /// What is read of an answer.
@@ -37,7 +38,7 @@ pub(in crate::acme) enum UnsaidError {
     Answered {
         place: String,
         status: StatusCode,
-        /// As the package names it, or empty.
+        /// As the package names it, or what is to be done; or empty.
         error: String,
     },
 }
@@ -112,6 +113,9 @@ impl HostsView {
                 Ok(NameVerdict::Refused)
             }
             _ => {
+                if let Some(refusal) = SignatureRefusal::read(body) {
+                    return Err(refusal.remedy());
+                }
                 let is_plain = |c: char| c.is_ascii_lowercase() || c == '_';
                 Err(refusal.error.chars().filter(|c| is_plain(*c)).collect())
             }
@@ -183,7 +187,9 @@ mod tests {
         for status in [200, 201, 301, 302, 400, 401, 410, 429, 500, 503] {
             assert_eq!(read(status, "{}"), Err(String::new()), "{status}");
         }
-        let refused = r#"{"error":"bad_signature\n","detail":"…"}"#;
-        assert_eq!(read(403, refused), Err("bad_signature".to_owned()));
+        let refused = r#"{"error":"bad_\nrequest","detail":"…"}"#;
+        assert_eq!(read(400, refused), Err("bad_request".to_owned()));
+        let unbelieved = read(403, r#"{"error":"bad_signature"}"#).unwrap_err();
+        assert!(unbelieved.contains("different secrets"), "{unbelieved}");
     }
 }

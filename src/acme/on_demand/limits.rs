@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::net::address_rate::AddressRate;
 use crate::net::block::AddressBlock;
 use crate::net::gcra::Gcra;
+use crate::net::per_address::{AddressPermit, PerAddress, PlaceLimits};
 use crate::telemetry::seldom::Seldom;
 
 /// Questions that may begin in a second, of which as many may come at once.
@@ -24,8 +25,11 @@ const AT_ONCE: usize = 4;
 const WAITING_QUESTIONS: usize = 64;
 /// Allowed names that wait for their first certificate: ten minutes of orders.
 const WAITING_ORDERS: usize = 100;
-/// Clients that wait, in all.
-const WAITING_CLIENTS: usize = 256;
+/// Clients that wait, in all and of one address.
+const WAITING_CLIENTS: PlaceLimits = PlaceLimits {
+    total: Some(256),
+    each: Some(32),
+};
 /// The least time between two log lines about one limit.
 const QUIET: Duration = Duration::from_mins(1);
 
@@ -38,7 +42,7 @@ pub(in crate::acme) struct DemandLimits {
     pub(super) questions: Arc<Semaphore>,
     pub(super) under_way: Semaphore,
     pub(super) orders: Semaphore,
-    pub(super) clients: Arc<Semaphore>,
+    clients: Arc<PerAddress>,
     complaints: Seldom,
     /// The log lines that tell that Django does not say.
     pub(super) unsaid: Seldom,
@@ -54,7 +58,7 @@ impl DemandLimits {
             questions: Arc::new(Semaphore::new(WAITING_QUESTIONS)),
             under_way: Semaphore::new(AT_ONCE),
             orders: Semaphore::new(WAITING_ORDERS),
-            clients: Arc::new(Semaphore::new(WAITING_CLIENTS)),
+            clients: PerAddress::new(WAITING_CLIENTS),
             complaints: Seldom::new(QUIET),
             unsaid: Seldom::new(QUIET),
         }
@@ -71,6 +75,11 @@ impl DemandLimits {
         let mut spent = self.spent.lock();
         let next = self.rate.spend(*spent, now);
         next.map(|next| *spent = next).is_some()
+    }
+
+    /// This client's place among those who wait, unless there are too many.
+    pub(super) fn wait(&self, client: Option<IpAddr>) -> Option<AddressPermit> {
+        self.clients.take(client.map(AddressBlock::of)).ok()
     }
 
     /// Says, once in a while, that a name was not gone on with.
@@ -107,5 +116,20 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(let_through(&limits, one), 1);
         assert_eq!(let_through(&limits, |_| None), 9, "what is left to others");
+    }
+
+    #[tokio::test]
+    async fn one_address_does_not_take_all_places_of_those_who_wait() {
+        let limits = DemandLimits::new();
+        let waiting = |last: u8| -> Vec<_> {
+            let client = Some(IpAddr::from([192, 0, 2, last]));
+            std::iter::from_fn(|| limits.wait(client)).collect()
+        };
+        let one = waiting(1);
+        assert_eq!(one.len(), 32);
+        let others: usize = (2..100).map(|last| waiting(last).len()).sum();
+        assert_eq!(others, 98 * 32, "who has left waits no more");
+        let held: Vec<_> = (2..100).map(waiting).collect();
+        assert_eq!(one.len() + held.iter().map(Vec::len).sum::<usize>(), 256);
     }
 }

@@ -121,8 +121,7 @@ impl<A: CertificateAuthority, J: NameJudge> CertificateSupplier for OnDemand<A, 
         if is_expected || !is_askable(name) || self.drain.is_draining() {
             return None;
         }
-        let clients = Arc::clone(&self.attendant.limits.clients);
-        let Ok(place) = clients.try_acquire_owned() else {
+        let Some(place) = self.attendant.limits.wait(client) else {
             self.attendant.refuse(name, "clients that wait");
             return None;
         };

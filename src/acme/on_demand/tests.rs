@@ -26,11 +26,13 @@ const SHOP: &str = "shop.test";
 const DAY: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A Django that allows these names, takes a second to say so, and refuses all others; `None`: does not say.
+/// A Django that allows these names, takes a second to say so unless it is quick, and refuses all others; `None`: does
+/// not say.
 #[derive(Default)]
 struct ScriptedDjango {
     allows: Mutex<HashMap<String, Option<bool>>>,
     allows_others: bool,
+    is_quick: bool,
     asked: Mutex<Vec<(Instant, String)>>,
     under_way: Mutex<usize>,
 }
@@ -40,7 +42,9 @@ impl NameJudge for Arc<ScriptedDjango> {
         self.asked.lock().push((Instant::now(), name.to_owned()));
         *self.under_way.lock() += 1;
         assert!(*self.under_way.lock() <= 4);
-        tokio::time::sleep(SECOND).await;
+        if !self.is_quick {
+            tokio::time::sleep(SECOND).await;
+        }
         *self.under_way.lock() -= 1;
         let allows = self.allows.lock().get(name).copied();
         match allows.unwrap_or(Some(self.allows_others)) {
@@ -235,7 +239,11 @@ async fn what_can_have_no_certificate_and_what_has_one_without_is_not_asked_abou
 
 #[tokio::test(start_paused = true)]
 async fn a_million_invented_names_cost_ten_questions_a_second_and_no_order() {
-    let scene = Scene::of(ScriptedDjango::default(), []);
+    let django = ScriptedDjango {
+        is_quick: true,
+        ..ScriptedDjango::default()
+    };
+    let scene = Scene::of(django, []);
     for number in 0..1_000_000 {
         // Nobody waits for the answer.
         drop(scene.request(&format!("n{number}.invented.test")));
@@ -246,7 +254,7 @@ async fn a_million_invented_names_cost_ten_questions_a_second_and_no_order() {
     }
     tokio::time::sleep(SECOND * 60).await;
     let asked = scene.questions();
-    assert!((4..=10 + 20 * 10).contains(&asked), "{asked}");
+    assert!((100..=10 + 20 * 10).contains(&asked), "{asked}");
     assert_eq!(scene.orders(), 0);
     assert!(scene.statuses().is_empty());
     // Who comes then is served.
