@@ -82,7 +82,7 @@ impl Watch {
                 return;
             }
         }
-        if let Some((cookies, answer)) = &stated {
+        if let Some(Statement { cookies, answer }) = &stated {
             let host = &asked.host;
             self.leases
                 .grant(SessionAt { host, cookies }, answer, asked.at);
@@ -97,7 +97,7 @@ impl Watch {
         stated: StatedIdentity,
         [after, before]: [Option<&SessionCookies>; 2],
         piggyback: &Piggyback,
-    ) -> Option<(SessionCookies, Answer)> {
+    ) -> Option<Statement> {
         let of = |named: SessionDigest| {
             let mut candidates = [after, before].into_iter().flatten();
             candidates.find(|one| one.digests(&self.secrets).contains(&named))
@@ -110,7 +110,10 @@ impl Watch {
         match found {
             Ok(found) => {
                 piggyback.count_taken(PiggybackKind::Identity);
-                Some((found?.clone(), stated.answer))
+                Some(Statement {
+                    cookies: found?.clone(),
+                    answer: stated.answer,
+                })
             }
             Err(why) => {
                 piggyback.refuse(PiggybackKind::Identity, why);
@@ -125,7 +128,7 @@ impl Watch {
         &self,
         asked: &RequestSummary,
         changed: Changed<'_>,
-        stated: Option<&(SessionCookies, Answer)>,
+        stated: Option<&Statement>,
     ) -> bool {
         let Changed {
             old,
@@ -133,13 +136,14 @@ impl Watch {
             new,
             placed,
         } = changed;
-        let is_stated_of = |one: &SessionCookies| stated.filter(|(of, _)| of.is_same_session(one));
+        let is_stated_of =
+            |one: &SessionCookies| stated.filter(|stated| stated.cookies.is_same_session(one));
         let stays = new.is_some_and(|new| new.is_same_session(old));
         if change.about == About::Perhaps && !stays && is_stated_of(old).is_some() {
             // Django itself says that the browser has the old one still: it was about a namesake.
             return false;
         }
-        let stated = new.and_then(is_stated_of).map(|(_, answer)| answer);
+        let stated = new.and_then(is_stated_of).map(|stated| &stated.answer);
         self.lifecycle.follow(ObservedChange {
             old: AuthSubject::after(asked, old.clone()),
             change,
@@ -150,6 +154,12 @@ impl Watch {
         });
         stated.is_some() && !stays
     }
+}
+
+/// What Django said of a session on a response.
+struct Statement {
+    cookies: SessionCookies,
+    answer: Answer,
 }
 
 /// What a response does to the cookies of its request.

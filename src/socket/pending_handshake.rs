@@ -174,12 +174,13 @@ impl PendingHandshake {
             Ok(member) => {
                 let joined = Attendance::Session(member);
                 let asked = found.asked;
-                let heard = found.listening.map(|listening| (listening, asked));
+                let listening = found.listening;
+                let heard = listening.and_then(|listening| self.heard(listening, asked));
                 let first = FirstFrames {
                     frames: found.frames,
                     asked,
                 };
-                let outcome = self.serve(joined, self.heard(heard), first);
+                let outcome = self.serve(joined, heard, first);
                 ("accepted", outcome)
             }
             Err(reason @ CloseReason::Policy(_)) => {
@@ -209,7 +210,7 @@ impl PendingHandshake {
                 let visit = visit.known(&self.parts.lifecycle, Arc::clone(&about));
                 let joined = Attendance::Visitor(visit);
                 let asked = found.asked;
-                let heard = self.heard(Some((found.listening, asked)));
+                let heard = self.heard(found.listening, asked);
                 let first = FirstFrames {
                     frames: found.frames,
                     asked,
@@ -237,10 +238,10 @@ impl PendingHandshake {
     }
 
     /// What its path's view grants.
-    fn heard(&self, said: Option<(GrantedTopics, Instant)>) -> Option<ViewGrant> {
-        let (view, (listening, asked)) = self.view.as_ref().zip(said)?;
+    fn heard(&self, listening: GrantedTopics, asked: Instant) -> Option<ViewGrant> {
+        let view = self.view.as_ref()?.target.clone();
         Some(ViewGrant {
-            view: view.target.clone(),
+            view,
             listening,
             asked,
         })

@@ -92,6 +92,18 @@ fn is_tuple(of: &Type) -> bool {
         Type::Tuple(tuple) => !tuple.elems.is_empty(),
         Type::Reference(to) => is_tuple(&to.elem),
         Type::Paren(inner) => is_tuple(&inner.elem),
+        Type::Path(path) => option_of(path).is_some_and(is_tuple),
         _ => false,
+    }
+}
+
+fn option_of(path: &syn::TypePath) -> Option<&Type> {
+    let last = path.path.segments.last()?;
+    let syn::PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        syn::GenericArgument::Type(of) if last.ident == "Option" => Some(of),
+        _ => None,
     }
 }

@@ -17,6 +17,7 @@ use crate::session::answer::{Answer, GrantedTopics};
 use crate::session::error::AuthError;
 use crate::session::live::parts::{LifecycleParts, LifecycleSettings};
 use crate::session::live::session::LiveSubject;
+use crate::session::live::token_grants::TokenChecks;
 use crate::session::question::ViewSubject;
 use crate::setting::Setting;
 
@@ -26,7 +27,8 @@ const LATE_RESPONSE: Duration = Duration::from_secs(1);
 /// Asks about grants.
 #[derive(Clone, Debug)]
 pub(super) struct GrantChecks {
-    pub(super) parts: LifecycleParts,
+    parts: LifecycleParts,
+    tokens: TokenChecks,
     settings: Arc<Setting<LifecycleSettings>>,
 }
 
@@ -56,7 +58,11 @@ type ViewPairKey = (HeaderValue, HeaderValue, ViewTarget);
 
 impl GrantChecks {
     pub(super) fn new(parts: LifecycleParts, settings: Arc<Setting<LifecycleSettings>>) -> Self {
-        Self { parts, settings }
+        Self {
+            tokens: TokenChecks::new(parts.clone()),
+            parts,
+            settings,
+        }
     }
 
     /// Asks about what sessions listen to. Returns how many connections were closed.
@@ -75,7 +81,7 @@ impl GrantChecks {
             }
         }
         let closed = self.ask_pairs(pairs).await;
-        self.ask_topics(sessions).await;
+        self.tokens.ask(sessions).await;
         closed
     }
 

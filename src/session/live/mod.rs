@@ -9,8 +9,8 @@
 //! | `lifecycle` | what happened to a session, and what follows |
 //! | `revalidate` | when each has its turn to be asked about |
 //! | `rechecks` | asking Django again, and acting upon the answer (`answers`) |
-//! | `token_grants` | asking again about topics that tokens let connections hear |
-//! | `grants` | asking again about what connections listen to by views |
+//! | `grants` | asking again about what connections listen to, by views |
+//! | `token_grants` | the same by tokens |
 //! | `replacement` | a session that takes another one's place |
 //! | `doubts`, `throttle`, `calming` | limits on how often Django is asked |
 //! | `parts`, `asker` | what `lifecycle` and `rechecks` are made of, and who asks |

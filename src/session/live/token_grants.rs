@@ -11,7 +11,7 @@ use http::HeaderValue;
 use crate::hub::Holder;
 use crate::ids::{TopicName, UserId};
 use crate::session::ask::batch::{TopicAnswer, TopicQuestion};
-use crate::session::live::grants::GrantChecks;
+use crate::session::live::parts::LifecycleParts;
 use crate::session::live::session::LiveSubject;
 
 /// Users of one topic that are asked about together.
@@ -27,9 +27,19 @@ struct Denied<'a> {
     asked: Instant,
 }
 
-impl GrantChecks {
+/// Asks about grants by tokens.
+#[derive(Clone, Debug)]
+pub(super) struct TokenChecks {
+    parts: LifecycleParts,
+}
+
+impl TokenChecks {
+    pub(super) fn new(parts: LifecycleParts) -> Self {
+        Self { parts }
+    }
+
     /// Asks who may still listen by tokens.
-    pub(super) async fn ask_topics(&self, sessions: &[LiveSubject]) {
+    pub(super) async fn ask(&self, sessions: &[LiveSubject]) {
         for (host, listeners) in self.token_listeners(sessions) {
             let mut questions = Vec::new();
             for (topic, users) in &listeners {
