@@ -57,7 +57,7 @@ use shared::{ProcessHandles, SharedParts};
 use site::{Reached, Site};
 use succession::Succession;
 use surroundings::Surroundings;
-use upgrade::{Attempt, UpgradeParts};
+use upgrade::{Attempt, UpgradeParts, WaitingPredecessor};
 pub use upgrade::{LastWords, Predecessor, Program, UpgradeHandle};
 use watch::FileWatch;
 use whereabouts::Whereabouts;
@@ -97,7 +97,12 @@ impl Gateway {
     pub async fn bind_after(config: Config, before: Predecessor) -> Result<Self, StartError> {
         let begun = before.begin().await.map_err(StartError::Predecessor)?;
         let mut gateway = Self::bind_all(config, OpenSockets::of(begun.sockets))?;
-        gateway.upgrade.predecessor = Some(begun.started);
+        let shared = &gateway.site.shared;
+        begun.broker.inherit_to(&shared.broker);
+        gateway.upgrade.predecessor = Some(WaitingPredecessor {
+            channel: begun.channel,
+            items: shared.relay.begin(),
+        });
         Ok(gateway)
     }
 
@@ -197,7 +202,9 @@ impl Gateway {
         self.servers.serve(&mut self.listeners, &self.site);
         self.site.start();
         if let Some(predecessor) = self.upgrade.predecessor.take() {
-            predecessor.serving(&self.site.shared.metrics).await;
+            let link = predecessor.serving(&self.site.shared).await;
+            let watch = self.drain.watch();
+            self.drain.watch().spawn(link.run_until(watch));
         }
         let mut shutdown = std::pin::pin!(shutdown);
         let mut attempt = Attempt::default();
@@ -208,10 +215,10 @@ impl Gateway {
                 ready = attempt.outcome() => tokio::select! {
                     biased;
                     () = &mut shutdown => break,
-                    taken = self.succession().hand_over(ready) => if let Some(pid) = taken {
-                        self.upgrade.requests.taken_over(pid);
+                    taken = self.succession().hand_over(ready) => if let Some(heir) = taken {
+                        self.upgrade.requests.taken_over(heir.pid);
                         self.listeners.let_go();
-                        return self.ending(access_drain).leave_to(pid).await;
+                        return self.ending(access_drain).leave_to(heir).await;
                     },
                 },
                 () = self.upgrade.requests.next() => {

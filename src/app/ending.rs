@@ -5,17 +5,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::task::spawn_blocking;
 
 use super::inheritance::Inheritance;
 use super::site::Site;
 use super::surroundings::Surroundings;
+use super::upgrade::Heir;
 use super::whereabouts::Whereabouts;
 use crate::net::drain::Drain;
 use crate::telemetry::otel::Tracer;
 
 /// How long the last lines of the access log may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How long the other process may take to hear the last of this one.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How long the last spans may take to a collector.
 const LAST_SPANS: Duration = Duration::from_secs(3);
@@ -31,28 +36,43 @@ pub(super) struct GatewayEnd {
 }
 
 impl GatewayEnd {
-    /// Ends everything, now that another process serves: who is under way is answered, sockets come back to that one.
-    pub(super) async fn leave_to(self, pid: u32) -> usize {
-        self.drain.leave();
-        self.internal_drain.leave();
-        let Site { config, shared, .. } = &self.site;
-        let hub = Arc::clone(&shared.hub);
+    /// Ends everything, now that another process serves: who is under way is answered, sockets come back to that one. Until
+    /// the last has gone each tells the other what concerns its clients.
+    pub(super) async fn leave_to(self, heir: Heir) -> usize {
+        let (pid, hub) = (heir.pid, Arc::clone(&self.site.shared.hub));
         tracing::info!(
             pid,
             connections = hub.len(),
             "the new process serves, this one leaves"
         );
+        let relay = self.site.shared.relay.clone();
+        let mut link = std::pin::pin!(heir.link.run().fuse());
+        let mut leaving = std::pin::pin!(self.leave());
+        let left = tokio::select! {
+            left = &mut leaving => left,
+            () = &mut link => leaving.await,
+        };
+        // What the last answers had with them.
+        relay.end();
+        let _ = tokio::time::timeout(LAST_WORDS, link).await;
+        left
+    }
+
+    async fn leave(self) -> usize {
+        self.drain.leave();
+        self.internal_drain.leave();
+        let Site { config, shared, .. } = &self.site;
         let timeout = config.limits.drain_timeout;
         let spread = config.limits.drain_spread.min(timeout);
         let window = tokio::time::sleep(spread);
-        tokio::join!(hub.drain(spread, Duration::ZERO), window);
+        tokio::join!(shared.hub.drain(spread, Duration::ZERO), window);
         let rest = timeout.saturating_sub(spread);
         // Once more, for sockets that were opened meanwhile.
-        let last = hub.drain(Duration::ZERO, Duration::ZERO);
+        let last = shared.hub.drain(Duration::ZERO, Duration::ZERO);
         let (left, ()) = tokio::join!(self.drain.drain(rest), last);
         self.internal_drain.drain(Duration::ZERO).await;
         self.access_drain.drain(LAST_LINES).await;
-        send_last_spans(self.site.shared.tracer.clone()).await;
+        send_last_spans(shared.tracer.clone()).await;
         left
     }
 

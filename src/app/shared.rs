@@ -25,6 +25,7 @@ use crate::proxy::Encoders;
 use crate::proxy::buffer::Buffering;
 use crate::proxy::queue::RequestQueue;
 use crate::publish::intake::Intake;
+use crate::publish::relay::Relay;
 use crate::publish::replays::Replays;
 use crate::publish::wake::Wake;
 use crate::secret::Secrets;
@@ -48,6 +49,7 @@ pub(super) struct SharedParts {
     pub(super) broker: Arc<Broker>,
     pub(super) intake: Arc<Intake>,
     pub(super) wake: Wake,
+    pub(super) relay: Relay,
     pub(super) replays: Arc<Replays>,
     pub(super) naming: Arc<Naming>,
     pub(super) authority: Arc<Authority>,
@@ -95,6 +97,7 @@ impl SharedParts {
         let broker = Arc::new(broker(&config.delivery, &hub, &metrics));
         let allowed = Arc::default();
         let intake = intake(&config.delivery, &broker, &lifecycle, &metrics);
+        let relay = Relay::default();
         Ok(Self {
             secrets,
             hosts: Arc::new(hosts(config, &allowed)),
@@ -105,7 +108,8 @@ impl SharedParts {
             lifecycle,
             hub,
             broker,
-            intake: Arc::new(intake.traced_by(tracer.clone())),
+            intake: Arc::new(intake.traced_by(tracer.clone()).relaying(relay.clone())),
+            relay,
             wake: Wake::default(),
             replays: Arc::default(),
             buffering: Buffering::open(&config.buffering, &metrics.buffered)?,
@@ -134,7 +138,11 @@ impl SharedParts {
             secrets: secrets(next)?,
             hosts: Arc::new(hosts(next, &self.allowed)),
             upstreams: self.upstreams.next(next, &self.metrics, &self.drain),
-            intake: Arc::new(intake.traced_by(self.tracer.clone())),
+            intake: Arc::new(
+                intake
+                    .traced_by(self.tracer.clone())
+                    .relaying(self.relay.clone()),
+            ),
             naming,
             queue: queue.map(|new| self.queue.clone().unwrap_or(new)),
             ..self.clone()

@@ -5,7 +5,7 @@
 use super::inheritance::Inheritance;
 use super::listeners::Listeners;
 use super::site::Site;
-use super::upgrade::{Attempt, Program, Successor, UpgradeError};
+use super::upgrade::{Attempt, Heir, Program, Successor, UpgradeError};
 use super::whereabouts::Whereabouts;
 use crate::telemetry::metrics::OutcomeLabel;
 
@@ -28,8 +28,11 @@ impl Succession<'_> {
         }
     }
 
-    /// Lets it take over where it is ready. Returns its process; `None` where all is as it was.
-    pub(super) async fn hand_over(mut self, ready: Result<Successor, UpgradeError>) -> Option<u32> {
+    /// Lets it take over where it is ready. Returns it; `None` where all is as it was.
+    pub(super) async fn hand_over(
+        mut self,
+        ready: Result<Successor, UpgradeError>,
+    ) -> Option<Heir> {
         let outcome = match ready {
             Ok(successor) => self.try_over(successor).await,
             Err(error) => Err(error),
@@ -37,12 +40,12 @@ impl Succession<'_> {
         outcome.map_err(|error| self.failed(&error)).ok()
     }
 
-    async fn try_over(&mut self, successor: Successor) -> Result<u32, UpgradeError> {
+    async fn try_over(&mut self, successor: Successor) -> Result<Heir, UpgradeError> {
         // Only one process pulls the transactional outbox, and only one orders certificates.
         self.site.rest().await;
         let inheritance = Inheritance::of(&self.site.config, &self.site.shared);
         inheritance.leave(&inheritance.survey());
-        let taken = successor.take_over().await;
+        let taken = successor.take_over(&self.site.shared).await;
         if taken.is_err() {
             self.take_back();
         }

@@ -15,9 +15,11 @@ mod presence;
 mod receipt;
 mod remembered;
 mod resume;
+mod sent;
+mod snapshot;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -29,6 +31,8 @@ use kept::{HistoryMark, Kept};
 pub use presence::PresenceTeller;
 pub use receipt::Receipt;
 use remembered::{Fingerprints, Remembered};
+pub use sent::SentPublication;
+pub use snapshot::BrokerSnapshot;
 
 use crate::hub::{Delivery, Hub, Item, TopicRevocation};
 use crate::ids::{self, TopicName};
@@ -40,7 +44,7 @@ use crate::words::Word;
 #[derive(Debug)]
 pub struct Broker {
     hub: Arc<Hub>,
-    generation: u32,
+    generation: AtomicU32,
     fingerprints: Fingerprints,
     state: Mutex<BrokerState>,
     /// The last number whose publication is with all who heard it.
@@ -60,7 +64,7 @@ impl Broker {
         Self {
             hub,
             // Tells this process's numbering from that of the process before it.
-            generation: u32::from_le_bytes(ids::random()),
+            generation: AtomicU32::new(u32::from_le_bytes(ids::random())),
             fingerprints: Fingerprints::default(),
             state: Mutex::new(BrokerState {
                 sequence: 0,
@@ -103,7 +107,7 @@ impl Broker {
         state.sequence += 1;
         let mut receipt = Receipt {
             position: Position {
-                generation: self.generation,
+                generation: self.generation(),
                 sequence: state.sequence,
             },
             delivery: Delivery::default(),
@@ -160,14 +164,18 @@ impl Broker {
     /// Where the history is: whatever was published until then has been given to all who heard it.
     pub fn position(&self) -> Position {
         Position {
-            generation: self.generation,
+            generation: self.generation(),
             sequence: self.delivered.load(Ordering::Acquire),
         }
     }
 
+    fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
     fn here(&self, state: &BrokerState) -> Position {
         Position {
-            generation: self.generation,
+            generation: self.generation(),
             sequence: state.sequence,
         }
     }

@@ -90,6 +90,23 @@ impl Item {
         })
     }
 
+    /// What was published to these audiences; a word was not.
+    pub fn publication(&self, to: Vec<Audience>) -> Publication {
+        Publication {
+            to,
+            content: match &self.said {
+                Said::Content(content) => content.clone(),
+                Said::Word(_) => Content::Nothing,
+            },
+            event: self.event.clone(),
+            end: self.end,
+            key: self.key.clone(),
+            expires: self.expires,
+            exclude: self.exclude,
+            socket: self.socket.clone(),
+        }
+    }
+
     /// What Django gives to one new connection alone.
     pub fn first(content: Content, event: Option<Box<str>>) -> Arc<Self> {
         Self::alone(Said::Content(content), event)

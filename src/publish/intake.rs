@@ -12,10 +12,12 @@ use futures_util::future::Either;
 use super::json::DecodeError;
 use super::publication::{self, Decoded};
 use super::recheck::{self, Recheck};
+use super::relay::{Relay, Relayed};
 use super::revocation::{self, RevocationRequest};
 use crate::broker::{Broker, Receipt};
 use crate::config::DeliveryConfig;
 use crate::hub::Hub;
+use crate::publication::Publication;
 use crate::session::Lifecycle;
 use crate::telemetry::metrics::{Metrics, OutcomeLabel};
 use crate::telemetry::otel::Tracer;
@@ -37,6 +39,8 @@ pub struct Intake {
     pub(super) tracer: Tracer,
     /// The largest frame, in bytes: what an outbox takes.
     frame_size: usize,
+    /// What another process is told.
+    relay: Relay,
 }
 
 impl Intake {
@@ -54,6 +58,27 @@ impl Intake {
             metrics,
             tracer: Tracer::default(),
             frame_size: delivery.outbox_size,
+            relay: Relay::default(),
+        }
+    }
+
+    /// Says what it takes in here too.
+    #[must_use]
+    pub fn relaying(self, relay: Relay) -> Self {
+        Self { relay, ..self }
+    }
+
+    /// Takes in what another process did already.
+    pub fn take_relayed(&self, item: Relayed) {
+        match item {
+            Relayed::Publication(id, sent) => {
+                if let Some(publication) = sent.publication(Instant::now()) {
+                    self.publish_here(&publication, id.as_deref());
+                }
+            }
+            Relayed::Revocation(text) => drop(self.revoke_here(text.as_bytes())),
+            Relayed::Recheck(text) => drop(self.recheck_here(text.as_bytes())),
+            Relayed::Resync => self.resync_here(),
         }
     }
 
@@ -71,7 +96,15 @@ impl Intake {
     /// Publishes, under the publication's own id or else the one that came along.
     pub(super) fn publish(&self, decoded: &Decoded, id: Option<&str>) -> Receipt {
         let id = decoded.id.as_deref().or(id);
-        let receipt = self.broker.publish(&decoded.publication, id);
+        let receipt = self.publish_here(&decoded.publication, id);
+        if !receipt.duplicate {
+            self.relay.publication(&decoded.publication, id);
+        }
+        receipt
+    }
+
+    fn publish_here(&self, publication: &Publication, id: Option<&str>) -> Receipt {
+        let receipt = self.broker.publish(publication, id);
         if !receipt.duplicate {
             self.metrics.publications.inc();
             self.count_frames(receipt.delivery.sockets);
@@ -81,6 +114,11 @@ impl Intake {
 
     /// Has every client fetch anew.
     pub(super) fn resync_everyone(&self) {
+        self.resync_here();
+        self.relay.resync();
+    }
+
+    fn resync_here(&self) {
         let said = self.broker.resync_everyone();
         self.count_frames(said);
     }
@@ -93,6 +131,12 @@ impl Intake {
 
     /// Carries out a revocation in the form of `POST /v1/revoke`.
     pub(super) fn revoke(&self, text: &[u8]) -> Result<RevocationCount, DecodeError> {
+        let revoked = self.revoke_here(text)?;
+        self.relay.order(text, Relayed::Revocation);
+        Ok(revoked)
+    }
+
+    fn revoke_here(&self, text: &[u8]) -> Result<RevocationCount, DecodeError> {
         match revocation::decode(text)? {
             RevocationRequest::Connections { audience, reason } => {
                 let closed = self.hub.close(&audience, &reason);
@@ -118,6 +162,15 @@ impl Intake {
     /// Has Django asked again about users, a group or a session, in the form of `POST /v1/recheck`. Gives how many
     /// connections are closed for it; the caller does not wait for that.
     pub(super) fn recheck(
+        &self,
+        text: &[u8],
+    ) -> Result<impl Future<Output = usize> + Send + use<>, DecodeError> {
+        let closed = self.recheck_here(text)?;
+        self.relay.order(text, Relayed::Recheck);
+        Ok(closed)
+    }
+
+    fn recheck_here(
         &self,
         text: &[u8],
     ) -> Result<impl Future<Output = usize> + Send + use<>, DecodeError> {

@@ -10,6 +10,7 @@ pub mod intake;
 pub mod operator;
 pub mod piggyback;
 pub mod puller;
+pub mod relay;
 pub mod replays;
 pub mod wake;
 

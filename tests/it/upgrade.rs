@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
 use futures_util::future::join_all;
 use http::{Method, Version};
 use rustix::process::{Pid, Signal, test_kill_process};
 use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::browser::Link;
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
@@ -154,6 +157,106 @@ async fn under_load_nothing_is_refused_nothing_fails_and_sockets_find_their_leas
     let answered = crowd.end().await;
     assert!(answered > 100, "{answered}");
     assert_eq!(django.auth_calls().len(), asked);
+}
+
+/// Publishes a number to Ann, and gives its position.
+async fn to_ann(gateway: &Process, n: u64) -> String {
+    let publication = json!({"to": {"user": "42"}, "frame": n});
+    let receipt = gateway.api().publish(&publication).await;
+    receipt["position"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_misses_nothing_of_either() {
+    let django = django().await;
+    let gateway = Process::start_replaceable(setup(&django)).await;
+    let first = to_ann(&gateway, 1).await;
+    to_ann(&gateway, 2).await;
+    let last = to_ann(&gateway, 3).await;
+    gateway.upgrade().await;
+    let behind = to_ann(&gateway, 4).await;
+    let ann = gateway.browser_of(SESSION);
+    for (position, missed) in [
+        (&first, &["2", "3", "4"][..]),
+        (&last, &["4"]),
+        (&behind, &[]),
+    ] {
+        let path = format!("{NOTIFICATIONS}?position={position}");
+        let mut socket = ann.socket(&path).await;
+        for frame in missed {
+            socket.expect_frame(frame).await;
+        }
+        socket.expect_nothing().await;
+        socket.close().await;
+    }
+    // Of what was lost before the upgrade it is still known that it was.
+    for n in 0..150 {
+        to_ann(&gateway, n).await;
+    }
+    gateway.upgrade().await;
+    let path = format!("{NOTIFICATIONS}?position={first}");
+    let mut socket = ann.socket(&path).await;
+    socket.expect_frame(r#"{"gatepost":"resync"}"#).await;
+    let other = gateway.browser_of("bens-session");
+    django.signs_in("bens-session", "43");
+    let mut socket = other.socket(&path).await;
+    socket.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn what_is_published_and_revoked_meanwhile_reaches_the_sockets_of_both() {
+    let django = django().await;
+    django.signs_in("bens-session", "43");
+    let gate = Gate::closed();
+    let rides = r#"[{"to":{"user":"42"},"frame":"rode along"}]"#;
+    let answer = Answer::ok("late").header("Gatepost-Publish", &URL_SAFE.encode(rides));
+    django.answers("/slow/", answer.after(&gate));
+    let setup = setup(&django)
+        .set("limits.drain_timeout", "20s")
+        .set("limits.drain_spread", "8s");
+    let gateway = Process::start_replaceable(setup).await;
+    let (ann, ben) = (
+        gateway.browser_of(SESSION),
+        gateway.browser_of("bens-session"),
+    );
+    let mut old = join_all((0..12).map(|_| ann.socket(NOTIFICATIONS))).await;
+    let mut bens_old = join_all((0..12).map(|_| ben.socket(NOTIFICATIONS))).await;
+    let browser = gateway.browser();
+    let slow = tokio::spawn(async move { browser.get("/slow/").await });
+    eventually(PATIENCE, || django.under_way("/slow/") == 1).await;
+    gateway.upgrade().await;
+    let mut new = ann.socket(NOTIFICATIONS).await;
+    let mut bens_new = ben.socket(NOTIFICATIONS).await;
+
+    // By the new one, to sockets that the old one still has; one at least is not closed yet.
+    publish(&gateway).await;
+    new.expect_frame(FRAME).await;
+    let heard = join_all(old.iter_mut().map(|socket| socket.event(PATIENCE))).await;
+    let frame = Some(Message::text(FRAME));
+    assert!(heard.contains(&frame), "{heard:?}");
+    // By the old one, with the answer to a request that it has.
+    gate.open();
+    assert_eq!(slow.await.unwrap().text(), "late");
+    new.expect_frame(r#""rode along""#).await;
+    // A revocation ends those of both.
+    gateway
+        .api()
+        .revoke(&json!({"user": "43", "code": 4100}))
+        .await;
+    bens_new.expect_close(4100).await;
+    let codes = join_all(
+        bens_old
+            .iter_mut()
+            .map(|socket| async { socket.closed().await.code }),
+    );
+    let codes = codes.await;
+    assert!(codes.contains(&4100), "{codes:?}");
+    assert!(
+        codes.iter().all(|code| [1001, 4100].contains(code)),
+        "{codes:?}"
+    );
+    assert_eq!(gateway.exit().await.code(), Some(0), "{}", gateway.log());
+    new.close().await;
 }
 
 #[tokio::test]

@@ -4,27 +4,30 @@ use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream as StdStream;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::broker::BrokerSnapshot;
 use crate::config::ListenAddress;
+use crate::publish::relay::Relayed;
 
 /// The variable that names the process which started this one to take its place.
 pub(super) const PREDECESSOR: &str = "GATEPOST_PREDECESSOR";
-/// The longest message, in bytes.
-const LONGEST: usize = 64 * 1024;
+/// The longest message, in bytes: a history is at most `delivery.history_size` before its characters are escaped.
+const LONGEST: usize = 1 << 29;
 
 /// A message.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Message {
     /// The new program has read its configuration.
     Ready,
-    /// It may begin.
-    Go,
+    /// It may begin, with what the broker knows.
+    Go(Box<BrokerSnapshot>),
     /// It accepts clients.
     Serving,
     /// Why it cannot.
     Failed(String),
+    /// What concerns the other one's clients too.
+    Relay(Relayed),
 }
 
 /// The descriptors that come first: after standard error one for each of these.
@@ -91,7 +94,10 @@ impl ListenerKey {
 }
 
 /// Sends one.
-pub(super) async fn send(channel: &mut UnixStream, message: &Message) -> io::Result<()> {
+pub(super) async fn send(
+    channel: &mut (impl AsyncWrite + Unpin),
+    message: &Message,
+) -> io::Result<()> {
     channel.write_all(&bytes(message)?).await
 }
 
@@ -107,7 +113,7 @@ fn bytes(message: &Message) -> io::Result<Vec<u8>> {
 }
 
 /// The next one; fails where the other process has gone.
-pub(super) async fn receive(channel: &mut UnixStream) -> io::Result<Message> {
+pub(super) async fn receive(channel: &mut (impl AsyncRead + Unpin)) -> io::Result<Message> {
     let length = channel.read_u32().await? as usize;
     if length > LONGEST {
         return Err(io::ErrorKind::InvalidData.into());
@@ -119,6 +125,8 @@ pub(super) async fn receive(channel: &mut UnixStream) -> io::Result<Message> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::UnixStream;
+
     use super::*;
 
     #[tokio::test]
@@ -126,7 +134,8 @@ mod tests {
         let (mut ours, mut theirs) = UnixStream::pair().unwrap();
         for message in [Message::Ready, Message::Failed("no\nfile".to_owned())] {
             send(&mut ours, &message).await.unwrap();
-            assert_eq!(receive(&mut theirs).await.unwrap(), message);
+            let received = receive(&mut theirs).await.unwrap();
+            assert_eq!(format!("{received:?}"), format!("{message:?}"));
         }
         ours.write_u32(u32::MAX).await.unwrap();
         assert!(receive(&mut theirs).await.is_err());

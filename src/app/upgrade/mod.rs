@@ -10,12 +10,14 @@
 //!   go                                      ─────▶  makes every part, serves, says where it is
 //!                                           ◀─────  serving
 //!   lets the listeners go, and leaves
+//!                                 ◀───────────────▶  publications, revocations and rechecks that either takes
 //! ```
 //!
-//! Both accept from the same sockets for a moment. Until `serving` the old one can take everything back: where the new
+//! `go` has the broker's history and numbering. Both accept from the same sockets for a moment. Until `serving` the old one can take everything back: where the new
 //! one ends, hangs, or is no gateway at all.
 
 mod channel;
+mod link;
 mod predecessor;
 mod program;
 mod requests;
@@ -23,12 +25,12 @@ mod successor;
 
 pub(super) use channel::{InheritedListener, ListenerKey};
 pub(super) use predecessor::InheritedSocket;
-use predecessor::WaitingPredecessor;
+pub(super) use predecessor::WaitingPredecessor;
 pub use predecessor::{LastWords, Predecessor};
 pub use program::Program;
 pub use requests::UpgradeHandle;
 use requests::UpgradeRequests;
-pub(super) use successor::{Attempt, Successor, UpgradeError};
+pub(super) use successor::{Attempt, Heir, Successor, UpgradeError};
 
 /// What a gateway has for this.
 #[derive(Debug, Default)]

@@ -5,16 +5,21 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::getppid;
 use tokio::net::UnixStream;
 
+use super::super::shared::SharedParts;
 use super::channel::{self, Bequest, InheritedListener, Message, PREDECESSOR};
+use super::link::Link;
+use crate::broker::BrokerSnapshot;
 use crate::config::Environment;
 use crate::net::inherited;
 use crate::net::passed::PassedSocket;
-use crate::telemetry::metrics::{Metrics, OutcomeLabel};
+use crate::publish::relay::RelayedItems;
+use crate::telemetry::metrics::OutcomeLabel;
 
 /// How long the other process may take for what it does without waiting for anybody.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,13 +45,18 @@ pub(crate) struct InheritedSocket {
 /// It told this process to begin.
 #[derive(Debug)]
 pub(crate) struct Legacy {
-    pub(crate) started: WaitingPredecessor,
+    pub(crate) channel: UnixStream,
     pub(crate) sockets: Vec<InheritedSocket>,
+    pub(crate) broker: BrokerSnapshot,
 }
 
 /// It waits until this process serves.
 #[derive(Debug)]
-pub(crate) struct WaitingPredecessor(UnixStream);
+pub(crate) struct WaitingPredecessor {
+    pub(crate) channel: UnixStream,
+    /// What it is to be told from now on.
+    pub(crate) items: RelayedItems,
+}
 
 impl Predecessor {
     /// The gateway that started this process to take its place; `None` where none did.
@@ -81,9 +91,10 @@ impl Predecessor {
         let mut channel = UnixStream::from_std(self.channel)?;
         channel::send(&mut channel, &Message::Ready).await?;
         match tokio::time::timeout(PATIENCE, channel::receive(&mut channel)).await?? {
-            Message::Go => Ok(Legacy {
-                started: WaitingPredecessor(channel),
+            Message::Go(broker) => Ok(Legacy {
+                channel,
                 sockets: self.sockets,
+                broker: *broker,
             }),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -92,11 +103,16 @@ impl Predecessor {
 
 impl WaitingPredecessor {
     /// Says that clients are accepted. It no longer matters whether anybody hears it: this is the gateway now.
-    pub(crate) async fn serving(mut self, metrics: &Metrics) {
+    pub(crate) async fn serving(mut self, shared: &SharedParts) -> Link {
         let outcome = "done";
-        let upgrades = &metrics.upgrades;
+        let upgrades = &shared.metrics.upgrades;
         upgrades.get_or_create(&OutcomeLabel { outcome }).inc();
-        let _ = channel::send(&mut self.0, &Message::Serving).await;
+        let _ = channel::send(&mut self.channel, &Message::Serving).await;
+        Link {
+            channel: self.channel,
+            items: self.items,
+            intake: Arc::clone(&shared.intake),
+        }
     }
 }
 

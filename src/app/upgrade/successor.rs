@@ -8,13 +8,18 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
+use super::super::shared::SharedParts;
 use super::channel::{self, Bequest, InheritedListener, Message, PREDECESSOR};
+use super::link::Link;
 use super::program::Program;
+use crate::broker::BrokerSnapshot;
 use crate::net::inherited;
 
 /// Within this time the new program has taken over, or never.
@@ -25,12 +30,22 @@ const SAID: usize = 2048;
 /// A process that is to take this one's place.
 #[derive(Debug)]
 pub(crate) struct Successor {
-    /// Until it is nobody's child.
-    child: Option<Child>,
+    process: SuccessorProcess,
     channel: UnixStream,
     deadline: Instant,
     /// What it writes to standard error before it is a gateway.
     said: StdStream,
+}
+
+/// Killed when dropped, unless it is the gateway by then.
+#[derive(Debug)]
+struct SuccessorProcess(Option<Child>);
+
+/// A process that is the gateway now.
+#[derive(Debug)]
+pub(crate) struct Heir {
+    pub(crate) pid: u32,
+    pub(crate) link: Link,
 }
 
 /// One that is getting ready, if there is one.
@@ -48,8 +63,8 @@ pub(crate) enum UpgradeError {
     /// It cannot be started.
     #[error("{path} cannot be started: {cause}")]
     Start { path: String, cause: io::Error },
-    /// The listeners cannot be handed over.
-    #[error("the listeners cannot be handed over: {0}")]
+    /// The listeners, or what was published, cannot be handed over.
+    #[error("not all can be handed over: {0}")]
     Listeners(io::Error),
     /// It hangs.
     #[error("the new process does not serve within {LONGEST:?}; it was killed{}", quoted(.said))]
@@ -120,7 +135,7 @@ impl Successor {
         // One that ends at once is found out by what it says.
         let _ = bequeath(&channel, listeners);
         Ok(Self {
-            child: Some(child),
+            process: SuccessorProcess(Some(child)),
             channel: UnixStream::from_std(channel).map_err(start)?,
             deadline: Instant::now() + LONGEST,
             said,
@@ -128,27 +143,44 @@ impl Successor {
     }
 
     async fn get_ready(mut self) -> Result<Self, UpgradeError> {
-        self.hears(Message::Ready).await.map(|()| self)
+        let is_ready = |message: &Message| matches!(message, Message::Ready);
+        self.hears(is_ready).await.map(|()| self)
     }
 
-    /// Tells it to begin, and waits until it accepts clients. Returns its id.
-    pub(crate) async fn take_over(mut self) -> Result<u32, UpgradeError> {
+    /// Tells it to begin with what the broker knows, and waits until it accepts clients.
+    pub(crate) async fn take_over(mut self, shared: &SharedParts) -> Result<Heir, UpgradeError> {
+        // First: what is published behind the snapshot is told.
+        let items = shared.relay.begin();
+        let broker = Arc::clone(&shared.broker);
+        // It may take a while to write, with clients to be served meanwhile.
+        let broker = spawn_blocking(move || BrokerSnapshot::of(&broker)).await;
+        let go = Message::Go(Box::new(
+            broker.map_err(|error| UpgradeError::Listeners(error.into()))?,
+        ));
         // Whether it can be told is seen by what comes back.
-        let _ = channel::send(&mut self.channel, &Message::Go).await;
-        self.hears(Message::Serving).await?;
-        Ok(self.child.take().map_or(0, |child| child.id()))
+        let _ = timeout_at(self.deadline, channel::send(&mut self.channel, &go)).await;
+        let is_serving = |message: &Message| matches!(message, Message::Serving);
+        self.hears(is_serving).await?;
+        Ok(Heir {
+            pid: self.process.0.take().map_or(0, |child| child.id()),
+            link: Link {
+                channel: self.channel,
+                items,
+                intake: Arc::clone(&shared.intake),
+            },
+        })
     }
 
-    async fn hears(&mut self, expected: Message) -> Result<(), UpgradeError> {
+    async fn hears(&mut self, expected: fn(&Message) -> bool) -> Result<(), UpgradeError> {
         let heard = timeout_at(self.deadline, channel::receive(&mut self.channel)).await;
         let told = match heard {
-            Ok(Ok(message)) if message == expected => return Ok(()),
+            Ok(Ok(message)) if expected(&message) => return Ok(()),
             Ok(Ok(Message::Failed(why))) => Some(why),
             Ok(_) | Err(_) => None,
         };
         // One that only closes its standard input has not ended.
         let exit = self.wait().await;
-        self.end();
+        self.process.end();
         let said = told.unwrap_or_else(|| self.words());
         Err(match exit {
             Some(exit) => UpgradeError::Ended { exit, said },
@@ -157,7 +189,7 @@ impl Successor {
     }
 
     async fn wait(&mut self) -> Option<ExitStatus> {
-        let child = self.child.as_mut()?;
+        let child = self.process.0.as_mut()?;
         while Instant::now() < self.deadline {
             match child.try_wait() {
                 Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -166,15 +198,6 @@ impl Successor {
             }
         }
         None
-    }
-
-    /// Ends it, whatever it does.
-    fn end(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // Fails where it has ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
     }
 
     /// What it said so far.
@@ -187,7 +210,18 @@ impl Successor {
     }
 }
 
-impl Drop for Successor {
+impl SuccessorProcess {
+    /// Ends it, whatever it does.
+    fn end(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            // Fails where it has ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for SuccessorProcess {
     fn drop(&mut self) {
         self.end();
     }

@@ -6,12 +6,14 @@
 
 mod audience_log;
 mod marks;
+mod snapshot;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use audience_log::AudienceLog;
 use marks::Marks;
+pub(super) use snapshot::HistorySnapshot;
 
 use super::kept::{HistoryMark, Kept, KnownUpTo};
 use crate::ids::{TopicName, UserId};
