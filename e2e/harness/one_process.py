@@ -53,9 +53,15 @@ class OneProcess(Site):
         assert not [pid for pid in started if is_running(pid)], self.gateway.output()
 
     def is_up(self):
-        """Waits until Django's server accepts connections."""
+        """Waits until Django's server accepts connections, with all its workers."""
         said = "Django's server is up"
         self.gateway.wait_for_line(lambda line: said in line, "Django's server is up")
+        if self.server == GRANIAN:
+            # It never tells a worker to end that was about to start when the signal came.
+            wait_until(lambda: self._count("Started worker") == 2, "both workers have started")
+
+    def _count(self, said):
+        return sum(said in line for line in self.gateway.lines)
 
     def _config(self, frontend):
         (self.folder / "index.html").write_text("a frontend\n")
