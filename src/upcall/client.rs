@@ -4,7 +4,7 @@
 //! Connections that were kept are let go before Django's own servers would close them, so that a call
 //! rarely meets one that is just being closed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -54,6 +54,22 @@ pub struct Call<'a> {
     pub headers: HeaderMap,
     /// Empty for none.
     pub body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    /// A question of the gateway's own, for no client, that JSON answers.
+    pub fn get(query: &'a str, host: &'a HeaderValue) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        Self {
+            method: Method::GET,
+            target: None,
+            query,
+            host,
+            address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            headers: HeaderMap::from_iter([(header::ACCEPT, json)]),
+            body: Bytes::new(),
+        }
+    }
 }
 
 /// Calls one of Django's views.

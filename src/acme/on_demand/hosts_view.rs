@@ -1,10 +1,8 @@
 //! Django's view that says which names are the site's, and how it is asked.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use crate::config::{AuthUrl, UpstreamAddress};
@@ -128,19 +126,7 @@ impl NameJudge for HostsView {
         // A name that is asked about needs no quoting.
         let query = format!("name={name}");
         let answered = self.client.try_each(async |address: &DjangoAddress| {
-            let mut headers = HeaderMap::new();
-            let json = HeaderValue::from_static("application/json");
-            headers.insert(header::ACCEPT, json);
-            let call = Call {
-                method: Method::GET,
-                target: None,
-                query: &query,
-                host: &self.host,
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                headers,
-                body: Bytes::new(),
-            };
-            let response = address.call(call).await?;
+            let response = address.call(Call::get(&query, &self.host)).await?;
             let status = response.status();
             let body = BoundedBody::read(response, LARGEST).await?;
             Ok((address, status, body))

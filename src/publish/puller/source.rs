@@ -3,11 +3,9 @@
 //! Used by the puller. The gateway says how large a frame may be here, so that one that is larger
 //! comes as a note of it, and can never be in the way of those behind it.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 
 use super::cursor::Cursor;
 use crate::config::{AuthUrl, UpstreamAddress};
@@ -83,15 +81,7 @@ impl OutboxSource {
     pub(super) async fn ask(&self, cursor: Option<&Cursor>) -> Result<Vec<u8>, SourceError> {
         let query = self.query(cursor);
         let answered = self.client.try_each(async |address: &DjangoAddress| {
-            let call = Call {
-                method: Method::GET,
-                target: None,
-                query: &query,
-                host: &self.host,
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-                headers: fields(),
-                body: Bytes::new(),
-            };
+            let call = Call::get(&query, &self.host);
             Ok((address, address.call(call).await?))
         });
         let (address, response) = answered.await?;
@@ -133,11 +123,6 @@ impl OutboxSource {
             _ => Err(refused(diagnosis(status, &body.bytes))),
         }
     }
-}
-
-fn fields() -> HeaderMap {
-    let json = HeaderValue::from_static("application/json");
-    HeaderMap::from_iter([(header::ACCEPT, json)])
 }
 
 impl From<NoAnswer> for SourceError {
