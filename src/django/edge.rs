@@ -17,10 +17,9 @@ use crate::ids::DigestKey;
 use crate::net::drain::DrainWatch;
 use crate::proxy::intercept::{Intercept, Outgoing, PassedOn, RequestSummary};
 use crate::proxy::queue::{RequestQueue, Requester};
-use crate::publish::piggyback::{Piggyback, PiggybackKind};
+use crate::publish::piggyback::{OneResponse, Piggyback, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{Leases, Lifecycle, Naming};
-use crate::telemetry::otel::SpanPlace;
 use crate::web::request::Downstream;
 use crate::web::signature::{BodyHash, Signer};
 use crate::web::vouch::{Vouched, vouch};
@@ -94,18 +93,17 @@ impl Edge {
 
     /// What was published in the request goes before what was revoked in it: a session that ends gets
     /// its last frames first.
-    fn deliver(&self, fields: &HeaderMap, request: SpanPlace) {
-        let piggyback = &self.piggyback;
+    fn deliver(fields: &HeaderMap, response: OneResponse<'_>) {
         for text in field::texts(fields, PUBLISH) {
             match text {
-                Ok(array) => piggyback.publish(&array, request),
-                Err(error) => piggyback.refuse(PiggybackKind::Publication, &error.to_string()),
+                Ok(array) => response.publish(&array),
+                Err(error) => response.refuse(PiggybackKind::Publication, &error.to_string()),
             }
         }
         for text in field::texts(fields, REVOKE) {
             match text {
-                Ok(array) => piggyback.revoke(&array),
-                Err(error) => piggyback.refuse(PiggybackKind::Revocation, &error.to_string()),
+                Ok(array) => response.revoke(&array),
+                Err(error) => response.refuse(PiggybackKind::Revocation, &error.to_string()),
             }
         }
     }
@@ -148,8 +146,9 @@ impl Intercept for Edge {
         }
         self.naming.observe(fields);
         let passed_on = self.farewell.begin(asked, status, fields);
-        self.deliver(fields, asked.place);
-        self.watch.observe(asked, fields, &self.piggyback);
+        let response = self.piggyback.on(asked.uri.path(), asked.place);
+        Self::deliver(fields, response);
+        self.watch.observe(asked, fields, response);
         passed_on
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::field;
 use crate::ids::SessionDigest;
 use crate::proxy::intercept::RequestSummary;
-use crate::publish::piggyback::{Piggyback, PiggybackKind};
+use crate::publish::piggyback::{OneResponse, PiggybackKind};
 use crate::secret::Secrets;
 use crate::session::{
     About, Answer, AuthSubject, CookieChange, Leases, Lifecycle, Naming, ObservedChange, Scope,
@@ -46,10 +46,10 @@ impl Watch {
         &self,
         asked: &RequestSummary,
         fields: &HeaderMap,
-        piggyback: &Piggyback,
+        response: OneResponse<'_>,
     ) {
         let sets_cookies = fields.contains_key(header::SET_COOKIE);
-        let stated = StatedIdentity::read(fields, piggyback);
+        let stated = StatedIdentity::read(fields, response);
         if !sets_cookies && stated.is_none() {
             return;
         }
@@ -68,7 +68,7 @@ impl Watch {
             .is_none_or(|change| change.about == About::This);
         let stated = stated.and_then(|stated| {
             let before = before.as_ref().filter(|_| !is_sure);
-            self.about(stated, [after.as_ref(), before], piggyback)
+            self.about(stated, [after.as_ref(), before], response)
         });
         if let (Some(change), Some(old)) = (change, &before) {
             let placed = names.place.is_some();
@@ -96,7 +96,7 @@ impl Watch {
         &self,
         stated: StatedIdentity,
         [after, before]: [Option<&SessionCookies>; 2],
-        piggyback: &Piggyback,
+        response: OneResponse<'_>,
     ) -> Option<Statement> {
         let of = |named: SessionDigest| {
             let mut candidates = [after, before].into_iter().flatten();
@@ -109,14 +109,14 @@ impl Watch {
         };
         match found {
             Ok(found) => {
-                piggyback.count_taken(PiggybackKind::Identity);
+                response.count_taken(PiggybackKind::Identity);
                 Some(Statement {
                     cookies: found?.clone(),
                     answer: stated.answer,
                 })
             }
             Err(why) => {
-                piggyback.refuse(PiggybackKind::Identity, why);
+                response.refuse(PiggybackKind::Identity, why);
                 None
             }
         }
@@ -173,7 +173,7 @@ struct Changed<'a> {
 
 impl StatedIdentity {
     /// What a response tells, where it tells one thing and in the right words.
-    fn read(fields: &HeaderMap, piggyback: &Piggyback) -> Option<Self> {
+    fn read(fields: &HeaderMap, response: OneResponse<'_>) -> Option<Self> {
         let mut texts = field::texts(fields, IDENTITY);
         let text = texts.next()?;
         let stated = match (text, texts.next()) {
@@ -182,7 +182,7 @@ impl StatedIdentity {
             (Ok(text), None) => Self::decode(&text),
         };
         stated
-            .map_err(|why| piggyback.refuse(PiggybackKind::Identity, &why))
+            .map_err(|why| response.refuse(PiggybackKind::Identity, &why))
             .ok()
     }
 

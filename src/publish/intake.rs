@@ -1,6 +1,7 @@
 //! What Django says, whichever way it came: decoded, counted, handed to the broker or the hub.
 //!
-//! Used by `api` for calls, by `piggyback` for what comes on responses, and by `puller` for what waits in Django's transactional outbox.
+//! Used by `api` for calls, by `piggyback` for what comes on responses, and by `puller` for what waits in Django's
+//! transactional outbox.
 //! Deciding is synchronous, so that a caller keeps the order of what it takes in; letting clients
 //! read in between is the caller's part (see `backpressure`).
 

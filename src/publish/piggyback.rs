@@ -23,6 +23,15 @@ pub struct Piggyback {
     refused: Once,
 }
 
+/// Takes what rides on one response.
+#[derive(Clone, Copy, Debug)]
+pub struct OneResponse<'a> {
+    piggyback: &'a Piggyback,
+    /// What was asked for, without the query: whose view it is that says something wrong.
+    path: &'a str,
+    request: SpanPlace,
+}
+
 /// What rides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PiggybackKind {
@@ -43,52 +52,77 @@ impl Piggyback {
         }
     }
 
-    /// Takes a JSON array of publications, which came on the answer to the request at this place.
-    pub fn publish(&self, array: &[u8], request: SpanPlace) {
-        let mut span = PublicationSpan::of_answer(&self.intake.tracer, request);
+    /// What rides on the response to the request for this path, whose span is there.
+    pub fn on<'a>(&'a self, path: &'a str, request: SpanPlace) -> OneResponse<'a> {
+        OneResponse {
+            piggyback: self,
+            path,
+            request,
+        }
+    }
+
+    fn count(&self, kind: PiggybackKind, outcome: &'static str) {
+        let what = kind.name();
+        let label = PiggybackLabel { what, outcome };
+        self.intake.metrics.piggybacked.get_or_create(&label).inc();
+    }
+}
+
+impl OneResponse<'_> {
+    /// Takes a JSON array of publications.
+    pub fn publish(self, array: &[u8]) {
+        let intake = &self.piggyback.intake;
+        let mut span = PublicationSpan::of_answer(&intake.tracer, self.request);
         self.each(PiggybackKind::Publication, array, |entry| {
-            let decoded = self.intake.decode(entry);
+            let decoded = intake.decode(entry);
             let decoded = decoded.inspect_err(|_| span.refused())?;
-            span.published(&self.intake.publish(&decoded, None));
+            span.published(&intake.publish(&decoded, None));
             Ok(())
         });
     }
 
     /// Takes a JSON array of revocations, and of sessions and users that Django is to be asked about again.
-    pub fn revoke(&self, array: &[u8]) {
+    pub fn revoke(self, array: &[u8]) {
+        let intake = &self.piggyback.intake;
         self.each(PiggybackKind::Revocation, array, |entry| {
             if recheck::is_one(entry) {
                 // It is under way; the response does not wait for it.
-                drop(self.intake.recheck(entry)?);
+                drop(intake.recheck(entry)?);
             } else {
-                self.intake.revoke(entry)?;
+                intake.revoke(entry)?;
             }
             Ok(())
         });
     }
 
     /// Counts and, the first time, logs what cannot be taken. `why` is never a text of Django's.
-    pub fn refuse(&self, kind: PiggybackKind, why: &str) {
-        self.count(kind, "refused");
-        let field = kind.field();
-        if self.refused.is_first() {
+    pub fn refuse(self, kind: PiggybackKind, why: &str) {
+        self.piggyback.count(kind, "refused");
+        let (field, path) = (kind.field(), self.path);
+        if self.piggyback.refused.is_first() {
             tracing::warn!(
                 field,
+                path,
                 why,
                 "refused what came on a response of Django; further ones at debug level"
             );
         } else {
-            tracing::debug!(field, why, "refused what came on a response of Django");
+            tracing::debug!(
+                field,
+                path,
+                why,
+                "refused what came on a response of Django"
+            );
         }
     }
 
     /// Counts what was taken.
-    pub fn count_taken(&self, kind: PiggybackKind) {
-        self.count(kind, "taken");
+    pub fn count_taken(self, kind: PiggybackKind) {
+        self.piggyback.count(kind, "taken");
     }
 
     fn each(
-        &self,
+        self,
         kind: PiggybackKind,
         array: &[u8],
         mut take: impl FnMut(&[u8]) -> Result<(), DecodeError>,
@@ -103,12 +137,6 @@ impl Piggyback {
                 Err(error) => self.refuse(kind, &describe(error, Some(index))),
             }
         }
-    }
-
-    fn count(&self, kind: PiggybackKind, outcome: &'static str) {
-        let what = kind.name();
-        let label = PiggybackLabel { what, outcome };
-        self.intake.metrics.piggybacked.get_or_create(&label).inc();
     }
 }
 
@@ -185,17 +213,16 @@ mod tests {
     #[test]
     fn a_bad_entry_fails_alone_and_an_array_that_is_none_as_a_whole() {
         let piggyback = piggyback();
-        piggyback.publish(
-            br#"[{"to":{"user":"1"},"frame":1},{"to":{}},{"to":{"user":"1"},"frame":2}]"#,
-            SpanPlace::default(),
-        );
+        let response = piggyback.on("/page/", SpanPlace::default());
+        response
+            .publish(br#"[{"to":{"user":"1"},"frame":1},{"to":{}},{"to":{"user":"1"},"frame":2}]"#);
         assert_eq!(counted(&piggyback, "publication"), (2, 1));
         for text in [&b"{}"[..], b"[1", b"\xff", b"", b"null"] {
-            piggyback.publish(text, SpanPlace::default());
+            response.publish(text);
         }
         assert_eq!(counted(&piggyback, "publication"), (2, 6));
         assert_eq!(piggyback.intake.metrics.publications.get(), 2);
-        piggyback.revoke(br#"[{"user":"1"},{"user":"1","code":1006}]"#);
+        response.revoke(br#"[{"user":"1"},{"user":"1","code":1006}]"#);
         assert_eq!(counted(&piggyback, "revocation"), (1, 1));
     }
 

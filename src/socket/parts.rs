@@ -150,11 +150,16 @@ impl SocketParts {
     }
 
     /// What Django says to a new connection, but for what could be taken for the gateway's own words.
-    pub(super) fn first_frames(&self, frames: Vec<Frame>) -> impl Iterator<Item = Arc<Item>> {
-        let frames = frames.into_iter().filter(|frame| {
+    pub(super) fn first_frames(
+        &self,
+        path: &str,
+        frames: Vec<Frame>,
+    ) -> impl Iterator<Item = Arc<Item>> {
+        let frames = frames.into_iter().filter(move |frame| {
             let is_word = words::is_one(&frame.text());
             if is_word && self.logged.is_first("first_frames") {
                 tracing::warn!(
+                    path,
                     "a first frame of Django's is an object with the member `gatepost`, which only the \
                      gateway itself says: it is left out. This is said once"
                 );

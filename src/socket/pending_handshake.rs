@@ -174,8 +174,7 @@ impl PendingHandshake {
             Ok(member) => {
                 let joined = Attendance::Session(member);
                 let asked = found.asked;
-                let listening = found.listening;
-                let heard = listening.and_then(|listening| self.heard(listening, asked));
+                let heard = found.listening.and_then(|says| self.heard(says, asked));
                 let first = FirstFrames {
                     frames: found.frames,
                     asked,
@@ -233,7 +232,8 @@ impl PendingHandshake {
             &self.came.own,
             Entitlement { since, heard },
         );
-        greeting.items.extend(self.parts.first_frames(first.frames));
+        let frames = self.parts.first_frames(&self.path, first.frames);
+        greeting.items.extend(frames);
         Outcome::Serve { joined, greeting }
     }
 

@@ -109,6 +109,7 @@ async fn an_answer_that_comes_when_its_browser_has_left_is_still_of_its_request(
     )
     .await;
     assert_eq!(span(&refusal, "request")["path"], "/slow/");
+    assert_eq!(refusal["path"], "/slow/", "also where no span is shown");
 }
 
 #[tokio::test]

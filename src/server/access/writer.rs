@@ -67,6 +67,8 @@ enum LogSink {
 
 #[derive(Debug)]
 struct Losses {
+    /// Where the lines should be.
+    to: String,
     count: Counter,
     complaints: Seldom,
 }
@@ -101,6 +103,10 @@ impl AccessWriter {
         };
         let (sender, lines) = mpsc::channel(WAITING);
         let losses = Losses {
+            to: match &config.to {
+                AccessTo::Stdout => "stdout".to_owned(),
+                AccessTo::File(path) => path.display().to_string(),
+            },
             count: lost,
             complaints: Seldom::new(COMPLAINTS),
         };
@@ -199,7 +205,7 @@ impl Losses {
     fn count(&self, lines: usize, why: &dyn std::fmt::Display) {
         self.count.inc_by(lines as u64);
         if self.complaints.is_due() {
-            tracing::warn!(%why, "lines of the access log are lost");
+            tracing::warn!(to = self.to, %why, "lines of the access log are lost");
         }
     }
 }
