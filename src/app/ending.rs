@@ -70,6 +70,7 @@ impl GatewayEnd {
         // Once more, for sockets that were opened meanwhile.
         let last = shared.hub.drain(Duration::ZERO, Duration::ZERO);
         let (left, ()) = tokio::join!(self.drain.drain(rest), last);
+        say_cut_off(left, timeout);
         self.internal_drain.drain(Duration::ZERO).await;
         self.access_drain.drain(LAST_LINES).await;
         send_last_spans(shared.tracer.clone()).await;
@@ -94,18 +95,22 @@ impl GatewayEnd {
             self.site.end()
         );
         inheritance.leave(&survivors);
-        if left > 0 {
-            tracing::warn!(
-                left,
-                ?timeout,
-                "`limits.drain_timeout` is over, what was left is cut off"
-            );
-        }
+        say_cut_off(left, timeout);
         self.internal_drain.drain(Duration::ZERO).await;
         self.access_drain.drain(LAST_LINES).await;
         send_last_spans(tracer).await;
         drop(self.whereabouts);
         left
+    }
+}
+
+fn say_cut_off(left: usize, timeout: Duration) {
+    if left > 0 {
+        tracing::warn!(
+            left,
+            ?timeout,
+            "`limits.drain_timeout` is over, what was left is cut off"
+        );
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::harness::api::Api;
 use crate::harness::gateway::{NOTIFICATIONS, Setup};
 use crate::harness::signature::assert_signed;
 use crate::harness::socket::Socket;
-use crate::harness::{Answer, Django, Gateway, PATIENCE, eventually, eventually_some};
+use crate::harness::{Answer, Django, Gateway, PATIENCE, Process, eventually, eventually_some};
 
 const OUTBOX: &str = "/_gatepost/outbox/";
 const RESYNC: &str = r#"{"gatepost":"resync"}"#;
@@ -115,7 +116,11 @@ async fn ann(gateway: &Gateway) -> Socket {
 }
 
 async fn wake(gateway: &Gateway) {
-    let answer = gateway.api().post("/v1/wake", "{}").await;
+    wake_by(&gateway.api()).await;
+}
+
+async fn wake_by(api: &Api) {
+    let answer = api.post("/v1/wake", "{}").await;
     assert_eq!(answer.status(), 202, "{}", answer.text());
 }
 
@@ -148,6 +153,32 @@ async fn what_is_stored_is_delivered_in_order_and_once() {
     assert_eq!(whole(api.metric("gatepost_outbox_position").await), 4);
     assert!(api.metric("gatepost_outbox_lag_seconds").await > 1e6);
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_program_pulls_on_while_the_old_one_still_has_sockets() {
+    let outbox = Outbox::start().await;
+    // Longer than this test: the old one is there to its end.
+    let setup = outbox.gateway().set("limits.drain_timeout", "2m");
+    let setup = setup.set("limits.drain_spread", "1m");
+    let gateway = Process::start_replaceable(setup).await;
+    let ann = gateway.browser_of("anns-session");
+    let mut old = ann.socket(NOTIFICATIONS).await;
+    begun(&outbox).await;
+    outbox.publish(1);
+    wake_by(&gateway.api()).await;
+    old.expect_frame("1").await;
+
+    gateway.upgrade().await;
+    let mut new = ann.socket(NOTIFICATIONS).await;
+    outbox.publish(2);
+    wake_by(&gateway.api()).await;
+
+    new.expect_frame("2").await;
+    new.expect_nothing().await;
+    let asked = outbox.asked();
+    let of_each = asked.iter().filter(|after| **after == Some(0)).count();
+    assert_eq!(of_each, 1, "nothing is pulled twice: {asked:?}");
 }
 
 #[tokio::test]
